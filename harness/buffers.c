@@ -1,0 +1,113 @@
+#include "buffers.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum { PAGE = 4096, CANARY = 0xC5 };
+
+/* Canaries reach at most one page to either side of the data: beyond lies a guard page or memory
+ * that was never touched. */
+static void canary_range(const struct nb_buffer *b, char **low, char **low_end, char **high,
+                         char **high_end)
+{
+    char *inside = b->map + PAGE, *end = b->map + b->map_bytes - PAGE;
+    *low_end = b->data;
+    *low = b->data - inside > PAGE ? b->data - PAGE : inside;
+    *high = b->data + b->bytes;
+    *high_end = end - *high > PAGE ? *high + PAGE : end;
+}
+
+static enum nb_status map(struct nb_buffer *b, size_t bytes, size_t room, struct nb_err *err)
+{
+    const size_t inside = (bytes + room + PAGE - 1) / PAGE * PAGE;
+    *b = (struct nb_buffer){.bytes = bytes, .map_bytes = inside + 2 * PAGE};
+    void *p = mmap(NULL, b->map_bytes, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED)
+        return nb_fail(err, "cannot map %zu bytes: %s; choose smaller --rows or --hidden",
+                       b->map_bytes, strerror(errno));
+    b->map = p;
+    if (mprotect(b->map, PAGE, PROT_NONE) != 0 ||
+        mprotect(b->map + PAGE + inside, PAGE, PROT_NONE) != 0) {
+        munmap(p, b->map_bytes);
+        return nb_fail(err, "cannot protect guard pages: %s", strerror(errno));
+    }
+    return NB_OK;
+}
+
+static void write_canaries(struct nb_buffer *b)
+{
+    char *low, *low_end, *high, *high_end;
+    canary_range(b, &low, &low_end, &high, &high_end);
+    memset(low, CANARY, (size_t)(low_end - low));
+    memset(high, CANARY, (size_t)(high_end - high));
+}
+
+enum nb_status nb_buffer_map(struct nb_buffer *b, size_t bytes, size_t offset, bool huge,
+                             struct nb_err *err)
+{
+    const size_t huge_page = (size_t)2 << 20;
+    const size_t align = huge ? huge_page : PAGE;
+    NB_ASSERT(offset < PAGE);
+    enum nb_status s = map(b, bytes, align + 2 * PAGE, err);
+    if (s != NB_OK)
+        return s;
+    const uintptr_t first = (uintptr_t)b->map + PAGE;
+    b->data = (char *)((first + align - 1) / align * align) + offset;
+    if (huge) /* a request; how many huge pages came is recorded by the host module */
+        (void)madvise(b->map + PAGE, b->map_bytes - 2 * PAGE, MADV_HUGEPAGE);
+    write_canaries(b);
+    return NB_OK;
+}
+
+enum nb_status nb_buffer_map_tail(struct nb_buffer *b, size_t bytes, struct nb_err *err)
+{
+    enum nb_status s = map(b, bytes, 0, err);
+    if (s != NB_OK)
+        return s;
+    b->data = b->map + b->map_bytes - PAGE - bytes;
+    write_canaries(b);
+    return NB_OK;
+}
+
+void nb_buffer_free(struct nb_buffer *b)
+{
+    if (b->map != NULL)
+        munmap(b->map, b->map_bytes);
+    *b = (struct nb_buffer){0};
+}
+
+static bool all_canary(const char *p, const char *end)
+{
+    for (; p < end; p++)
+        if ((unsigned char)*p != CANARY)
+            return false;
+    return true;
+}
+
+bool nb_buffer_canaries_intact(const struct nb_buffer *b)
+{
+    if (b->map == NULL)
+        return true;
+    char *low, *low_end, *high, *high_end;
+    canary_range(b, &low, &low_end, &high, &high_end);
+    return all_canary(low, low_end) && all_canary(high, high_end);
+}
+
+uint64_t nb_hash_bytes(uint64_t start, const void *data, size_t bytes)
+{
+    const uint64_t prime = 0x9fb21c651e98df25u;
+    const char *p = data;
+    uint64_t h = start ^ (bytes * prime);
+    for (; bytes >= 8; bytes -= 8, p += 8) {
+        uint64_t word;
+        memcpy(&word, p, 8);
+        h = (h ^ word) * prime;
+        h ^= h >> 32;
+    }
+    uint64_t rest = 0;
+    memcpy(&rest, p, bytes);
+    h = (h ^ rest) * prime;
+    return h ^ (h >> 29);
+}

@@ -1,0 +1,42 @@
+/* client.h: the orchestrator's end of a worker process. */
+#ifndef NB_CLIENT_H
+#define NB_CLIENT_H
+
+#include "err.h"
+#include "worker.h"
+
+#include <jansson.h>
+#include <signal.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+struct nb_client {
+    pid_t pid; /* 0: none runs */
+    int in, out;
+    char *buffer;
+    size_t used, room;
+    struct nb_status_page *page;
+    int page_fd;
+};
+
+enum nb_heard {
+    NB_HEARD_LINE,
+    NB_HEARD_DEATH,  /* the worker ended or was killed; how is in `how` */
+    NB_HEARD_SILENCE,/* no line and no new kernel for timeout_s: it was killed by us */
+    NB_HEARD_INTERRUPT
+};
+
+NB_USE_RESULT enum nb_status nb_client_start(struct nb_client *c, uint64_t seed,
+                                             struct nb_err *err);
+NB_USE_RESULT enum nb_status nb_client_send(struct nb_client *c, const json_t *line,
+                                            struct nb_err *err);
+
+/* Waits for the next line. interrupted: set by a signal handler. how: room for a sentence. */
+enum nb_heard nb_client_hear(struct nb_client *c, double timeout_s,
+                             const volatile sig_atomic_t *interrupted, json_t **line, char *how,
+                             size_t how_len);
+
+/* Ends the worker: politely when it is idle, by force otherwise. */
+void nb_client_stop(struct nb_client *c, int by_force);
+
+#endif

@@ -1,0 +1,52 @@
+/* execute.h: runs a kernel over a cell's rows, on one or more bound threads, and times it. */
+#ifndef NB_EXECUTE_H
+#define NB_EXECUTE_H
+
+#include "plan.h"
+#include "topology.h"
+
+/* One kernel with its memory. Windows: pass i works on window (first + i) mod windows, whose x and y
+ * lie step bytes apart. */
+struct nb_execution {
+    const struct nb_kernel *kernel;
+    struct nb_problem problem;
+    struct nb_args args; /* of window 0; part, parts and scratch are filled in a thread */
+    void *state;
+    unsigned threads;
+    size_t windows, step, next_window;
+    char *scratch;
+    size_t scratch_step; /* bytes of one thread */
+};
+
+/* Which parameters the timed call is given: layernorm gamma and beta, rmsnorm gamma, as models use
+ * them; affine what its algorithm's name says. */
+bool nb_uses_gamma(const struct nb_kernel *k);
+bool nb_uses_beta(const struct nb_kernel *k);
+
+/* Bytes of scratch that all threads of a cell need together; the kernels' own wish. */
+size_t nb_scratch_bytes(const struct nb_kernel *k, const struct nb_problem *p, unsigned threads);
+
+/* Fills kernel, problem, threads and state. scratch: nb_scratch_bytes() long or NULL when 0. */
+void nb_execution_begin(struct nb_execution *e, const struct nb_cell *cell,
+                        const struct nb_kernel *k, const struct nb_args *args, char *scratch);
+void nb_execution_end(struct nb_execution *e);
+
+/* Threads bind themselves to cores of this topology when they first take part. */
+void nb_execute_init(const struct nb_topology *t);
+
+/* Runs so many passes, a barrier after each; returns the ns of all together. */
+uint64_t nb_execute(struct nb_execution *e, unsigned passes);
+
+/* The share of one thread, without barriers and untimed: for counting, inside nb_on_threads. */
+void nb_execute_part(const struct nb_execution *e, unsigned part, unsigned passes);
+
+/* Calls work(context, part, parts) on the threads that execute that part: for first touch. */
+void nb_on_threads(unsigned threads, void (*work)(void *context, unsigned part, unsigned parts),
+                   void *context);
+
+/* ns of one barrier among so many threads, median of several. */
+double nb_barrier_ns(unsigned threads);
+
+uint64_t nb_now_ns(void);
+
+#endif

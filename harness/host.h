@@ -1,0 +1,34 @@
+/* host.h: what host.json records, and what `doctor` says about it. */
+#ifndef NB_HOST_H
+#define NB_HOST_H
+
+#include "err.h"
+#include "topology.h"
+
+#include <jansson.h>
+#include <stdio.h>
+
+/* Facts that stay for a run (docs/schema.md, host.json): CPU model, microcode, caches, kernel,
+ * governor, boost, SMT, THP, cpuset, hypervisor, paranoid level, compiler, flags of each unit, git
+ * revision, PAPI state. Unknown values are null and their reason stands under "unknown".
+ * NULL only when memory is short. */
+json_t *nb_host_facts(const struct nb_topology *t);
+
+/* A moment: load averages, steal and total jiffies, CPU clock if known, free memory, UTC time.
+ * Taken before and after a run. */
+json_t *nb_host_moment(void);
+
+/* Share of steal in all CPU time between two moments; negative: not known. */
+double nb_host_steal_share(const json_t *before, const json_t *after);
+
+/* Prints what about this host hurts measurement, what it does to results and what would help
+ * (never changed by us). Returns the number of findings. */
+int nb_host_doctor(const struct nb_topology *t, FILE *out);
+
+/* CPU model string, as in host.json; static buffer. */
+const char *nb_host_cpu_model(void);
+
+/* git describe of the source tree this program was built from; "unknown" outside a work tree. */
+const char *nb_host_git(void);
+
+#endif

@@ -1,0 +1,19 @@
+/* host_parts.h: facts that both host.json and doctor need. Private to host.c and doctor.c. */
+#ifndef NB_HOST_PARTS_H
+#define NB_HOST_PARTS_H
+
+#include <stddef.h>
+
+#define NB_CPU_DIR "/sys/devices/system/cpu"
+#define NB_THP_DIR "/sys/kernel/mm/transparent_hugepage"
+
+/* The word in brackets of "always [madvise] never". Returns 0, or an errno value. */
+int nb_host_choice(const char *path, char *word, size_t len);
+
+/* Boost states: 1 on, 0 off, negative: unknown. */
+int nb_host_boost(void);
+
+/* Vendor of the hypervisor; "none" on bare metal, NULL where it cannot be told. Static buffer. */
+const char *nb_host_hypervisor(void);
+
+#endif

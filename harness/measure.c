@@ -1,0 +1,601 @@
+#include "measure.h"
+
+#include "buffers.h"
+#include "check.h"
+#include "counters.h"
+#include "cpu.h"
+#include "execute.h"
+#include "gbench_shim.h"
+#include "inputs.h"
+#include "codec.h"
+#include "registry.h"
+#include "stats.h"
+
+#include <math.h>
+#include <string.h>
+
+/* ---- memory of a cell ---- */
+
+/* Arena of windows for DRAM and cold cells: kept over the units of one dtype and thread count, since
+ * filling gigabytes costs more than measuring in them. Every window starts at a multiple of the
+ * stream's period, so all windows of all shapes hold the data that was checked. */
+static struct {
+    struct nb_buffer x, y;
+    uint32_t dtype;
+    unsigned threads;
+} arena;
+
+struct memory {
+    struct nb_buffer x, y, gamma, beta, mean, rstd, scratch;
+    bool in_arena;
+    size_t windows, step;
+};
+
+struct fill {
+    char *x, *y;
+    size_t bytes;
+    uint32_t dtype;
+    uint64_t seed;
+};
+
+/* Each thread touches first what lies in its share of each stretch of rows. */
+static void fill_part(void *context, unsigned part, unsigned parts)
+{
+    const struct fill *f = context;
+    const size_t es = nb_dtype_bytes(f->dtype), stretch = (size_t)16 << 20;
+    for (size_t at = 0; at < f->bytes; at += stretch) {
+        const size_t len = f->bytes - at < stretch ? f->bytes - at : stretch;
+        const size_t first = len / es * part / parts, last = len / es * (part + 1) / parts;
+        nb_input_stream_copy(f->dtype, f->seed, at / es + first, f->x + at + first * es,
+                             last - first);
+        memset(f->y + at + first * es, 0, (last - first) * es);
+    }
+}
+
+static void fill(char *x, char *y, size_t bytes, const struct nb_cell *c, uint64_t seed)
+{
+    struct fill f = {x, y, bytes, c->dtype, seed};
+    nb_input_stream(c->dtype, seed); /* made once, before threads share it */
+    nb_on_threads(c->threads, fill_part, &f);
+}
+
+static enum nb_status arena_ready(const struct nb_worker_env *env, const struct nb_cell *c,
+                                  size_t bytes, struct nb_err *err)
+{
+    if (arena.x.map != NULL && arena.dtype == c->dtype && arena.threads == c->threads &&
+        arena.x.bytes >= bytes)
+        return NB_OK;
+    if (arena.x.bytes < bytes || arena.threads != c->threads) {
+        nb_buffer_free(&arena.x);
+        nb_buffer_free(&arena.y);
+        enum nb_status s = nb_buffer_map(&arena.x, bytes, 0, true, err);
+        if (s == NB_OK)
+            s = nb_buffer_map(&arena.y, bytes, NB_OFFSET, true, err);
+        if (s != NB_OK)
+            return s;
+    }
+    arena.dtype = c->dtype;
+    arena.threads = c->threads;
+    fill(arena.x.data, arena.y.data, arena.x.bytes, c, env->seed);
+    return NB_OK;
+}
+
+static enum nb_status map_tensors(const struct nb_worker_env *env, const struct nb_cell *c,
+                                  struct memory *m, struct nb_err *err)
+{
+    const size_t es = nb_dtype_bytes(c->dtype), bytes = c->rows * c->ldx * es;
+    m->in_arena = c->residency == NB_DRAM || c->residency == NB_COLD;
+    if (m->in_arena) {
+        const size_t period = NB_STREAM * es;
+        m->step = (bytes + period - 1) / period * period;
+        /* x and y together at least 4 times the last level */
+        const size_t half = 2 * nb_topology_llc(env->topology);
+        m->windows = half / m->step + 1 > 2 ? half / m->step + 1 : 2;
+        return arena_ready(env, c, m->windows * m->step, err);
+    }
+    m->windows = 1;
+    enum nb_status s = nb_buffer_map(&m->x, bytes, 0, bytes >= (size_t)2 << 20, err);
+    if (s == NB_OK)
+        s = nb_buffer_map(&m->y, bytes, NB_OFFSET, bytes >= (size_t)2 << 20, err);
+    if (s == NB_OK)
+        fill(m->x.data, m->y.data, bytes, c, env->seed);
+    return s;
+}
+
+static enum nb_status map_params(const struct nb_worker_env *env, const struct nb_cell *c,
+                                 struct memory *m, struct nb_err *err)
+{
+    const size_t ps = nb_dtype_bytes(c->param_dtype), ss = nb_stat_bytes(c->dtype);
+    double *wide = malloc(c->hidden * sizeof *wide);
+    NB_ASSERT(wide != NULL);
+    enum nb_status s = nb_buffer_map(&m->gamma, c->hidden * ps, 1024, false, err);
+    if (s == NB_OK)
+        s = nb_buffer_map(&m->beta, c->hidden * ps, 3136, false, err);
+    if (s == NB_OK) {
+        nb_input_gamma(c->param_dtype, env->seed, wide, c->hidden);
+        nb_encode(c->param_dtype, wide, m->gamma.data, c->hidden);
+        nb_input_beta(c->param_dtype, env->seed, wide, c->hidden);
+        nb_encode(c->param_dtype, wide, m->beta.data, c->hidden);
+    }
+    free(wide);
+    if (s == NB_OK && c->stats_out)
+        s = nb_buffer_map(&m->mean, c->rows * ss, 0, false, err);
+    if (s == NB_OK && c->stats_out)
+        s = nb_buffer_map(&m->rstd, c->rows * ss, 0, false, err);
+    return s;
+}
+
+static enum nb_status map_scratch(const struct nb_cell *c, struct memory *m, struct nb_err *err)
+{
+    size_t most = 0;
+    for (size_t i = 0; i < c->kernel_count; i++) {
+        const struct nb_problem p = nb_cell_problem(c, c->kernels[i]);
+        const size_t bytes = nb_scratch_bytes(c->kernels[i], &p, c->threads);
+        most = bytes > most ? bytes : most;
+    }
+    if (most == 0)
+        return NB_OK;
+    enum nb_status s = nb_buffer_map(&m->scratch, most, 0, most >= (size_t)2 << 20, err);
+    if (s == NB_OK)
+        memset(m->scratch.data, 0, most);
+    return s;
+}
+
+static void unmap(struct memory *m)
+{
+    struct nb_buffer *all[] = {&m->x, &m->y, &m->gamma, &m->beta, &m->mean, &m->rstd, &m->scratch};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        nb_buffer_free(all[i]);
+}
+
+static bool canaries_intact(const struct memory *m)
+{
+    const struct nb_buffer *all[] = {m->in_arena ? &arena.x : &m->x, m->in_arena ? &arena.y : &m->y,
+                                     &m->gamma, &m->beta, &m->mean, &m->rstd, &m->scratch};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (!nb_buffer_canaries_intact(all[i]))
+            return false;
+    return true;
+}
+
+static void begin(struct nb_execution *e, const struct nb_cell *c, const struct nb_kernel *k,
+                  const struct memory *m)
+{
+    const struct nb_args args = {.x = m->in_arena ? arena.x.data : m->x.data,
+                                 .y = m->in_arena ? arena.y.data : m->y.data,
+                                 .gamma = m->gamma.data,
+                                 .beta = m->beta.data,
+                                 .mean = m->mean.data,
+                                 .rstd = m->rstd.data};
+    nb_execution_begin(e, c, k, &args, m->scratch.data);
+    e->windows = m->windows;
+    e->step = m->step;
+}
+
+/* ---- running ---- */
+
+/* One kernel of the unit; all groups that name it share this. */
+struct runner {
+    const struct nb_worker_env *env;
+    struct nb_execution exec;
+    bool trusted;
+};
+struct run {
+    const struct nb_worker_env *env;
+    const struct nb_unit *unit;
+    struct memory memory;
+    struct runner *runners; /* by index in cell->kernels */
+    size_t window;          /* shared: the next sample goes on where the last one stopped */
+    uint64_t inputs_hash;
+    json_t *mistrusted;
+    double setup_ns, warm_ns, timed_ns;
+};
+
+static uint64_t run_passes(struct run *u, struct runner *r, unsigned passes)
+{
+    r->exec.next_window = u->window;
+    const uint64_t ns = nb_execute(&r->exec, passes);
+    u->window = r->exec.next_window;
+    return ns;
+}
+
+/* x (its first window), gamma and beta: a kernel must not change them. */
+static uint64_t inputs_hash(const struct run *u)
+{
+    const struct nb_cell *c = u->unit->cell;
+    const char *x = u->memory.in_arena ? arena.x.data : u->memory.x.data;
+    struct nb_cell as_y = *c;
+    as_y.ldy = c->ldx;
+    uint64_t h = nb_output_hash(&as_y, u->env->seed, x);
+    h = nb_hash_bytes(h, u->memory.gamma.data, u->memory.gamma.bytes);
+    return nb_hash_bytes(h, u->memory.beta.data, u->memory.beta.bytes);
+}
+
+static void mistrust(struct run *u, struct runner *r)
+{
+    r->trusted = false;
+    json_array_append_new(u->mistrusted, json_string(r->exec.kernel->name));
+}
+
+/* One pass over window 0, whose output must be the one that was checked. */
+static void verify(struct run *u, struct runner *r)
+{
+    const char *name = r->exec.kernel->name;
+    const char *wanted = json_string_value(json_object_get(u->unit->hashes, name));
+    char hash[17];
+    u->env->at(u->env->context, name);
+    u->window = 0;
+    nb_output_clear(u->unit->cell, u->env->seed, r->exec.args.y); /* else yesterday's could pass */
+    run_passes(u, r, 1);
+    snprintf(hash, sizeof hash, "%016llx",
+             (unsigned long long)nb_output_hash(u->unit->cell, u->env->seed, r->exec.args.y));
+    if (wanted == NULL || strcmp(hash, wanted) != 0 || !canaries_intact(&u->memory) ||
+        inputs_hash(u) != u->inputs_hash)
+        mistrust(u, r);
+}
+
+static struct runner *runner_of(struct run *u, const struct nb_kernel *k)
+{
+    const struct nb_cell *c = u->unit->cell;
+    for (size_t i = 0; i < c->kernel_count; i++)
+        if (c->kernels[i] == k)
+            return u->runners[i].exec.kernel != NULL ? &u->runners[i] : NULL;
+    return NULL;
+}
+
+/* Passes of the first kernel until the medians of three windows of time agree within 2 %, or 60 ms. */
+static void warm_up(struct run *u, struct runner *r)
+{
+    double last[3] = {0, 0, 0};
+    const uint64_t start = nb_now_ns();
+    u->env->at(u->env->context, r->exec.kernel->name);
+    for (unsigned i = 0; nb_now_ns() - start < 60000000u; i++) {
+        double ns[5];
+        for (unsigned k = 0; k < 5; k++)
+            ns[k] = (double)run_passes(u, r, 1);
+        last[i % 3] = nb_median(ns, 5);
+        const double low = fmin(last[0], fmin(last[1], last[2]));
+        if (low > 0 && fmax(last[0], fmax(last[1], last[2])) < 1.02 * low)
+            break;
+    }
+}
+
+static enum nb_status setup(struct run *u, const struct nb_worker_env *env,
+                            const struct nb_unit *unit, struct nb_err *err)
+{
+    const struct nb_cell *c = unit->cell;
+    *u = (struct run){.env = env, .unit = unit, .mistrusted = json_array()};
+    u->runners = calloc(c->kernel_count, sizeof *u->runners);
+    NB_ASSERT(u->runners != NULL && u->mistrusted != NULL);
+    enum nb_status s = map_tensors(env, c, &u->memory, err);
+    if (s == NB_OK)
+        s = map_params(env, c, &u->memory, err);
+    if (s == NB_OK)
+        s = map_scratch(c, &u->memory, err);
+    if (s != NB_OK)
+        return s;
+    u->inputs_hash = inputs_hash(u);
+    for (size_t i = 0; i < c->kernel_count; i++) {
+        if (json_object_get(unit->hashes, c->kernels[i]->name) == NULL)
+            continue;
+        u->runners[i] = (struct runner){.env = env, .trusted = true};
+        begin(&u->runners[i].exec, c, c->kernels[i], &u->memory);
+        verify(u, &u->runners[i]);
+    }
+    return NB_OK;
+}
+
+static void teardown(struct run *u)
+{
+    for (size_t i = 0; i < u->unit->cell->kernel_count; i++)
+        if (u->runners[i].exec.kernel != NULL)
+            nb_execution_end(&u->runners[i].exec);
+    free(u->runners);
+    unmap(&u->memory);
+    json_decref(u->mistrusted);
+}
+
+/* ---- rounds ---- */
+
+struct sample {
+    struct run *run;
+    struct runner *runner;
+};
+struct rounds {
+    struct run *run;
+    const struct nb_group *group;
+    size_t group_index;
+    unsigned (*orders)[NB_GROUP_MAX]; /* per round: members in the order they run */
+    size_t active;                    /* members that run */
+    double ns[NB_GROUP_MAX];
+};
+
+/* One untimed pass precedes: it brings code, parameters and the cell's lines to where they belong. */
+static uint64_t take_sample(void *context, unsigned passes)
+{
+    struct sample *s = context;
+    s->run->env->at(s->run->env->context, s->runner->exec.kernel->name);
+    s->run->warm_ns += (double)run_passes(s->run, s->runner, 1);
+    const uint64_t ns = run_passes(s->run, s->runner, passes);
+    s->run->timed_ns += (double)ns;
+    return ns;
+}
+
+static void emit_round(struct rounds *r, size_t round)
+{
+    json_t *order = json_array(), *ns = json_array();
+    for (size_t i = 0; i < r->active; i++)
+        json_array_append_new(order, json_integer(r->orders[round][i]));
+    for (size_t m = 0; m < r->group->count; m++)
+        json_array_append_new(ns, r->ns[m] >= 0 ? json_integer(llround(r->ns[m])) : json_null());
+    const struct nb_unit *unit = r->run->unit;
+    r->run->env->emit(r->run->env->context,
+                      json_pack("{ss si ss si si si so so}", "type", "round", "process",
+                                (int)unit->process, "cell", unit->cell->id, "attempt",
+                                (int)unit->attempt, "group", (int)r->group_index, "round",
+                                (int)round, "order", order, "ns", ns));
+}
+
+static void take_result(void *context, size_t index, double ns)
+{
+    struct rounds *r = context;
+    r->ns[r->orders[index / r->active][index % r->active]] = ns;
+    if ((index + 1) % r->active == 0)
+        emit_round(r, index / r->active);
+}
+
+static uint64_t group_seed(const struct run *u, size_t group)
+{
+    const char *id = u->unit->cell->id;
+    return nb_hash_bytes(u->env->seed * 31 + u->unit->process * 7 + group, id, strlen(id));
+}
+
+/* Orders of a Williams square over the members that run; processes start at different rows of it, so
+ * that few rounds a process still balance over all of them. */
+static void make_orders(struct rounds *r, struct runner *const *runners, uint64_t seed)
+{
+    unsigned members[NB_GROUP_MAX], row[NB_GROUP_MAX];
+    for (size_t m = 0; m < r->group->count; m++)
+        if (runners[m] != NULL)
+            members[r->active++] = (unsigned)m;
+    const size_t even = r->active + r->active % 2;
+    for (unsigned k = 0; k < r->run->unit->rounds; k++) {
+        size_t n = 0;
+        nb_williams_row(even, k + seed % even, seed, row);
+        for (size_t i = 0; i < even; i++) /* an odd rest: the missing member's place is skipped */
+            if (row[i] < r->active)
+                r->orders[k][n++] = members[row[i]];
+    }
+}
+
+static void run_group(struct run *u, size_t index)
+{
+    const struct nb_group *g = &u->unit->cell->groups[index];
+    struct runner *runners[NB_GROUP_MAX];
+    struct sample samples[NB_GROUP_MAX];
+    struct rounds r = {.run = u, .group = g, .group_index = index};
+    r.orders = calloc(u->unit->rounds, sizeof *r.orders);
+    NB_ASSERT(r.orders != NULL);
+    for (size_t m = 0; m < g->count; m++) {
+        runners[m] = runner_of(u, g->members[m].kernel);
+        if (runners[m] != NULL && !runners[m]->trusted)
+            runners[m] = NULL;
+        samples[m] = (struct sample){u, runners[m]};
+        r.ns[m] = -1;
+    }
+    make_orders(&r, runners, group_seed(u, index));
+    nb_gb_clear();
+    for (unsigned k = 0; k < u->unit->rounds; k++)
+        for (size_t i = 0; i < r.active; i++) {
+            const unsigned m = r.orders[k][i];
+            nb_gb_add(g->members[m].kernel->name, g->members[m].passes, take_sample, &samples[m]);
+        }
+    if (r.active > 0)
+        nb_gb_run(take_result, &r);
+    nb_gb_clear();
+    free(r.orders);
+}
+
+/* ---- counters ---- */
+
+struct count {
+    struct run *run;
+    struct runner *runner;
+    unsigned passes;
+    size_t group;
+    double (*values)[NB_EV_COUNT]; /* per thread */
+    bool *counted;
+};
+
+static void count_part(void *context, unsigned part, unsigned parts)
+{
+    struct count *c = context;
+    struct nb_counters *set;
+    (void)parts;
+    c->counted[part] = false;
+    if (nb_counters_open(c->group, &set) != NB_OK)
+        return;
+    nb_execute_part(&c->runner->exec, part, c->passes);
+    c->counted[part] = nb_counters_close(set, c->values[part]) == NB_OK;
+}
+
+/* One event group over the passes of a sample (at least 1 ms), summed over threads. */
+static void count_group(struct count *c, size_t group, double sums[NB_EV_COUNT],
+                        bool known[NB_EV_COUNT])
+{
+    const unsigned threads = c->run->unit->cell->threads;
+    c->group = group;
+    memset(c->values, 0, threads * sizeof *c->values);
+    nb_on_threads(threads, count_part, c);
+    bool all = true;
+    for (unsigned t = 0; t < threads; t++)
+        all = all && c->counted[t];
+    for (int e = 0; all && e < NB_EV_COUNT; e++) {
+        if (!nb_counters_in_group(group, (enum nb_event)e))
+            continue;
+        known[e] = true;
+        for (unsigned t = 0; t < threads; t++)
+            sums[e] += c->values[t][e];
+    }
+}
+
+static void count_kernel(struct run *u, struct runner *r, const struct nb_member *m, size_t group)
+{
+    const struct nb_unit *unit = u->unit;
+    const unsigned threads = unit->cell->threads;
+    struct count c = {.run = u, .runner = r, .passes = m->passes};
+    double sums[NB_EV_COUNT] = {0};
+    bool known[NB_EV_COUNT] = {false};
+    c.values = calloc(threads, sizeof *c.values);
+    c.counted = calloc(threads, sizeof *c.counted);
+    NB_ASSERT(c.values != NULL && c.counted != NULL);
+    u->env->at(u->env->context, m->kernel->name);
+    run_passes(u, r, 1);
+    const uint64_t ticks = nb_cpu_ticks();
+    const uint64_t ns = run_passes(u, r, m->passes);
+    const uint64_t ref_cycles = nb_cpu_ticks() - ticks;
+    for (size_t g = 0; g < nb_counters_groups(); g++)
+        count_group(&c, g, sums, known);
+    json_t *events = json_object();
+    for (int e = 0; e < NB_EV_COUNT; e++)
+        json_object_set_new(events, nb_event_name((enum nb_event)e),
+                            known[e] ? json_real(sums[e]) : json_null());
+    u->env->emit(u->env->context,
+                 json_pack("{ss si ss si si ss si sI so so}", "type", "counters", "process",
+                           (int)unit->process, "cell", unit->cell->id, "attempt",
+                           (int)unit->attempt, "group", (int)group, "kernel", m->kernel->name,
+                           "passes", (int)m->passes, "ns", (json_int_t)ns, "ref_cycles",
+                           ticks ? json_integer((json_int_t)ref_cycles) : json_null(), "events",
+                           events));
+    free(c.values);
+    free(c.counted);
+}
+
+static void count_all(struct run *u)
+{
+    const struct nb_cell *c = u->unit->cell;
+    for (size_t g = 0; g < c->group_count; g++)
+        for (size_t m = 0; m < c->groups[g].count; m++) {
+            const struct nb_member *mem = &c->groups[g].members[m];
+            struct runner *r = runner_of(u, mem->kernel);
+            const bool again = mem->role == NB_ROLE_AA || (mem->role == NB_ROLE_ANCHOR && g > 0) ||
+                               c->groups[g].measure_only;
+            if (r != NULL && r->trusted && !again)
+                count_kernel(u, r, mem, g);
+        }
+}
+
+/* ---- the unit ---- */
+
+/* Whether memory is still as it should be; names who changed it by running each kernel once more. */
+static bool still_sound(struct run *u)
+{
+    const struct nb_cell *c = u->unit->cell;
+    const size_t before = json_array_size(u->mistrusted);
+    struct runner *anchor = NULL;
+    for (size_t i = 0; i < c->kernel_count; i++)
+        if (u->runners[i].exec.kernel != NULL && u->runners[i].trusted &&
+            nb_is_ceiling(c->kernels[i]))
+            anchor = &u->runners[i];
+    if (anchor != NULL) {
+        verify(u, anchor);
+    }
+    if (canaries_intact(&u->memory) && inputs_hash(u) == u->inputs_hash &&
+        json_array_size(u->mistrusted) == before)
+        return true;
+    for (size_t i = 0; i < c->kernel_count; i++)
+        if (u->runners[i].exec.kernel != NULL && u->runners[i].trusted)
+            verify(u, &u->runners[i]);
+    return false;
+}
+
+static void emit_end(struct run *u, bool sound, double wall_ns)
+{
+    const struct nb_unit *unit = u->unit;
+    json_t *line =
+        json_pack("{ss si ss si sO sf sf sf sf sf}", "type", sound ? "done" : "discard", "process",
+                  (int)unit->process, "cell", unit->cell->id, "attempt", (int)unit->attempt,
+                  "mistrusted", u->mistrusted, "setup_ms", u->setup_ns / 1e6, "warm_ms",
+                  u->warm_ns / 1e6, "timed_ms", u->timed_ns / 1e6, "wall_ms", wall_ns / 1e6, "barrier_ns",
+                  nb_barrier_ns(unit->cell->threads));
+    if (!sound)
+        json_object_set_new(line, "reason",
+                            json_string("canaries, inputs or a ceiling's output changed during the unit"));
+    json_object_set_new(line, "flushes_subnormals", json_boolean(nb_cpu_flushes_subnormals()));
+    u->env->emit(u->env->context, line);
+}
+
+/* Adds the time since *mark to a sum and moves the mark. */
+static void lap(uint64_t *mark, double *sum)
+{
+    const uint64_t now = nb_now_ns();
+    *sum += (double)(now - *mark);
+    *mark = now;
+}
+
+static void warm_first(struct run *u)
+{
+    for (size_t i = 0; i < u->unit->cell->kernel_count; i++)
+        if (u->runners[i].exec.kernel != NULL && u->runners[i].trusted) {
+            warm_up(u, &u->runners[i]);
+            return;
+        }
+}
+
+enum nb_status nb_measure_unit(const struct nb_worker_env *env, const struct nb_unit *unit,
+                               struct nb_err *err)
+{
+    struct run u;
+    const uint64_t start = nb_now_ns();
+    uint64_t mark = start;
+    enum nb_status s = setup(&u, env, unit, err);
+    lap(&mark, &u.setup_ns);
+    if (s == NB_OK) {
+        warm_first(&u);
+        lap(&mark, &u.warm_ns);
+        for (size_t g = 0; g < unit->cell->group_count; g++)
+            if (!(unit->screening && unit->cell->groups[g].measure_only))
+                run_group(&u, g);
+        mark = nb_now_ns();
+        if (unit->counters)
+            count_all(&u);
+        lap(&mark, &u.warm_ns);
+        const bool sound = still_sound(&u);
+        lap(&mark, &u.setup_ns);
+        emit_end(&u, sound, (double)(mark - start));
+    }
+    teardown(&u);
+    return s;
+}
+
+/* Least of three samples of at least 0.2 ms (one pass where that is longer), after one pass. */
+static double calibrate_one(struct run *u, struct runner *r)
+{
+    double best = INFINITY;
+    unsigned passes = 1;
+    u->env->at(u->env->context, r->exec.kernel->name);
+    run_passes(u, r, 1);
+    while (passes < 1u << 20 && (double)run_passes(u, r, passes) < 1e5)
+        passes *= 2;
+    for (int i = 0; i < 3; i++)
+        best = fmin(best, (double)run_passes(u, r, passes) / passes);
+    return best > 1 ? best : 1;
+}
+
+enum nb_status nb_measure_calibrate(const struct nb_worker_env *env, const struct nb_unit *unit,
+                                    struct nb_err *err)
+{
+    struct run u;
+    enum nb_status s = setup(&u, env, unit, err);
+    if (s == NB_OK) {
+        json_t *ns = json_object();
+        for (size_t i = 0; i < unit->cell->kernel_count; i++)
+            if (u.runners[i].exec.kernel != NULL && u.runners[i].trusted)
+                json_object_set_new(ns, unit->cell->kernels[i]->name,
+                                    json_real(calibrate_one(&u, &u.runners[i])));
+        env->emit(env->context, json_pack("{ss ss so sO}", "type", "calibration", "cell",
+                                          unit->cell->id, "pass_ns", ns, "mistrusted", u.mistrusted));
+    }
+    teardown(&u);
+    return s;
+}

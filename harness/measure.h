@@ -1,0 +1,38 @@
+/* measure.h: one unit of work: all groups of a cell in one process. */
+#ifndef NB_MEASURE_H
+#define NB_MEASURE_H
+
+#include "plan.h"
+
+#include <jansson.h>
+
+/* What a worker reports; each call is one line of samples.jsonl. */
+typedef void (*nb_emit)(void *context, json_t *line); /* takes the reference */
+
+/* Told before a kernel runs, so that an orchestrator knows whom to blame. */
+typedef void (*nb_at_kernel)(void *context, const char *kernel);
+
+struct nb_worker_env {
+    const struct nb_topology *topology;
+    uint64_t seed;
+    nb_emit emit;
+    nb_at_kernel at;
+    void *context;
+};
+
+struct nb_unit {
+    const struct nb_cell *cell;
+    unsigned process, attempt, rounds;
+    bool screening; /* leaves out groups that hold screened winners */
+    bool counters;  /* counts events in passes of its own after the rounds */
+    const json_t *hashes; /* kernel: hash of its checked output; others are not run */
+};
+
+NB_USE_RESULT enum nb_status nb_measure_unit(const struct nb_worker_env *env,
+                                             const struct nb_unit *unit, struct nb_err *err);
+
+/* ns of a pass for each kernel named in hashes; emits one line {"type":"calibration", ...}. */
+NB_USE_RESULT enum nb_status nb_measure_calibrate(const struct nb_worker_env *env,
+                                                  const struct nb_unit *unit, struct nb_err *err);
+
+#endif

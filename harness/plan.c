@@ -1,0 +1,934 @@
+#include "plan.h"
+
+#include "buffers.h"
+#include "registry.h"
+#include "stats.h"
+
+#include <math.h>
+#include <string.h>
+
+/* ---- cells ---- */
+
+static size_t max_size(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Bytes of x, y and parameters that one thread may touch in this residency; 0: unknown level.
+ * L1, L2, L3: half the level's share of a thread, so that nothing else pushes the data out. An L3 cell
+ * is kept to 8 L2 per thread: far above L2, and below the share of an L3 that a virtual machine may
+ * really have. DRAM and cold are windows of an arena that is larger than the last level. */
+static size_t thread_bytes(const struct nb_topology *t, enum nb_residency r, unsigned threads)
+{
+    switch (r) {
+    case NB_L1:
+        return t->l1d / 2;
+    case NB_L2:
+        return t->l2 / 2 / t->l2_cores;
+    case NB_L3: {
+        const size_t share = t->l3 / 2 / threads, wanted = 8 * t->l2;
+        return share < 2 * t->l2 ? 0 : share < wanted ? share : wanted;
+    }
+    case NB_DRAM:
+        return ((size_t)32 << 20) / threads;
+    default:
+        return t->l2 / 2;
+    }
+}
+
+static void cell_id(struct nb_cell *c)
+{
+    char param[16] = "";
+    if (c->param_dtype != c->dtype)
+        snprintf(param, sizeof param, "+%s", nb_dtype_name(c->param_dtype));
+    snprintf(c->id, sizeof(c->id), "%s-%s-%s%s-h%zu-r%zu-t%u-%s%s", nb_dir_name(c->dir),
+             nb_fuse_name(c->fuse), nb_dtype_name(c->dtype), param, c->hidden, c->rows, c->threads,
+             nb_residency_name(c->residency), c->stats_out ? "-stats" : "");
+}
+
+/* Rows of a cell; 0 with a reason when the shape does not fit its residency. */
+static size_t cell_rows(const struct nb_cell *c, size_t wanted, const struct nb_topology *t,
+                        char *reason, size_t len)
+{
+    const size_t room = thread_bytes(t, c->residency, c->threads);
+    const size_t row = 2 * c->hidden * nb_dtype_bytes(c->dtype);
+    const size_t params = 2 * c->hidden * nb_dtype_bytes(c->param_dtype);
+    const char *level = nb_residency_name(c->residency);
+    if (room == 0) {
+        snprintf(reason, len, "SKIP_SHAPE: no %s of known size here that is larger than twice L2",
+                 level);
+        return 0;
+    }
+    if (c->residency == NB_DRAM || c->residency == NB_COLD) {
+        const size_t llc = nb_topology_llc(t);
+        if (llc == 0 || 4 * llc > t->memory / 2) {
+            snprintf(reason, len, "SKIP_SHAPE: %s needs 4 times the last-level cache (%zu MiB), of "
+                     "%zu MiB memory", level, llc >> 20, t->memory >> 20);
+            return 0;
+        }
+        return wanted ? wanted : max_size(c->threads, room / row * c->threads);
+    }
+    if (room < params + row) {
+        snprintf(reason, len, "SKIP_SHAPE: one row, its output and parameters are %zu bytes, half of %s "
+                 "a thread is %zu", params + row, level, room);
+        return 0;
+    }
+    const size_t most = (room - params) / row * c->threads;
+    if (wanted > most) {
+        snprintf(reason, len, "SKIP_SHAPE: %zu rows asked for, %zu fit in half of %s", wanted, most,
+                 level);
+        return 0;
+    }
+    return wanted ? wanted : most;
+}
+
+static void drop(struct nb_plan *plan, const char *cell, const char *reason)
+{
+    struct nb_dropped *d = realloc(plan->dropped, (plan->dropped_count + 1) * sizeof *d);
+    NB_ASSERT(d != NULL);
+    plan->dropped = d;
+    d += plan->dropped_count++;
+    snprintf(d->cell, sizeof(d->cell), "%s", cell);
+    snprintf(d->reason, sizeof(d->reason), "%s", reason);
+}
+
+static struct nb_cell *cell_find_or_add(struct nb_plan *plan, const struct nb_cell *wanted)
+{
+    for (size_t i = 0; i < plan->count; i++)
+        if (strcmp(plan->cells[i].id, wanted->id) == 0)
+            return &plan->cells[i];
+    struct nb_cell *cells = realloc(plan->cells, (plan->count + 1) * sizeof *cells);
+    NB_ASSERT(cells != NULL);
+    plan->cells = cells;
+    plan->cells[plan->count] = *wanted;
+    return &plan->cells[plan->count++];
+}
+
+static bool cell_has(const struct nb_cell *c, const struct nb_kernel *k)
+{
+    for (size_t i = 0; i < c->kernel_count; i++)
+        if (c->kernels[i] == k)
+            return true;
+    return false;
+}
+
+static void cell_add_kernel(struct nb_cell *c, const struct nb_kernel *k)
+{
+    if (cell_has(c, k))
+        return;
+    const struct nb_kernel **v = realloc(c->kernels, (c->kernel_count + 1) * sizeof *v);
+    NB_ASSERT(v != NULL);
+    c->kernels = v;
+    c->kernels[c->kernel_count++] = k;
+}
+
+/* Ceilings of the best ISA stand in every cell: a time without its roof says little. */
+static bool wanted_ceiling(const struct nb_kernel *k)
+{
+    const struct nb_isa *best = nb_isa_best((enum nb_dtype)k->dtype);
+    return nb_is_ceiling(k) && best != NULL && strcmp(best->name, k->isa) == 0;
+}
+
+static bool fits_cell(const struct nb_cell *c, const struct nb_kernel *k)
+{
+    return k->dtype == c->dtype && k->dir == c->dir && k->fuse == c->fuse;
+}
+
+static size_t cell_add_kernels(struct nb_cell *c, const struct nb_block *b)
+{
+    size_t taken = 0;
+    for (size_t i = 0; i < nb_kernel_count(); i++) {
+        const struct nb_kernel *k = nb_kernel_at(i);
+        if (!fits_cell(c, k))
+            continue;
+        const bool selected = nb_block_takes(b, k) ||
+                              (b->kernels == NB_SET_ALL && b->kernel.n == 0 && b->algo.n == 0 &&
+                               nb_is_ceiling(k) && nb_block_takes_isa(b, k));
+        taken += selected;
+        if (selected || wanted_ceiling(k))
+            cell_add_kernel(c, k);
+    }
+    return taken;
+}
+
+static enum nb_status add_cell(struct nb_plan *plan, const struct nb_block *b,
+                               const struct nb_topology *t, struct nb_cell wanted, size_t rows,
+                               struct nb_err *err)
+{
+    char reason[256] = "";
+    if (wanted.threads > t->cores)
+        return nb_fail(err, "threads: %u asked for, but this process may use %u cores, and one thread "
+                            "runs on each", wanted.threads, t->cores);
+    wanted.rows = cell_rows(&wanted, rows, t, reason, sizeof reason);
+    wanted.ldx = wanted.ldy = wanted.hidden;
+    const size_t es = nb_dtype_bytes(wanted.dtype);
+    wanted.bytes = 2 * wanted.rows * wanted.hidden * es +
+                   2 * wanted.hidden * nb_dtype_bytes(wanted.param_dtype);
+    cell_id(&wanted);
+    if (wanted.rows == 0) {
+        drop(plan, wanted.id, reason);
+        return NB_OK;
+    }
+    if (wanted.bytes > t->memory / 2)
+        return nb_fail(err, "%s needs %zu MiB, more than half of this machine's memory (%zu MiB); choose "
+                            "smaller hidden or rows", wanted.id, wanted.bytes >> 20, t->memory >> 20);
+    struct nb_cell probe = wanted;
+    if (cell_add_kernels(&probe, b) == 0) {
+        free(probe.kernels);
+        return NB_OK;
+    }
+    free(probe.kernels);
+    cell_add_kernels(cell_find_or_add(plan, &wanted), b);
+    return NB_OK;
+}
+
+static enum nb_status add_block(struct nb_plan *plan, const struct nb_block *b,
+                                const struct nb_topology *t, struct nb_err *err)
+{
+    enum nb_status s = NB_OK;
+    for (size_t r = 0; r < b->residency.n; r++)
+        for (size_t d = 0; d < b->dtype.n; d++)
+            for (size_t p = 0; p < b->param_dtype.n; p++)
+                for (size_t h = 0; h < b->hidden.n; h++)
+                    for (size_t th = 0; th < b->threads.n; th++)
+                        for (size_t w = 0; s == NB_OK && w < b->rows.n; w++) {
+                            const size_t threads = b->threads.v[th];
+                            s = add_cell(plan, b, t,
+                                         (struct nb_cell){
+                                             .dtype = (uint32_t)b->dtype.v[d],
+                                             .param_dtype = b->param_dtype.v[p]
+                                                                ? NB_F32
+                                                                : (uint32_t)b->dtype.v[d],
+                                             .stats_out = b->stats,
+                                             .hidden = b->hidden.v[h],
+                                             .threads = threads ? (unsigned)threads : t->cores,
+                                             .residency = (enum nb_residency)b->residency.v[r]},
+                                         b->rows.v[w], err);
+                        }
+    return s;
+}
+
+/* ---- pairings ---- */
+
+static void add_pairing(struct nb_cell *c, struct nb_pairing p)
+{
+    struct nb_pairing *v = realloc(c->pairings, (c->pairing_count + 1) * sizeof *v);
+    NB_ASSERT(v != NULL);
+    c->pairings = v;
+    c->pairings[c->pairing_count++] = p;
+}
+
+static const struct nb_kernel *partner(const struct nb_cell *c, const struct nb_kernel *base,
+                                       const char *algo)
+{
+    for (size_t i = 0; i < c->kernel_count; i++) {
+        const struct nb_kernel *k = c->kernels[i];
+        if (k->op == NB_OP_RMSNORM && strcmp(k->algo, algo) == 0 &&
+            strcmp(k->isa, base->isa) == 0 && strcmp(k->trick, base->trick) == 0)
+            return k;
+    }
+    return NULL;
+}
+
+static void add_pairings(struct nb_cell *c)
+{
+    bool layernorm = false, rmsnorm = false;
+    for (size_t p = 0; p < NB_PAIR_COUNT; p++) {
+        for (size_t i = 0; i < c->kernel_count; i++) {
+            const struct nb_kernel *base = c->kernels[i], *test;
+            layernorm = layernorm || base->op == NB_OP_LAYERNORM;
+            rmsnorm = rmsnorm || base->op == NB_OP_RMSNORM;
+            if (base->op != NB_OP_LAYERNORM || strcmp(base->algo, nb_pairs[p].layernorm) != 0)
+                continue;
+            test = partner(c, base, nb_pairs[p].rmsnorm);
+            if (test != NULL)
+                add_pairing(c, (struct nb_pairing){.base = base, .test = test});
+        }
+    }
+    if (layernorm && rmsnorm)
+        add_pairing(c, (struct nb_pairing){.best = true});
+}
+
+static void plan_id(struct nb_plan *plan)
+{
+    const struct nb_settings *s = &plan->settings;
+    char text[256];
+    snprintf(text, sizeof text, "%llu %.17g %.17g", (unsigned long long)s->seed, s->budget_s,
+             s->sample_ms);
+    uint64_t h = nb_hash_bytes(0, text, strlen(text));
+    for (size_t i = 0; i < plan->count; i++) {
+        h = nb_hash_bytes(h, plan->cells[i].id, strlen(plan->cells[i].id));
+        for (size_t k = 0; k < plan->cells[i].kernel_count; k++)
+            h = nb_hash_bytes(h, plan->cells[i].kernels[k]->name,
+                              strlen(plan->cells[i].kernels[k]->name));
+    }
+    snprintf(plan->id, sizeof(plan->id), "%016llx", (unsigned long long)h);
+}
+
+enum nb_status nb_plan_make(struct nb_plan *plan, const struct nb_preset *preset,
+                            const struct nb_topology *t, struct nb_err *err)
+{
+    *plan = (struct nb_plan){.settings = preset->settings};
+    snprintf(plan->preset, sizeof(plan->preset), "%s", preset->name);
+    for (size_t i = 0; i < preset->count; i++) {
+        enum nb_status s = add_block(plan, &preset->blocks[i], t, err);
+        if (s != NB_OK)
+            return s;
+    }
+    if (plan->count == 0)
+        return nb_fail(err, "the selection is empty%s%s; `normbench list kernels` shows what there is",
+                       plan->dropped_count ? ": " : ": no kernel has this op, algorithm, ISA and dtype",
+                       plan->dropped_count ? plan->dropped[0].reason : "");
+    for (size_t i = 0; i < plan->count; i++)
+        add_pairings(&plan->cells[i]);
+    plan_id(plan);
+    return NB_OK;
+}
+
+void nb_cell_free(struct nb_cell *c)
+{
+    free(c->kernels);
+    free(c->groups);
+    free(c->pairings);
+}
+
+void nb_plan_free(struct nb_plan *plan)
+{
+    for (size_t i = 0; i < plan->count; i++)
+        nb_cell_free(&plan->cells[i]);
+    free(plan->cells);
+    free(plan->dropped);
+    free(plan->command);
+    *plan = (struct nb_plan){0};
+}
+
+struct nb_problem nb_cell_problem(const struct nb_cell *c, const struct nb_kernel *k)
+{
+    return (struct nb_problem){.size = sizeof(struct nb_problem),
+                               .op = k->op,
+                               .dir = c->dir,
+                               .fuse = c->fuse,
+                               .stats_out = c->stats_out,
+                               .dtype = c->dtype,
+                               .param_dtype = c->param_dtype,
+                               .rows = c->rows,
+                               .hidden = c->hidden,
+                               .ldx = c->ldx,
+                               .ldy = c->ldy,
+                               .eps = 1e-5,
+                               .alpha = 1.25,
+                               .momentum = 0.1};
+}
+
+const struct nb_cell *nb_plan_find(const struct nb_plan *plan, const char *id)
+{
+    for (size_t i = 0; i < plan->count; i++)
+        if (strcmp(plan->cells[i].id, id) == 0)
+            return &plan->cells[i];
+    return NULL;
+}
+
+void nb_cell_repro(const struct nb_cell *c, const struct nb_settings *s, const char *verb,
+                   const char *kernel, char *text, size_t len)
+{
+    snprintf(text, len,
+             "normbench %s%s%s%s --dtype %s%s --hidden %zu --rows %zu --threads %u --residency "
+             "%s%s --seed %llu",
+             verb, kernel ? " --kernel '" : "", kernel ? kernel : "", kernel ? "'" : "",
+             nb_dtype_name(c->dtype), c->param_dtype != c->dtype ? " --param-dtype f32" : "",
+             c->hidden, c->rows, c->threads, nb_residency_name(c->residency),
+             c->stats_out ? " --stats yes" : "", (unsigned long long)s->seed);
+}
+
+/* ---- groups ---- */
+
+static double kernel_ns(const struct nb_cell *c, const double *pass_ns, const struct nb_kernel *k)
+{
+    for (size_t i = 0; i < c->kernel_count; i++)
+        if (c->kernels[i] == k)
+            return pass_ns[i];
+    return 0;
+}
+
+static unsigned default_passes(double sample_ms, double ns)
+{
+    const double passes = floor(sample_ms * 1e6 / ns);
+    return passes < 1 ? 1 : passes > 1e7 ? 10000000u : (unsigned)passes;
+}
+
+/* Members of a pairing use equal counts when their speeds differ less than 4x, so that warm-up and
+ * the cost of starting a sample weigh on both alike. Repeated, since a kernel may be in two pairings. */
+static void equal_passes(const struct nb_cell *c, const double *pass_ns, unsigned *passes)
+{
+    for (unsigned again = 0; again < 2; again++) {
+        for (size_t p = 0; p < c->pairing_count; p++) {
+            size_t a = c->kernel_count, b = c->kernel_count;
+            for (size_t i = 0; i < c->kernel_count; i++) {
+                a = c->kernels[i] == c->pairings[p].base ? i : a;
+                b = c->kernels[i] == c->pairings[p].test ? i : b;
+            }
+            if (a == c->kernel_count || b == c->kernel_count || !passes[a] || !passes[b])
+                continue;
+            const double ratio = pass_ns[a] / pass_ns[b];
+            if (ratio < 4 && ratio > 0.25)
+                passes[a] = passes[b] = passes[a] < passes[b] ? passes[a] : passes[b];
+        }
+    }
+}
+
+static struct nb_group *new_group(struct nb_cell *c)
+{
+    struct nb_group *g = realloc(c->groups, (c->group_count + 1) * sizeof *g);
+    NB_ASSERT(g != NULL);
+    c->groups = g;
+    g += c->group_count++;
+    *g = (struct nb_group){0};
+    return g;
+}
+
+static void group_add(struct nb_group *g, const struct nb_kernel *k, enum nb_role role,
+                      unsigned passes)
+{
+    NB_ASSERT(g->count < NB_GROUP_MAX && passes > 0);
+    g->members[g->count++] = (struct nb_member){k, role, passes};
+}
+
+static bool is_anchor(const struct nb_kernel *k)
+{
+    return k->op == NB_OP_SCALE && k->trick[0] == '\0' && wanted_ceiling(k);
+}
+
+/* The A/A copies close a group: its first member again (the same code at the same address: what
+ * differs is noise), and, where the count would be odd, the anchor again. */
+static void close_group(struct nb_group *g)
+{
+    if (g->count == 0)
+        return;
+    struct nb_member first = g->members[0];
+    for (size_t i = 0; i < g->count; i++)
+        if (g->members[i].role == NB_ROLE_MEMBER) {
+            first = g->members[i];
+            break;
+        }
+    group_add(g, first.kernel, NB_ROLE_AA, first.passes);
+    if (g->count % 2 == 1)
+        group_add(g, g->members[0].kernel, NB_ROLE_AA, g->members[0].passes);
+}
+
+/* Room that must stay free for the A/A copy; group sizes end even. */
+static bool group_full(const struct nb_group *g)
+{
+    return g->count >= NB_GROUP_MAX - 1;
+}
+
+struct grouping {
+    struct nb_cell *cell;
+    const unsigned *passes;
+    bool *placed;
+    struct nb_group *open;
+};
+
+static void open_group(struct grouping *w)
+{
+    if (w->open != NULL)
+        close_group(w->open);
+    w->open = new_group(w->cell);
+    for (size_t i = 0; i < w->cell->kernel_count; i++)
+        if (is_anchor(w->cell->kernels[i]) && w->passes[i] > 0)
+            group_add(w->open, w->cell->kernels[i], NB_ROLE_ANCHOR, w->passes[i]);
+}
+
+static void place(struct grouping *w, size_t i, enum nb_role role)
+{
+    if (w->placed[i] || w->passes[i] == 0)
+        return;
+    if (w->open == NULL || group_full(w->open))
+        open_group(w);
+    group_add(w->open, w->cell->kernels[i], role, w->passes[i]);
+    w->placed[i] = true;
+}
+
+static size_t index_of(const struct nb_cell *c, const struct nb_kernel *k)
+{
+    size_t i = 0;
+    while (i < c->kernel_count && c->kernels[i] != k)
+        i++;
+    return i;
+}
+
+/* Kernels connected by pairings stay together: RMS one-pass with both LayerNorms it is compared to. */
+static void place_family(struct grouping *w, const struct nb_kernel *test)
+{
+    const struct nb_cell *c = w->cell;
+    size_t family[NB_PAIR_COUNT + 1], n = 0;
+    const size_t t = index_of(c, test);
+    if (w->placed[t])
+        return;
+    family[n++] = t;
+    for (size_t p = 0; p < c->pairing_count && n <= NB_PAIR_COUNT; p++)
+        if (c->pairings[p].test == test)
+            family[n++] = index_of(c, c->pairings[p].base);
+    if (w->open == NULL || w->open->count + n > NB_GROUP_MAX - 1)
+        open_group(w);
+    for (size_t i = 0; i < n; i++)
+        place(w, family[i], NB_ROLE_MEMBER);
+}
+
+static void make_groups(struct nb_cell *c, const double *pass_ns, double sample_ms)
+{
+    unsigned *passes = calloc(c->kernel_count, sizeof *passes);
+    bool *placed = calloc(c->kernel_count, sizeof *placed);
+    NB_ASSERT(passes != NULL && placed != NULL);
+    struct grouping w = {c, passes, placed, NULL};
+    free(c->groups);
+    c->groups = NULL;
+    c->group_count = 0;
+    for (size_t i = 0; i < c->kernel_count; i++)
+        passes[i] = pass_ns[i] > 0 ? default_passes(sample_ms, pass_ns[i]) : 0;
+    equal_passes(c, pass_ns, passes);
+    open_group(&w);
+    for (size_t i = 0; i < c->kernel_count; i++) {
+        placed[i] = is_anchor(c->kernels[i]);
+        if (wanted_ceiling(c->kernels[i]))
+            place(&w, i, NB_ROLE_CEILING);
+    }
+    for (size_t p = 0; p < c->pairing_count; p++)
+        if (!c->pairings[p].best)
+            place_family(&w, c->pairings[p].test);
+    for (size_t i = 0; i < c->kernel_count; i++)
+        place(&w, i, NB_ROLE_MEMBER);
+    close_group(w.open);
+    while (c->group_count > 0 && c->groups[c->group_count - 1].count == 0)
+        c->group_count--;
+    free(passes);
+    free(placed);
+}
+
+/* ---- rounds and budget ---- */
+
+enum { ROUNDS_MIN = 2 };
+#define SAMPLE_COST_NS 4e4   /* of the harness around a sample: a guess for planning only */
+#define UNIT_COST_NS 15e6    /* mapping, filling and warming up of a unit */
+
+static double round_ns(const struct nb_cell *c, const double *pass_ns)
+{
+    double ns = 0;
+    for (size_t g = 0; g < c->group_count; g++)
+        for (size_t m = 0; m < c->groups[g].count; m++) {
+            const struct nb_member *mem = &c->groups[g].members[m];
+            ns += (mem->passes + 1) * kernel_ns(c, pass_ns, mem->kernel) + SAMPLE_COST_NS;
+        }
+    return ns;
+}
+
+unsigned nb_plan_rounds(const struct nb_plan *plan, const struct nb_cell *c, unsigned process)
+{
+    const unsigned few = c->rounds / 3 < ROUNDS_MIN ? ROUNDS_MIN : c->rounds / 3;
+    return process >= plan->settings.screening || few > c->rounds ? c->rounds : few;
+}
+
+/* Seconds of one process over all cells when each cell may take tau ns for its rounds. */
+static double process_ns(struct nb_plan *plan, const double *cost, double tau, bool screening)
+{
+    double ns = 0;
+    for (size_t i = 0; i < plan->count; i++) {
+        struct nb_cell *c = &plan->cells[i];
+        double rounds = floor(tau / cost[i]);
+        const unsigned most = plan->settings.rounds;
+        const unsigned least = most < ROUNDS_MIN ? most : ROUNDS_MIN;
+        c->rounds = rounds < least ? least : rounds > most ? most : (unsigned)rounds;
+        ns += nb_plan_rounds(plan, c, screening ? 0 : plan->settings.screening) * cost[i] +
+              UNIT_COST_NS;
+    }
+    return ns;
+}
+
+static double total_ns(struct nb_plan *plan, const double *cost, double tau)
+{
+    return plan->settings.screening * process_ns(plan, cost, tau, true) +
+           plan->settings.processes * process_ns(plan, cost, tau, false);
+}
+
+/* Largest equal share of time a cell, by bisection, with which the budget is kept. False: not even the
+ * least number of rounds keeps it. */
+static bool fit_rounds(struct nb_plan *plan, const double *cost)
+{
+    const double budget = plan->settings.budget_s > 0 ? plan->settings.budget_s * 1e9 : INFINITY;
+    double low = 0, high = 1e12;
+    if (total_ns(plan, cost, high) <= budget)
+        return true;
+    for (int i = 0; i < 60; i++) {
+        const double mid = (low + high) / 2;
+        if (total_ns(plan, cost, mid) <= budget)
+            low = mid;
+        else
+            high = mid;
+    }
+    return total_ns(plan, cost, low) <= budget;
+}
+
+static void drop_dearest(struct nb_plan *plan, double *cost)
+{
+    size_t worst = 0;
+    for (size_t i = 1; i < plan->count; i++)
+        if (cost[i] > cost[worst])
+            worst = i;
+    drop(plan, plan->cells[worst].id, "the budget does not reach for it; give a larger --budget");
+    nb_cell_free(&plan->cells[worst]);
+    plan->count--;
+    memmove(&plan->cells[worst], &plan->cells[worst + 1],
+            (plan->count - worst) * sizeof *plan->cells);
+    memmove(&cost[worst], &cost[worst + 1], (plan->count - worst) * sizeof *cost);
+}
+
+enum nb_status nb_plan_calibrate(struct nb_plan *plan, const struct nb_calibration *cal,
+                                 struct nb_err *err)
+{
+    double *cost = calloc(plan->count, sizeof *cost);
+    NB_ASSERT(cost != NULL);
+    for (size_t i = 0; i < plan->count; i++) {
+        make_groups(&plan->cells[i], cal->pass_ns[i], plan->settings.sample_ms);
+        cost[i] = round_ns(&plan->cells[i], cal->pass_ns[i]);
+        if (cost[i] <= 0)
+            cost[i] = 1; /* nothing passed: a unit without groups */
+    }
+    while (!fit_rounds(plan, cost)) {
+        if (!plan->settings.processes_given && plan->settings.processes > 6)
+            plan->settings.processes--;
+        else if (plan->count > 1)
+            drop_dearest(plan, cost);
+        else
+            break;
+    }
+    const double needed = total_ns(plan, cost, 0) / 1e9;
+    free(cost);
+    const double budget = plan->settings.budget_s;
+    if (budget > 0 && needed > budget)
+        return nb_fail(err, "budget: even one cell with %u processes takes %.1f s, but only %.1f s are given",
+                       plan->settings.processes, needed, budget);
+    plan->state = NB_CALIBRATED;
+    return NB_OK;
+}
+
+void nb_plan_order(const struct nb_plan *plan, unsigned process, size_t *order)
+{
+    unsigned long long state = plan->settings.seed * 1000003ull + process;
+    for (size_t i = 0; i < plan->count; i++)
+        order[i] = i;
+    nb_shuffle(order, plan->count, &state);
+    /* a stable pass brings the cells of one arena (dtype, threads) behind its first one */
+    for (size_t i = 0; i < plan->count; i++) {
+        const struct nb_cell *a = &plan->cells[order[i]];
+        size_t next = i + 1;
+        if (a->residency != NB_DRAM && a->residency != NB_COLD)
+            continue;
+        for (size_t j = i + 1; j < plan->count; j++) {
+            const struct nb_cell *b = &plan->cells[order[j]];
+            if ((b->residency != NB_DRAM && b->residency != NB_COLD) || b->dtype != a->dtype ||
+                b->threads != a->threads)
+                continue;
+            const size_t moved = order[j];
+            memmove(&order[next + 1], &order[next], (j - next) * sizeof *order);
+            order[next++] = moved;
+        }
+        i = next - 1;
+    }
+}
+
+/* ---- screening ---- */
+
+static bool share_group(const struct nb_cell *c, const struct nb_kernel *a,
+                        const struct nb_kernel *b)
+{
+    for (size_t g = 0; g < c->group_count; g++) {
+        bool has_a = false, has_b = false;
+        for (size_t m = 0; m < c->groups[g].count; m++) {
+            const struct nb_member *mem = &c->groups[g].members[m];
+            has_a = has_a || (mem->kernel == a && mem->role != NB_ROLE_AA);
+            has_b = has_b || (mem->kernel == b && mem->role != NB_ROLE_AA);
+        }
+        if (has_a && has_b)
+            return true;
+    }
+    return false;
+}
+
+void nb_plan_choose(const struct nb_plan *plan, struct nb_cell *c, const struct nb_kernel *layernorm,
+                    const struct nb_kernel *rmsnorm, unsigned layernorm_passes,
+                    unsigned rmsnorm_passes)
+{
+    (void)plan;
+    for (size_t p = 0; p < c->pairing_count; p++)
+        if (c->pairings[p].best) {
+            c->pairings[p].base = layernorm;
+            c->pairings[p].test = rmsnorm;
+        }
+    if (layernorm == NULL || rmsnorm == NULL || share_group(c, layernorm, rmsnorm))
+        return;
+    struct nb_group *g = new_group(c);
+    const struct nb_group *first = &c->groups[0];
+    g->measure_only = true;
+    if (first->count > 0 && first->members[0].role == NB_ROLE_ANCHOR)
+        group_add(g, first->members[0].kernel, NB_ROLE_ANCHOR, first->members[0].passes);
+    group_add(g, layernorm, NB_ROLE_MEMBER, layernorm_passes);
+    group_add(g, rmsnorm, NB_ROLE_MEMBER, rmsnorm_passes);
+    close_group(g);
+}
+
+/* ---- JSON ---- */
+
+static const char *const ROLE_NAMES[] = {"member", "ceiling", "anchor", "aa"};
+static const char *const STATE_NAMES[] = {"planned", "calibrated", "screened"};
+
+static json_t *kernel_json(const struct nb_kernel *k)
+{
+    const struct nb_isa *isa = nb_isa_find(k->isa);
+    return json_pack("{ss ss ss ss ss ss ss ss si sb si sf si}", "op", nb_op_name(k->op), "dir",
+                     nb_dir_name(k->dir), "fuse", nb_fuse_name(k->fuse), "dtype",
+                     nb_dtype_name(k->dtype), "algo", k->algo, "isa", k->isa, "trick",
+                     k->trick[0] ? k->trick : "none", "source", k->source, "isa_rank",
+                     isa != NULL ? isa->rank : 0, "flushes", (int)k->flushes, "x_reads",
+                     (int)k->x_reads, "flops", k->flops, "vector_bits", (int)k->vector_bits);
+}
+
+static json_t *group_json(const struct nb_group *g)
+{
+    json_t *members = json_array();
+    for (size_t m = 0; m < g->count; m++)
+        json_array_append_new(members,
+                              json_pack("{ss ss si}", "kernel", g->members[m].kernel->name, "role",
+                                        ROLE_NAMES[g->members[m].role], "passes",
+                                        (int)g->members[m].passes));
+    return json_pack("{so ss}", "members", members, "stage", g->measure_only ? "measure" : "all");
+}
+
+static json_t *name_or_null(const struct nb_kernel *k)
+{
+    return k != NULL ? json_string(k->name) : json_null();
+}
+
+static json_t *pairing_json(const struct nb_pairing *p)
+{
+    return json_pack("{ss ss ss ss so so}", "pairing", p->best ? "best-of-each" : "same-algorithm",
+                     "base_op", "layernorm", "test_op", "rmsnorm", "isa",
+                     p->best ? "any" : p->base->isa, "base", name_or_null(p->base), "test",
+                     name_or_null(p->test));
+}
+
+json_t *nb_cell_to_json(const struct nb_cell *c, const struct nb_settings *s)
+{
+    char repro[512];
+    json_t *kernels = json_array(), *groups = json_array(), *pairings = json_array();
+    for (size_t i = 0; i < c->kernel_count; i++)
+        json_array_append_new(kernels, json_string(c->kernels[i]->name));
+    for (size_t i = 0; i < c->group_count; i++)
+        json_array_append_new(groups, group_json(&c->groups[i]));
+    for (size_t i = 0; i < c->pairing_count; i++)
+        json_array_append_new(pairings, pairing_json(&c->pairings[i]));
+    nb_cell_repro(c, s, "run", NULL, repro, sizeof repro);
+    return json_pack("{ss ss ss ss ss si sI sI si ss sI sI sI si ss so so so}", "id", c->id, "dir",
+                     nb_dir_name(c->dir), "fuse", nb_fuse_name(c->fuse), "dtype",
+                     nb_dtype_name(c->dtype), "param_dtype", nb_dtype_name(c->param_dtype),
+                     "stats_out", (int)c->stats_out, "hidden", (json_int_t)c->hidden, "rows",
+                     (json_int_t)c->rows, "threads", (int)c->threads, "residency",
+                     nb_residency_name(c->residency), "ldx", (json_int_t)c->ldx, "ldy",
+                     (json_int_t)c->ldy, "bytes", (json_int_t)c->bytes, "rounds", (int)c->rounds,
+                     "repro", repro, "kernels", kernels, "groups", groups, "pairings", pairings);
+}
+
+/* Tells a plan.json that was edited by hand. */
+static json_int_t cells_digest(const json_t *cells)
+{
+    char *text = json_dumps(cells, JSON_COMPACT | JSON_SORT_KEYS);
+    NB_ASSERT(text != NULL);
+    const uint64_t h = nb_hash_bytes(0, text, strlen(text));
+    free(text);
+    return (json_int_t)(h >> 1);
+}
+
+json_t *nb_plan_to_json(const struct nb_plan *plan)
+{
+    const struct nb_settings *s = &plan->settings;
+    json_t *kernels = json_object(), *cells = json_array(), *dropped = json_array();
+    for (size_t i = 0; i < plan->count; i++) {
+        const struct nb_cell *c = &plan->cells[i];
+        json_array_append_new(cells, nb_cell_to_json(c, s));
+        for (size_t k = 0; k < c->kernel_count; k++)
+            if (json_object_get(kernels, c->kernels[k]->name) == NULL)
+                json_object_set_new(kernels, c->kernels[k]->name, kernel_json(c->kernels[k]));
+    }
+    for (size_t i = 0; i < plan->dropped_count; i++)
+        json_array_append_new(dropped, json_pack("{ss ss}", "cell", plan->dropped[i].cell, "reason",
+                                                 plan->dropped[i].reason));
+    const json_int_t digest = cells_digest(cells);
+    return json_pack("{si ss sI sI si si sb si sf si ss ss sf ss so so so}", "schema", 1, "id", plan->id,
+                     "digest", digest, "seed", (json_int_t)s->seed, "screening", (int)s->screening, "processes",
+                     (int)s->processes, "processes_given", (int)s->processes_given, "rounds",
+                     (int)s->rounds, "sample_ms", s->sample_ms, "offset", NB_OFFSET, "preset",
+                     plan->preset, "command", plan->command ? plan->command : "normbench run",
+                     "budget_s", s->budget_s, "state", STATE_NAMES[plan->state], "kernels", kernels,
+                     "dropped", dropped, "cells", cells);
+}
+
+static int word_index(const char *const *words, int n, const char *word)
+{
+    for (int i = 0; i < n; i++)
+        if (word != NULL && strcmp(words[i], word) == 0)
+            return i;
+    return -1;
+}
+
+static enum nb_status kernel_by_name(const json_t *name, const struct nb_kernel **k,
+                                     struct nb_err *err)
+{
+    *k = json_is_string(name) ? nb_kernel_find(json_string_value(name)) : NULL;
+    if (*k == NULL && !json_is_null(name))
+        return nb_fail(err, "plan: this program has no kernel \"%s\"",
+                       json_is_string(name) ? json_string_value(name) : "(not a string)");
+    return NB_OK;
+}
+
+static enum nb_status group_from_json(struct nb_cell *c, const json_t *json, struct nb_err *err)
+{
+    struct nb_group *g = new_group(c);
+    const json_t *members = json_object_get(json, "members");
+    const char *stage = json_string_value(json_object_get(json, "stage"));
+    g->measure_only = stage != NULL && strcmp(stage, "measure") == 0;
+    if (json_array_size(members) > NB_GROUP_MAX)
+        return nb_fail(err, "plan: a group of %zu members; at most %d", json_array_size(members),
+                       NB_GROUP_MAX);
+    for (size_t i = 0; i < json_array_size(members); i++) {
+        const json_t *m = json_array_get(members, i);
+        const int role = word_index(ROLE_NAMES, 4, json_string_value(json_object_get(m, "role")));
+        const json_int_t passes = json_integer_value(json_object_get(m, "passes"));
+        const struct nb_kernel *k;
+        enum nb_status s = kernel_by_name(json_object_get(m, "kernel"), &k, err);
+        if (s != NB_OK)
+            return s;
+        if (k == NULL || role < 0 || passes < 1 || passes > 1000000000)
+            return nb_fail(err, "plan: bad member in a group of cell %s", c->id);
+        group_add(g, k, (enum nb_role)role, (unsigned)passes);
+    }
+    return NB_OK;
+}
+
+static enum nb_status lists_from_json(struct nb_cell *c, const json_t *json, struct nb_err *err)
+{
+    const json_t *kernels = json_object_get(json, "kernels");
+    const json_t *groups = json_object_get(json, "groups");
+    const json_t *pairings = json_object_get(json, "pairings");
+    enum nb_status s = NB_OK;
+    const struct nb_kernel *k;
+    for (size_t i = 0; s == NB_OK && i < json_array_size(kernels); i++) {
+        s = kernel_by_name(json_array_get(kernels, i), &k, err);
+        if (s == NB_OK && k != NULL)
+            cell_add_kernel(c, k);
+    }
+    for (size_t i = 0; s == NB_OK && i < json_array_size(groups); i++)
+        s = group_from_json(c, json_array_get(groups, i), err);
+    for (size_t i = 0; s == NB_OK && i < json_array_size(pairings); i++) {
+        const json_t *p = json_array_get(pairings, i);
+        const char *name = json_string_value(json_object_get(p, "pairing"));
+        struct nb_pairing pairing = {.best = name != NULL && strcmp(name, "best-of-each") == 0};
+        s = kernel_by_name(json_object_get(p, "base"), &pairing.base, err);
+        if (s == NB_OK)
+            s = kernel_by_name(json_object_get(p, "test"), &pairing.test, err);
+        if (s == NB_OK && !pairing.best && (pairing.base == NULL || pairing.test == NULL))
+            s = nb_fail(err, "plan: a same-algorithm pairing of cell %s lacks a member", c->id);
+        if (s == NB_OK)
+            add_pairing(c, pairing);
+    }
+    return s;
+}
+
+enum nb_status nb_cell_from_json(struct nb_cell *c, const json_t *json, struct nb_err *err)
+{
+    const char *id, *dir, *fuse, *dtype, *param, *residency;
+    json_int_t hidden, rows, ldx, ldy, bytes;
+    int stats, threads, rounds;
+    json_error_t e;
+    *c = (struct nb_cell){0};
+    if (json_unpack_ex((json_t *)json, &e, 0, "{ss ss ss ss ss si sI sI si ss sI sI sI si}", "id", &id,
+                       "dir", &dir, "fuse", &fuse, "dtype", &dtype, "param_dtype", &param,
+                       "stats_out", &stats, "hidden", &hidden, "rows", &rows, "threads", &threads,
+                       "residency", &residency, "ldx", &ldx, "ldy", &ldy, "bytes", &bytes, "rounds",
+                       &rounds) != 0)
+        return nb_fail(err, "plan: bad cell: %s", e.text);
+    const int d = nb_dtype_parse(dtype), p = nb_dtype_parse(param),
+              r = nb_residency_parse(residency);
+    if (d < 0 || p < 0 || r < 0 || strcmp(dir, "fwd") != 0 || strcmp(fuse, "none") != 0)
+        return nb_fail(err, "plan: cell %s names an unknown dtype, residency, dir or fuse", id);
+    if (hidden < 1 || rows < 1 || threads < 1 || rounds < 0 || ldx < hidden || ldy < hidden)
+        return nb_fail(err, "plan: cell %s has a size that is not positive", id);
+    snprintf(c->id, sizeof(c->id), "%s", id);
+    c->dtype = (uint32_t)d;
+    c->param_dtype = (uint32_t)p;
+    c->residency = (enum nb_residency)r;
+    c->stats_out = stats != 0;
+    c->hidden = (size_t)hidden;
+    c->rows = (size_t)rows;
+    c->ldx = (size_t)ldx;
+    c->ldy = (size_t)ldy;
+    c->bytes = (size_t)bytes;
+    c->threads = (unsigned)threads;
+    c->rounds = (unsigned)rounds;
+    return lists_from_json(c, json, err);
+}
+
+static enum nb_status settings_from_json(struct nb_plan *plan, const json_t *json,
+                                         struct nb_err *err)
+{
+    const char *id, *state, *preset, *command;
+    json_int_t seed;
+    int schema, screening, processes, given, rounds;
+    struct nb_settings *s = &plan->settings;
+    json_error_t e;
+    if (json_unpack_ex((json_t *)json, &e, 0, "{si ss sI si si sb si sF ss ss sF ss}", "schema",
+                       &schema, "id", &id, "seed", &seed, "screening", &screening, "processes",
+                       &processes, "processes_given", &given, "rounds", &rounds, "sample_ms",
+                       &s->sample_ms, "preset", &preset, "command", &command, "budget_s",
+                       &s->budget_s, "state", &state) != 0)
+        return nb_fail(err, "plan.json: %s", e.text);
+    const int st = word_index(STATE_NAMES, 3, state);
+    if (schema != 1 || st < 0 || screening < 0 || processes < 1 || rounds < 1)
+        return nb_fail(err, "plan.json: schema %d, state %s: not a plan of this version", schema,
+                       state);
+    s->seed = (uint64_t)seed;
+    s->screening = (unsigned)screening;
+    s->processes = (unsigned)processes;
+    s->processes_given = given;
+    s->rounds = (unsigned)rounds;
+    plan->state = (enum nb_plan_state)st;
+    snprintf(plan->id, sizeof(plan->id), "%s", id);
+    snprintf(plan->preset, sizeof(plan->preset), "%s", preset);
+    plan->command = strdup(command);
+    return NB_OK;
+}
+
+enum nb_status nb_plan_from_json(struct nb_plan *plan, const json_t *json, struct nb_err *err)
+{
+    *plan = (struct nb_plan){0};
+    const json_t *cells = json_object_get(json, "cells"), *item;
+    const json_t *dropped = json_object_get(json, "dropped");
+    enum nb_status s = settings_from_json(plan, json, err);
+    size_t i;
+    if (s == NB_OK && json_array_size(cells) == 0)
+        s = nb_fail(err, "plan.json: no cells");
+    if (s == NB_OK && json_integer_value(json_object_get(json, "digest")) != cells_digest(cells))
+        s = nb_fail(err, "plan.json was changed since the run began; start a new run");
+    if (s != NB_OK)
+        return s;
+    plan->cells = calloc(json_array_size(cells), sizeof *plan->cells);
+    NB_ASSERT(plan->cells != NULL);
+    json_array_foreach(cells, i, item) {
+        s = nb_cell_from_json(&plan->cells[plan->count++], item, err);
+        if (s != NB_OK)
+            return s;
+    }
+    json_array_foreach(dropped, i, item) {
+        const char *cell = json_string_value(json_object_get(item, "cell"));
+        const char *reason = json_string_value(json_object_get(item, "reason"));
+        drop(plan, cell != NULL ? cell : "?", reason != NULL ? reason : "?");
+    }
+    return NB_OK;
+}

@@ -1,0 +1,103 @@
+/* plan.h: which kernels are measured in which cells, in which groups, how often. */
+#ifndef NB_PLAN_H
+#define NB_PLAN_H
+
+#include "select.h"
+#include "topology.h"
+
+#include <jansson.h>
+
+enum nb_role { NB_ROLE_MEMBER, NB_ROLE_CEILING, NB_ROLE_ANCHOR, NB_ROLE_AA };
+
+#define NB_GROUP_MAX 12 /* even: Williams squares of even order balance neighbours */
+
+struct nb_member {
+    const struct nb_kernel *kernel;
+    enum nb_role role;
+    unsigned passes; /* a sample is so many passes over all rows */
+};
+struct nb_group {
+    struct nb_member members[NB_GROUP_MAX];
+    size_t count;
+    bool measure_only; /* holds screened winners: not run by screening processes */
+};
+struct nb_pairing {
+    bool best; /* best-of-each; otherwise same-algorithm */
+    const struct nb_kernel *base, *test; /* LayerNorm, RMSNorm; NULL: not chosen (yet) */
+};
+
+/* (op pair, dir, fuse, dtype, hidden, rows, threads, residency). Lengths in elements, bytes = x + y +
+ * gamma + beta of one window; DRAM and cold cells rotate over an arena of windows. */
+struct nb_cell {
+    char id[128];
+    uint32_t dir, fuse, dtype, param_dtype, stats_out;
+    size_t hidden, rows, ldx, ldy, bytes;
+    unsigned threads, rounds;
+    enum nb_residency residency;
+    const struct nb_kernel **kernels;
+    size_t kernel_count;
+    struct nb_group *groups;
+    size_t group_count;
+    struct nb_pairing *pairings;
+    size_t pairing_count;
+};
+struct nb_dropped {
+    char cell[128];
+    char reason[256];
+};
+enum nb_plan_state { NB_PLANNED, NB_CALIBRATED, NB_SCREENED };
+
+struct nb_plan {
+    struct nb_settings settings;
+    char id[17]; /* hash of settings and cells, hex */
+    char preset[64];
+    char *command;
+    enum nb_plan_state state;
+    struct nb_cell *cells;
+    size_t count;
+    struct nb_dropped *dropped;
+    size_t dropped_count;
+};
+
+/* y lies at x + NB_OFFSET modulo 4096: far from the 4 KiB aliasing trap, the same for all kernels. */
+#define NB_OFFSET 2112
+
+/* All cells of a preset on this machine. An empty selection is an error. */
+NB_USE_RESULT enum nb_status nb_plan_make(struct nb_plan *plan, const struct nb_preset *preset,
+                                          const struct nb_topology *t, struct nb_err *err);
+void nb_plan_free(struct nb_plan *plan);
+
+/* Times of one pass in ns, per cell and kernel of the cell; 0: not to be timed. */
+struct nb_calibration {
+    double **pass_ns;
+};
+/* Groups, passes and rounds from calibrated times; shortens rounds, then processes (unless the user
+ * fixed them), then drops the dearest cells, until the budget is kept. */
+NB_USE_RESULT enum nb_status nb_plan_calibrate(struct nb_plan *plan,
+                                               const struct nb_calibration *c,
+                                               struct nb_err *err);
+
+/* The winners of best-of-each in one cell; adds a group of their own where they share none. */
+void nb_plan_choose(const struct nb_plan *plan, struct nb_cell *cell, const struct nb_kernel *layernorm,
+                    const struct nb_kernel *rmsnorm, unsigned layernorm_passes,
+                    unsigned rmsnorm_passes);
+
+/* Order in which process p runs the cells: shuffled; cells that share a DRAM arena stay together. */
+void nb_plan_order(const struct nb_plan *plan, unsigned process, size_t *order);
+
+unsigned nb_plan_rounds(const struct nb_plan *plan, const struct nb_cell *cell, unsigned process);
+struct nb_problem nb_cell_problem(const struct nb_cell *cell, const struct nb_kernel *k);
+const struct nb_cell *nb_plan_find(const struct nb_plan *plan, const char *id);
+void nb_cell_repro(const struct nb_cell *cell, const struct nb_settings *s, const char *verb,
+                   const char *kernel, char *text, size_t len);
+
+/* plan.json (docs/schema.md) and back. Kernels this program does not have are an error. */
+json_t *nb_plan_to_json(const struct nb_plan *plan);
+NB_USE_RESULT enum nb_status nb_plan_from_json(struct nb_plan *plan, const json_t *json,
+                                               struct nb_err *err);
+json_t *nb_cell_to_json(const struct nb_cell *cell, const struct nb_settings *s);
+NB_USE_RESULT enum nb_status nb_cell_from_json(struct nb_cell *cell, const json_t *json,
+                                               struct nb_err *err);
+void nb_cell_free(struct nb_cell *cell);
+
+#endif

@@ -1,0 +1,216 @@
+/* report_data.h: a run in memory, shared by the report's units. Filled by report_load.c from the raw
+ * files and by report_numbers.c with what follows from them; the writers only read it.
+ * A number that is not known is NAN, a string that is not known is NULL. */
+#ifndef NB_REPORT_DATA_H
+#define NB_REPORT_DATA_H
+
+#include "err.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+enum rep_verdict {
+    REP_UNTESTED,
+    REP_PASS,
+    REP_FAIL_VALUE,
+    REP_FAIL_NONFINITE,
+    REP_FAIL_OOB_WRITE,
+    REP_FAIL_UNWRITTEN,
+    REP_FAIL_NONDETERMINISTIC,
+    REP_CRASHED,
+    REP_TIMED_OUT,
+    REP_SKIP_ISA,
+    REP_SKIP_SHAPE,
+    REP_SKIP_OPTION,
+    REP_MISTRUSTED,
+    REP_VERDICTS
+};
+
+enum rep_role { REP_MEMBER, REP_CEILING, REP_ANCHOR, REP_AA };
+
+/* What `counters` lines count, per pass; the order of enum, keys and CSV columns is one. */
+enum rep_count {
+    REP_REF_CYCLES,
+    REP_CYCLES,
+    REP_INSTRUCTIONS,
+    REP_L1D_MISSES,
+    REP_L2_MISSES,
+    REP_LLC_MISSES,
+    REP_COUNTS
+};
+extern const char *const rep_count_key[REP_COUNTS];
+
+struct rep_kernel {
+    const char *name, *op, *dir, *fuse, *dtype, *algo, *isa, *trick, *source;
+    double isa_rank;
+    size_t order; /* position in plan.json: the order of the ladder */
+};
+
+/* Median over processes with its order-statistic interval. */
+struct rep_estimate {
+    double value, lo, hi, confidence;
+    size_t processes;
+};
+
+/* A comparison: one kernel in one cell. */
+struct rep_entry {
+    const struct rep_kernel *kernel;
+    enum rep_verdict verdict;
+    const char *reason, *worst, *repro;
+    double E_max, bound, ulp_max, normwise, unstable_rows, overflow_rows;
+    /* derived; group is SIZE_MAX where the kernel has no time */
+    size_t group, member, rounds;
+    struct rep_estimate ns_per_row, roof_ratio;
+    double gbps, counts[REP_COUNTS]; /* counts: cycles, instructions an element; misses a row */
+};
+
+struct rep_member {
+    size_t entry; /* index in the cell's entries */
+    enum rep_role role;
+    double passes;
+};
+
+struct rep_group {
+    struct rep_member *members;
+    size_t nmembers;
+    bool screen_only;
+};
+
+/* Times of one group in one process: ns[round * nmembers + member], NAN where one did not run. */
+struct rep_rounds {
+    double *ns;
+    size_t n, room;
+};
+
+struct rep_counted {
+    size_t entry;
+    double per_pass[REP_COUNTS];
+};
+
+/* What one attempt at a (process, cell) brought. */
+struct rep_attempt {
+    double number;
+    struct rep_rounds *groups;
+    struct rep_counted *counted;
+    size_t ncounted, counted_room;
+};
+
+struct rep_unit {
+    size_t process;
+    bool open, done;
+    struct rep_attempt pending, final; /* final: of the last attempt that ended in `done` */
+};
+
+struct rep_pairing {
+    const char *name, *base_op, *test_op, *isa, *base_name, *test_name;
+    const struct rep_kernel *base, *test; /* NULL: not known */
+    struct rep_estimate speedup;
+    const char *verdict;
+};
+
+/* The A/A copy of a group against the original. */
+struct rep_noise {
+    const struct rep_kernel *kernel;
+    struct rep_estimate ratio;
+};
+
+struct rep_cell {
+    const char *id, *dir, *fuse, *dtype, *param_dtype, *residency, *repro;
+    const char *type; /* dtype, or dtype+param_dtype where they differ */
+    size_t stats_out, hidden, rows, threads;
+    struct rep_entry *entries;
+    size_t nentries, entries_room;
+    struct rep_group *groups;
+    size_t ngroups;
+    struct rep_unit *units;
+    size_t nunits, units_room;
+    struct rep_pairing *pairings;
+    size_t npairings;
+    /* derived */
+    size_t roof; /* entry of the fastest ceiling; SIZE_MAX: none */
+    const struct rep_pairing *best, *same; /* best-of-each; two-pass LN, one-pass RMS. NULL: none */
+    struct rep_noise *noise;
+    size_t nnoise;
+};
+
+struct rep_run {
+    json_t *host, *plan, *cell_index;
+    struct rep_kernel *kernels;
+    size_t nkernels, kernels_room;
+    struct rep_cell *cells;
+    size_t ncells;
+    double screening;
+    size_t foreign_lines; /* about cells or kernels that plan.json does not know */
+    void **owned;
+    size_t nowned, owned_room;
+};
+
+/* report_load.c */
+NB_USE_RESULT enum nb_status rep_load(const char *dir, struct rep_run *run, struct nb_err *err);
+void rep_free(struct rep_run *run);
+void *rep_alloc(struct rep_run *run, size_t bytes); /* zeroed, freed with the run, never NULL */
+/* Makes room for one more element at the end of an array that grows by doubling. */
+void *rep_grow(void *array, size_t n, size_t *room, size_t element);
+const char *rep_verdict_name(enum rep_verdict v);
+bool rep_is_measuring(const struct rep_run *run, const struct rep_unit *unit);
+const char *rep_string(const json_t *object, const char *key);
+double rep_number(const json_t *object, const char *key);
+
+/* report_numbers.c */
+void rep_numbers(struct rep_run *run);
+size_t rep_process_times(const struct rep_cell *cell, const struct rep_entry *e,
+                         const struct rep_unit *unit, double *ns_per_pass);
+size_t rep_max_rounds(const struct rep_cell *cell);
+bool rep_is_timed(const struct rep_entry *e);
+bool rep_is_op(const struct rep_kernel *k, const char *op);
+bool rep_same(const char *a, const char *b); /* NULL equals nothing */
+bool rep_has_times(enum rep_verdict v);
+
+/* Places in the tables and plots: residencies and dtypes in their natural order. */
+enum { REP_MAX_KEYS = 64 };
+struct rep_keys {
+    const char *text[REP_MAX_KEYS];
+    size_t n;
+};
+struct rep_sizes {
+    size_t value[REP_MAX_KEYS];
+    size_t n;
+};
+/* Cells of the plain case: forward, unfused, no statistics written; or, where a run has none of
+ * these, whatever its first cell is. Only they enter the plots and the short table. */
+bool rep_is_plain(const struct rep_run *run, const struct rep_cell *cell);
+void rep_residencies(const struct rep_run *run, struct rep_keys *keys);
+void rep_types(const struct rep_run *run, struct rep_keys *keys);
+void rep_hiddens(const struct rep_run *run, struct rep_sizes *sizes);
+void rep_threads(const struct rep_run *run, struct rep_sizes *sizes);
+const struct rep_cell *rep_find(const struct rep_run *run, const char *residency,
+                                const char *type, size_t hidden, size_t threads);
+bool rep_has_speedup(const struct rep_pairing *p);
+size_t rep_timed_norms(const struct rep_cell *cell);
+
+/* report_tables.c: the files for machines */
+void rep_print_number(FILE *f, double v); /* %.6g, or null */
+void rep_results_csv(const struct rep_run *run, FILE *f);
+void rep_speedup_csv(const struct rep_run *run, FILE *f);
+void rep_gbench_json(const struct rep_run *run, FILE *f);
+
+/* report_text.c: the files for people */
+const char *rep_cpu(const struct rep_run *run);
+const char *rep_compiler(struct rep_run *run);
+void rep_report_md(struct rep_run *run, const struct rep_keys *pictures, FILE *f);
+void rep_terminal(struct rep_run *run, const char *dir, const struct rep_keys *pictures,
+                  FILE *f);
+
+/* report_plots.c: fills pictures with the names of the plots this run has data for, and note with
+ * what kept gnuplot from drawing ("" when it drew). */
+NB_USE_RESULT enum nb_status rep_plots(struct rep_run *run, const char *dir,
+                                       struct rep_keys *pictures, char note[256],
+                                       struct nb_err *err);
+
+/* report.c: writes a file of the run by way of a temporary one and rename. */
+NB_USE_RESULT enum nb_status rep_write(const char *dir, const char *name, const char *text,
+                                       size_t length, struct nb_err *err);
+
+#endif

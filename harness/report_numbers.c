@@ -1,0 +1,524 @@
+/* What follows from the raw samples: times, ratios, intervals. Definitions: docs/schema.md. */
+#include "report_data.h"
+#include "stats.h"
+
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const double wanted = 0.95;
+static const struct rep_estimate unknown = {NAN, NAN, NAN, NAN, 0};
+
+bool rep_same(const char *a, const char *b)
+{
+    return a != NULL && b != NULL && strcmp(a, b) == 0;
+}
+
+bool rep_is_op(const struct rep_kernel *k, const char *op)
+{
+    return k != NULL && rep_same(k->op, op);
+}
+
+/* Nothing wrong is timed: only what passed its check has a time. */
+bool rep_has_times(enum rep_verdict v)
+{
+    return v == REP_PASS;
+}
+
+bool rep_is_timed(const struct rep_entry *e)
+{
+    return isfinite(e->ns_per_row.value);
+}
+
+bool rep_has_speedup(const struct rep_pairing *p)
+{
+    return p != NULL && isfinite(p->speedup.value);
+}
+
+size_t rep_max_rounds(const struct rep_cell *cell)
+{
+    size_t most = 1;
+    for (size_t u = 0; u < cell->nunits; u++)
+        for (size_t g = 0; cell->units[u].done && g < cell->ngroups; g++)
+            if (cell->units[u].final.groups[g].n > most)
+                most = cell->units[u].final.groups[g].n;
+    return most;
+}
+
+/* ---- one process ---- */
+
+static double pass_time(const struct rep_group *g, const struct rep_rounds *r, size_t round,
+                        size_t member)
+{
+    return r->ns[round * g->nmembers + member] / g->members[member].passes;
+}
+
+static size_t member_times(const struct rep_cell *cell, const struct rep_unit *u, size_t group,
+                           size_t member, double *ns)
+{
+    const struct rep_rounds *r = &u->final.groups[group];
+    size_t n = 0;
+    for (size_t i = 0; i < r->n; i++) {
+        double t = pass_time(&cell->groups[group], r, i, member);
+        if (isfinite(t))
+            ns[n++] = t;
+    }
+    return n;
+}
+
+size_t rep_process_times(const struct rep_cell *cell, const struct rep_entry *e,
+                         const struct rep_unit *unit, double *ns_per_pass)
+{
+    return member_times(cell, unit, e->group, e->member, ns_per_pass);
+}
+
+/* Median over rounds of ln(t_a/t_b), both of the same round; NAN where they never met. */
+static double log_ratio(const struct rep_cell *cell, const struct rep_unit *u, size_t group,
+                        size_t a, size_t b, double *scratch)
+{
+    const struct rep_rounds *r = &u->final.groups[group];
+    const struct rep_group *g = &cell->groups[group];
+    size_t n = 0;
+    for (size_t i = 0; i < r->n; i++) {
+        double ratio = pass_time(g, r, i, a) / pass_time(g, r, i, b);
+        if (isfinite(ratio))
+            scratch[n++] = log(ratio);
+    }
+    return n ? nb_median(scratch, n) : NAN;
+}
+
+/* ---- over processes ---- */
+
+static struct rep_estimate estimate(double *v, size_t n)
+{
+    if (n == 0)
+        return unknown;
+    struct nb_interval i = nb_median_interval(v, n, wanted);
+    return (struct rep_estimate){i.median, i.lo, i.hi, i.confidence > 0 ? i.confidence : NAN, n};
+}
+
+static struct rep_estimate exponential(struct rep_estimate e)
+{
+    return (struct rep_estimate){exp(e.value), exp(e.lo), exp(e.hi), e.confidence, e.processes};
+}
+
+/* The scratch memory of one cell: numbers of the rounds of a process and of the processes. */
+struct work {
+    const struct rep_run *run;
+    double *rounds, *processes;
+};
+
+static struct rep_estimate ratio_estimate(const struct work *w, const struct rep_cell *cell,
+                                          size_t group, size_t a, size_t b)
+{
+    size_t n = 0;
+    for (size_t u = 0; u < cell->nunits; u++) {
+        if (!rep_is_measuring(w->run, &cell->units[u]))
+            continue;
+        double r = log_ratio(cell, &cell->units[u], group, a, b, w->rounds);
+        if (isfinite(r))
+            w->processes[n++] = r;
+    }
+    return exponential(estimate(w->processes, n));
+}
+
+static size_t find_member(const struct rep_cell *cell, size_t group, size_t entry)
+{
+    const struct rep_group *g = &cell->groups[group];
+    for (size_t m = 0; m < g->nmembers; m++)
+        if (g->members[m].entry == entry && g->members[m].role != REP_AA)
+            return m;
+    return SIZE_MAX;
+}
+
+/* ---- times of a comparison ---- */
+
+static struct rep_estimate time_estimate(const struct work *w, const struct rep_cell *cell,
+                                         size_t group, size_t member, size_t *rounds)
+{
+    size_t n = 0;
+    *rounds = 0;
+    for (size_t u = 0; u < cell->nunits; u++) {
+        if (!rep_is_measuring(w->run, &cell->units[u]))
+            continue;
+        size_t k = member_times(cell, &cell->units[u], group, member, w->rounds);
+        if (k > 0)
+            w->processes[n++] = nb_median(w->rounds, k) / (double)cell->rows;
+        *rounds += k;
+    }
+    return estimate(w->processes, n);
+}
+
+static double dtype_bytes(const char *dtype)
+{
+    return rep_same(dtype, "f64") ? 8 : rep_same(dtype, "f32") ? 4
+           : rep_same(dtype, "f16") || rep_same(dtype, "bf16") ? 2 : NAN;
+}
+
+/* The first group that holds the kernel and was run by measuring processes. */
+static void entry_times(const struct work *w, const struct rep_cell *cell, size_t index)
+{
+    struct rep_entry *e = &cell->entries[index];
+    for (size_t g = 0; g < cell->ngroups && rep_has_times(e->verdict); g++) {
+        size_t m = find_member(cell, g, index);
+        if (m == SIZE_MAX || cell->groups[g].screen_only)
+            continue;
+        struct rep_estimate t = time_estimate(w, cell, g, m, &e->rounds);
+        if (t.processes == 0)
+            continue;
+        e->group = g;
+        e->member = m;
+        e->ns_per_row = t;
+        e->gbps = 2 * (double)cell->hidden * dtype_bytes(cell->dtype) / t.value;
+        return;
+    }
+}
+
+static double process_count(const struct work *w, const struct rep_cell *cell,
+                            const struct rep_unit *u, size_t entry, enum rep_count what)
+{
+    double *v = w->rounds;
+    size_t n = 0;
+    for (size_t i = 0; i < u->final.ncounted; i++)
+        if (u->final.counted[i].entry == entry && isfinite(u->final.counted[i].per_pass[what]))
+            v[n++] = u->final.counted[i].per_pass[what] / (double)cell->rows;
+    return n ? nb_median(v, n) : NAN;
+}
+
+/* Cycles and instructions are shown an element, misses a row. */
+static void entry_counts(const struct work *w, const struct rep_cell *cell, size_t index)
+{
+    struct rep_entry *e = &cell->entries[index];
+    for (int c = 0; c < REP_COUNTS && rep_is_timed(e); c++) {
+        size_t n = 0;
+        for (size_t u = 0; u < cell->nunits; u++) {
+            if (!rep_is_measuring(w->run, &cell->units[u]))
+                continue;
+            double v = process_count(w, cell, &cell->units[u], index, (enum rep_count)c);
+            if (isfinite(v))
+                w->processes[n++] = v;
+        }
+        double of = c < REP_L1D_MISSES ? (double)cell->hidden : 1.0;
+        e->counts[c] = n ? nb_median(w->processes, n) / of : NAN;
+    }
+}
+
+/* ---- roof ---- */
+
+static size_t find_anchor(const struct rep_cell *cell, size_t group)
+{
+    const struct rep_group *g = &cell->groups[group];
+    for (size_t m = 0; m < g->nmembers; m++)
+        if (g->members[m].role == REP_ANCHOR &&
+            rep_has_times(cell->entries[g->members[m].entry].verdict))
+            return m;
+    return SIZE_MAX;
+}
+
+/* A copy or a scale that stands in a group as ceiling or anchor. */
+static bool is_ceiling(const struct rep_cell *cell, const struct rep_entry *e)
+{
+    if (!rep_is_timed(e) || find_anchor(cell, e->group) == SIZE_MAX)
+        return false;
+    enum rep_role role = cell->groups[e->group].members[e->member].role;
+    return (role == REP_CEILING || role == REP_ANCHOR) &&
+           (rep_is_op(e->kernel, "copy") || rep_is_op(e->kernel, "scale"));
+}
+
+static void find_roof(const struct work *w, struct rep_cell *cell)
+{
+    double best = 0;
+    for (size_t i = 0; i < cell->nentries; i++) {
+        const struct rep_entry *e = &cell->entries[i];
+        if (!is_ceiling(cell, e))
+            continue;
+        size_t anchor = find_anchor(cell, e->group);
+        double speed = ratio_estimate(w, cell, e->group, anchor, e->member).value;
+        if (speed > best) {
+            best = speed;
+            cell->roof = i;
+        }
+    }
+}
+
+/* Speed over the anchor's in one process, as a logarithm. */
+static double over_anchor(const struct work *w, const struct rep_cell *cell,
+                          const struct rep_unit *u, const struct rep_entry *e)
+{
+    return log_ratio(cell, u, e->group, find_anchor(cell, e->group), e->member, w->rounds);
+}
+
+static void entry_roof(const struct work *w, const struct rep_cell *cell, struct rep_entry *e)
+{
+    const struct rep_entry *roof = &cell->entries[cell->roof];
+    size_t n = 0;
+    if (!rep_is_timed(e) || find_anchor(cell, e->group) == SIZE_MAX)
+        return;
+    for (size_t u = 0; u < cell->nunits; u++) {
+        const struct rep_unit *unit = &cell->units[u];
+        if (!rep_is_measuring(w->run, unit))
+            continue;
+        double r = over_anchor(w, cell, unit, e) - over_anchor(w, cell, unit, roof);
+        if (isfinite(r))
+            w->processes[n++] = r;
+    }
+    e->roof_ratio = exponential(estimate(w->processes, n));
+}
+
+/* ---- speedups ---- */
+
+static const char *speedup_verdict(struct rep_estimate s)
+{
+    if (!isfinite(s.value))
+        return "not-measured";
+    if (!isfinite(s.lo))
+        return "too-few-processes";
+    return s.lo > 1 ? "faster" : s.hi < 1 ? "slower" : "unresolved";
+}
+
+static size_t entry_of(const struct rep_cell *cell, const struct rep_kernel *k)
+{
+    for (size_t i = 0; k != NULL && i < cell->nentries; i++)
+        if (cell->entries[i].kernel == k)
+            return i;
+    return SIZE_MAX;
+}
+
+/* Both partners must have passed and have been measured in the same rounds. */
+static void pairing_speedup(const struct work *w, const struct rep_cell *cell,
+                            struct rep_pairing *p)
+{
+    size_t base = entry_of(cell, p->base), test = entry_of(cell, p->test);
+    if (base == SIZE_MAX || test == SIZE_MAX || !rep_has_times(cell->entries[base].verdict) ||
+        !rep_has_times(cell->entries[test].verdict))
+        return;
+    for (size_t g = 0; g < cell->ngroups && !rep_has_speedup(p); g++) {
+        size_t b = find_member(cell, g, base), t = find_member(cell, g, test);
+        if (b != SIZE_MAX && t != SIZE_MAX && !cell->groups[g].screen_only)
+            p->speedup = ratio_estimate(w, cell, g, b, t);
+    }
+    p->verdict = speedup_verdict(p->speedup);
+}
+
+static bool is_norm_pair(const struct rep_pairing *p)
+{
+    return rep_same(p->base_op, "layernorm") && rep_same(p->test_op, "rmsnorm");
+}
+
+static bool is_plain_kernel(const struct rep_kernel *k)
+{
+    return k->trick == NULL || k->trick[0] == 0 || strcmp(k->trick, "none") == 0;
+}
+
+/* Two-pass LayerNorm against one-pass RMSNorm, the textbook pair, in the same ISA. */
+static bool is_textbook_pair(const struct rep_pairing *p)
+{
+    return is_norm_pair(p) && p->base != NULL && p->test != NULL &&
+           rep_same(p->base->algo, "twopass") && rep_same(p->test->algo, "onepass") &&
+           rep_same(p->base->isa, p->test->isa) && is_plain_kernel(p->base) &&
+           is_plain_kernel(p->test);
+}
+
+static double rank_of(const struct rep_pairing *p)
+{
+    return isfinite(p->base->isa_rank) ? p->base->isa_rank : -1;
+}
+
+static void find_headlines(struct rep_cell *cell)
+{
+    for (size_t i = 0; i < cell->npairings; i++) {
+        const struct rep_pairing *p = &cell->pairings[i];
+        if (cell->best == NULL && is_norm_pair(p) && rep_same(p->name, "best-of-each"))
+            cell->best = p;
+        if (!rep_same(p->name, "best-of-each") && is_textbook_pair(p) &&
+            (cell->same == NULL || rank_of(p) > rank_of(cell->same)))
+            cell->same = p;
+    }
+}
+
+/* ---- A/A ---- */
+
+static void cell_noise(struct rep_run *run, const struct work *w, struct rep_cell *cell)
+{
+    size_t most = 0;
+    for (size_t g = 0; g < cell->ngroups; g++)
+        most += cell->groups[g].nmembers;
+    cell->noise = rep_alloc(run, most * sizeof(*cell->noise));
+    for (size_t g = 0; g < cell->ngroups; g++) {
+        const struct rep_group *group = &cell->groups[g];
+        for (size_t m = 0; m < group->nmembers; m++) {
+            size_t entry = group->members[m].entry, original = find_member(cell, g, entry);
+            if (group->members[m].role != REP_AA || original == SIZE_MAX ||
+                !rep_has_times(cell->entries[entry].verdict))
+                continue;
+            struct rep_estimate r = ratio_estimate(w, cell, g, m, original);
+            if (isfinite(r.value))
+                cell->noise[cell->nnoise++] =
+                    (struct rep_noise){cell->entries[entry].kernel, r};
+        }
+    }
+}
+
+static size_t max_counted(const struct rep_cell *cell)
+{
+    size_t most = 1;
+    for (size_t u = 0; u < cell->nunits; u++)
+        if (cell->units[u].final.ncounted > most)
+            most = cell->units[u].final.ncounted;
+    return most;
+}
+
+static double *doubles(size_t n)
+{
+    double *v = malloc(n * sizeof(*v));
+    NB_ASSERT(v != NULL && "out of memory");
+    return v;
+}
+
+static void cell_numbers(struct rep_run *run, struct rep_cell *cell)
+{
+    size_t rounds = rep_max_rounds(cell), counted = max_counted(cell);
+    struct work w = {run, doubles(rounds > counted ? rounds : counted),
+                     doubles(cell->nunits + 1)};
+    for (size_t i = 0; i < cell->nentries; i++) {
+        entry_times(&w, cell, i);
+        entry_counts(&w, cell, i);
+    }
+    find_roof(&w, cell);
+    for (size_t i = 0; i < cell->nentries && cell->roof != SIZE_MAX; i++)
+        entry_roof(&w, cell, &cell->entries[i]);
+    for (size_t i = 0; i < cell->npairings; i++)
+        pairing_speedup(&w, cell, &cell->pairings[i]);
+    find_headlines(cell);
+    cell_noise(run, &w, cell);
+    free(w.rounds);
+    free(w.processes);
+}
+
+void rep_numbers(struct rep_run *run)
+{
+    for (size_t i = 0; i < run->ncells; i++)
+        cell_numbers(run, &run->cells[i]);
+}
+
+/* ---- keys in their natural order ---- */
+
+static int place(const char *const *order, size_t n, const char *word)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strncmp(word, order[i], strlen(order[i])) == 0)
+            return (int)i;
+    return (int)n;
+}
+
+static int residency_place(const char *word)
+{
+    static const char *const order[] = {"L1", "L2", "L3", "DRAM", "cold"};
+    return place(order, 5, word);
+}
+
+static int type_place(const char *word)
+{
+    static const char *const order[] = {"f32", "f64", "f16", "bf16"};
+    return place(order, 4, word);
+}
+
+static void add_key(struct rep_keys *keys, const char *word, int (*where)(const char *))
+{
+    size_t i = 0;
+    for (size_t j = 0; j < keys->n; j++)
+        if (strcmp(keys->text[j], word) == 0)
+            return;
+    if (keys->n == REP_MAX_KEYS)
+        return;
+    while (i < keys->n && (where(keys->text[i]) < where(word) ||
+                           (where(keys->text[i]) == where(word) &&
+                            strcmp(keys->text[i], word) < 0)))
+        i++;
+    memmove(&keys->text[i + 1], &keys->text[i], (keys->n++ - i) * sizeof(*keys->text));
+    keys->text[i] = word;
+}
+
+static void add_size(struct rep_sizes *sizes, size_t v)
+{
+    size_t i = 0;
+    while (i < sizes->n && sizes->value[i] < v)
+        i++;
+    if ((i < sizes->n && sizes->value[i] == v) || sizes->n == REP_MAX_KEYS)
+        return;
+    memmove(&sizes->value[i + 1], &sizes->value[i], (sizes->n++ - i) * sizeof(*sizes->value));
+    sizes->value[i] = v;
+}
+
+static bool is_default_case(const struct rep_cell *c)
+{
+    return rep_same(c->dir, "fwd") && rep_same(c->fuse, "none") && c->stats_out == 0;
+}
+
+static bool same_case(const struct rep_cell *a, const struct rep_cell *b)
+{
+    return rep_same(a->dir, b->dir) && rep_same(a->fuse, b->fuse) &&
+           a->stats_out == b->stats_out;
+}
+
+bool rep_is_plain(const struct rep_run *run, const struct rep_cell *cell)
+{
+    for (size_t i = 0; i < run->ncells; i++)
+        if (is_default_case(&run->cells[i]))
+            return is_default_case(cell);
+    return same_case(&run->cells[0], cell);
+}
+
+void rep_residencies(const struct rep_run *run, struct rep_keys *keys)
+{
+    keys->n = 0;
+    for (size_t i = 0; i < run->ncells; i++)
+        if (rep_is_plain(run, &run->cells[i]))
+            add_key(keys, run->cells[i].residency, residency_place);
+}
+
+void rep_types(const struct rep_run *run, struct rep_keys *keys)
+{
+    keys->n = 0;
+    for (size_t i = 0; i < run->ncells; i++)
+        if (rep_is_plain(run, &run->cells[i]))
+            add_key(keys, run->cells[i].type, type_place);
+}
+
+void rep_hiddens(const struct rep_run *run, struct rep_sizes *sizes)
+{
+    sizes->n = 0;
+    for (size_t i = 0; i < run->ncells; i++)
+        if (rep_is_plain(run, &run->cells[i]))
+            add_size(sizes, run->cells[i].hidden);
+}
+
+void rep_threads(const struct rep_run *run, struct rep_sizes *sizes)
+{
+    sizes->n = 0;
+    for (size_t i = 0; i < run->ncells; i++)
+        if (rep_is_plain(run, &run->cells[i]))
+            add_size(sizes, run->cells[i].threads);
+}
+
+const struct rep_cell *rep_find(const struct rep_run *run, const char *residency,
+                                const char *type, size_t hidden, size_t threads)
+{
+    for (size_t i = 0; i < run->ncells; i++) {
+        const struct rep_cell *c = &run->cells[i];
+        if (c->hidden == hidden && c->threads == threads && strcmp(c->type, type) == 0 &&
+            strcmp(c->residency, residency) == 0 && rep_is_plain(run, c))
+            return c;
+    }
+    return NULL;
+}
+
+size_t rep_timed_norms(const struct rep_cell *cell)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < cell->nentries; i++)
+        n += rep_is_timed(&cell->entries[i]) && (rep_is_op(cell->entries[i].kernel, "layernorm") ||
+                                                 rep_is_op(cell->entries[i].kernel, "rmsnorm"));
+    return n;
+}

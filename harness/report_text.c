@@ -1,0 +1,984 @@
+/* report.md and the short table of the terminal. Strings of the run are data: they are shown inside
+ * code spans or escaped, and control characters become spaces. */
+#include "report_data.h"
+#include "stats.h"
+
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LADDERS = 8, LISTED = 30 };
+
+/* ---- strings ---- */
+
+/* The next byte to show: control characters, also those of two bytes (U+0080..9F), as spaces. */
+static unsigned char shown(const char **s)
+{
+    unsigned char c = (unsigned char)*(*s)++;
+    if (c == 0xC2 && (unsigned char)**s >= 0x80 && (unsigned char)**s < 0xA0) {
+        (*s)++;
+        return ' ';
+    }
+    return c < 0x20 || c == 0x7F ? ' ' : c;
+}
+
+static void plain(FILE *f, const char *s)
+{
+    for (s = s ? s : "unknown"; *s;)
+        fputc(shown(&s), f);
+}
+
+/* Markdown text in which nothing is markup. */
+static void md(FILE *f, const char *s)
+{
+    for (s = s ? s : "unknown"; *s;) {
+        unsigned char c = shown(&s);
+        if (c == '<' || c == '>' || c == '&')
+            fputs(c == '<' ? "&lt;" : c == '>' ? "&gt;" : "&amp;", f);
+        else if (strchr("\\`*_[]|#!~$", c) != NULL)
+            fprintf(f, "\\%c", c);
+        else
+            fputc(c, f);
+    }
+}
+
+/* A code span, also inside a table: only the backtick and the bar mean something there. */
+static void code(FILE *f, const char *s)
+{
+    fputc('`', f);
+    for (s = s && *s ? s : "unknown"; *s;) {
+        unsigned char c = shown(&s);
+        if (c == '|')
+            fputs("\\|", f);
+        else
+            fputc(c == '`' ? '\'' : c, f);
+    }
+    fputc('`', f);
+}
+
+const char *rep_cpu(const struct rep_run *run)
+{
+    const char *model = rep_string(json_object_get(run->host, "cpu"), "model");
+    return model ? model : "unknown CPU";
+}
+
+/* compiler is a string, or an object of strings. */
+const char *rep_compiler(struct rep_run *run)
+{
+    const json_t *c = json_object_get(run->host, "compiler"), *value;
+    const char *key;
+    char text[256] = "";
+    size_t at = 0;
+    if (json_is_string(c))
+        return json_string_value(c);
+    json_object_foreach((json_t *)c, key, value) if (json_is_string(value) &&
+                                                     at < sizeof(text)) at +=
+        (size_t)snprintf(text + at, sizeof(text) - at, "%s%s", at ? " " : "",
+                         json_string_value(value));
+    char *kept = rep_alloc(run, sizeof(text));
+    snprintf(kept, sizeof(text), "%s", at ? text : "unknown compiler");
+    return kept;
+}
+
+static void short_name(FILE *f, const struct rep_kernel *k)
+{
+    if (k == NULL || k->algo == NULL || k->isa == NULL) {
+        md(f, k ? k->name : NULL);
+        return;
+    }
+    md(f, k->algo);
+    fputc(' ', f);
+    md(f, k->isa);
+    if (k->trick != NULL && k->trick[0] != 0) {
+        fputc(' ', f);
+        md(f, k->trick);
+    }
+}
+
+/* ---- what a set of cells says ---- */
+
+struct summary {
+    size_t cells, faster, slower, unresolved, few, missing;
+    double least, most, confidence;
+    size_t processes; /* smallest and largest number of them */
+    size_t most_processes;
+};
+
+static const struct rep_pairing *headline(const struct rep_cell *c, bool best)
+{
+    return best ? c->best : c->same;
+}
+
+static void count_pairing(struct summary *s, const struct rep_pairing *p)
+{
+    if (!rep_has_speedup(p)) {
+        s->missing++;
+        return;
+    }
+    const struct rep_estimate *e = &p->speedup;
+    s->least = s->cells == 0 || e->value < s->least ? e->value : s->least;
+    s->most = s->cells == 0 || e->value > s->most ? e->value : s->most;
+    s->processes = s->cells == 0 || e->processes < s->processes ? e->processes : s->processes;
+    s->most_processes = e->processes > s->most_processes ? e->processes : s->most_processes;
+    if (isfinite(e->confidence))
+        s->confidence = s->confidence == 0 || e->confidence < s->confidence ? e->confidence
+                                                                            : s->confidence;
+    s->cells++;
+    s->faster += strcmp(p->verdict, "faster") == 0;
+    s->slower += strcmp(p->verdict, "slower") == 0;
+    s->unresolved += strcmp(p->verdict, "unresolved") == 0;
+    s->few += strcmp(p->verdict, "too-few-processes") == 0;
+}
+
+static bool same_line(const struct rep_cell *a, const struct rep_cell *b)
+{
+    return rep_same(a->dir, b->dir) && rep_same(a->fuse, b->fuse) &&
+           a->stats_out == b->stats_out && strcmp(a->type, b->type) == 0 &&
+           strcmp(a->residency, b->residency) == 0 && a->threads == b->threads;
+}
+
+/* Over all cells, or over those that differ from like in hidden and rows alone. */
+static struct summary summarize(const struct rep_run *run, bool best, const struct rep_cell *like)
+{
+    struct summary s = {0};
+    for (size_t i = 0; i < run->ncells; i++) {
+        const struct rep_cell *c = &run->cells[i];
+        if (headline(c, best) != NULL && (like == NULL || same_line(c, like)))
+            count_pairing(&s, headline(c, best));
+    }
+    return s;
+}
+
+static void counted_as(FILE *f, const struct summary *s)
+{
+    fprintf(f, "faster in %zu, slower in %zu, unresolved in %zu", s->faster, s->slower,
+            s->unresolved);
+    if (s->few > 0)
+        fprintf(f, ", too few processes for an interval in %zu", s->few);
+    if (s->missing > 0)
+        fprintf(f, "; not measured in %zu more", s->missing);
+}
+
+static void sentence(FILE *f, const char *what, const struct summary *s)
+{
+    if (s->cells == 0) {
+        fprintf(f, "RMSNorm vs LayerNorm, %s: not measured in this run.", what);
+        return;
+    }
+    fprintf(f, "RMSNorm vs LayerNorm on this machine, %s: x%.2f to x%.2f over %zu cell%s (", what,
+            s->least, s->most, s->cells, s->cells == 1 ? "" : "s");
+    counted_as(f, s);
+    fputs(").", f);
+}
+
+static const char *const best_words = "best against best";
+static const char *const same_words = "two-pass LayerNorm against one-pass RMSNorm of the same ISA";
+
+static void case_name(FILE *f, const struct rep_cell *c)
+{
+    md(f, c->dir);
+    fputc('-', f);
+    md(f, c->fuse);
+    if (c->stats_out)
+        fputs("-stats", f);
+}
+
+static void verdict_row(const struct rep_run *run, const struct rep_cell *c, FILE *f)
+{
+    struct summary b = summarize(run, true, c), s = summarize(run, false, c);
+    fputs("| ", f);
+    case_name(f, c);
+    fputs(" | ", f);
+    md(f, c->residency);
+    fputs(" | ", f);
+    md(f, c->type);
+    fprintf(f, " | %zu | ", c->threads);
+    if (b.cells > 0)
+        fprintf(f, "x%.2f to x%.2f | %zu / %zu / %zu | ", b.least, b.most, b.faster, b.slower,
+                b.unresolved + b.few);
+    else
+        fputs("null | null | ", f);
+    if (s.cells > 0)
+        fprintf(f, "x%.2f to x%.2f | %zu / %zu / %zu |\n", s.least, s.most, s.faster, s.slower,
+                s.unresolved + s.few);
+    else
+        fputs("null | null |\n", f);
+}
+
+static void verdict_section(const struct rep_run *run, FILE *f)
+{
+    struct summary b = summarize(run, true, NULL), s = summarize(run, false, NULL);
+    fputs("**", f);
+    sentence(f, best_words, &b);
+    fputs("**\n\n", f);
+    sentence(f, same_words, &s);
+    fputc('\n', f);
+    if (b.cells + s.cells == 0)
+        return;
+    fputs("\nA ratio is time of LayerNorm over time of RMSNorm: above 1, RMSNorm is faster. "
+          "f / s / u counts cells where RMSNorm is faster, slower, or neither is resolved.\n\n"
+          "| case | residency | dtype | threads | best against best | f / s / u "
+          "| two-pass LN / one-pass RMS | f / s / u |\n|---|---|---|--:|---|---|---|---|\n", f);
+    for (size_t i = 0; i < run->ncells; i++) {
+        size_t j = 0;
+        while (j < i && !same_line(&run->cells[i], &run->cells[j]))
+            j++;
+        if (j == i)
+            verdict_row(run, &run->cells[i], f);
+    }
+}
+
+/* ---- speedups ---- */
+
+static void estimate_text(FILE *f, const struct rep_estimate *e)
+{
+    if (!isfinite(e->value))
+        fputs("null", f);
+    else if (!isfinite(e->lo))
+        fprintf(f, "%.3f, no interval", e->value);
+    else
+        fprintf(f, "%.3f [%.3f, %.3f]", e->value, e->lo, e->hi);
+}
+
+static void speedup_row(const struct rep_cell *c, FILE *f)
+{
+    fputs("| ", f);
+    case_name(f, c);
+    fputs(" | ", f);
+    md(f, c->residency);
+    fputs(" | ", f);
+    md(f, c->type);
+    fprintf(f, " | %zu | %zu | ", c->threads, c->hidden);
+    for (int best = 1; best >= 0; best--) {
+        const struct rep_pairing *p = headline(c, best);
+        if (p != NULL)
+            estimate_text(f, &p->speedup);
+        else
+            fputs("null", f);
+        fputs(" | ", f);
+        if (best && p != NULL && p->base != NULL && p->test != NULL) {
+            short_name(f, p->base);
+            fputs(" / ", f);
+            short_name(f, p->test);
+            fputs(" | ", f);
+        } else if (best) {
+            fputs("null | ", f);
+        }
+    }
+    fputc('\n', f);
+}
+
+static void speedup_section(const struct rep_run *run, FILE *f)
+{
+    fputs("\n## Speedups\n\nMedian over processes, with the order-statistic interval of the median. "
+          "All pairings: `speedup.csv`.\n\n| case | residency | dtype | threads | hidden "
+          "| best against best | best LN / best RMS | two-pass LN / one-pass RMS |\n"
+          "|---|---|---|--:|--:|---|---|---|\n", f);
+    for (size_t i = 0; i < run->ncells; i++)
+        if (run->cells[i].best != NULL || run->cells[i].same != NULL)
+            speedup_row(&run->cells[i], f);
+}
+
+/* ---- published claims ---- */
+
+struct claim {
+    const char *words, *reading;
+    double lo, hi;
+};
+
+/* A share s of time saved is the ratio 1/(1-s). */
+static const struct claim claims[] = {
+    {"10-20 % faster", "as a ratio of speeds", 1.10, 1.20},
+    {"10-20 % faster", "as time saved", 1 / (1 - 0.10), 1 / (1 - 0.20)},
+    {"7-64 % less time", "as time saved", 1 / (1 - 0.07), 1 / (1 - 0.64)}};
+
+static void claim_row(const struct rep_run *run, const struct claim *claim, bool best, FILE *f)
+{
+    size_t inside = 0, above = 0, below = 0, across = 0, none = 0;
+    for (size_t i = 0; i < run->ncells; i++) {
+        const struct rep_pairing *p = headline(&run->cells[i], best);
+        if (p == NULL)
+            continue;
+        if (!isfinite(p->speedup.lo))
+            none++;
+        else if (p->speedup.lo > claim->hi)
+            above++;
+        else if (p->speedup.hi < claim->lo)
+            below++;
+        else if (p->speedup.lo >= claim->lo && p->speedup.hi <= claim->hi)
+            inside++;
+        else
+            across++;
+    }
+    fprintf(f, "| %s | %s | %.3f to %.3f | %s | %zu | %zu | %zu | %zu | %zu |\n", claim->words,
+            claim->reading, claim->lo, claim->hi, best ? best_words : "two-pass LN / one-pass RMS",
+            below, inside, above, across, none);
+}
+
+static void claims_section(const struct rep_run *run, FILE *f)
+{
+    fputs("\n## Published claims\n\nBoth were made about RMSNorm against LayerNorm; the second about "
+          "whole training steps. Cells are counted by their whole interval.\n\n"
+          "| claim | read | ratio | pairing | below | inside | above | across an edge "
+          "| no interval |\n|---|---|---|---|--:|--:|--:|--:|--:|\n", f);
+    for (size_t i = 0; i < sizeof(claims) / sizeof(*claims); i++)
+        for (int best = 1; best >= 0; best--)
+            claim_row(run, &claims[i], best, f);
+}
+
+/* ---- verdicts ---- */
+
+static bool is_skip(enum rep_verdict v)
+{
+    return v == REP_SKIP_ISA || v == REP_SKIP_SHAPE || v == REP_SKIP_OPTION;
+}
+
+static void count_verdicts(const struct rep_run *run, size_t counts[REP_VERDICTS])
+{
+    memset(counts, 0, REP_VERDICTS * sizeof(*counts));
+    for (size_t i = 0; i < run->ncells; i++)
+        for (size_t e = 0; e < run->cells[i].nentries; e++)
+            counts[run->cells[i].entries[e].verdict]++;
+}
+
+static void bad_row(const struct rep_cell *c, const struct rep_entry *e, FILE *f)
+{
+    fputs("| ", f);
+    code(f, e->kernel->name);
+    fputs(" | ", f);
+    code(f, c->id);
+    fprintf(f, " | %s | ", rep_verdict_name(e->verdict));
+    rep_print_number(f, e->E_max);
+    fputs(" | ", f);
+    rep_print_number(f, e->bound);
+    fputs(" | ", f);
+    md(f, e->reason ? e->reason : e->worst ? e->worst : "no check was made");
+    fputs(" | ", f);
+    if (e->repro)
+        code(f, e->repro);
+    else
+        fputs("null", f);
+    fputs(" |\n", f);
+}
+
+static void bad_rows(const struct rep_run *run, size_t bad, FILE *f)
+{
+    size_t listed = 0;
+    fputs("\n| kernel | cell | verdict | E\\_max | bound | why | again |\n"
+          "|---|---|---|--:|--:|---|---|\n", f);
+    for (size_t i = 0; i < run->ncells; i++)
+        for (size_t j = 0; j < run->cells[i].nentries; j++) {
+            const struct rep_entry *e = &run->cells[i].entries[j];
+            if (e->verdict != REP_PASS && !is_skip(e->verdict) && listed < LISTED) {
+                bad_row(&run->cells[i], e, f);
+                listed++;
+            }
+        }
+    if (listed < bad)
+        fprintf(f, "\n%zu more in `results.csv`.\n", bad - listed);
+}
+
+static bool same_skip(const struct rep_entry *a, const struct rep_entry *b)
+{
+    return a->verdict == b->verdict &&
+           strcmp(a->reason ? a->reason : "", b->reason ? b->reason : "") == 0;
+}
+
+/* One line for each (verdict, reason); the first comparison with it stands for all. */
+struct skip_class {
+    const struct rep_entry *first;
+    size_t n;
+};
+
+static void add_skip(struct skip_class *classes, size_t *n, const struct rep_entry *e)
+{
+    for (size_t i = 0; i < *n; i++)
+        if (same_skip(classes[i].first, e)) {
+            classes[i].n++;
+            return;
+        }
+    if (*n < LISTED)
+        classes[(*n)++] = (struct skip_class){e, 1};
+}
+
+static void skip_rows(const struct rep_run *run, FILE *f)
+{
+    struct skip_class classes[LISTED];
+    size_t n = 0;
+    for (size_t i = 0; i < run->ncells; i++)
+        for (size_t e = 0; e < run->cells[i].nentries; e++)
+            if (is_skip(run->cells[i].entries[e].verdict))
+                add_skip(classes, &n, &run->cells[i].entries[e]);
+    fputs("\n| skipped | comparisons | reason |\n|---|--:|---|\n", f);
+    for (size_t i = 0; i < n; i++) {
+        fprintf(f, "| %s | %zu | ", rep_verdict_name(classes[i].first->verdict), classes[i].n);
+        md(f, classes[i].first->reason);
+        fputs(" |\n", f);
+    }
+}
+
+static void unstable_rows(const struct rep_run *run, FILE *f)
+{
+    size_t unstable = 0, overflow = 0;
+    for (size_t i = 0; i < run->ncells; i++)
+        for (size_t e = 0; e < run->cells[i].nentries; e++) {
+            unstable += run->cells[i].entries[e].unstable_rows > 0;
+            overflow += run->cells[i].entries[e].overflow_rows > 0;
+        }
+    if (unstable + overflow > 0)
+        fprintf(f, "\nRows outside the stated precondition of the kernel's bound, where a large error "
+                "is expected: in %zu comparisons by conditioning, in %zu by range.\n", unstable,
+                overflow);
+}
+
+/* A kernel faster than the hardware allows was not measured rightly. */
+static void roof_flags(const struct rep_run *run, FILE *f)
+{
+    for (size_t i = 0; i < run->ncells; i++)
+        for (size_t j = 0; j < run->cells[i].nentries; j++) {
+            const struct rep_entry *e = &run->cells[i].entries[j];
+            bool norm = rep_is_op(e->kernel, "layernorm") || rep_is_op(e->kernel, "rmsnorm");
+            if (!norm || !(e->roof_ratio.lo > 1.05))
+                continue;
+            fputs("\n**Broken measurement**: ", f);
+            code(f, e->kernel->name);
+            fputs(" in ", f);
+            code(f, run->cells[i].id);
+            fprintf(f, " runs at %.3f [%.3f, %.3f] of the roof; its numbers mean nothing.\n",
+                    e->roof_ratio.value, e->roof_ratio.lo, e->roof_ratio.hi);
+        }
+}
+
+static void kernels_section(const struct rep_run *run, FILE *f)
+{
+    size_t counts[REP_VERDICTS], skipped = 0, bad = 0;
+    count_verdicts(run, counts);
+    fputs("\n## Checks\n\n", f);
+    for (int v = 0, first = 1; v < REP_VERDICTS; v++) {
+        if (counts[v] > 0) {
+            fprintf(f, "%s%s %zu", first ? "" : ", ", rep_verdict_name((enum rep_verdict)v),
+                    counts[v]);
+            first = 0;
+        }
+        skipped += is_skip((enum rep_verdict)v) ? counts[v] : 0;
+        bad += v != REP_PASS && !is_skip((enum rep_verdict)v) ? counts[v] : 0;
+    }
+    fputs(". Only what passed has a time.\n", f);
+    if (bad > 0)
+        bad_rows(run, bad, f);
+    if (skipped > 0)
+        skip_rows(run, f);
+    unstable_rows(run, f);
+    roof_flags(run, f);
+}
+
+/* ---- ladders ---- */
+
+static double hidden_distance(const struct rep_cell *c)
+{
+    return fabs(log2((double)c->hidden / 1024.0));
+}
+
+/* The cell with most timed kernels for this dtype and residency; among equals the one nearest to
+ * hidden 1024. NULL unless no other residency of this dtype shows more. */
+static const struct rep_cell *ladder_cell(const struct rep_run *run, const char *type,
+                                          const char *residency)
+{
+    const struct rep_cell *found = NULL;
+    size_t most = 1;
+    for (size_t i = 0; i < run->ncells; i++) {
+        const struct rep_cell *c = &run->cells[i];
+        size_t n = rep_timed_norms(c);
+        if (strcmp(c->type, type) != 0 || !rep_is_plain(run, c) || n < most)
+            continue;
+        bool here = strcmp(c->residency, residency) == 0;
+        bool nearer = found != NULL && hidden_distance(c) < hidden_distance(found);
+        if (n > most)
+            found = NULL;
+        if (here && (found == NULL || nearer))
+            found = c;
+        most = n;
+    }
+    return found;
+}
+
+static void ladder_row(const struct rep_entry *e, FILE *f)
+{
+    fputs("| ", f);
+    code(f, e->kernel->name);
+    fputs(" | ", f);
+    rep_print_number(f, e->ns_per_row.value);
+    if (isfinite(e->ns_per_row.lo))
+        fprintf(f, " [%.6g, %.6g]", e->ns_per_row.lo, e->ns_per_row.hi);
+    fputs(" | ", f);
+    if (isfinite(e->gbps))
+        fprintf(f, "%.1f", e->gbps);
+    else
+        fputs("null", f);
+    if (isfinite(e->roof_ratio.value))
+        fprintf(f, " | %.0f %%", 100 * e->roof_ratio.value);
+    else
+        fputs(" | null", f);
+    if (isfinite(e->E_max))
+        fprintf(f, " | %.3g |\n", e->E_max);
+    else
+        fputs(" | null |\n", f);
+}
+
+static void ladder(const struct rep_cell *c, FILE *f)
+{
+    fputs("\n### ", f);
+    code(f, c->id);
+    fputs("\n\nRoof: ", f);
+    if (c->roof != SIZE_MAX)
+        code(f, c->entries[c->roof].kernel->name);
+    else
+        fputs("null (no ceiling was timed)", f);
+    fputs("\n\n| kernel | ns a row | GB/s | of roof | E\\_max |\n|---|--:|--:|--:|--:|\n", f);
+    for (size_t i = 0; i < c->nentries; i++)
+        if (rep_is_timed(&c->entries[i]))
+            ladder_row(&c->entries[i], f);
+}
+
+static void ladder_section(const struct rep_run *run, FILE *f)
+{
+    struct rep_keys types, places;
+    size_t shown_cells = 0;
+    rep_types(run, &types);
+    rep_residencies(run, &places);
+    fputs("\n## Ladders\n\nThe cells with most kernels; all others: `results.csv`. GB/s counts x read "
+          "once and y written once.\n", f);
+    for (size_t t = 0; t < types.n; t++)
+        for (size_t r = 0; r < places.n; r++) {
+            const struct rep_cell *c = ladder_cell(run, types.text[t], places.text[r]);
+            if (c != NULL && shown_cells++ < LADDERS)
+                ladder(c, f);
+        }
+    if (shown_cells == 0)
+        fputs("\nNo kernel was timed.\n", f);
+}
+
+/* ---- pictures ---- */
+
+static void picture_section(const struct rep_keys *pictures, FILE *f)
+{
+    static const char *const all[] = {"speedup_best", "speedup_same", "bandwidth", "algorithms",
+                                      "scaling"};
+    static const char *const what[] = {"best LayerNorm against best RMSNorm by hidden",
+                                       "two-pass LayerNorm against one-pass RMSNorm by hidden",
+                                       "GB/s by hidden, with the roof", "every algorithm in one cell",
+                                       "throughput by threads"};
+    static const char *const lacks[] = {"no such ratio was measured", "no such ratio was measured",
+                                        "nothing was timed", "nothing was timed",
+                                        "fewer than two thread counts were measured"};
+    fputs("\n## Pictures\n\nEach is drawn by gnuplot from the `.gp` and `.dat` files beside it: `cd "
+          "plots && gnuplot NAME.gp`.\n\n", f);
+    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
+        bool drawn = false;
+        for (size_t p = 0; p < pictures->n; p++)
+            drawn = drawn || strcmp(pictures->text[p], all[i]) == 0;
+        if (drawn)
+            fprintf(f, "- [%s](plots/%s.svg): %s\n", all[i], all[i], what[i]);
+        else
+            fprintf(f, "- %s: not drawn, %s\n", all[i], lacks[i]);
+    }
+}
+
+/* ---- counters ---- */
+
+/* papi holds the events itself or under "events"; each is its source or reason, or an object with
+ * one of these. */
+static const char *event_reason(const struct rep_run *run, const char *event)
+{
+    const json_t *papi = json_object_get(run->host, "papi");
+    const json_t *e = json_object_get(json_object_get(papi, "events"), event);
+    if (e == NULL)
+        e = json_object_get(papi, event);
+    if (json_is_string(e))
+        return json_string_value(e);
+    const char *reason = rep_string(e, "reason");
+    return reason && reason[0] ? reason : rep_string(papi, "state");
+}
+
+static bool has_count(const struct rep_run *run, size_t count)
+{
+    for (size_t i = 0; i < run->ncells; i++)
+        for (size_t e = 0; e < run->cells[i].nentries; e++)
+            if (isfinite(run->cells[i].entries[e].counts[count]))
+                return true;
+    return false;
+}
+
+static void counters_section(const struct rep_run *run, FILE *f)
+{
+    fputs("\n## Counters\n\n", f);
+    for (size_t c = 0; c < REP_COUNTS; c++) {
+        fprintf(f, "- %s: ", rep_count_key[c]);
+        if (has_count(run, c)) {
+            fputs("measured, see `results.csv`", f);
+        } else {
+            const char *why = c == REP_REF_CYCLES ? NULL : event_reason(run, rep_count_key[c]);
+            fputs("null: ", f);
+            md(f, why ? why : "no counting pass brought a value");
+        }
+        fputc('\n', f);
+    }
+}
+
+/* ---- noise ---- */
+
+struct noise {
+    size_t n, excluded, with_interval;
+    double median, most; /* of |A/A ratio - 1| */
+};
+
+static struct noise run_noise(const struct rep_run *run)
+{
+    struct noise r = {0, 0, 0, NAN, NAN};
+    size_t room = 0;
+    double *v = NULL;
+    for (size_t i = 0; i < run->ncells; i++)
+        for (size_t k = 0; k < run->cells[i].nnoise; k++) {
+            const struct rep_estimate *e = &run->cells[i].noise[k].ratio;
+            v = rep_grow(v, r.n, &room, sizeof(*v));
+            v[r.n++] = fabs(e->value - 1);
+            r.with_interval += isfinite(e->lo);
+            r.excluded += e->lo > 1 || e->hi < 1;
+        }
+    if (r.n > 0) {
+        r.median = nb_median(v, r.n);
+        r.most = v[r.n - 1]; /* nb_median sorted it */
+    }
+    free(v);
+    return r;
+}
+
+static void noise_section(const struct rep_run *run, FILE *f)
+{
+    struct noise n = run_noise(run);
+    fputs("\n## Noise floor\n\n", f);
+    if (n.n == 0) {
+        fputs("null: no kernel was measured against a copy of itself.\n", f);
+        return;
+    }
+    fprintf(f, "The same function measured twice in the same rounds (A/A), %zu times: the ratio is off "
+            "1 by %.2f %% in the median and %.2f %% at most. The interval excludes 1 in %zu of %zu.\n",
+            n.n, 100 * n.median, 100 * n.most, n.excluded, n.with_interval);
+}
+
+/* ---- host, reproduction, quotation ---- */
+
+static void fact(FILE *f, const json_t *v)
+{
+    if (json_is_string(v))
+        md(f, json_string_value(v));
+    else if (json_is_integer(v))
+        fprintf(f, "%lld", (long long)json_integer_value(v));
+    else if (json_is_real(v))
+        rep_print_number(f, json_real_value(v));
+    else
+        fputs(json_is_true(v) ? "yes" : json_is_false(v) ? "no" : "null", f);
+}
+
+static void facts(const struct rep_run *run, const char *name, FILE *f)
+{
+    json_t *object = json_object_get(run->host, name), *v;
+    const char *key;
+    bool first = true;
+    if (object == NULL)
+        return;
+    fprintf(f, "- %s: ", name);
+    if (!json_is_object(object)) {
+        fact(f, object);
+        first = false;
+    }
+    json_object_foreach(object, key, v)
+    {
+        if (json_is_object(v) || json_is_array(v))
+            continue;
+        fputs(first ? "" : ", ", f);
+        md(f, key);
+        fputc(' ', f);
+        fact(f, v);
+        first = false;
+    }
+    fputc('\n', f);
+}
+
+static void host_section(const struct rep_run *run, FILE *f)
+{
+    static const char *const shown_facts[] = {"cpu",      "caches", "topology", "memory",
+                                              "os",       "settings", "compiler", "before",
+                                              "after"};
+    fputs("\n## Host\n\n", f);
+    for (size_t i = 0; i < sizeof(shown_facts) / sizeof(*shown_facts); i++)
+        facts(run, shown_facts[i], f);
+    fputs("\nCompile flags of every unit and what is unknown, with reasons: `host.json`.\n", f);
+}
+
+static void dropped_cells(const struct rep_run *run, FILE *f)
+{
+    const json_t *dropped = json_object_get(run->plan, "dropped"), *d;
+    size_t i;
+    if (json_array_size(dropped) > 0)
+        fprintf(f, "\nDropped from the plan: %zu cells.\n\n", json_array_size(dropped));
+    json_array_foreach(dropped, i, d)
+    {
+        if (i == LISTED) {
+            fputs("- more in `plan.json`\n", f);
+            break;
+        }
+        fputs("- ", f);
+        code(f, rep_string(d, "cell"));
+        fputs(": ", f);
+        md(f, rep_string(d, "reason"));
+        fputc('\n', f);
+    }
+}
+
+static void reproduce_section(const struct rep_run *run, FILE *f)
+{
+    fputs("\n## Reproduce\n\n    ", f);
+    plain(f, rep_string(run->plan, "command"));
+    fputs("\n\nThese pages again from the raw files: `normbench report DIR`. Program: normbench ", f);
+    md(f, rep_string(run->host, "version"));
+    fputs(", git ", f);
+    md(f, rep_string(run->host, "git"));
+    fputs("; plan ", f);
+    code(f, rep_string(run->plan, "id"));
+    fputs(".\n", f);
+    dropped_cells(run, f);
+    if (run->foreign_lines > 0)
+        fprintf(f, "\n%zu lines are about cells or kernels that plan.json does not hold; they were "
+                "ignored.\n", run->foreign_lines);
+}
+
+/* A cell with an interval to quote: f32 before others, then nearest to hidden 1024. */
+static const struct rep_cell *quoted_cell(const struct rep_run *run)
+{
+    const struct rep_cell *found = NULL;
+    double least = INFINITY;
+    for (size_t i = 0; i < run->ncells; i++) {
+        const struct rep_cell *c = &run->cells[i];
+        if (!rep_has_speedup(c->best) || !isfinite(c->best->speedup.lo) || c->best->base == NULL)
+            continue;
+        double distance = hidden_distance(c) + (strcmp(c->type, "f32") == 0 ? 0 : 100) +
+                          (double)c->threads;
+        if (distance < least) {
+            least = distance;
+            found = c;
+        }
+    }
+    return found;
+}
+
+static void quote_section(struct rep_run *run, FILE *f)
+{
+    const struct rep_cell *c = quoted_cell(run);
+    fputs("\n## How to quote this result\n\n", f);
+    if (c == NULL) {
+        fputs("Not yet: no ratio of this run has an interval (that takes at least 6 processes).\n",
+              f);
+        return;
+    }
+    const struct rep_estimate *s = &c->best->speedup;
+    fputs("> On ", f);
+    md(f, rep_cpu(run));
+    fputs(" (", f);
+    md(f, rep_compiler(run));
+    fputs("; ", f);
+    md(f, c->type);
+    fprintf(f, ", hidden %zu, data in ", c->hidden);
+    md(f, c->residency);
+    fprintf(f, ", %zu thread%s), the time of the fastest LayerNorm (", c->threads,
+            c->threads == 1 ? "" : "s");
+    short_name(f, c->best->base);
+    fputs(") over that of the fastest RMSNorm (", f);
+    short_name(f, c->best->test);
+    fprintf(f, ") is %.3f [%.3f, %.3f]: median over %zu processes, %.1f %% confidence. normbench ",
+            s->value, s->lo, s->hi, s->processes, 100 * s->confidence);
+    md(f, rep_string(run->host, "version"));
+    fputs(", git ", f);
+    md(f, rep_string(run->host, "git"));
+    fputs(".\n\nAcross machines compare such ratios only, never times.\n", f);
+}
+
+void rep_report_md(struct rep_run *run, const struct rep_keys *pictures, FILE *f)
+{
+    fputs("# normbench: ", f);
+    md(f, rep_cpu(run));
+    fputs(", ", f);
+    md(f, rep_compiler(run));
+    fputs("\n\n", f);
+    verdict_section(run, f);
+    speedup_section(run, f);
+    claims_section(run, f);
+    kernels_section(run, f);
+    ladder_section(run, f);
+    picture_section(pictures, f);
+    counters_section(run, f);
+    noise_section(run, f);
+    host_section(run, f);
+    reproduce_section(run, f);
+    quote_section(run, f);
+}
+
+/* ---- terminal ---- */
+
+enum { WIDE = 96, TABLE_LINES = 12 };
+
+static const struct rep_pairing *table_pairing(const struct rep_run *run, const char *residency,
+                                               const char *type, size_t hidden, size_t threads,
+                                               bool best)
+{
+    const struct rep_cell *c = rep_find(run, residency, type, hidden, threads);
+    return c ? headline(c, best) : NULL;
+}
+
+/* A ratio, with its interval where there is room; ~ marks an interval that holds 1, ? one that
+ * could not be formed. */
+static void table_cell(const struct rep_pairing *p, bool interval, FILE *f)
+{
+    char text[40] = "-";
+    if (rep_has_speedup(p)) {
+        const struct rep_estimate *s = &p->speedup;
+        const char *mark = !isfinite(s->lo) ? "?" : s->lo <= 1 && s->hi >= 1 ? "~" : " ";
+        if (interval && isfinite(s->lo))
+            snprintf(text, sizeof(text), "%.2f%s[%.2f, %.2f]", s->value, mark, s->lo, s->hi);
+        else
+            snprintf(text, sizeof(text), "%.2f%s", s->value, mark);
+    }
+    fprintf(f, interval ? " %19s" : " %6s", text);
+}
+
+struct table {
+    struct rep_keys places, types;
+    struct rep_sizes hiddens;
+    size_t threads;
+    bool interval;
+};
+
+static bool table_has(const struct rep_run *run, const struct table *t, const char *place,
+                      const char *type, bool best)
+{
+    for (size_t h = 0; h < t->hiddens.n; h++)
+        if (rep_has_speedup(table_pairing(run, place, type, t->hiddens.value[h], t->threads, best)))
+            return true;
+    return false;
+}
+
+static void table_line(const struct rep_run *run, const struct table *t, const char *place,
+                       const char *type, bool best, FILE *f)
+{
+    fprintf(f, "  %-5.5s %-9.9s", place, type);
+    for (size_t h = 0; h < t->hiddens.n; h++)
+        table_cell(table_pairing(run, place, type, t->hiddens.value[h], t->threads, best),
+                   t->interval, f);
+    fputc('\n', f);
+}
+
+static void table_lines(const struct rep_run *run, const struct table *t, const char *title,
+                        bool best, FILE *f)
+{
+    size_t lines = 0, left = 0;
+    fprintf(f, "\n%s\n  %-5s %-9s", title, "data", "dtype");
+    for (size_t h = 0; h < t->hiddens.n; h++)
+        fprintf(f, t->interval ? " %18zu " : " %5zu ", t->hiddens.value[h]);
+    fputs("  hidden\n", f);
+    for (size_t r = 0; r < t->places.n; r++)
+        for (size_t d = 0; d < t->types.n; d++) {
+            if (!table_has(run, t, t->places.text[r], t->types.text[d], best))
+                continue;
+            if (lines++ < TABLE_LINES)
+                table_line(run, t, t->places.text[r], t->types.text[d], best, f);
+            else
+                left++;
+        }
+    if (lines == 0)
+        fputs("  not measured\n", f);
+    if (left > 0)
+        fprintf(f, "  %zu more lines: speedup.csv\n", left);
+}
+
+/* Too many values of hidden for a line: first, last and evenly chosen ones between. */
+static void thin(struct rep_sizes *s, size_t most)
+{
+    struct rep_sizes all = *s;
+    if (s->n <= most)
+        return;
+    for (size_t i = 0; i < most; i++)
+        s->value[i] = all.value[i * (all.n - 1) / (most - 1)];
+    s->n = most;
+}
+
+static void terminal_tables(const struct rep_run *run, FILE *f)
+{
+    struct table t;
+    struct rep_sizes threads;
+    rep_residencies(run, &t.places);
+    rep_types(run, &t.types);
+    rep_hiddens(run, &t.hiddens);
+    rep_threads(run, &threads);
+    t.threads = threads.n ? threads.value[0] : 1;
+    t.interval = t.hiddens.n <= 3;
+    thin(&t.hiddens, 10);
+    fprintf(f, "\nTime of LayerNorm over time of RMSNorm, %zu thread%s. Above 1: RMSNorm is faster."
+            "\n~: the interval holds 1%s\n", t.threads, t.threads == 1 ? "" : "s",
+            t.interval ? "" : "; all intervals: speedup.csv");
+    table_lines(run, &t, "best against best", true, f);
+    table_lines(run, &t, "two-pass LayerNorm / one-pass RMSNorm, strongest ISA", false, f);
+}
+
+static void terminal_checks(const struct rep_run *run, FILE *f)
+{
+    size_t counts[REP_VERDICTS];
+    bool first = true;
+    count_verdicts(run, counts);
+    fputs("\nchecks  ", f);
+    for (int v = 0; v < REP_VERDICTS; v++)
+        if (counts[v] > 0) {
+            fprintf(f, "%s%s %zu", first ? "" : ", ", rep_verdict_name((enum rep_verdict)v),
+                    counts[v]);
+            first = false;
+        }
+    fputc('\n', f);
+}
+
+static void terminal_noise(const struct rep_run *run, FILE *f)
+{
+    struct noise n = run_noise(run);
+    if (n.n == 0)
+        fputs("noise   null: nothing was measured against a copy of itself\n", f);
+    else
+        fprintf(f, "noise   a kernel against itself: off 1 by %.2f %% (median), %.2f %% (largest of "
+                "%zu)\n", 100 * n.median, 100 * n.most, n.n);
+}
+
+void rep_terminal(struct rep_run *run, const char *dir, const struct rep_keys *pictures, FILE *f)
+{
+    struct summary b = summarize(run, true, NULL);
+    fputc('\n', f);
+    plain(f, rep_cpu(run));
+    fputs(", ", f);
+    plain(f, rep_compiler(run));
+    fputc('\n', f);
+    if (b.cells == 0)
+        fputs("RMSNorm vs LayerNorm: not measured in this run\n", f);
+    else
+        fprintf(f, "RMSNorm vs LayerNorm, best against best: x%.2f to x%.2f over %zu cell%s\n"
+                "(", b.least, b.most, b.cells, b.cells == 1 ? "" : "s");
+    if (b.cells > 0) {
+        counted_as(f, &b);
+        fputs(")\n", f);
+        terminal_tables(run, f);
+        if (b.confidence > 0)
+            fprintf(f, "\n%zu processes each, intervals of %.1f %% confidence or more\n",
+                    b.processes, 100 * b.confidence);
+    }
+    terminal_checks(run, f);
+    terminal_noise(run, f);
+    fprintf(f, "report  %s/report.md\n", dir);
+    for (size_t i = 0; i < pictures->n; i++)
+        fprintf(f, "%s%s/plots/%s.svg\n", i ? "        " : "plots   ", dir, pictures->text[i]);
+}

@@ -1,0 +1,527 @@
+#include "select.h"
+
+#include "registry.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fnmatch.h>
+#include <math.h>
+#include <string.h>
+
+static const char *const RESIDENCY_NAMES[] = {"L1", "L2", "L3", "DRAM", "cold"};
+
+const char *nb_residency_name(enum nb_residency r)
+{
+    NB_ASSERT(r < NB_RESIDENCY_COUNT);
+    return RESIDENCY_NAMES[r];
+}
+
+int nb_residency_parse(const char *word)
+{
+    for (int r = 0; r < NB_RESIDENCY_COUNT; r++)
+        if (strcasecmp(word, RESIDENCY_NAMES[r]) == 0)
+            return r;
+    return -1;
+}
+
+static const char *const KEY_NAMES[NB_KEY_COUNT] = {
+    "op",   "algo",    "isa",       "dtype",  "param-dtype", "hidden",
+    "rows", "threads", "residency", "kernel", "kernels",     "stats",
+};
+
+const char *nb_key_name(enum nb_key key)
+{
+    NB_ASSERT(key < NB_KEY_COUNT);
+    return KEY_NAMES[key];
+}
+
+int nb_key_parse(const char *word)
+{
+    for (int k = 0; k < NB_KEY_COUNT; k++)
+        if (strcmp(word, KEY_NAMES[k]) == 0)
+            return k;
+    return -1;
+}
+
+/* ---- lists ---- */
+
+static void list_add(struct nb_list *list, size_t value)
+{
+    for (size_t i = 0; i < list->n; i++)
+        if (list->v[i] == value)
+            return;
+    size_t *v = realloc(list->v, (list->n + 1) * sizeof *v);
+    NB_ASSERT(v != NULL);
+    list->v = v;
+    list->v[list->n++] = value;
+}
+
+static void words_add(struct nb_words *words, const char *word)
+{
+    char **v = realloc(words->v, (words->n + 1) * sizeof *v);
+    NB_ASSERT(v != NULL);
+    words->v = v;
+    NB_ASSERT((words->v[words->n++] = strdup(word)) != NULL);
+}
+
+static void words_free(struct nb_words *words)
+{
+    for (size_t i = 0; i < words->n; i++)
+        free(words->v[i]);
+    free(words->v);
+    *words = (struct nb_words){0};
+}
+
+static void list_free(struct nb_list *list)
+{
+    free(list->v);
+    *list = (struct nb_list){0};
+}
+
+/* Calls add(target, word) for each comma-separated word; empty words are errors. */
+typedef enum nb_status (*word_reader)(void *target, const char *word, struct nb_err *err);
+
+static enum nb_status each_word(const char *key, const char *value, word_reader read,
+                                void *target, struct nb_err *err)
+{
+    char *copy = strdup(value), *rest = copy;
+    NB_ASSERT(copy != NULL);
+    enum nb_status status = NB_OK;
+    for (char *word; status == NB_OK && (word = strsep(&rest, ",")) != NULL;) {
+        while (isspace((unsigned char)*word))
+            word++;
+        for (size_t n = strlen(word); n > 0 && isspace((unsigned char)word[n - 1]); n--)
+            word[n - 1] = '\0';
+        status = *word == '\0' ? nb_fail(err, "%s: empty word in \"%s\"", key, value)
+                               : read(target, word, err);
+    }
+    free(copy);
+    return status;
+}
+
+static enum nb_status read_op(void *target, const char *word, struct nb_err *err)
+{
+    const int op = nb_op_parse(word);
+    if (op < 0)
+        return nb_fail(err, "op: unknown word \"%s\"; known: layernorm, rmsnorm, copy, scale, affine",
+                       word);
+    list_add(target, (size_t)op);
+    return NB_OK;
+}
+
+static enum nb_status read_dtype(void *target, const char *word, struct nb_err *err)
+{
+    const int dtype = nb_dtype_parse(word);
+    if (dtype < 0)
+        return nb_fail(err, "dtype: unknown word \"%s\"; known: f32, f64, f16, bf16", word);
+    list_add(target, (size_t)dtype);
+    return NB_OK;
+}
+
+static enum nb_status read_param_dtype(void *target, const char *word, struct nb_err *err)
+{
+    if (strcmp(word, "x") != 0 && strcmp(word, "f32") != 0)
+        return nb_fail(err, "param-dtype: unknown word \"%s\"; known: x (as the tensor), f32", word);
+    list_add(target, word[0] == 'f');
+    return NB_OK;
+}
+
+static enum nb_status read_residency(void *target, const char *word, struct nb_err *err)
+{
+    const int r = nb_residency_parse(word);
+    if (r < 0)
+        return nb_fail(err, "residency: unknown word \"%s\"; known: L1, L2, L3, DRAM, cold", word);
+    list_add(target, (size_t)r);
+    return NB_OK;
+}
+
+static enum nb_status read_word(void *target, const char *word, struct nb_err *err)
+{
+    (void)err;
+    words_add(target, word);
+    return NB_OK;
+}
+
+static enum nb_status read_isa(void *target, const char *word, struct nb_err *err)
+{
+    if (strcmp(word, "all") != 0 && strcmp(word, "best") != 0 && nb_isa_find(word) == NULL) {
+        char known[256] = "";
+        for (size_t i = 0; i < nb_isa_count(); i++) {
+            strncat(known, ", ", sizeof(known) - strlen(known) - 1);
+            strncat(known, nb_isa_at(i)->name, sizeof(known) - strlen(known) - 1);
+        }
+        return nb_fail(err, "isa: unknown word \"%s\"; known: all, best%s", word, known);
+    }
+    words_add(target, word);
+    return NB_OK;
+}
+
+static enum nb_status read_algo(void *target, const char *word, struct nb_err *err)
+{
+    for (size_t i = 0; i < nb_kernel_count(); i++) {
+        if (strcmp(nb_kernel_at(i)->algo, word) == 0) {
+            words_add(target, word);
+            return NB_OK;
+        }
+    }
+    return nb_fail(err, "algo: no kernel has algorithm \"%s\"; see `normbench list kernels`", word);
+}
+
+enum nb_status nb_parse_size(const char *key, const char *text, size_t min, size_t max,
+                             size_t *value, struct nb_err *err)
+{
+    char *end;
+    errno = 0;
+    const unsigned long long v = strtoull(text, &end, 10);
+    if (!isdigit((unsigned char)*text) || *end != '\0' || errno != 0 || v < min || v > max)
+        return nb_fail(err, "%s: \"%s\" is not a whole number from %zu to %zu", key, text, min,
+                       max);
+    *value = (size_t)v;
+    return NB_OK;
+}
+
+enum nb_status nb_parse_seconds(const char *key, const char *text, double *seconds,
+                                struct nb_err *err)
+{
+    char *end;
+    const double v = strtod(text, &end);
+    const double unit = strcmp(end, "h") == 0   ? 3600
+                        : strcmp(end, "m") == 0 ? 60
+                        : strcmp(end, "s") == 0 || *end == '\0' ? 1 : 0;
+    if (end == text || unit == 0 || !(v > 0) || !(v * unit < 1e7))
+        return nb_fail(err, "%s: \"%s\" is not a time; say 60s, 5m or 1h", key, text);
+    *seconds = v * unit;
+    return NB_OK;
+}
+
+enum { HIDDEN_MAX = 1 << 28 };
+
+/* "768" or "64:16384:x2" or "1000:2000:+100". */
+static enum nb_status read_hidden(void *target, const char *word, struct nb_err *err)
+{
+    char first[32], last[32], step[32];
+    size_t from, to, by;
+    if (strchr(word, ':') == NULL) {
+        enum nb_status s = nb_parse_size("hidden", word, 1, HIDDEN_MAX, &from, err);
+        if (s == NB_OK)
+            list_add(target, from);
+        return s;
+    }
+    if (sscanf(word, "%31[^:]:%31[^:]:%31[^:]", first, last, step) != 3 ||
+        (step[0] != 'x' && step[0] != '+'))
+        return nb_fail(err, "hidden: \"%s\" is no range; say 64:16384:x2 or 1000:2000:+100", word);
+    enum nb_status s = nb_parse_size("hidden", first, 1, HIDDEN_MAX, &from, err);
+    if (s == NB_OK)
+        s = nb_parse_size("hidden", last, from, HIDDEN_MAX, &to, err);
+    if (s == NB_OK)
+        s = nb_parse_size("hidden", step + 1, step[0] == 'x' ? 2 : 1, HIDDEN_MAX, &by, err);
+    if (s != NB_OK)
+        return s;
+    if (step[0] == '+' && (to - from) / by > 4096)
+        return nb_fail(err, "hidden: \"%s\" has more than 4096 steps", word);
+    for (size_t h = from; h <= to; h = step[0] == 'x' ? h * by : h + by)
+        list_add(target, h);
+    return NB_OK;
+}
+
+static enum nb_status read_rows(void *target, const char *word, struct nb_err *err)
+{
+    size_t rows = 0;
+    if (strcmp(word, "auto") != 0) {
+        enum nb_status s = nb_parse_size("rows", word, 1, (size_t)1 << 32, &rows, err);
+        if (s != NB_OK)
+            return s;
+    }
+    list_add(target, rows);
+    return NB_OK;
+}
+
+static enum nb_status read_threads(void *target, const char *word, struct nb_err *err)
+{
+    size_t threads = 0;
+    if (strcmp(word, "all") != 0) {
+        enum nb_status s = nb_parse_size("threads", word, 1, 4096, &threads, err);
+        if (s != NB_OK)
+            return s;
+    }
+    list_add(target, threads);
+    return NB_OK;
+}
+
+/* ---- blocks ---- */
+
+static enum nb_status set_kernels(struct nb_block *b, const char *value, struct nb_err *err)
+{
+    static const char *const names[] = {"all", "pairings", "headline"};
+    for (unsigned i = 0; i < 3; i++) {
+        if (strcmp(value, names[i]) == 0) {
+            b->kernels = (enum nb_kernel_set)i;
+            return NB_OK;
+        }
+    }
+    return nb_fail(err, "kernels: unknown word \"%s\"; known: all, pairings, headline", value);
+}
+
+static enum nb_status set_stats(struct nb_block *b, const char *value, struct nb_err *err)
+{
+    if (strcmp(value, "yes") != 0 && strcmp(value, "no") != 0)
+        return nb_fail(err, "stats: \"%s\" is neither yes nor no", value);
+    b->stats = value[0] == 'y';
+    return NB_OK;
+}
+
+enum nb_status nb_block_set(struct nb_block *b, enum nb_key key, const char *value,
+                            struct nb_err *err)
+{
+    const struct {
+        struct nb_list *list;
+        struct nb_words *words;
+        word_reader read;
+    } targets[NB_KEY_COUNT] = {
+        [NB_KEY_OP] = {&b->op, NULL, read_op},
+        [NB_KEY_ALGO] = {NULL, &b->algo, read_algo},
+        [NB_KEY_ISA] = {NULL, &b->isa, read_isa},
+        [NB_KEY_DTYPE] = {&b->dtype, NULL, read_dtype},
+        [NB_KEY_PARAM_DTYPE] = {&b->param_dtype, NULL, read_param_dtype},
+        [NB_KEY_HIDDEN] = {&b->hidden, NULL, read_hidden},
+        [NB_KEY_ROWS] = {&b->rows, NULL, read_rows},
+        [NB_KEY_THREADS] = {&b->threads, NULL, read_threads},
+        [NB_KEY_RESIDENCY] = {&b->residency, NULL, read_residency},
+        [NB_KEY_KERNEL] = {NULL, &b->kernel, read_word},
+    };
+    b->given |= 1u << key;
+    if (key == NB_KEY_KERNELS)
+        return set_kernels(b, value, err);
+    if (key == NB_KEY_STATS)
+        return set_stats(b, value, err);
+    if (targets[key].list != NULL)
+        list_free(targets[key].list);
+    else
+        words_free(targets[key].words);
+    void *target = targets[key].list != NULL ? (void *)targets[key].list : targets[key].words;
+    return each_word(KEY_NAMES[key], value, targets[key].read, target, err);
+}
+
+enum nb_status nb_block_init(struct nb_block *b, const char *name, struct nb_err *err)
+{
+    static const struct {
+        enum nb_key key;
+        const char *value;
+    } defaults[] = {
+        {NB_KEY_OP, "layernorm,rmsnorm"}, {NB_KEY_ISA, "best"},      {NB_KEY_DTYPE, "f32"},
+        {NB_KEY_PARAM_DTYPE, "x"},        {NB_KEY_HIDDEN, "1024"},   {NB_KEY_ROWS, "auto"},
+        {NB_KEY_THREADS, "1"},            {NB_KEY_RESIDENCY, "L2"},  {NB_KEY_KERNELS, "all"},
+    };
+    *b = (struct nb_block){0};
+    snprintf(b->name, sizeof(b->name), "%s", name);
+    for (size_t i = 0; i < sizeof defaults / sizeof *defaults; i++) {
+        enum nb_status s = nb_block_set(b, defaults[i].key, defaults[i].value, err);
+        if (s != NB_OK)
+            return s;
+    }
+    b->given = 0;
+    return NB_OK;
+}
+
+void nb_block_free(struct nb_block *b)
+{
+    struct nb_list *lists[] = {&b->op,     &b->dtype, &b->residency, &b->param_dtype,
+                               &b->hidden, &b->rows,  &b->threads};
+    struct nb_words *words[] = {&b->algo, &b->isa, &b->kernel};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        list_free(lists[i]);
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        words_free(words[i]);
+}
+
+const struct nb_pair nb_pairs[NB_PAIR_COUNT] = {
+    {"twopass", "onepass"}, {"onepass", "onepass"}, {"welford", "welford"},
+    {"f64acc", "f64acc"},   {"naive", "naive"},     {"unfused", "unfused"},
+};
+
+bool nb_is_ceiling(const struct nb_kernel *k)
+{
+    return k->op == NB_OP_COPY || k->op == NB_OP_SCALE || k->op == NB_OP_AFFINE;
+}
+
+bool nb_block_takes_isa(const struct nb_block *b, const struct nb_kernel *k)
+{
+    if (b->isa.n == 0)
+        return true;
+    const struct nb_isa *best = nb_isa_best((enum nb_dtype)k->dtype);
+    for (size_t i = 0; i < b->isa.n; i++) {
+        const char *word = b->isa.v[i];
+        if (strcmp(word, "all") == 0 || strcmp(word, k->isa) == 0 ||
+            (strcmp(word, "best") == 0 && best != NULL && strcmp(best->name, k->isa) == 0))
+            return true;
+    }
+    return false;
+}
+
+static bool takes_set(const struct nb_block *b, const struct nb_kernel *k)
+{
+    if (b->kernels == NB_SET_ALL || nb_is_ceiling(k))
+        return true;
+    if (b->kernels == NB_SET_HEADLINE)
+        return strcmp(k->algo, k->op == NB_OP_LAYERNORM ? "twopass" : "onepass") == 0;
+    for (size_t i = 0; i < NB_PAIR_COUNT; i++)
+        if (strcmp(k->algo, k->op == NB_OP_LAYERNORM ? nb_pairs[i].layernorm
+                                                     : nb_pairs[i].rmsnorm) == 0)
+            return true;
+    return false;
+}
+
+bool nb_block_takes(const struct nb_block *b, const struct nb_kernel *k)
+{
+    if (b->kernel.n > 0) { /* a glob names kernels of any ISA, so "isa = best" must not hide them */
+        bool named = false;
+        for (size_t i = 0; i < b->kernel.n; i++)
+            named = named || fnmatch(b->kernel.v[i], k->name, 0) == 0;
+        return named && (!(b->given & 1u << NB_KEY_ISA) || nb_block_takes_isa(b, k));
+    }
+    bool op = false, algo = b->algo.n == 0;
+    for (size_t i = 0; i < b->op.n; i++)
+        op = op || b->op.v[i] == k->op;
+    for (size_t i = 0; i < b->algo.n; i++)
+        algo = algo || strcmp(b->algo.v[i], k->algo) == 0;
+    return op && algo && nb_block_takes_isa(b, k) && takes_set(b, k);
+}
+
+/* ---- presets ---- */
+
+struct nb_settings nb_settings_default(void)
+{
+    return (struct nb_settings){
+        .seed = 1, .budget_s = 0, .sample_ms = 2, .processes = 10, .screening = 2, .rounds = 12};
+}
+
+const char *nb_presets_dir(void)
+{
+    const char *dir = getenv("NB_PRESETS_DIR");
+    return dir != NULL ? dir : NB_PRESETS_DIR;
+}
+
+/* Settings that may stand in the head of a preset. */
+static enum nb_status set_setting(struct nb_preset *p, const char *key, const char *value,
+                                  struct nb_err *err)
+{
+    struct nb_settings *s = &p->settings;
+    size_t n = 0;
+    enum nb_status status = NB_OK;
+    if (strcmp(key, "title") == 0) {
+        snprintf(p->title, sizeof(p->title), "%s", value);
+    } else if (strcmp(key, "budget") == 0) {
+        status = nb_parse_seconds(key, value, &s->budget_s, err);
+    } else if (strcmp(key, "sample") == 0) {
+        char *end;
+        s->sample_ms = strtod(value, &end);
+        if (strcmp(end, "ms") != 0 || !(s->sample_ms >= 0.1 && s->sample_ms <= 1000))
+            status = nb_fail(err, "sample: \"%s\" is not a time like 2ms (0.1ms to 1000ms)", value);
+    } else if (strcmp(key, "processes") == 0) {
+        status = nb_parse_size(key, value, 1, 1000, &n, err);
+        s->processes = (unsigned)n;
+    } else if (strcmp(key, "rounds") == 0) {
+        status = nb_parse_size(key, value, 1, 10000, &n, err);
+        s->rounds = (unsigned)n;
+    } else {
+        status = nb_fail(err, "unknown key \"%s\"; known before the first [block]: title, budget, "
+                              "sample, processes, rounds", key);
+    }
+    return status;
+}
+
+static enum nb_status add_block(struct nb_preset *p, const char *name, struct nb_err *err)
+{
+    struct nb_block *blocks = realloc(p->blocks, (p->count + 1) * sizeof *blocks);
+    NB_ASSERT(blocks != NULL);
+    p->blocks = blocks;
+    return nb_block_init(&p->blocks[p->count++], name, err);
+}
+
+/* One line of a preset: empty, comment, [block] or key = value. */
+static enum nb_status preset_line(struct nb_preset *p, char *line, struct nb_err *err)
+{
+    char key[64], value[1024], name[40];
+    line[strcspn(line, "#\r\n")] = '\0';
+    line += strspn(line, " \t");
+    if (*line == '\0')
+        return NB_OK;
+    int end = 0;
+    if (*line == '[') {
+        if (sscanf(line, "[%39[a-z0-9_-]] %n", name, &end) != 1 || end == 0 || line[end] != '\0')
+            return nb_fail(err, "\"%.60s\" is no [block] name (a-z, 0-9, - and _)", line);
+        return add_block(p, name, err);
+    }
+    if (sscanf(line, "%63[a-z-] = %1023[^\n]", key, value) != 2)
+        return nb_fail(err, "\"%.60s\" is not of the form key = value", line);
+    for (size_t n = strlen(value); n > 0 && isspace((unsigned char)value[n - 1]); n--)
+        value[n - 1] = '\0';
+    if (p->count == 0)
+        return set_setting(p, key, value, err);
+    const int k = nb_key_parse(key);
+    if (k < 0)
+        return nb_fail(err, "unknown key \"%s\"; known: op, algo, isa, dtype, param-dtype, hidden, "
+                            "rows, threads, residency, kernel, kernels, stats", key);
+    return nb_block_set(&p->blocks[p->count - 1], (enum nb_key)k, value, err);
+}
+
+static enum nb_status read_lines(struct nb_preset *p, FILE *f, const char *path,
+                                 struct nb_err *err)
+{
+    char line[1200];
+    for (unsigned number = 1; fgets(line, sizeof line, f) != NULL; number++) {
+        struct nb_err inner;
+        if (strlen(line) + 1 == sizeof line)
+            return nb_fail(err, "%s:%u: line longer than %zu characters", path, number,
+                           sizeof line - 2);
+        if (preset_line(p, line, &inner) != NB_OK)
+            return nb_fail(err, "%s:%u: %s", path, number, inner.text);
+    }
+    if (ferror(f))
+        return nb_fail(err, "%s: %s", path, strerror(errno));
+    if (p->count == 0)
+        return nb_fail(err, "%s: no [block]; a preset needs at least one", path);
+    return NB_OK;
+}
+
+enum nb_status nb_preset_load(struct nb_preset *p, const char *name_or_path, struct nb_err *err)
+{
+    char path[4096];
+    *p = (struct nb_preset){.settings = nb_settings_default()};
+    if (strpbrk(name_or_path, "/.") != NULL)
+        snprintf(path, sizeof path, "%s", name_or_path);
+    else
+        snprintf(path, sizeof path, "%s/%s.preset", nb_presets_dir(), name_or_path);
+    const char *slash = strrchr(path, '/');
+    snprintf(p->name, sizeof(p->name), "%.*s",
+             (int)strcspn(slash != NULL ? slash + 1 : path, "."), slash != NULL ? slash + 1 : path);
+    FILE *f = fopen(path, "r");
+    if (f == NULL)
+        return nb_fail(err, "preset %s: %s: %s; `normbench list presets` shows what there is",
+                       name_or_path, path, strerror(errno));
+    enum nb_status status = read_lines(p, f, path, err);
+    fclose(f);
+    if (status != NB_OK)
+        nb_preset_free(p);
+    return status;
+}
+
+enum nb_status nb_preset_set_all(struct nb_preset *p, enum nb_key key, const char *value,
+                                 struct nb_err *err)
+{
+    for (size_t i = 0; i < p->count; i++) {
+        enum nb_status s = nb_block_set(&p->blocks[i], key, value, err);
+        if (s != NB_OK)
+            return s;
+    }
+    return NB_OK;
+}
+
+void nb_preset_free(struct nb_preset *p)
+{
+    for (size_t i = 0; i < p->count; i++)
+        nb_block_free(&p->blocks[i]);
+    free(p->blocks);
+    p->blocks = NULL;
+    p->count = 0;
+}

@@ -1,0 +1,106 @@
+/* select.h: the one selection language of the CLI and of preset files.
+ *
+ * A selection is a set of key = value lines (or --key value options): op, algo, isa, dtype, param-dtype,
+ * hidden, rows, threads, residency, kernel, kernels, stats. A preset file is a list of such blocks with
+ * a head of run settings. Options given beside a preset replace that key in every block. */
+#ifndef NB_SELECT_H
+#define NB_SELECT_H
+
+#include "err.h"
+#include "nb_kernel.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum nb_residency { NB_L1, NB_L2, NB_L3, NB_DRAM, NB_COLD, NB_RESIDENCY_COUNT };
+const char *nb_residency_name(enum nb_residency r);
+int nb_residency_parse(const char *word); /* -1: unknown */
+
+enum nb_kernel_set {
+    NB_SET_ALL,      /* every kernel that the other keys let through */
+    NB_SET_PAIRINGS, /* those that take part in a pairing, and the ceilings */
+    NB_SET_HEADLINE  /* two-pass LayerNorm, one-pass RMSNorm, and the ceilings */
+};
+
+struct nb_list { /* of numbers; kept in the order given, without repetition */
+    size_t *v;
+    size_t n;
+};
+struct nb_words {
+    char **v;
+    size_t n;
+};
+
+enum nb_key {
+    NB_KEY_OP, NB_KEY_ALGO, NB_KEY_ISA, NB_KEY_DTYPE, NB_KEY_PARAM_DTYPE, NB_KEY_HIDDEN,
+    NB_KEY_ROWS, NB_KEY_THREADS, NB_KEY_RESIDENCY, NB_KEY_KERNEL, NB_KEY_KERNELS, NB_KEY_STATS,
+    NB_KEY_COUNT
+};
+const char *nb_key_name(enum nb_key key);
+int nb_key_parse(const char *word);
+
+struct nb_block {
+    char name[40];
+    unsigned given;            /* bit per key */
+    struct nb_list op, dtype, residency;
+    struct nb_list param_dtype; /* 0: as x; 1: f32 */
+    struct nb_list hidden, rows, threads; /* rows 0: from the residency; threads 0: all cores */
+    struct nb_words algo, isa, kernel;    /* isa may hold "all" and "best"; kernel holds globs */
+    enum nb_kernel_set kernels;
+    bool stats;
+};
+
+struct nb_settings {
+    uint64_t seed;
+    double budget_s;  /* 0: none */
+    double sample_ms;
+    unsigned processes, screening, rounds; /* rounds: at most so many a process */
+    bool processes_given;
+};
+
+struct nb_preset {
+    char name[64];
+    char title[256];
+    struct nb_settings settings;
+    struct nb_block *blocks;
+    size_t count;
+};
+
+/* A block with the default of every key. */
+NB_USE_RESULT enum nb_status nb_block_init(struct nb_block *b, const char *name,
+                                           struct nb_err *err);
+NB_USE_RESULT enum nb_status nb_block_set(struct nb_block *b, enum nb_key key, const char *value,
+                                          struct nb_err *err);
+void nb_block_free(struct nb_block *b);
+
+/* name_or_path: a word is looked up in the presets folder, anything with a slash or a dot is a file. */
+NB_USE_RESULT enum nb_status nb_preset_load(struct nb_preset *p, const char *name_or_path,
+                                            struct nb_err *err);
+NB_USE_RESULT enum nb_status nb_preset_set_all(struct nb_preset *p, enum nb_key key,
+                                               const char *value, struct nb_err *err);
+void nb_preset_free(struct nb_preset *p);
+const char *nb_presets_dir(void);
+struct nb_settings nb_settings_default(void);
+
+/* Numbers of the command line and of presets: whole, in range, or an error that names the key. */
+NB_USE_RESULT enum nb_status nb_parse_size(const char *key, const char *text, size_t min, size_t max,
+                                           size_t *value, struct nb_err *err);
+/* "60s", "5m", "1h" or plain seconds. */
+NB_USE_RESULT enum nb_status nb_parse_seconds(const char *key, const char *text, double *seconds,
+                                              struct nb_err *err);
+
+/* Which LayerNorm algorithm is compared with which RMSNorm algorithm as "the same". */
+struct nb_pair {
+    const char *layernorm, *rmsnorm;
+};
+#define NB_PAIR_COUNT 6
+extern const struct nb_pair nb_pairs[NB_PAIR_COUNT];
+
+bool nb_is_ceiling(const struct nb_kernel *k); /* copy, scale, affine */
+
+/* Does the kernel pass op, algo, isa, kernel globs and kernels of the block? */
+bool nb_block_takes(const struct nb_block *b, const struct nb_kernel *k);
+bool nb_block_takes_isa(const struct nb_block *b, const struct nb_kernel *k);
+
+#endif

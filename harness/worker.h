@@ -1,0 +1,32 @@
+/* worker.h: the process that allocates, checks and measures, and the protocol it speaks.
+ *
+ * The orchestrator starts `normbench --worker FD` with pipes at stdin and stdout; FD is a shared page
+ * (struct nb_status_page). One JSON object a line each way:
+ *   in   {"cmd":"hello","protocol":1,"seed":1}               out  {"type":"hello","protocol":1,"binary":"..."}
+ *   in   {"cmd":"check","cell":{...},"kernels":[...],"timeout_s":20}
+ *        out  a check line for each kernel, then {"type":"checked","cell":"..."}
+ *   in   {"cmd":"calibrate","cell":{...},"hashes":{...}}     out  {"type":"calibration",...}
+ *   in   {"cmd":"unit","cell":{...},"process":0,"attempt":0,"rounds":12,"screening":false,
+ *         "counters":true,"hashes":{...}}                    out  round and counter lines, then done or discard
+ *   in   {"cmd":"quit"}                                      out  nothing; exit 0
+ * Anything that cannot be done is answered by {"type":"error","text":"..."}. */
+#ifndef NB_WORKER_H
+#define NB_WORKER_H
+
+#include "err.h"
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#define NB_PROTOCOL 1
+
+/* Tells the orchestrator, without a system call, that there is progress and which kernel runs. */
+struct nb_status_page {
+    _Atomic uint64_t beats;
+    char kernel[192];
+};
+
+/* The worker's whole life; returns its exit code. */
+int nb_worker_main(int status_fd);
+
+#endif

@@ -1,0 +1,120 @@
+/* nb_kernel.h: the public contract between a kernel and whoever calls it.
+ *
+ * A kernel normalizes a matrix of rows (tokens) of length hidden. It does no I/O, allocates nothing
+ * and keeps no globals; its caller validates the problem once and hands over all memory.
+ *
+ * Shapes    x, residual, y, h, dy, dx, dres [rows][hidden] with row stride ldx (inputs) or ldy (outputs);
+ *           gamma, beta, dgamma, dbeta [hidden]; mean, rstd [rows]
+ * Units     lengths and strides in elements, never bytes; traffic in bytes
+ * Types     dtype for tensors; param_dtype for gamma and beta (dtype itself or f32);
+ *           mean and rstd are f32 for f32, f16 and bf16 tensors, f64 for f64
+ * Storage   f16 and bf16 travel as uint16_t
+ * Aliasing  y may equal x; nothing else overlaps
+ * Errors    run returns nothing: everything that can be wrong is found by supports() or by the caller
+ */
+#ifndef NB_KERNEL_H
+#define NB_KERNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define NB_KERNEL_ABI 1u
+
+enum nb_op {
+    NB_OP_COPY,      /* y = x:                     a ceiling */
+    NB_OP_SCALE,     /* y = a*x, a = alpha:        a ceiling */
+    NB_OP_AFFINE,    /* y = a*x*gamma (+ beta):    a reference line */
+    NB_OP_LAYERNORM, /* y = (x-mean)*rstd*gamma + beta, rstd = 1/sqrt(var + eps), var biased */
+    NB_OP_RMSNORM,   /* y = x*rstd*gamma (+ beta),     rstd = 1/sqrt(mean(x^2) + eps) */
+    NB_OP_COUNT
+};
+enum nb_dir { NB_FWD, NB_BWD, NB_DIR_COUNT };
+enum nb_fuse { NB_FUSE_NONE, NB_FUSE_RESIDUAL, NB_FUSE_POSTNORM, NB_FUSE_COUNT };
+enum nb_dtype { NB_F32, NB_F64, NB_F16, NB_BF16, NB_DTYPE_COUNT };
+enum nb_eps_mode { NB_EPS_INSIDE, NB_EPS_OUTSIDE };    /* 1/sqrt(v+eps) | 1/(sqrt(v)+eps) */
+enum nb_order { NB_CAST_AFTER, NB_CAST_BEFORE };       /* 16-bit: round once | round, then times gamma */
+
+/* What is to be computed. size is sizeof(struct nb_problem) of the caller's header: later fields
+ * are only ever appended, so an older kernel reads a prefix. */
+struct nb_problem {
+    uint32_t size;
+    uint32_t op, dir, fuse; /* enum nb_op, nb_dir, nb_fuse */
+    uint32_t stats_out;     /* 1: write mean and rstd */
+    uint32_t dtype, param_dtype;
+    uint32_t eps_mode, order, gemma; /* gemma: gamma stands for 1 + gamma */
+    size_t rows, hidden, ldx, ldy;
+    size_t k; /* prefix length, groups or head length; 0 where the op has none */
+    double eps, alpha, momentum;
+};
+
+/* Where the data lies. Unused pointers are NULL: a NULL gamma is all ones, a NULL beta all zeros.
+ * The call computes slice part of parts of the rows: [rows*part/parts, rows*(part+1)/parts). */
+struct nb_args {
+    uint32_t size;
+    uint32_t part, parts;
+    const void *x, *residual, *gamma, *beta;
+    void *y, *h, *mean, *rstd;
+    void *run_mean, *run_var;
+    const void *dy;
+    void *dx, *dres, *dgamma, *dbeta;
+    void *scratch; /* this part's own; scratch_bytes() long, 64-byte aligned */
+};
+
+/* A-priori error bound on E (docs/numerics.md). c is the summation constant of the kernel's sums:
+ * c(n) = c1*n/lanes + log2(lanes) + c0, where lanes is its number of independent partial sums. */
+enum nb_bound_kind {
+    NB_BOUND_EXACT,   /* the output is a copy */
+    NB_BOUND_ROUND,   /* a fixed number of roundings, c0, and no sum */
+    NB_BOUND_TWOPASS, /* mean, then centred sum of squares */
+    NB_BOUND_ONEPASS, /* sum and sum of squares; valid while its conditioning allows */
+    NB_BOUND_SHIFTED, /* the same on x - x[0] */
+    NB_BOUND_WELFORD, /* updating formulas */
+    NB_BOUND_RMS,     /* sum of squares only: no conditioning */
+    NB_BOUND_KINDS
+};
+struct nb_bound {
+    uint32_t kind;
+    uint32_t range_safe; /* 1: may not over- or underflow inside where the result is finite */
+    double c1, c0, lanes;
+};
+
+/* CPU features a kernel may need; kernels/cpu.h detects them. */
+enum nb_cpu_bits {
+    NB_CPU_AVX2 = 1u << 0, /* with FMA and F16C */
+    NB_CPU_AVX512 = 1u << 1, /* F, BW, DQ, VL */
+    NB_CPU_AVX512_BF16 = 1u << 2,
+    NB_CPU_NEON = 1u << 3,
+};
+
+struct nb_kernel {
+    uint32_t size;      /* sizeof(struct nb_kernel) */
+    uint32_t op, dir, fuse, dtype;
+    uint32_t cpu_bits;  /* all of these are needed */
+    const char *name;   /* <op>_<dir>[_res]_<algo>__<dtype>_<isa>[_<trick>] */
+    const char *algo, *isa, *trick; /* trick "" when there is none */
+    const char *source; /* citation key, docs/numerics.md */
+    uint32_t x_reads;   /* times x is read from its buffer */
+    uint32_t flushes;   /* 1: treats subnormals as zero */
+    uint32_t vector_bits; /* widest vector register the source asks for; 0: whatever the compiler chose */
+    struct nb_bound bound;
+    double flops;       /* floating-point operations per element, model */
+    /* NULL result: the problem is supported; otherwise why not (a static string) */
+    const char *(*supports)(const struct nb_problem *p);
+    /* bytes of scratch one part needs; NULL function: none */
+    size_t (*scratch_bytes)(const struct nb_problem *p, uint32_t parts);
+    /* NULL for our own kernels: run's state is then the problem itself */
+    void *(*prepare)(const struct nb_problem *p, const struct nb_args *a);
+    void (*finish)(void *state);
+    void (*run)(const void *state, const struct nb_args *a);
+    void (*reduce)(const void *state, const struct nb_args *a); /* after a barrier; NULL: nothing to do */
+};
+
+/* A table of kernels: what an ISA unit, a peer or a plugin exports. */
+struct nb_kernel_table {
+    uint32_t abi; /* NB_KERNEL_ABI */
+    uint32_t count;
+    const struct nb_kernel *kernels;
+};
+
+#endif

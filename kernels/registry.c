@@ -1,0 +1,210 @@
+#include "registry.h"
+
+#include <string.h>
+
+#include "cpu.h"
+
+#if defined(__x86_64__)
+#define NB_ARCH "x86_64"
+#define NB_TABLE_x86_64(name) &nb_table_##name
+#define NB_TABLE_aarch64(name) NULL
+#elif defined(__aarch64__)
+#define NB_ARCH "aarch64"
+#define NB_TABLE_x86_64(name) NULL
+#define NB_TABLE_aarch64(name) &nb_table_##name
+#else
+#define NB_ARCH "another architecture"
+#define NB_TABLE_x86_64(name) NULL
+#define NB_TABLE_aarch64(name) NULL
+#endif
+#define NB_TABLE_any(name) &nb_table_##name
+
+#define NB_ISA(arch, name, bits, rank) extern const struct nb_kernel_table nb_table_##name;
+#include "isas.def"
+#undef NB_ISA
+
+static const struct nb_kernel_table *const tables[] = {
+#define NB_ISA(arch, name, bits, rank) NB_TABLE_##arch(name),
+#include "isas.def"
+#undef NB_ISA
+};
+
+static const struct nb_isa isas[] = {
+#define NB_ISA(arch, name, bits, rank) {#name, bits, rank, NB_TABLE_##arch(name) != NULL},
+#include "isas.def"
+#undef NB_ISA
+};
+
+/* Why an ISA that is not in this program cannot be. */
+static const char *const not_built[] = {
+#define NB_ISA(arch, name, bits, rank)                                                   \
+    "needs an " #arch " CPU; this program is built for " NB_ARCH,
+#include "isas.def"
+#undef NB_ISA
+};
+
+enum { ISAS = sizeof isas / sizeof isas[0] };
+
+size_t nb_isa_count(void)
+{
+    return ISAS;
+}
+
+const struct nb_isa *nb_isa_at(size_t i)
+{
+    return i < ISAS ? &isas[i] : NULL;
+}
+
+const struct nb_isa *nb_isa_find(const char *name)
+{
+    for (size_t i = 0; i < ISAS; i++)
+        if (strcmp(isas[i].name, name) == 0)
+            return &isas[i];
+    return NULL;
+}
+
+size_t nb_kernel_count(void)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < ISAS; i++)
+        n += tables[i] ? tables[i]->count : 0;
+    return n;
+}
+
+const struct nb_kernel *nb_kernel_at(size_t i)
+{
+    for (size_t t = 0; t < ISAS; t++) {
+        const size_t n = tables[t] ? tables[t]->count : 0;
+        if (i < n)
+            return &tables[t]->kernels[i];
+        i -= n;
+    }
+    return NULL;
+}
+
+const struct nb_kernel *nb_kernel_find(const char *name)
+{
+    for (size_t t = 0; t < ISAS; t++)
+        for (size_t i = 0; tables[t] && i < tables[t]->count; i++)
+            if (strcmp(tables[t]->kernels[i].name, name) == 0)
+                return &tables[t]->kernels[i];
+    return NULL;
+}
+
+/* The first feature that is missing decides; one the user took away is named as such. */
+static const char *bits_why_not(uint32_t needed)
+{
+    const uint32_t missing = needed & ~nb_cpu_bits();
+    if (!missing)
+        return NULL;
+    if (missing & nb_cpu_disabled())
+        return "disabled by NB_DISABLE_ISA";
+    if (missing & NB_CPU_AVX2)
+        return "this CPU has no AVX2 with FMA and F16C";
+    if (missing & NB_CPU_AVX512)
+        return "this CPU has no AVX-512 F, BW, DQ and VL";
+    if (missing & NB_CPU_AVX512_BF16)
+        return "this CPU has no AVX-512 BF16";
+    if (missing & NB_CPU_NEON)
+        return "this CPU has no Advanced SIMD (NEON)";
+    return "this CPU lacks a feature unknown to this program";
+}
+
+const char *nb_isa_why_not(const struct nb_isa *isa)
+{
+    if (!isa->built)
+        return not_built[isa - isas];
+    return bits_why_not(isa->cpu_bits);
+}
+
+const char *nb_kernel_why_not(const struct nb_kernel *k)
+{
+    return bits_why_not(k->cpu_bits);
+}
+
+static bool has_dtype(const struct nb_kernel_table *t, uint32_t dtype)
+{
+    for (size_t i = 0; t && i < t->count; i++)
+        if (t->kernels[i].dtype == dtype)
+            return true;
+    return false;
+}
+
+const struct nb_isa *nb_isa_best(enum nb_dtype dtype)
+{
+    const struct nb_isa *best = nb_isa_find("scalar");
+    for (size_t i = 0; i < ISAS; i++)
+        if (isas[i].rank > best->rank && has_dtype(tables[i], dtype) &&
+            !nb_isa_why_not(&isas[i]))
+            best = &isas[i];
+    return best;
+}
+
+static const char *const op_names[NB_OP_COUNT] = {"copy", "scale", "affine", "layernorm",
+                                                  "rmsnorm"};
+static const char *const dir_names[NB_DIR_COUNT] = {"fwd", "bwd"};
+static const char *const fuse_names[NB_FUSE_COUNT] = {"none", "res", "postnorm"};
+static const char *const dtype_names[NB_DTYPE_COUNT] = {"f32", "f64", "f16", "bf16"};
+
+static const char *name_at(const char *const *names, uint32_t count, uint32_t i)
+{
+    return i < count ? names[i] : "unknown";
+}
+
+static int name_parse(const char *const *names, int count, const char *word)
+{
+    for (int i = 0; i < count; i++)
+        if (strcmp(names[i], word) == 0)
+            return i;
+    return -1;
+}
+
+const char *nb_op_name(uint32_t op)
+{
+    return name_at(op_names, NB_OP_COUNT, op);
+}
+
+const char *nb_dir_name(uint32_t dir)
+{
+    return name_at(dir_names, NB_DIR_COUNT, dir);
+}
+
+const char *nb_fuse_name(uint32_t fuse)
+{
+    return name_at(fuse_names, NB_FUSE_COUNT, fuse);
+}
+
+const char *nb_dtype_name(uint32_t dtype)
+{
+    return name_at(dtype_names, NB_DTYPE_COUNT, dtype);
+}
+
+int nb_op_parse(const char *word)
+{
+    return name_parse(op_names, NB_OP_COUNT, word);
+}
+
+int nb_dtype_parse(const char *word)
+{
+    return name_parse(dtype_names, NB_DTYPE_COUNT, word);
+}
+
+size_t nb_dtype_bytes(uint32_t dtype)
+{
+    switch (dtype) {
+    case NB_F32:
+        return 4;
+    case NB_F64:
+        return 8;
+    case NB_F16:
+    case NB_BF16:
+        return 2;
+    default:
+        return 0;
+    }
+}
+
+size_t nb_stat_bytes(uint32_t dtype)
+{
+    return dtype == NB_F64 ? sizeof(double) : sizeof(float);
+}

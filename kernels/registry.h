@@ -1,0 +1,42 @@
+/* registry.h: every kernel of the program in one list, and the names of the enums of nb_kernel.h.
+ * Names are the keys of the CLI, the tests and the result files. */
+#ifndef NB_REGISTRY_H
+#define NB_REGISTRY_H
+
+#include "nb_kernel.h"
+
+/* One row of isas.def. rank orders ISAs of hand-written SIMD from weak to strong;
+ * 0 marks compiler-generated code, which never counts as "the best ISA". */
+struct nb_isa {
+    const char *name;
+    uint32_t cpu_bits;
+    int rank;
+    bool built; /* this program holds its unit */
+};
+
+size_t nb_isa_count(void);
+const struct nb_isa *nb_isa_at(size_t i);
+const struct nb_isa *nb_isa_find(const char *name); /* NULL: unknown */
+
+/* Kernels of built units, in the order of isas.def, then kernels.def; stable from run to run. */
+size_t nb_kernel_count(void);
+const struct nb_kernel *nb_kernel_at(size_t i);
+const struct nb_kernel *nb_kernel_find(const char *name); /* NULL: unknown */
+
+/* NULL: this CPU can run it; otherwise why not (static string). nb_cpu_init must have run. */
+const char *nb_isa_why_not(const struct nb_isa *isa);
+const char *nb_kernel_why_not(const struct nb_kernel *k);
+
+/* Strongest runnable hand-written ISA that has kernels of this dtype; scalar if there is none. */
+const struct nb_isa *nb_isa_best(enum nb_dtype dtype);
+
+const char *nb_op_name(uint32_t op);
+const char *nb_dir_name(uint32_t dir);
+const char *nb_fuse_name(uint32_t fuse);
+const char *nb_dtype_name(uint32_t dtype);
+int nb_op_parse(const char *word);    /* -1: unknown */
+int nb_dtype_parse(const char *word); /* -1: unknown */
+size_t nb_dtype_bytes(uint32_t dtype);
+size_t nb_stat_bytes(uint32_t dtype); /* of one element of mean or rstd */
+
+#endif

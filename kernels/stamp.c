@@ -1,0 +1,96 @@
+/* stamp.c: every kernel of one ISA; compiled once an ISA.
+ *
+ * Parameters, from the command line (cmake/isa.cmake):
+ *   NB_ISA        the <isa> of kernel names
+ *   NB_SIMD       the vocabulary, simd/<NB_SIMD>.h
+ *   NB_CPU        enum nb_cpu_bits that its flags let the compiler use
+ *   NB_AUTOVEC    1: the scalar source, vectorized by the compiler
+ *   NB_BF16_ONLY  1: an ISA that has something to add for bf16 alone
+ *   NB_FLUSHES    1: its conversions treat subnormals as zero
+ * Exports nb_table_<NB_ISA> and nothing else. */
+#include "nb_kernel.h"
+#include "registry.h"
+#include "support.h"
+
+#define NB_HEADER_(path) #path
+#define NB_HEADER(path) NB_HEADER_(path)
+#include NB_HEADER(simd/NB_SIMD.h)
+
+#define NB_OMPSIMD NB_AUTOVEC
+#define NB_STREAMS (NB_VECTOR_BITS > 0)
+#define NB_LANES ((double)(VL * ACC))
+#define NB_F64_SAFE (sizeof(elem) < sizeof(double)) /* squares of anything narrower fit */
+
+#if NB_BF16_ONLY /* temporaries are f32 */
+#define NB_DTYPE f32
+#define NB_ARITH f32
+#include "algo/row.inc"
+#undef NB_DTYPE
+#undef NB_ARITH
+#else
+#define NB_DTYPE f32
+#include "algo/in_f32.inc"
+#define NB_DTYPE f64
+#include "algo/in_f64.inc"
+#define NB_DTYPE f16
+#include "algo/in_f32.inc"
+#endif
+#define NB_DTYPE bf16
+#include "algo/in_f32.inc"
+
+#define nb_scratch_none NULL
+#define NB_ENUM_f32 NB_F32
+#define NB_ENUM_f64 NB_F64
+#define NB_ENUM_f16 NB_F16
+#define NB_ENUM_bf16 NB_BF16
+
+#define NB_ENTRY(op_, OP_, algo_, trick_, reads_, flops_, kind_, c1_, c0_, lanes_, safe_,  \
+                 source_, supports_, scratch_)                                           \
+    {                                                                                    \
+        .size = sizeof(struct nb_kernel),                                                \
+        .op = NB_OP_##OP_,                                                               \
+        .dir = NB_FWD,                                                                   \
+        .fuse = NB_FUSE_NONE,                                                            \
+        .dtype = NB_CAT2(NB_ENUM_, NB_DTYPE),                                            \
+        .cpu_bits = NB_CPU,                                                              \
+        .name = #op_ "_fwd_" #algo_ "__" NB_STR(NB_DTYPE) "_" NB_STR(NB_ISA) #trick_,    \
+        .algo = #algo_,                                                                  \
+        .isa = NB_STR(NB_ISA),                                                           \
+        .trick = &"_" #trick_[sizeof("_" #trick_) > 2 ? 2 : 1],                          \
+        .source = source_,                                                               \
+        .x_reads = reads_,                                                               \
+        .flushes = NB_FLUSHES && NB_OP_##OP_ != NB_OP_COPY,                              \
+        .vector_bits = NB_VECTOR_BITS,                                                   \
+        .bound = {NB_BOUND_##kind_, safe_, c1_, c0_, lanes_},                            \
+        .flops = flops_,                                                                 \
+        .supports = nb_supports_##supports_,                                             \
+        .scratch_bytes = nb_scratch_##scratch_,                                          \
+        .run = NB_FN(op_##_fwd_##algo_, trick_),                                         \
+    },
+
+static const struct nb_kernel kernels[] = {
+#if !NB_BF16_ONLY
+#define NB_DTYPE f32
+#define NB_ARITH f32
+#include "kernels.def"
+#undef NB_DTYPE
+#undef NB_ARITH
+#define NB_DTYPE f64
+#define NB_ARITH f64
+#include "kernels.def"
+#undef NB_DTYPE
+#undef NB_ARITH
+#define NB_DTYPE f16
+#define NB_ARITH f32
+#include "kernels.def"
+#undef NB_DTYPE
+#undef NB_ARITH
+#endif
+#define NB_DTYPE bf16
+#define NB_ARITH f32
+#include "kernels.def"
+};
+
+extern const struct nb_kernel_table NB_CAT2(nb_table_, NB_ISA);
+const struct nb_kernel_table NB_CAT2(nb_table_, NB_ISA) = {
+    NB_KERNEL_ABI, sizeof kernels / sizeof kernels[0], kernels};

@@ -1,0 +1,16 @@
+/* support.h: what kernels accept and need, said once for all ISA units. These functions run on any
+ * CPU, so they live outside the units that are compiled for one. */
+#ifndef NB_SUPPORT_H
+#define NB_SUPPORT_H
+
+#include "nb_kernel.h"
+
+const char *nb_supports_ceiling(const struct nb_problem *p); /* copy, scale */
+const char *nb_supports_affine(const struct nb_problem *p);
+const char *nb_supports_norm(const struct nb_problem *p);
+
+/* Temporaries of the unfused kernels for the largest of parts slices. */
+size_t nb_scratch_layernorm(const struct nb_problem *p, uint32_t parts);
+size_t nb_scratch_rmsnorm(const struct nb_problem *p, uint32_t parts);
+
+#endif

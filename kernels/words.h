@@ -1,0 +1,214 @@
+/* words.h: the names templates are written in, resolved for the stamp in progress.
+ *
+ * A template in algo/ is C text stamped once per (NB_DTYPE, NB_ARITH) in each ISA unit. It says elem,
+ * real, vec, VL, v_add, row_sum; this page turns those into elem_bf16, float, vec_f32, ..., so that
+ * one text serves every type and ISA.
+ *
+ * Parameters, defined by stamp.c before a template is included:
+ *   NB_ISA     avx512, ...: the <isa> of kernel names
+ *   NB_DTYPE   f32, f64, f16, bf16: how tensors are stored
+ *   NB_ARITH   f32, f64: what is computed in
+ * and by simd/<isa>.h: the words below for every type, NB_VL_*, NB_ACC_*, NB_BLK. */
+#ifndef NB_WORDS_H
+#define NB_WORDS_H
+
+#include <float.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define NB_INLINE inline __attribute__((always_inline))
+/* A row loop: one copy a unit, however many kernels call it. */
+#define NB_ROW_LOOP static __attribute__((noinline, unused))
+
+#define NB_CAT2_(a, b) a##b
+#define NB_CAT3_(a, b, c) a##b##c
+#define NB_CAT4_(a, b, c, d) a##b##c##d
+#define NB_CAT6_(a, b, c, d, e, f) a##b##c##d##e##f
+#define NB_CAT2(a, b) NB_CAT2_(a, b)
+#define NB_CAT3(a, b, c) NB_CAT3_(a, b, c)
+#define NB_CAT4(a, b, c, d) NB_CAT4_(a, b, c, d)
+#define NB_CAT6(a, b, c, d, e, f) NB_CAT6_(a, b, c, d, e, f)
+#define NB_STR_(a) #a
+#define NB_STR(a) NB_STR_(a)
+
+typedef float elem_f32;
+typedef double elem_f64;
+typedef uint16_t elem_f16;
+typedef uint16_t elem_bf16;
+typedef float real_f32;
+typedef double real_f64;
+typedef float stat_f32, stat_f16, stat_bf16; /* type of a stored mean or rstd */
+typedef double stat_f64;
+
+#define elem NB_CAT2(elem_, NB_DTYPE)
+#define stat NB_CAT2(stat_, NB_DTYPE)
+#define real NB_CAT2(real_, NB_ARITH)
+#define NB_REAL_MAX NB_CAT2(NB_REAL_MAX_, NB_ARITH)
+#define NB_REAL_MAX_f32 FLT_MAX
+#define NB_REAL_MAX_f64 DBL_MAX
+#define vec NB_CAT2(vec_, NB_ARITH)
+
+#define VL NB_CAT2(NB_VL_, NB_ARITH)   /* elements of a vec */
+#define ACC NB_CAT2(NB_ACC_, NB_ARITH) /* independent partial sums, in vecs */
+#define NB_F64_LANES_MAX 32            /* for buffers: VL may be unknown when compiling */
+#define BLK NB_BLK                     /* vecs loaded before any of them is stored */
+
+/* ---- words of the arithmetic type ---- */
+#define NB_OF_ARITH(w) NB_CAT3(w, _, NB_ARITH)
+#define v_set1 NB_OF_ARITH(v_set1)
+#define v_add NB_OF_ARITH(v_add)
+#define v_sub NB_OF_ARITH(v_sub)
+#define v_mul NB_OF_ARITH(v_mul)
+#define v_div NB_OF_ARITH(v_div)
+#define v_max NB_OF_ARITH(v_max)   /* v_max(NaN, b) is b */
+#define v_abs NB_OF_ARITH(v_abs)
+#define v_fma NB_OF_ARITH(v_fma)   /* a*b + c; scalar.h rounds twice */
+#define v_keep NB_OF_ARITH(v_keep) /* first m lanes, the others 0 */
+#define v_hsum NB_OF_ARITH(v_hsum)
+#define v_hmax NB_OF_ARITH(v_hmax)
+#define r_sqrt NB_OF_ARITH(r_sqrt)
+#define r_pow2_floor NB_OF_ARITH(r_pow2_floor)
+
+/* ---- words of the storage type: memory <-> vec ---- */
+#define NB_OF_BOTH(w, dtype) NB_CAT6(w, _, NB_ARITH, _, dtype, )
+#define v_load NB_OF_BOTH(v_load, NB_DTYPE)
+#define v_store NB_OF_BOTH(v_store, NB_DTYPE)
+#define v_loadn NB_OF_BOTH(v_loadn, NB_DTYPE)   /* m < VL elements, the other lanes 0 */
+#define v_storen NB_OF_BOTH(v_storen, NB_DTYPE) /* m < VL elements */
+/* 2*VL elements as two vecs, in an order of the ISA's choice; v_store2 takes the same order. */
+#define v_load2 NB_OF_BOTH(v_load2, NB_DTYPE)
+#define v_store2 NB_OF_BOTH(v_store2, NB_DTYPE)
+#define v_stream NB_OF_BOTH(v_stream, NB_DTYPE) /* non-temporal; VL elements, so aligned */
+/* Bits as they are: NB_COPY_LANES(elem) elements, or m fewer ones. */
+#define v_copy NB_CAT3(v_copy, _, NB_DTYPE)
+#define v_copyn NB_CAT3(v_copyn, _, NB_DTYPE)
+#define v_load_real NB_CAT6(v, _load_, NB_ARITH, _, NB_ARITH, ) /* temporaries */
+#define v_store_real NB_CAT6(v, _store_, NB_ARITH, _, NB_ARITH, )
+#define v_loadn_real NB_CAT6(v, _loadn_, NB_ARITH, _, NB_ARITH, )
+#define v_storen_real NB_CAT6(v, _storen_, NB_ARITH, _, NB_ARITH, )
+#define v_load_as_f32 NB_CAT6(v, _load_, NB_ARITH, _, f32, )   /* gamma and beta kept in f32 */
+#define v_loadn_as_f32 NB_CAT6(v, _loadn_, NB_ARITH, _, f32, )
+
+/* ---- functions a template defines ---- */
+#define NB_LOCAL(w) NB_CAT6(w, __, NB_DTYPE, _, NB_ARITH, )
+#define NB_FN(base, trick) NB_CAT6(base, __, NB_DTYPE, _, NB_ISA, trick)
+#define nb_rows NB_LOCAL(nb_rows)
+#define rows_begin NB_LOCAL(rows_begin)
+#define rows_stats NB_LOCAL(rows_stats)
+#define rows_rstd NB_LOCAL(rows_rstd)
+#define row_first NB_LOCAL(row_first)
+#define block_load NB_LOCAL(block_load)
+#define block_store NB_LOCAL(block_store)
+#define acc_sum NB_LOCAL(acc_sum)
+#define row_sums NB_LOCAL(row_sums)
+#define sums_term NB_LOCAL(sums_term)
+#define sums_step NB_LOCAL(sums_step)
+#define row_reduce NB_LOCAL(row_reduce)
+#define row_sum NB_LOCAL(row_sum)
+#define row_squares NB_LOCAL(row_squares)
+#define row_centred_squares NB_LOCAL(row_centred_squares)
+#define row_both NB_LOCAL(row_both)
+#define row_shifted_both NB_LOCAL(row_shifted_both)
+#define row_scaled_squares NB_LOCAL(row_scaled_squares)
+#define row_max_abs NB_LOCAL(row_max_abs)
+#define param_load NB_LOCAL(param_load)
+#define param_block NB_LOCAL(param_block)
+#define apply_step NB_LOCAL(apply_step)
+#define apply_part NB_LOCAL(apply_part)
+#define apply_row NB_LOCAL(apply_row)
+#define apply_scaled NB_LOCAL(apply_scaled)
+#define apply_centred NB_LOCAL(apply_centred)
+#define apply_divided NB_LOCAL(apply_divided)
+#define apply_centred_divided NB_LOCAL(apply_centred_divided)
+#define apply_prescaled NB_LOCAL(apply_prescaled)
+#define prim_get NB_LOCAL(prim_get)
+#define prim_put NB_LOCAL(prim_put)
+#define prim_step NB_LOCAL(prim_step)
+#define prim_row NB_LOCAL(prim_row)
+#define prim_rows NB_LOCAL(prim_rows)
+#define prim_finish NB_LOCAL(prim_finish)
+#define moments NB_LOCAL(moments)
+#define moments_merge NB_LOCAL(moments_merge)
+#define moments_of_lanes NB_LOCAL(moments_of_lanes)
+#define moments_of_tail NB_LOCAL(moments_of_tail)
+#define welford_step NB_LOCAL(welford_step)
+#define row_welford NB_LOCAL(row_welford)
+#define running_step NB_LOCAL(running_step)
+#define row_running_squares NB_LOCAL(row_running_squares)
+#define two_sum NB_LOCAL(two_sum)
+#define compensated NB_LOCAL(compensated)
+#define compensated_total NB_LOCAL(compensated_total)
+#define accurate_sum NB_LOCAL(accurate_sum)
+#define accurate_squares NB_LOCAL(accurate_squares)
+#define real_sum NB_CAT6(row, _sum__, NB_ARITH, _, NB_ARITH, ) /* row_sum of temporaries */
+
+/* How many elements of the block starting at i are processed in steps of `step`. */
+#define NB_WHOLE(n, step) ((n) - (n) % (step))
+
+/* No dependence between iterations: y equals x or does not overlap it, and the rest is read only. */
+#if !NB_AUTOVEC
+#define NB_INDEPENDENT
+#elif defined(__clang__)
+#define NB_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define NB_INDEPENDENT _Pragma("GCC ivdep")
+#endif
+
+enum { /* what row_reduce sums */
+    NB_SUM = 1,
+    NB_SQUARES = 2,
+    NB_SHIFT = 4,
+    NB_SCALED = 8,
+};
+enum { /* how y is made of x; flags are constants wherever a loop is stamped */
+    NB_CENTRE = 1,
+    NB_PRESCALE = 2,
+    NB_DIVIDE = 4,
+    NB_GAMMA = 8,
+    NB_BETA = 16,
+    NB_PARAMS = NB_GAMMA | NB_BETA,
+    NB_PARAM_F32 = 32,
+};
+enum { /* one primitive operation of a framework, with NB_PARAM_F32 */
+    NB_SUBTRACT,
+    NB_DIVIDE_BY,
+    NB_SQUARE,
+    NB_TIMES,
+    NB_PLUS,
+    NB_PRIMITIVE = 7,
+    NB_FROM_X = 64,
+    NB_TO_Y = 128,
+};
+
+/* ---- scalars of a row ---- */
+static NB_INLINE float r_sqrt_f32(float a)
+{
+    return __builtin_sqrtf(a);
+}
+
+static NB_INLINE double r_sqrt_f64(double a)
+{
+    return __builtin_sqrt(a);
+}
+
+/* Largest power of two <= a (a >= 0, finite), kept so that it and its reciprocal are normal. */
+static NB_INLINE float r_pow2_floor_f32(float a)
+{
+    uint32_t bits;
+    memcpy(&bits, &a, sizeof bits);
+    bits &= 0x7f800000u;
+    memcpy(&a, &bits, sizeof bits);
+    return a < 0x1p-126f ? 0x1p-126f : a > 0x1p126f ? 0x1p126f : a;
+}
+
+static NB_INLINE double r_pow2_floor_f64(double a)
+{
+    uint64_t bits;
+    memcpy(&bits, &a, sizeof bits);
+    bits &= 0x7ff0000000000000u;
+    memcpy(&a, &bits, sizeof bits);
+    return a < 0x1p-1022 ? 0x1p-1022 : a > 0x1p1022 ? 0x1p1022 : a;
+}
+
+#endif

@@ -1,0 +1,223 @@
+/* bounds.c: a-priori bounds on E, and the rows on which they cannot hold.
+ *
+ * With k1 = mean|x| rstd, X = max|xhat|, every algorithm's output error is at most
+ *     u |w| ( K k1 + A |xhat_i| ) + smaller terms in |b|,
+ * K from the error of its mean, A from that of its rstd and of the last operations. E
+ * divides by u |w| (k1 + |xhat_i|) + ..., so E <= max(K, (K k1 + A X) / (k1 + X)).
+ * docs/numerics.md derives K and A; here they are named alike. c is the summation
+ * constant c1 n / lanes + log2(lanes) + c0. First-order terms are made strict by dividing
+ * by 1 - (2c+20)u. */
+#include <math.h>
+
+#include "reference.h"
+
+/* A row within this factor of the range's ends counts as outside: sums carry rounding
+ * errors. */
+#define RANGE_MARGIN 0.5
+
+struct row_scan {
+    double d_max;     /* max |x - mean| */
+    double shift_abs; /* mean |x - x[0]| */
+    double shift_sq;  /* sum (x - x[0])^2 */
+    double y_max;     /* max |xhat w| + |b|: covers the product and the result */
+    double w_max;
+    int lost; /* some xhat or gamma is subnormal and its partner shows the lost digits */
+};
+
+static double summation_constant(const struct nb_ref_row *r, const struct nb_ref_bound *b)
+{
+    double lanes = b->lanes > 1 ? b->lanes : 1;
+    return b->c1 * (double)r->n / lanes + log2(lanes) + b->c0;
+}
+
+/* With flushing, eta is the smallest normal. */
+static int flushes(const struct nb_ref_type *t)
+{
+    return t->eta >= (t->u == 0x1p-53 ? 0x1p-1022 : 0x1p-126);
+}
+
+static struct row_scan scan(const struct nb_ref_row *r, const struct nb_ref_stats *s,
+                            const struct nb_ref_type *t, double arith_min)
+{
+    struct row_scan m = {0};
+    double w_lost = flushes(t) ? arith_min : 0; /* a subnormal gamma counts as zero */
+    int norm = r->op == NB_REF_LAYERNORM || r->op == NB_REF_RMSNORM;
+    double factor = norm ? s->rstd.hi : r->op == NB_REF_COPY ? 1 : r->alpha, abs_sum = 0;
+    for (size_t i = 0; i < r->n; i++) {
+        double d = (r->x[i] - s->mean.hi) - s->mean.lo, xhat = fabs(d * factor);
+        double w = r->gamma ? fabs(r->gamma[i]) : 1, b = r->beta ? fabs(r->beta[i]) : 0;
+        double e = r->x[i] - r->x[0];
+        abs_sum += fabs(e);
+        m.shift_sq += e * e;
+        m.d_max = fmax(m.d_max, fabs(d));
+        m.w_max = fmax(m.w_max, w);
+        m.y_max = fmax(m.y_max, fmax(xhat, xhat * w + b));
+        m.lost |=
+            (xhat > 0 && xhat < arith_min && w > 8) || (w > 0 && w < w_lost && xhat > 8);
+    }
+    m.shift_abs = abs_sum / (double)r->n;
+    return m;
+}
+
+/* (K k1 + A X) / (k1 + X), but at least K: the weight of |xhat_i| runs from 0 to X. */
+static double blend(double K, double A, double k1, double X)
+{
+    if (!(A > K) || k1 + X == 0)
+        return A > K ? A : K;
+    return (K * k1 + A * X) / (k1 + X);
+}
+
+/* Relative error of rstd, in u, when that of var + eps is at most tau < 1. */
+static double rstd_error(double tau, double u)
+{
+    return (1 / sqrt(1 - tau) - 1) / u;
+}
+
+/* Centred sum of squares: the mean's error dm enters as dm^2, which can only lower rstd.
+ */
+static double limit_twopass(double c, const struct nb_ref_stats *s, double u)
+{
+    double q = (c + 2) * u * s->k1;
+    double A = (c + 17) / 2 + fmin(0.5 * q * q, 1) / u;
+    return blend(c + 4, A, s->k1, s->xhat_max);
+}
+
+/* E[x^2] - mean^2: absolute error (3c+6) u E[x^2]. */
+static double limit_onepass(double c, const struct nb_ref_stats *s, double u)
+{
+    double tau = (3 * c + 6) * u * s->k2 * s->k2;
+    if (!(tau <= 0.5))
+        return INFINITY;
+    return blend(c + 4, rstd_error(tau, u) + 8, s->k1, s->xhat_max);
+}
+
+/* The same on x - x[0], each of which is rounded; then mean = x[0] + mean of those,
+ * rounded. */
+static double limit_shifted(double c, const struct nb_ref_stats *s, double shift_abs,
+                            double u)
+{
+    double tau = (3 * c + 10) * u * s->k2_shift * s->k2_shift;
+    if (!(tau <= 0.5))
+        return INFINITY;
+    double K = 4;
+    if (s->k1 > 0)
+        K += (c + 2) * shift_abs * s->rstd.hi / s->k1;
+    return blend(K, rstd_error(tau, u) + 8, s->k1, s->xhat_max);
+}
+
+/* Updating formulas. g bounds the root mean square of |e_(k-1)| + |e_k|, the running
+ * means' errors, times rstd: a running mean of k numbers is off by u k max|x| / 2, and by
+ * u sum|x| of its lane. */
+static double limit_welford(double c, double lanes, const struct nb_ref_row *r,
+                            const struct nb_ref_stats *s, double u)
+{
+    double merges = log2(lanes);
+    double by_max = (c + 4) * s->x_max * s->rstd.hi / sqrt(3);
+    double by_sum = 2 * (c + 4) * sqrt(lanes) * s->k1;
+    double g = u * fmin(by_max, by_sum);
+    double tau = (c + 6 + 3 * merges) * u + g * (sqrt(2) + sqrt(3 * merges)) +
+                 g * g * (1 + 3 * merges) / 4;
+    if (!(tau <= 0.5))
+        return INFINITY;
+    double K = c + 2 * log((double)r->n) + 3 * merges + 10;
+    return blend(K, rstd_error(tau, u) + 8, s->k1, s->xhat_max);
+}
+
+static double first_order(const struct nb_ref_row *r, const struct nb_ref_stats *s,
+                          const struct nb_ref_bound *b, double c, double shift_abs,
+                          double u)
+{
+    switch (b->kind) {
+    case NB_REF_BOUND_EXACT:
+        return 0;
+    case NB_REF_BOUND_ROUND:
+        return b->c0 + 1;
+    case NB_REF_BOUND_TWOPASS:
+        return limit_twopass(c, s, u);
+    case NB_REF_BOUND_ONEPASS:
+        return limit_onepass(c, s, u);
+    case NB_REF_BOUND_SHIFTED:
+        return limit_shifted(c, s, shift_abs, u);
+    case NB_REF_BOUND_WELFORD:
+        return limit_welford(c, b->lanes > 1 ? b->lanes : 1, r, s, u);
+    case NB_REF_BOUND_RMS:
+        return (c + 13) / 2;
+    }
+    return INFINITY;
+}
+
+/* First order made strict; then the rounding to a 16-bit output, which adds at most
+ * u_out (|ref| + error) + eta_out/2 and has its own term in E. */
+static double strict(double limit, double c, const struct nb_ref_type *t)
+{
+    double rest = 1 - (2 * c + 20) * t->u;
+    if (!(rest >= 0.5) || !isfinite(limit))
+        return INFINITY;
+    limit = limit / rest * (1 + t->u_out);
+    return limit > 0 && limit < 1 && t->u_out > 0 ? 1 : limit;
+}
+
+/* The smallest var + eps whose squares have kept their digits: an underflow costs each
+ * square half a subnormal, 2u of the smallest normal, or, flushed, the smallest normal
+ * itself. */
+static double smallest_mean_square(const struct nb_ref_type *t, double arith_min)
+{
+    return flushes(t) ? arith_min / t->u : 2 * arith_min;
+}
+
+/* What the statistics' intermediates reach, as squares summed: by kind, with the mean's
+ * error. */
+static double largest_square_sum(const struct nb_ref_row *r, const struct nb_ref_stats *s,
+                                 const struct nb_ref_bound *b, const struct row_scan *m,
+                                 double c, double u)
+{
+    double n = (double)r->n, d = m->d_max + (c + 2) * u * (s->x_sum_abs / n);
+    if (b->kind == NB_REF_BOUND_ONEPASS || b->kind == NB_REF_BOUND_RMS)
+        return s->sq_sum;
+    if (b->kind == NB_REF_BOUND_SHIFTED)
+        return m->shift_sq;
+    if (b->kind == NB_REF_BOUND_WELFORD)
+        d = fmax(d, 2 * s->x_max);
+    return n * d * d;
+}
+
+static int leaves_range(const struct nb_ref_row *r, const struct nb_ref_stats *s,
+                        const struct nb_ref_type *t, const struct nb_ref_bound *b,
+                        const struct row_scan *m, double c, double arith_max,
+                        double arith_min)
+{
+    double top = arith_max * RANGE_MARGIN;
+    if (r->op != NB_REF_LAYERNORM && r->op != NB_REF_RMSNORM)
+        return 0;
+    if (s->x_max == 0) /* all sums are exact zeros */
+        return 0;
+    double squares = largest_square_sum(r, s, b, m, c, t->u);
+    double mean_square = s->var.hi + r->eps;
+    return !(s->x_sum_abs <= top) || !(squares <= top) ||
+           !(s->rstd.hi * s->x_max <= top) || !(s->rstd.hi * m->w_max <= top) ||
+           mean_square < smallest_mean_square(t, arith_min);
+}
+
+enum nb_ref_hazard nb_ref_limit(const struct nb_ref_row *r, const struct nb_ref_stats *s,
+                                const struct nb_ref_type *t, const struct nb_ref_bound *b,
+                                double arith_max, double arith_min, double *limit)
+{
+    double c = summation_constant(r, b);
+    struct nb_ref_stats none = {0};
+    if (!s->finite) { /* NaN and Inf are counted, and finite elements are exact zeros */
+        *limit = strict(first_order(r, &none, b, c, 0, t->u), c, t);
+        return NB_REF_INSIDE;
+    }
+    struct row_scan m = scan(r, s, t, arith_min);
+    int zero = s->x_max == 0 && !(s->rstd.hi < INFINITY);
+    *limit = strict(first_order(r, zero ? &none : s, b, c, m.shift_abs, t->u), c, t);
+    int norm = r->op == NB_REF_LAYERNORM || r->op == NB_REF_RMSNORM;
+    if (norm && s->x_max > 0 && !(s->rstd.hi < INFINITY)) /* no spread, no eps: 0/0 */
+        return NB_REF_UNSTABLE;
+    int exact = b->kind == NB_REF_BOUND_EXACT;
+    if (!exact && (m.y_max > t->max_out * (1 - 0x1p-6) || m.lost))
+        return NB_REF_OVERFLOW;
+    if (!b->range_safe && leaves_range(r, s, t, b, &m, c, arith_max, arith_min))
+        return NB_REF_OVERFLOW;
+    return isfinite(*limit) ? NB_REF_INSIDE : NB_REF_UNSTABLE;
+}

@@ -1,0 +1,166 @@
+/* judge.c: how far an output is from the exact one, and the rounding that the output type
+ * allows.
+ *
+ * E_i = |got_i - ref_i| / (u (|w_i| k1 + |w_i xhat_i| + |b_i|) + eta (1 + |w_i| rstd)
+ *                          + u_out |ref_i| + eta_out)
+ * xhat is alpha*x for scale and affine, x for copy, with k1 = 0. docs/numerics.md derives
+ * it. The expected output of an element is ref rounded to the type: where that is NaN or
+ * Inf, got must be the same, and where it is not, got must be finite. An element that
+ * breaks this is counted in nonfinite and enters no other figure. */
+#include <float.h>
+#include <string.h>
+
+#include "dd.h"
+
+static const struct {
+    const char *name;
+    struct nb_ref_type type;
+} types[] = {
+    {"f32", {0x1p-24, 0x1p-149, 0, 0, FLT_MAX, 24, -126}},
+    {"f64", {0x1p-53, 0x1p-1074, 0, 0, DBL_MAX, 53, -1022}},
+    {"f16", {0x1p-24, 0x1p-149, 0x1p-11, 0x1p-24, 65504, 11, -14}},
+    {"bf16", {0x1p-24, 0x1p-149, 0x1p-8, 0x1p-133, 0x1.fep127, 8, -126}},
+};
+
+const struct nb_ref_type *nb_ref_type_find(const char *name)
+{
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (strcmp(types[i].name, name) == 0)
+            return &types[i].type;
+    return NULL;
+}
+
+/* Exponent of the last place of a number of magnitude |v|. */
+static int last_place(double v, const struct nb_ref_type *t)
+{
+    int e = t->min_exp + 1;
+    if (v != 0)
+        frexp(v, &e);
+    return (e - 1 > t->min_exp ? e - 1 : t->min_exp) - (t->precision - 1);
+}
+
+/* For the narrow types hi is a whole number q of last places and a fraction, known
+ * exactly; lo is at most half a last place of hi, so it matters only where the fraction
+ * is a tie. A hi that is a power of two with lo of the other sign has the finer last
+ * place of the binade below, but rounds to itself in either. */
+double nb_ref_round(struct nb_dd v, const struct nb_ref_type *t)
+{
+    if (t->precision == DBL_MANT_DIG || !isfinite(v.hi) || v.hi == 0)
+        return v.hi; /* hi is already the nearest double */
+    int e = last_place(v.hi, t);
+    double q = ldexp(v.hi, -e), whole = rint(q), part = q - whole;
+    if (fabs(part) == 0.5 && v.lo != 0)
+        whole = v.lo > 0 ? ceil(q) : floor(q);
+    double out = ldexp(whole, e);
+    return fabs(out) > t->max_out ? copysign(INFINITY, v.hi) : out;
+}
+
+/* 1: enters the figures; 0: agrees without a number (NaN, Inf); -1: disagrees */
+static int comparable(struct nb_dd ref, double got, const struct nb_ref_type *t)
+{
+    if (fabs(ref.hi) < t->max_out)
+        return isfinite(got) ? 1 : -1;
+    double expected = nb_ref_round(ref, t);
+    if (isnan(expected))
+        return isnan(got) ? 0 : -1;
+    if (isinf(expected))
+        return got == expected ? 0 : -1;
+    return isfinite(got) ? 1 : -1;
+}
+
+/* The k-th smallest of a[0..n), from 0 (Hoare 1961). */
+static double select_kth(double *a, size_t n, size_t k)
+{
+    size_t lo = 0, hi = n - 1;
+    while (lo < hi) {
+        double pivot = a[lo + (hi - lo) / 2];
+        size_t i = lo, j = hi;
+        for (;;) {
+            while (a[i] < pivot)
+                i++;
+            while (a[j] > pivot)
+                j--;
+            if (i >= j)
+                break;
+            double swap = a[i];
+            a[i++] = a[j];
+            a[j--] = swap;
+        }
+        if (k <= j)
+            hi = j;
+        else
+            lo = j + 1;
+    }
+    return a[k];
+}
+
+/* What E divides by. |w xhat| is |y - b|, exact enough beside u|b|. */
+static double tolerance(const struct nb_ref_row *r, struct nb_dd y,
+                        const struct nb_ref_stats *s, const struct nb_ref_type *t,
+                        size_t i)
+{
+    int norm = r->op == NB_REF_LAYERNORM || r->op == NB_REF_RMSNORM;
+    int has_affine = norm || r->op == NB_REF_AFFINE;
+    double w = has_affine && r->gamma ? fabs(r->gamma[i]) : 1;
+    double b = has_affine && r->beta ? r->beta[i] : 0;
+    double factor = norm ? s->rstd.hi : r->op == NB_REF_COPY ? 1 : fabs(r->alpha);
+    double wx = fabs(dd_add_d(y, -b).hi);
+    return t->u * (w * fmin(s->k1, DBL_MAX) + wx + fabs(b)) +
+           t->eta * (1 + w * fmin(factor, DBL_MAX)) + t->u_out * fabs(y.hi) + t->eta_out;
+}
+
+/* A copy is right or wrong: 0 where equal, sign of zero included, at least 1 elsewhere.
+ */
+static double copy_error(double x, double got, double scaled)
+{
+    if (got == x && signbit(got) == signbit(x))
+        return 0;
+    return fmax(scaled, 1);
+}
+
+static double largest(const struct nb_dd *y, const double *got, size_t n,
+                      const struct nb_ref_type *t)
+{
+    double top = 0;
+    for (size_t i = 0; i < n; i++)
+        if (fabs(y[i].hi) > top && comparable(y[i], got[i], t) == 1)
+            top = fabs(y[i].hi);
+    return top;
+}
+
+/* x/0 is Inf and 0/0 is 0: no error where there is nothing to be wrong about. */
+static double ratio(double a, double b)
+{
+    return a == 0 ? 0 : a / b;
+}
+
+void nb_ref_judge(const struct nb_ref_row *r, const struct nb_dd *y,
+                  const struct nb_ref_stats *s, const struct nb_ref_type *t,
+                  const double *got, double *scratch, struct nb_ref_error *e)
+{
+    double top = largest(y, got, r->n, t), unit = top > 0 ? top : 1;
+    double d_max = 0, d_sq = 0, ref_sq = 0;
+    *e = (struct nb_ref_error){0};
+    for (size_t i = 0; i < r->n; i++) {
+        int state = comparable(y[i], got[i], t);
+        e->nonfinite += state < 0;
+        if (state != 1)
+            continue;
+        double d = fabs(dd_add_d(y[i], -got[i]).hi), ref = fabs(y[i].hi);
+        double E = fmin(d / tolerance(r, y[i], s, t, i), DBL_MAX);
+        if (r->op == NB_REF_COPY)
+            E = copy_error(y[i].hi, got[i], E);
+        scratch[e->compared++] = E;
+        if (E > e->E_max)
+            e->E_max = E, e->worst = i;
+        if (d > 0 && ref >= 0x1p-6 * top)
+            e->ulp_max = fmax(e->ulp_max, fmin(ldexp(d, -last_place(ref, t)), DBL_MAX));
+        d_max = fmax(d_max, d);
+        d_sq += d / unit * (d / unit);
+        ref_sq += ref / unit * (ref / unit);
+    }
+    if (e->compared)
+        e->E_p99 = select_kth(scratch, e->compared, (e->compared * 99 + 99) / 100 - 1);
+    e->normwise = ratio(d_max, top);
+    e->rms = ratio(sqrt(d_sq), sqrt(ref_sq));
+}

@@ -1,0 +1,104 @@
+/* reference.h: the oracle. Double in, double-double out; error metrics; a-priori bounds.
+ * Depends on libc only and shares no code with what it judges: the values of x, gamma and beta
+ * arrive already widened to double, bounds as plain numbers. */
+#ifndef NB_REFERENCE_H
+#define NB_REFERENCE_H
+
+#include <stddef.h>
+
+struct nb_dd {
+    double hi, lo; /* value = hi + lo, |lo| <= ulp(hi)/2 */
+};
+
+enum nb_ref_op { NB_REF_COPY, NB_REF_SCALE, NB_REF_AFFINE, NB_REF_LAYERNORM, NB_REF_RMSNORM };
+
+struct nb_ref_row {
+    enum nb_ref_op op;
+    size_t n;            /* row length, >= 1 */
+    const double *x;     /* [n] */
+    const double *gamma; /* [n] or NULL: ones */
+    const double *beta;  /* [n] or NULL: zeros */
+    double eps, alpha;   /* alpha: the factor of scale and affine */
+};
+
+/* What the row is like; every quantity in double, computed from the exact result.
+ * Where rstd is infinite (eps 0 and no spread) the conditioning numbers are infinite; what leaves
+ * the range of double is Inf or 0. Copy, scale and affine have no statistics: all is 0 but x_max,
+ * x_sum_abs, sq_sum and finite. In a row that is not finite what has no value is NaN. */
+struct nb_ref_stats {
+    struct nb_dd mean, var, rstd; /* rmsnorm: mean 0, var = mean square */
+    double k1;        /* mean|x|*rstd: conditioning of the mean (layernorm; else 0) */
+    double k2;        /* sqrt(mean(x^2))*rstd: of one-pass variance */
+    double k2_shift;  /* sqrt(mean((x-x[0])^2))*rstd: of shifted one-pass variance */
+    double xhat_max;  /* max |x-mean|*rstd (rmsnorm: max |x|*rstd) */
+    double x_max;     /* max |x| */
+    double x_sum_abs; /* sum |x| */
+    double sq_sum;    /* sum of x^2 (may be inf) */
+    double centred_sq_sum; /* sum of (x-mean)^2; layernorm */
+    int finite;       /* 0: some x is not finite */
+};
+
+/* y [n] receives the exact result rounded to double-double. NaN and Inf follow the formulas:
+ * a layernorm row with any non-finite x is all NaN. */
+void nb_ref_forward(const struct nb_ref_row *r, struct nb_dd *y, struct nb_ref_stats *s);
+
+/* Type in which an output is stored, as numbers. */
+struct nb_ref_type {
+    double u;        /* unit roundoff the metric is scaled with: 2^-24 (f32, f16, bf16), 2^-53 (f64) */
+    double eta;      /* smallest subnormal of the arithmetic: 2^-149, 2^-1074; smallest normal if flushed */
+    double u_out;    /* 0 for f32 and f64; 2^-11 (f16), 2^-8 (bf16): half a unit in the last place */
+    double eta_out;  /* 0; 2^-24 (f16), 2^-133 (bf16) */
+    double max_out;  /* largest finite value */
+    int precision;   /* significand bits with the hidden one: 24, 53, 11, 8 */
+    int min_exp;     /* exponent of the smallest normal: -126, -1022, -14, -126 */
+};
+
+struct nb_ref_error {
+    double E_max, E_p99; /* numerics.md section 1; finite elements only */
+    size_t worst;        /* index of E_max */
+    double ulp_max;      /* units in the last place of the output type, where |ref| >= 2^-6 max|ref| */
+    double normwise;     /* max|got-ref| / max|ref|; Inf where all of ref is 0 and got is not */
+    double rms;          /* sqrt(mean (got-ref)^2) / sqrt(mean ref^2); the same */
+    size_t nonfinite;    /* elements where got and expected disagree about NaN, Inf or its sign */
+    size_t compared;     /* elements that entered the figures above: finite on both sides */
+};
+
+/* got [n], widened to double by the caller. scratch [n] doubles, for the percentile. */
+void nb_ref_judge(const struct nb_ref_row *r, const struct nb_dd *y, const struct nb_ref_stats *s,
+                  const struct nb_ref_type *t, const double *got, double *scratch,
+                  struct nb_ref_error *e);
+
+/* A bound's kind and constants, as in nb_kernel.h, arriving as plain numbers. */
+enum nb_ref_bound_kind {
+    NB_REF_BOUND_EXACT,
+    NB_REF_BOUND_ROUND,
+    NB_REF_BOUND_TWOPASS,
+    NB_REF_BOUND_ONEPASS,
+    NB_REF_BOUND_SHIFTED,
+    NB_REF_BOUND_WELFORD,
+    NB_REF_BOUND_RMS
+};
+struct nb_ref_bound {
+    enum nb_ref_bound_kind kind;
+    double c1, c0, lanes;
+    int range_safe;
+};
+
+enum nb_ref_hazard {
+    NB_REF_INSIDE,   /* the bound's precondition holds: limit is the bound on E */
+    NB_REF_UNSTABLE, /* its conditioning precondition fails: any error is expected */
+    NB_REF_OVERFLOW  /* an intermediate leaves the range of the arithmetic (over- or underflow) */
+};
+
+/* arith_max, arith_min: largest finite and smallest normal number of the kernel's arithmetic. */
+enum nb_ref_hazard nb_ref_limit(const struct nb_ref_row *r, const struct nb_ref_stats *s,
+                                const struct nb_ref_type *t, const struct nb_ref_bound *b,
+                                double arith_max, double arith_min, double *limit);
+
+/* Rounds a double-double once to the type, nearest even, subnormals and overflow included. */
+double nb_ref_round(struct nb_dd v, const struct nb_ref_type *t);
+
+/* The four output types, by name: "f32", "f64", "f16", "bf16"; NULL: unknown. */
+const struct nb_ref_type *nb_ref_type_find(const char *name);
+
+#endif

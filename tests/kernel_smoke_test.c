@@ -1,0 +1,462 @@
+/* kernel_smoke_test: every kernel this CPU can run against a plain loop in double, with loose
+ * tolerances. It finds kernels that are broken (tails, strides, slices, options); how accurate they
+ * are is for the oracle to say. libc only, so that it runs wherever the kernels build. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cpu.h"
+#include "registry.h"
+
+enum { ROWS = 5, HIDDEN_MAX = 1000, PAD_MAX = 8, CELLS = ROWS * (HIDDEN_MAX + PAD_MAX) };
+static const size_t hiddens[] = {1, 2, 3, 7, 8, 15, 16, 17, 31, 33, 64, 100, 257, 1000};
+
+static const double EPS = 1e-5, ALPHA = 0.75;
+static const unsigned char CANARY = 0xa5;
+
+/* ---- storage, written for this test alone: arithmetic on values, not on bits ---- */
+
+static double decode16(uint16_t h, int mantissa, int bias)
+{
+    const int field = (h & 0x7fff) >> mantissa, top = (1 << (15 - mantissa)) - 1;
+    const double f = ldexp(h & ((1 << mantissa) - 1), -mantissa);
+    double v = field ? ldexp(1 + f, field - bias) : ldexp(f, 1 - bias);
+    if (field == top)
+        v = f > 0 ? (double)NAN : (double)INFINITY;
+    return h & 0x8000 ? -v : v;
+}
+
+static double decode(uint32_t dtype, const void *p, size_t i)
+{
+    switch (dtype) {
+    case NB_F32:
+        return ((const float *)p)[i];
+    case NB_F64:
+        return ((const double *)p)[i];
+    case NB_F16:
+        return decode16(((const uint16_t *)p)[i], 10, 15);
+    default:
+        return decode16(((const uint16_t *)p)[i], 7, 127);
+    }
+}
+
+/* Inputs need not be correctly rounded: the expected result is computed from what was stored. */
+static uint16_t encode16(double v, int mantissa, int bias)
+{
+    const uint16_t sign = signbit(v) ? 0x8000 : 0, top = (uint16_t)(0x7fff >> mantissa << mantissa);
+    int e;
+    if (isnan(v))
+        return (uint16_t)(top | 1u << (mantissa - 1));
+    if (isinf(v))
+        return (uint16_t)(sign | top);
+    const double f = frexp(fabs(v), &e);
+    const int field = e - 1 + bias;
+    if (v == 0 || field < 1)
+        return sign;
+    const int frac = (int)((2 * f - 1) * (1 << mantissa));
+    return (uint16_t)(sign | field << mantissa | frac);
+}
+
+static void encode(uint32_t dtype, void *p, size_t i, double v)
+{
+    if (dtype == NB_F32)
+        ((float *)p)[i] = (float)v;
+    else if (dtype == NB_F64)
+        ((double *)p)[i] = v;
+    else if (dtype == NB_F16)
+        ((uint16_t *)p)[i] = encode16(v, 10, 15);
+    else
+        ((uint16_t *)p)[i] = encode16(v, 7, 127);
+}
+
+/* ---- data ---- */
+
+static uint64_t seed = 0x9e3779b97f4a7c15u;
+
+static double uniform(void)
+{
+    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    return ((double)(seed >> 11) + 0.5) * 0x1p-53;
+}
+
+static double normal(void)
+{
+    return sqrt(-2 * log(uniform())) * cos(6.283185307179586 * uniform());
+}
+
+/* ---- the loops kernels are compared with ---- */
+
+struct expected {
+    double y[HIDDEN_MAX], mean, rstd;
+};
+
+static void expect_row(uint32_t op, size_t n, const double *x, const double *gamma,
+                       const double *beta, double eps, struct expected *e)
+{
+    double s = 0, q = 0, factor = 1;
+    e->mean = 0;
+    if (op == NB_OP_LAYERNORM) {
+        for (size_t i = 0; i < n; i++)
+            s += x[i];
+        e->mean = s / (double)n;
+    }
+    for (size_t i = 0; i < n; i++)
+        q += (x[i] - e->mean) * (x[i] - e->mean);
+    e->rstd = 1 / sqrt(q / (double)n + eps);
+    if (op == NB_OP_LAYERNORM || op == NB_OP_RMSNORM)
+        factor = e->rstd;
+    else if (op != NB_OP_COPY)
+        factor = ALPHA;
+    for (size_t i = 0; i < n; i++)
+        e->y[i] = (x[i] - e->mean) * factor * gamma[i] + beta[i];
+}
+
+/* Whole rows at once: 1 when got equals want within tol of a unit-sized value; NaN equals NaN. */
+static int close_to(const double *got, const double *want, size_t n, double tol)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (isnan(want[i]) ? isnan(got[i]) : got[i] == want[i])
+            continue;
+        if (!(fabs(got[i] - want[i]) <= tol * (1 + fabs(want[i]))))
+            return 0;
+    }
+    return 1;
+}
+
+static double tolerance(uint32_t dtype)
+{
+    static const double tol[NB_DTYPE_COUNT] = {
+        [NB_F32] = 2e-5, [NB_F64] = 1e-12, [NB_F16] = 2e-3, [NB_BF16] = 1e-2};
+    return tol[dtype];
+}
+
+/* ---- one call, everything around it guarded ---- */
+
+struct setup {
+    size_t hidden, ldx, ldy;
+    int in_place, gamma, beta, stats;
+    uint32_t parts, param_dtype;
+    double eps, scale; /* of the values of x */
+    double special;    /* put into row 2 unless 0 */
+};
+
+static _Alignas(64) unsigned char xs[CELLS * 8], ys[CELLS * 8 + 64], gs[HIDDEN_MAX * 8],
+    bs[HIDDEN_MAX * 8];
+static double xd[HIDDEN_MAX], gd[HIDDEN_MAX], bd[HIDDEN_MAX], got[HIDDEN_MAX];
+static unsigned char means[(ROWS + 1) * 8], rstds[(ROWS + 1) * 8];
+static struct expected want;
+
+static void fill(const struct nb_kernel *k, const struct setup *t)
+{
+    memset(xs, CANARY, sizeof xs);
+    memset(ys, CANARY, sizeof ys);
+    memset(means, CANARY, sizeof means);
+    memset(rstds, CANARY, sizeof rstds);
+    for (size_t r = 0; r < ROWS; r++)
+        for (size_t i = 0; i < t->hidden; i++)
+            encode(k->dtype, xs, r * t->ldx + i, normal() * t->scale);
+    if (t->special != 0)
+        encode(k->dtype, xs, 2 * t->ldx + t->hidden / 2, t->special);
+    for (size_t i = 0; i < t->hidden; i++) {
+        encode(t->param_dtype, gs, i, 1 + 0.1 * normal());
+        encode(t->param_dtype, bs, i, 0.1 * normal());
+    }
+}
+
+static int all_canaries(const unsigned char *p, size_t from, size_t to)
+{
+    for (size_t i = from; i < to; i++)
+        if (p[i] != CANARY)
+            return 0;
+    return 1;
+}
+
+static int untouched(const struct nb_kernel *k, const struct setup *t, const unsigned char *y)
+{
+    const size_t e = nb_dtype_bytes(k->dtype), s = nb_stat_bytes(k->dtype);
+    for (size_t r = 0; r + 1 < ROWS; r++)
+        if (!all_canaries(y, (r * t->ldy + t->hidden) * e, (r + 1) * t->ldy * e))
+            return 0;
+    return all_canaries(y, ((ROWS - 1) * t->ldy + t->hidden) * e, (size_t)CELLS * 8) &&
+           all_canaries(means, t->stats && k->op == NB_OP_LAYERNORM ? ROWS * s : 0, sizeof means) &&
+           all_canaries(rstds, t->stats && k->op >= NB_OP_LAYERNORM ? ROWS * s : 0, sizeof rstds);
+}
+
+static struct nb_problem problem_of(const struct nb_kernel *k, const struct setup *t)
+{
+    return (struct nb_problem){.size = sizeof(struct nb_problem),
+                               .op = k->op,
+                               .dtype = k->dtype,
+                               .param_dtype = t->param_dtype,
+                               .stats_out = (uint32_t)t->stats,
+                               .rows = ROWS,
+                               .hidden = t->hidden,
+                               .ldx = t->ldx,
+                               .ldy = t->ldy,
+                               .eps = t->eps,
+                               .alpha = ALPHA};
+}
+
+/* Returns 0 where the kernel's scratch cannot be had or it does not support the problem. */
+static int call(const struct nb_kernel *k, const struct setup *t, unsigned char *y)
+{
+    const struct nb_problem p = problem_of(k, t);
+    const char *why_not = k->supports(&p);
+    if (why_not) {
+        printf("%s: %s\n", k->name, why_not);
+        return 0;
+    }
+    const size_t bytes = k->scratch_bytes ? k->scratch_bytes(&p, t->parts) : 0;
+    void *scratch = aligned_alloc(64, (bytes + 127) / 64 * 64);
+    if (!scratch)
+        return 0;
+    struct nb_args a = {.size = sizeof a,
+                        .parts = t->parts,
+                        .x = xs,
+                        .gamma = t->gamma ? gs : NULL,
+                        .beta = t->beta ? bs : NULL,
+                        .y = y,
+                        .mean = means,
+                        .rstd = rstds,
+                        .scratch = scratch};
+    for (a.part = 0; a.part < t->parts; a.part++)
+        k->run(&p, &a);
+    free(scratch);
+    return 1;
+}
+
+static int uses_params(const struct nb_kernel *k)
+{
+    return k->op != NB_OP_COPY && k->op != NB_OP_SCALE;
+}
+
+/* Row r of what was computed against the loop over the x saved before the call. */
+static int row_agrees(const struct nb_kernel *k, const struct setup *t, const unsigned char *saved,
+                      const unsigned char *y, size_t r)
+{
+    const int gamma = uses_params(k) && t->gamma;
+    const int beta = uses_params(k) && t->beta && strcmp(k->algo, "gamma") != 0;
+    for (size_t i = 0; i < t->hidden; i++) {
+        xd[i] = decode(k->dtype, saved, r * t->ldx + i);
+        gd[i] = gamma ? decode(t->param_dtype, gs, i) : 1;
+        bd[i] = beta ? decode(t->param_dtype, bs, i) : 0;
+        got[i] = decode(k->dtype, y, r * t->ldy + i);
+    }
+    expect_row(k->op, t->hidden, xd, gd, bd, t->eps, &want);
+    double stats[2] = {0}, exact[2] = {0};
+    const uint32_t type = k->dtype == NB_F64 ? NB_F64 : NB_F32;
+    if (t->stats && k->op == NB_OP_LAYERNORM) {
+        stats[0] = decode(type, means, r);
+        exact[0] = want.mean;
+    }
+    if (t->stats && k->op >= NB_OP_LAYERNORM) {
+        stats[1] = decode(type, rstds, r);
+        exact[1] = want.rstd;
+    }
+    const double tol = tolerance(k->dtype), fine = tolerance(type);
+    if (k->op == NB_OP_COPY)
+        return close_to(got, want.y, t->hidden, 0);
+    /* A row of one or two elements may be nearly constant: rstd then amplifies every rounding. */
+    const double k1 = fabs(want.mean) * want.rstd * (t->hidden > 2 ? 0 : 1);
+    return close_to(got, want.y, t->hidden, tol * (1 + (isfinite(k1) ? k1 : 0))) &&
+           close_to(stats, exact, 2, fine * (1 + (isfinite(k1) ? k1 * k1 : 0)));
+}
+
+static unsigned char saved[CELLS * 8];
+
+static int agrees(const struct nb_kernel *k, const struct setup *t)
+{
+    /* y one element past a vector boundary: non-temporal stores must cope */
+    unsigned char *y = t->in_place ? xs : ys + nb_dtype_bytes(k->dtype);
+    fill(k, t);
+    memcpy(saved, xs, sizeof saved);
+    if (!call(k, t, y) || !untouched(k, t, y))
+        return 0;
+    if (!t->in_place && memcmp(saved, xs, sizeof saved) != 0)
+        return 0;
+    for (size_t r = 0; r < ROWS; r++)
+        if (!row_agrees(k, t, saved, y, r))
+            return 0;
+    return 1;
+}
+
+static int report(const struct nb_kernel *k, const struct setup *t, const char *what)
+{
+    printf("FAIL %s: %s (hidden %zu ldx %zu ldy %zu in_place %d gamma %d beta %d params %s "
+           "stats %d parts %u)\n",
+           k->name, what, t->hidden, t->ldx, t->ldy, t->in_place, t->gamma, t->beta,
+           nb_dtype_name(t->param_dtype), t->stats, t->parts);
+    return 1;
+}
+
+/* ---- the cases ---- */
+
+static int check_shapes(const struct nb_kernel *k)
+{
+    int failed = 0;
+    for (size_t h = 0; h < sizeof hiddens / sizeof hiddens[0]; h++)
+        for (int option = 0; option < 16; option++) {
+            const int in_place = option >> 2 & 1, f32 = option >> 3;
+            const size_t n = hiddens[h];
+            const struct setup t = {.hidden = n,
+                                    .ldx = n + 5,
+                                    .ldy = in_place ? n + 5 : n + 3,
+                                    .in_place = in_place,
+                                    .gamma = option & 1,
+                                    .beta = option >> 1 & 1,
+                                    .stats = option & 1,
+                                    .parts = option & 1 ? 2 : 1,
+                                    .param_dtype = f32 ? (uint32_t)NB_F32 : k->dtype,
+                                    .eps = EPS,
+                                    .scale = 1};
+            if ((option & 3 || !f32) && !agrees(k, &t))
+                failed += report(k, &t, "differs from the loop, or wrote outside its rows");
+        }
+    return failed;
+}
+
+/* A NaN or Inf in row 2 shows there as the formula says, and nowhere else. */
+static int check_special(const struct nb_kernel *k)
+{
+    const double specials[] = {(double)NAN, (double)INFINITY, -(double)INFINITY};
+    int failed = 0;
+    for (size_t s = 0; s < 3; s++)
+        for (size_t h = 4; h < sizeof hiddens / sizeof hiddens[0]; h += 3) {
+            const struct setup t = {.hidden = hiddens[h],
+                                    .ldx = hiddens[h],
+                                    .ldy = hiddens[h],
+                                    .parts = 1,
+                                    .param_dtype = k->dtype,
+                                    .eps = EPS,
+                                    .scale = 1,
+                                    .special = specials[s]};
+            if (!agrees(k, &t))
+                failed += report(k, &t, "a NaN or Inf in row 2 is not treated as the formula says");
+        }
+    return failed;
+}
+
+/* What may not over- or underflow holds on rows around 1e30 and 1e-30, eps 0. */
+static int check_range(const struct nb_kernel *k)
+{
+    const int narrow = k->dtype == NB_F16;
+    const double scales[] = {narrow ? 1e4 : 1e30, narrow ? 1e-4 : 1e-30};
+    int failed = 0;
+    for (size_t s = 0; s < 2; s++) {
+        const struct setup t = {.hidden = 257,
+                                .ldx = 257,
+                                .ldy = 257,
+                                .parts = 1,
+                                .gamma = 1,
+                                .param_dtype = k->dtype,
+                                .scale = scales[s]};
+        if (!agrees(k, &t))
+            failed += report(k, &t, s ? "fails on small rows" : "fails on large rows");
+    }
+    return failed;
+}
+
+/* The comparison must see one wrong element, a missing one, a NaN for a number and the reverse. */
+static int check_comparison(void)
+{
+    int failed = 0;
+    double a[17], b[17];
+    for (uint32_t dtype = 0; dtype < NB_DTYPE_COUNT; dtype++) {
+        const double tol = tolerance(dtype), wrong[] = {5 * tol, -5 * tol, (double)NAN};
+        for (size_t i = 0; i < 17; i++)
+            for (size_t w = 0; w < 3; w++) {
+                for (size_t j = 0; j < 17; j++)
+                    a[j] = b[j] = normal();
+                failed += !close_to(a, b, 17, tol);
+                b[i] += wrong[w] * (1 + fabs(b[i]));
+                failed += close_to(a, b, 17, tol);
+                failed += close_to(b, a, 17, tol);
+            }
+    }
+    if (failed)
+        printf("FAIL the comparison: %d planted differences were misjudged\n", failed);
+    return failed;
+}
+
+/* Kernels with a planted error, run through the same checks: each must be caught. */
+static const struct nb_kernel *victim;
+
+static void last_element_dropped(const void *state, const struct nb_args *a)
+{
+    struct nb_problem p = *(const struct nb_problem *)state;
+    p.hidden -= p.hidden > 1;
+    victim->run(&p, a);
+}
+
+static void one_past_the_end(const void *state, const struct nb_args *a)
+{
+    const struct nb_problem *p = state;
+    victim->run(state, a);
+    ((float *)a->y)[p->hidden] = 0;
+}
+
+static void beta_forgotten(const void *state, const struct nb_args *a)
+{
+    struct nb_args b = *a;
+    b.beta = NULL;
+    victim->run(state, &b);
+}
+
+static void last_row_forgotten(const void *state, const struct nb_args *a)
+{
+    struct nb_problem p = *(const struct nb_problem *)state;
+    p.rows -= 1;
+    victim->run(&p, a);
+}
+
+static int check_planted(void)
+{
+    void (*const planted[])(const void *, const struct nb_args *) = {
+        last_element_dropped, one_past_the_end, beta_forgotten, last_row_forgotten};
+    int failed = 0;
+    victim = nb_kernel_find("layernorm_fwd_twopass__f32_scalar");
+    for (size_t i = 0; victim && i < sizeof planted / sizeof planted[0]; i++) {
+        struct nb_kernel k = *victim;
+        k.run = planted[i];
+        const struct setup t = {.hidden = 33, .ldx = 38, .ldy = 36, .gamma = 1, .beta = 1,
+                                .parts = 1, .param_dtype = NB_F32, .eps = EPS, .scale = 1};
+        if (!agrees(victim, &t))
+            failed += report(victim, &t, "the kernel to plant errors in fails itself");
+        if (agrees(&k, &t)) {
+            printf("FAIL planted error %zu was not caught\n", i);
+            failed++;
+        }
+    }
+    return victim ? failed : 1;
+}
+
+int main(void)
+{
+    char bad[32];
+    size_t tested = 0;
+    if (nb_cpu_init(bad, sizeof bad) != 0) {
+        printf("NB_DISABLE_ISA: unknown word %s\n", bad);
+        return 1;
+    }
+    int failed = check_comparison() + check_planted();
+    for (size_t i = 0; i < nb_isa_count(); i++) {
+        const struct nb_isa *isa = nb_isa_at(i);
+        const char *why_not = nb_isa_why_not(isa);
+        size_t here = 0;
+        for (size_t j = 0; j < nb_kernel_count() && !why_not; j++) {
+            const struct nb_kernel *k = nb_kernel_at(j);
+            if (strcmp(k->isa, isa->name) != 0)
+                continue;
+            here++;
+            failed += check_shapes(k) + check_special(k);
+            if (k->bound.range_safe)
+                failed += check_range(k);
+        }
+        printf("%-15s %3zu kernels%s%s\n", isa->name, here, why_not ? ": " : "",
+               why_not ? why_not : "");
+        tested += here;
+    }
+    printf("%zu kernels tested, %d failures\n", tested, failed);
+    return tested == 0 || failed != 0;
+}
