@@ -1,5 +1,5 @@
 # One kernel unit an ISA: kernels/stamp.c compiled with that ISA's vocabulary and flags. A line of
-# nb_isa() goes with a row of kernels/isas.def.
+# nb_isa() goes with a row of kernels/isas.def, which says what the CPU must have.
 #
 # Flags of every unit: -O3 whatever the build type, so that a kernel is the same code in each; no
 # contraction of a*b+c, where the source does not say fma; sqrt as one instruction (no errno); loops
@@ -18,10 +18,9 @@ endif()
 set(NB_AVX2_FLAGS -mavx2 -mfma -mf16c)
 set(NB_AVX512_FLAGS ${NB_AVX2_FLAGS} -mavx512f -mavx512bw -mavx512dq -mavx512vl)
 
-# nb_isa(ARCH NAME SIMD CPU [AUTOVEC] [BF16_ONLY] [FLUSHES] FLAGS flags...)
+# nb_isa(ARCH NAME SIMD [AUTOVEC] [BF16_ONLY] [FLUSHES] FLAGS flags...)
 #   ARCH  any, or what CMAKE_SYSTEM_PROCESSOR must be     SIMD  kernels/simd/<SIMD>.h
-#   CPU   enum nb_cpu_bits, as in isas.def
-function(nb_isa arch name simd cpu)
+function(nb_isa arch name simd)
   cmake_parse_arguments(A "AUTOVEC;BF16_ONLY;FLUSHES" "" "FLAGS" ${ARGN})
   if(NOT arch STREQUAL "any" AND NOT arch STREQUAL NB_ARCH)
     return()
@@ -30,8 +29,8 @@ function(nb_isa arch name simd cpu)
   add_library(nb_unit_${name} OBJECT stamp.c)
   target_include_directories(nb_unit_${name} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
   target_compile_options(nb_unit_${name} PRIVATE ${flags})
-  target_compile_definitions(nb_unit_${name} PRIVATE NB_ISA=${name} NB_SIMD=${simd}
-    "NB_CPU=(${cpu})" NB_AUTOVEC=$<BOOL:${A_AUTOVEC}> NB_BF16_ONLY=$<BOOL:${A_BF16_ONLY}>
+  target_compile_definitions(nb_unit_${name} PRIVATE NB_ISA=${name} "NB_SIMD=\"simd/${simd}.h\""
+    NB_AUTOVEC=$<BOOL:${A_AUTOVEC}> NB_BF16_ONLY=$<BOOL:${A_BF16_ONLY}>
     NB_FLUSHES=$<BOOL:${A_FLUSHES}>)
   target_link_libraries(nb_unit_${name} PRIVATE nb_warnings)
   target_sources(nb_kernels PRIVATE $<TARGET_OBJECTS:nb_unit_${name}>)

@@ -53,6 +53,10 @@ struct nb_check_data {
     double *gamma, *beta;
     void *gamma_stored, *beta_stored;
     struct row_set mixture, timed;
+    /* x of the two large layouts, filled once: checks forked later read it and own only what they write */
+    struct nb_cell mixture_cell;
+    struct nb_buffer mixture_x, timed_x;
+    uint64_t mixture_hash, timed_hash;
 };
 
 static void *alloc(size_t n, size_t size)
@@ -115,6 +119,42 @@ static void make_timed(struct nb_check_data *d)
     free(stored);
 }
 
+static void map_or_abort(struct nb_buffer *b, size_t bytes, long offset)
+{
+    struct nb_err err;
+    enum nb_status s = offset < 0 ? nb_buffer_map_tail(b, bytes, &err)
+                                  : nb_buffer_map(b, bytes, (size_t)offset, false, &err);
+    if (s != NB_OK) {
+        fprintf(stderr, "%s\n", err.text);
+        abort();
+    }
+}
+
+/* Bytes from the first element to behind the last one. */
+static size_t span(const struct nb_cell *c, size_t ld)
+{
+    return ((c->rows - 1) * ld + c->hidden) * nb_dtype_bytes(c->dtype);
+}
+
+/* Rows beyond the distinct ones are copies of them: their outputs must be copies too. */
+static void map_inputs(struct nb_check_data *d)
+{
+    const struct nb_cell *c = &d->mixture_cell;
+    const size_t row_bytes = c->hidden * nb_dtype_bytes(c->dtype);
+    const size_t step = c->ldx * nb_dtype_bytes(c->dtype), count = d->mixture.count;
+    map_or_abort(&d->mixture_x, span(c, c->ldx), -1);
+    for (size_t row = 0; row < count; row++)
+        nb_encode(c->dtype, d->mixture.x + row * c->hidden, d->mixture_x.data + row * step,
+                  c->hidden);
+    for (size_t row = count; row < c->rows; row++)
+        memcpy(d->mixture_x.data + row * step, d->mixture_x.data + row % count * step, row_bytes);
+    map_or_abort(&d->timed_x, span(d->cell, c->ldx), 0);
+    nb_input_stream_copy(c->dtype, d->seed, 0, d->timed_x.data,
+                         d->timed_x.bytes / nb_dtype_bytes(c->dtype));
+    d->mixture_hash = nb_hash_bytes(0, d->mixture_x.data, d->mixture_x.bytes);
+    d->timed_hash = nb_hash_bytes(0, d->timed_x.data, d->timed_x.bytes);
+}
+
 struct nb_check_data *nb_check_data_make(const struct nb_cell *cell, uint64_t seed)
 {
     struct nb_check_data *d = alloc(1, sizeof *d);
@@ -131,6 +171,9 @@ struct nb_check_data *nb_check_data_make(const struct nb_cell *cell, uint64_t se
     nb_encode(cell->param_dtype, d->beta, d->beta_stored, n);
     make_mixture(d);
     make_timed(d);
+    d->mixture_cell = *cell;
+    d->mixture_cell.rows = mixture_rows(cell);
+    map_inputs(d);
     return d;
 }
 
@@ -151,6 +194,8 @@ void nb_check_data_free(struct nb_check_data *d)
         return;
     free_rows(&d->mixture);
     free_rows(&d->timed);
+    nb_buffer_free(&d->mixture_x);
+    nb_buffer_free(&d->timed_x);
     free(d->gamma);
     free(d->beta);
     free(d->gamma_stored);
@@ -206,9 +251,14 @@ enum { FILL_A = 0xA5, FILL_B = 0x5A };
 /* x, y and parameters of one layout. */
 struct layout {
     struct nb_cell cell; /* rows and strides of this run */
-    struct nb_buffer x, y, gamma, beta, mean, rstd, scratch;
+    const struct nb_buffer *x;
+    struct nb_buffer y, gamma, beta, mean, rstd, scratch;
     struct nb_execution exec;
 };
+#define LAYOUT_BUFFERS(l)                                                                    \
+    {                                                                                        \
+        &(l)->y, &(l)->gamma, &(l)->beta, &(l)->mean, &(l)->rstd, &(l)->scratch              \
+    }
 
 static void fail(struct nb_check_result *r, enum nb_verdict v, const char *reason)
 {
@@ -218,26 +268,13 @@ static void fail(struct nb_check_result *r, enum nb_verdict v, const char *reaso
     }
 }
 
-static void map_or_abort(struct nb_buffer *b, size_t bytes, long offset)
-{
-    struct nb_err err;
-    enum nb_status s = offset < 0 ? nb_buffer_map_tail(b, bytes, &err)
-                                  : nb_buffer_map(b, bytes, (size_t)offset, false, &err);
-    if (s != NB_OK) {
-        fprintf(stderr, "%s\n", err.text);
-        abort();
-    }
-}
-
 /* tail: every tensor ends at a guard page; otherwise the addresses of the timing. */
 static void layout_map(struct layout *l, const struct nb_check_data *d, const struct nb_kernel *k,
-                       const struct nb_cell *cell, bool tail)
+                       const struct nb_cell *cell, const struct nb_buffer *x, bool tail)
 {
-    const size_t es = nb_dtype_bytes(cell->dtype), ps = nb_dtype_bytes(cell->param_dtype);
-    const size_t ss = nb_stat_bytes(cell->dtype);
-    *l = (struct layout){.cell = *cell};
-    map_or_abort(&l->x, ((cell->rows - 1) * cell->ldx + cell->hidden) * es, tail ? -1 : 0);
-    map_or_abort(&l->y, ((cell->rows - 1) * cell->ldy + cell->hidden) * es, tail ? -1 : NB_OFFSET);
+    const size_t ps = nb_dtype_bytes(cell->param_dtype), ss = nb_stat_bytes(cell->dtype);
+    *l = (struct layout){.cell = *cell, .x = x};
+    map_or_abort(&l->y, span(cell, cell->ldy), tail ? -1 : NB_OFFSET);
     map_or_abort(&l->gamma, cell->hidden * ps, tail ? -1 : 1024);
     map_or_abort(&l->beta, cell->hidden * ps, tail ? -1 : 3136);
     memcpy(l->gamma.data, d->gamma_stored, cell->hidden * ps);
@@ -250,15 +287,15 @@ static void layout_map(struct layout *l, const struct nb_check_data *d, const st
     const size_t scratch = nb_scratch_bytes(k, &p, cell->threads);
     if (scratch > 0)
         map_or_abort(&l->scratch, scratch, 0);
-    const struct nb_args args = {.x = l->x.data, .y = l->y.data, .gamma = l->gamma.data,
+    const struct nb_args args = {.x = x->data, .y = l->y.data, .gamma = l->gamma.data,
                                  .beta = l->beta.data, .mean = l->mean.data, .rstd = l->rstd.data};
     nb_execution_begin(&l->exec, &l->cell, k, &args, l->scratch.data);
 }
 
 static void layout_free(struct layout *l)
 {
+    struct nb_buffer *all[] = LAYOUT_BUFFERS(l);
     nb_execution_end(&l->exec);
-    struct nb_buffer *all[] = {&l->x, &l->y, &l->gamma, &l->beta, &l->mean, &l->rstd, &l->scratch};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         nb_buffer_free(all[i]);
 }
@@ -276,10 +313,9 @@ static void run_filled(struct layout *l, int fill, struct nb_check_result *r)
 {
     const struct nb_cell *c = &l->cell;
     const size_t es = nb_dtype_bytes(c->dtype);
+    const struct nb_buffer *all[] = LAYOUT_BUFFERS(l);
     memset(l->y.data, fill, l->y.bytes);
     nb_execute(&l->exec, 1);
-    const struct nb_buffer *all[] = {&l->x, &l->y, &l->gamma, &l->beta, &l->mean, &l->rstd,
-                                     &l->scratch};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (!nb_buffer_canaries_intact(all[i]))
             fail(r, NB_FAIL_OOB_WRITE, "bytes before or behind a tensor were overwritten");
@@ -289,31 +325,50 @@ static void run_filled(struct layout *l, int fill, struct nb_check_result *r)
             fail(r, NB_FAIL_OOB_WRITE, "bytes between two rows of y were overwritten");
 }
 
-/* Two runs over different fills: an element that keeps its fill in both was not written; one that
- * differs otherwise is not deterministic. Leaves the second output in y. */
-static void run_twice(struct layout *l, struct nb_check_result *r)
+static uint64_t rows_hash(const struct layout *l)
 {
     const struct nb_cell *c = &l->cell;
-    const size_t es = nb_dtype_bytes(c->dtype), row_bytes = c->hidden * es;
+    const size_t es = nb_dtype_bytes(c->dtype);
+    uint64_t h = 0;
+    for (size_t row = 0; row < c->rows; row++)
+        h = nb_hash_bytes(h, l->y.data + row * c->ldy * es, c->hidden * es);
+    return h;
+}
+
+/* An element that keeps its fill in both runs was not written; one that differs otherwise is not
+ * deterministic. */
+static void explain_difference(struct layout *l, struct nb_check_result *r)
+{
+    const struct nb_cell *c = &l->cell;
+    const size_t es = nb_dtype_bytes(c->dtype);
     char *first = alloc(l->y.bytes, 1);
-    const uint64_t x_hash = nb_hash_bytes(0, l->x.data, l->x.bytes);
     run_filled(l, FILL_A, r);
     memcpy(first, l->y.data, l->y.bytes);
     run_filled(l, FILL_B, r);
-    for (size_t row = 0; row < c->rows; row++) {
-        const char *a = first + row * c->ldy * es, *b = l->y.data + row * c->ldy * es;
-        if (memcmp(a, b, row_bytes) == 0)
-            continue;
+    for (size_t row = 0; row < c->rows; row++)
         for (size_t i = 0; i < c->hidden; i++) {
-            if (filled_with(a + i * es, es, FILL_A) && filled_with(b + i * es, es, FILL_B))
+            const size_t at = (row * c->ldy + i) * es;
+            if (filled_with(first + at, es, FILL_A) && filled_with(l->y.data + at, es, FILL_B))
                 fail(r, NB_FAIL_UNWRITTEN, "an element of y keeps what stood there before");
-            else if (memcmp(a + i * es, b + i * es, es) != 0)
-                fail(r, NB_FAIL_NONDETERMINISTIC, "two runs over the same data differ");
         }
-    }
-    if (nb_hash_bytes(0, l->x.data, l->x.bytes) != x_hash)
-        fail(r, NB_FAIL_OOB_WRITE, "the kernel changed its input x");
+    fail(r, NB_FAIL_NONDETERMINISTIC, "two runs over the same data differ");
     free(first);
+}
+
+/* Two runs over different fills must agree bitwise. Leaves the second output in y. */
+static void run_twice(struct layout *l, struct nb_check_result *r)
+{
+    run_filled(l, FILL_A, r);
+    const uint64_t first = rows_hash(l);
+    run_filled(l, FILL_B, r);
+    if (rows_hash(l) != first)
+        explain_difference(l, r);
+}
+
+static void same_input(const struct nb_buffer *x, uint64_t hash, struct nb_check_result *r)
+{
+    if (nb_hash_bytes(0, x->data, x->bytes) != hash || !nb_buffer_canaries_intact(x))
+        fail(r, NB_FAIL_OOB_WRITE, "the kernel changed its input x");
 }
 
 /* ---- judging ---- */
@@ -404,21 +459,17 @@ static void judge_saved(const struct nb_check_data *d, struct layout *l, const s
     }
 }
 
-/* The mixture in tail layout: rows beyond the distinct ones are copies and must come out bitwise equal. */
+/* The mixture in tail layout: copies of a row must come out bitwise equal. */
 static void check_mixture(struct nb_check_data *d, const struct nb_kernel *k,
                           struct nb_check_result *r)
 {
-    struct nb_cell cell = *d->cell, *c = &cell;
+    const struct nb_cell *c = &d->mixture_cell;
     const struct row_set *s = &d->mixture;
     const size_t es = nb_dtype_bytes(c->dtype), n = c->hidden;
     struct layout l;
-    cell.rows = mixture_rows(d->cell);
-    layout_map(&l, d, k, c, true);
-    for (size_t row = 0; row < s->count; row++)
-        nb_encode(c->dtype, s->x + row * n, l.x.data + row * c->ldx * es, n);
-    for (size_t row = s->count; row < c->rows; row++)
-        memcpy(l.x.data + row * c->ldx * es, l.x.data + row % s->count * c->ldx * es, n * es);
+    layout_map(&l, d, k, c, &d->mixture_x, true);
     run_twice(&l, r);
+    same_input(&d->mixture_x, d->mixture_hash, r);
     for (size_t row = 0; row < s->count; row++)
         judge_row(d, s, row, k, l.y.data + row * c->ldy * es,
                   nb_family_name(nb_input_check_family(row)), r);
@@ -437,9 +488,9 @@ static void check_timed(struct nb_check_data *d, const struct nb_kernel *k,
     const struct nb_cell *c = d->cell;
     const size_t es = nb_dtype_bytes(c->dtype);
     struct layout l;
-    layout_map(&l, d, k, c, false);
-    nb_input_stream_copy(c->dtype, d->seed, 0, l.x.data, l.x.bytes / es);
+    layout_map(&l, d, k, c, &d->timed_x, false);
     run_twice(&l, r);
+    same_input(&d->timed_x, d->timed_hash, r);
     for (size_t i = 0; i < d->timed.count; i++)
         judge_row(d, &d->timed, i, k, l.y.data + d->timed.row[i] * c->ldy * es, "timed data", r);
     r->hash = nb_output_hash(c, d->seed, l.y.data);
@@ -452,26 +503,31 @@ static void check_strides(struct nb_check_data *d, const struct nb_kernel *k,
 {
     struct nb_cell c = *d->cell;
     const size_t es = nb_dtype_bytes(c.dtype);
+    struct nb_buffer dense_x, gapped_x;
+    struct layout dense, gapped;
     c.rows = min_size(d->mixture.count, 5);
     c.threads = 1;
-    struct layout dense, gapped;
-    layout_map(&dense, d, k, &c, false);
+    map_or_abort(&dense_x, span(&c, c.ldx), 0);
+    layout_map(&dense, d, k, &c, &dense_x, false);
     c.ldx += 3;
     c.ldy += 5;
-    layout_map(&gapped, d, k, &c, true);
+    map_or_abort(&gapped_x, span(&c, c.ldx), -1);
+    layout_map(&gapped, d, k, &c, &gapped_x, true);
     for (size_t row = 0; row < c.rows; row++) {
         const double *x = d->mixture.x + row * c.hidden;
-        nb_encode(c.dtype, x, dense.x.data + row * c.hidden * es, c.hidden);
-        nb_encode(c.dtype, x, gapped.x.data + row * c.ldx * es, c.hidden);
+        nb_encode(c.dtype, x, dense_x.data + row * d->cell->ldx * es, c.hidden);
+        nb_encode(c.dtype, x, gapped_x.data + row * c.ldx * es, c.hidden);
     }
     run_twice(&dense, r);
     run_twice(&gapped, r);
     for (size_t row = 0; row < c.rows; row++)
-        if (memcmp(dense.y.data + row * c.hidden * es, gapped.y.data + row * c.ldy * es,
+        if (memcmp(dense.y.data + row * d->cell->ldy * es, gapped.y.data + row * c.ldy * es,
                    c.hidden * es) != 0)
             fail(r, NB_FAIL_VALUE, "a row with strides longer than hidden comes out differently");
     layout_free(&dense);
     layout_free(&gapped);
+    nb_buffer_free(&dense_x);
+    nb_buffer_free(&gapped_x);
 }
 
 void nb_check_skip(const struct nb_cell *cell, const struct nb_kernel *k, struct nb_check_result *r)

@@ -3,8 +3,8 @@
 #include "counters.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -25,10 +25,10 @@ static const char *const names[NB_EV_COUNT] = {
 static char state[320] = "not probed";
 static struct event {
     char source[96], reason[320];
-    int code;       /* of PAPI; unused where getrusage counts */
+    int code; /* of PAPI; unused where getrusage counts */
     bool rusage;
-    size_t group;   /* where there is a source */
-    double cost;    /* counted by an empty bracket */
+    size_t group; /* where there is a source */
+    double cost;  /* counted by an empty bracket */
 } events[NB_EV_COUNT];
 static size_t group_count;
 
@@ -131,7 +131,7 @@ static bool is_hardware(int e)
     return e < NB_EV_TASK_CLOCK;
 }
 
-/* ---- the known loops ---------------------------------------------------------------------- */
+/* ---- the known loops ---- */
 
 #define CHAIN_STEPS 2000000u
 #define COLD_BYTES ((size_t)64 << 20)
@@ -140,14 +140,16 @@ static bool is_hardware(int e)
 
 static void *no_huge_pages(size_t bytes)
 {
-    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *p =
+        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED)
         return NULL;
     madvise(p, bytes, MADV_NOHUGEPAGE); /* fails where there are none anyway */
     return p;
 }
 
-/* Each step waits for the last; the register add cannot be folded away or renamed away. */
+/* Each step waits for the last; the register add cannot be folded away or renamed away.
+ */
 static void dependent_adds(void)
 {
     unsigned long x = 0, y = 1;
@@ -168,8 +170,9 @@ static void flush_line(const volatile char *p)
 #endif
 }
 
-/* One line a page: beyond the reach of any TLB and of prefetchers. flush takes the lines out of
- * every cache, so that each of the reads that follow misses all levels whatever their size. */
+/* One line a page: beyond the reach of any TLB and of prefetchers. flush takes the lines
+ * out of every cache, so that each of the reads that follow misses all levels whatever
+ * their size. */
 static void each_page(const volatile char *p, bool flush)
 {
     for (size_t i = 0; i < COLD_BYTES; i += COLD_STRIDE) {
@@ -231,7 +234,8 @@ static struct band known_loop(int e, const char *cold)
     case NB_EV_L1D_MISSES:
     case NB_EV_L2_MISSES:
     case NB_EV_LLC_MISSES:
-    case NB_EV_DTLB_MISSES: /* each page once; page walks and neighbours fetched may add to it */
+    case NB_EV_DTLB_MISSES: /* each page once; page walks and neighbours fetched may add
+                               to it */
         each_page(cold, false);
         return (struct band){lines / 4, lines * 64};
     case NB_EV_TASK_CLOCK: /* ns: at least the adds at 100 GHz, at most a second */
@@ -253,12 +257,12 @@ static bool needs_cold(int e)
     return e >= NB_EV_L1D_MISSES && e <= NB_EV_DTLB_MISSES;
 }
 
-/* ---- one event set ------------------------------------------------------------------------ */
+/* ---- one event set ---- */
 
 struct nb_counters {
-    int set;                    /* PAPI_NULL: getrusage only */
+    int set; /* PAPI_NULL: getrusage only */
     unsigned n;
-    int event[GROUP_MAX];       /* what PAPI counts, in its order */
+    int event[GROUP_MAX]; /* what PAPI counts, in its order */
     size_t group;
     struct rusage before;
 };
@@ -360,12 +364,12 @@ enum nb_status nb_counters_close(struct nb_counters *c, double values[NB_EV_COUN
     return good ? NB_OK : NB_ERROR;
 }
 
-/* ---- probing ------------------------------------------------------------------------------ */
+/* ---- probing ---- */
 
-/* Counts the known loop of event e with all of codes; 0 and the count of the last one, or a PAPI
- * error. */
-static int count_loop(const int *codes, unsigned n, int e, const char *cold, double *count,
-                      struct band *band)
+/* Counts the known loop of event e with all of codes; 0 and the count of the last one, or
+ * a PAPI error. */
+static int count_loop(const int *codes, unsigned n, int e, const char *cold,
+                      double *count, struct band *band)
 {
     long long counts[GROUP_MAX] = {0};
     int set;
@@ -391,6 +395,12 @@ static const char *cold_pages(char **cold)
     return *cold;
 }
 
+static const char *error_text(int code)
+{
+    const char *known = code <= 0 ? PAPI_strerror(code) : "not the version of the build";
+    return known != NULL ? known : "unknown error";
+}
+
 /* Says in reason why this name cannot be used. */
 static void complain(struct event *ev, const char *name, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -398,7 +408,8 @@ static void complain(struct event *ev, const char *name, const char *format, ...
 {
     size_t n = strlen(ev->reason);
     va_list args;
-    n += (size_t)snprintf(ev->reason + n, sizeof(ev->reason) - n, "%s%s: ", n > 0 ? "; " : "", name);
+    n += (size_t)snprintf(ev->reason + n, sizeof(ev->reason) - n,
+                          "%s%s: ", n > 0 ? "; " : "", name);
     if (n >= sizeof(ev->reason))
         return;
     va_start(args, format);
@@ -429,16 +440,17 @@ static bool prove(int e, const char *name, char **cold)
     if (rc == PAPI_OK)
         rc = count_loop(&ev->code, 1, e, *cold, &count, &band);
     if (rc != PAPI_OK)
-        complain(ev, name, "%s", PAPI_strerror(rc));
+        complain(ev, name, "%s", error_text(rc));
     else if (count < band.lo || count > band.hi)
-        complain(ev, name, "counted %.0f over a loop that makes %.0f to %.0f", count, band.lo,
-                 band.hi);
+        complain(ev, name, "counted %.0f over a loop that makes %.0f to %.0f", count,
+                 band.lo, band.hi);
     else
         return true;
     return false;
 }
 
-/* "PAPI_TOT_CYC (icl::...)": a preset is named with what it stands for on this machine. */
+/* "PAPI_TOT_CYC (icl::...)": a preset is named with what it stands for on this machine.
+ */
 static void set_source(struct event *ev, const char *name)
 {
     PAPI_event_info_t info;
@@ -474,7 +486,7 @@ static void fall_back_to_rusage(struct event *ev, const char *fields)
     ev->reason[0] = '\0';
 }
 
-/* ---- why there is nothing to count --------------------------------------------------------- */
+/* ---- why there is nothing to count ---- */
 
 static int kernel_refuses_cycles(void)
 {
@@ -493,18 +505,23 @@ static int kernel_refuses_cycles(void)
     return 0;
 }
 
-/* PAPI's own texts do not tell a missing PMU from a missing permission; the kernel's do. */
+/* PAPI's own texts do not tell a missing PMU from a missing permission; the kernel's do.
+ */
 static void why_no_hardware(char *text, size_t len)
 {
     int error = kernel_refuses_cycles();
     if (error == 0)
         snprintf(text, len, "the kernel counts cycles");
     else if (error == ENOENT || error == ENODEV || error == EOPNOTSUPP)
-        snprintf(text, len, "no PMU is visible here (%s): a virtual machine must be given one, or "
-                            "use bare metal", strerror(error));
+        snprintf(text, len,
+                 "no PMU is visible here (%s): a virtual machine must be given one, or "
+                 "use bare metal",
+                 strerror(error));
     else if (error == EACCES || error == EPERM)
-        snprintf(text, len, "no permission (%s): set kernel.perf_event_paranoid=1 or grant "
-                            "CAP_PERFMON", strerror(error));
+        snprintf(text, len,
+                 "no permission (%s): set kernel.perf_event_paranoid=1 or grant "
+                 "CAP_PERFMON",
+                 strerror(error));
     else
         snprintf(text, len, "perf_event_open: %s; in a container allow that system call",
                  strerror(error));
@@ -514,23 +531,25 @@ static void describe(const char *hardware)
 {
     int cid = PAPI_get_component_index("perf_event");
     const PAPI_component_info_t *info = cid >= 0 ? PAPI_get_component_info(cid) : NULL;
-    int n = snprintf(state, sizeof(state), "PAPI %d.%d.%d", PAPI_VERSION_MAJOR(PAPI_VERSION),
-                     PAPI_VERSION_MINOR(PAPI_VERSION), PAPI_VERSION_REVISION(PAPI_VERSION));
+    int n =
+        snprintf(state, sizeof(state), "PAPI %d.%d.%d", PAPI_VERSION_MAJOR(PAPI_VERSION),
+                 PAPI_VERSION_MINOR(PAPI_VERSION), PAPI_VERSION_REVISION(PAPI_VERSION));
     if (info == NULL)
         n += snprintf(state + n, sizeof(state) - (size_t)n, ", no perf_event component");
     else if (info->disabled)
-        n += snprintf(state + n, sizeof(state) - (size_t)n, ", perf_event disabled: %.100s",
-                      info->disabled_reason);
+        n += snprintf(state + n, sizeof(state) - (size_t)n,
+                      ", perf_event disabled: %.100s", info->disabled_reason);
     else
         n += snprintf(state + n, sizeof(state) - (size_t)n, ", event tables:");
     for (int i = 0; info != NULL && !info->disabled && i < PAPI_PMU_MAX; i++)
         if (info->pmu_names[i] != NULL && n < (int)sizeof(state) - 64)
-            n += snprintf(state + n, sizeof(state) - (size_t)n, " %.40s", info->pmu_names[i]);
+            n += snprintf(state + n, sizeof(state) - (size_t)n, " %.40s",
+                          info->pmu_names[i]);
     if ((size_t)n < sizeof(state))
         snprintf(state + n, sizeof(state) - (size_t)n, "; %s", hardware);
 }
 
-/* ---- groups ------------------------------------------------------------------------------- */
+/* ---- groups ---- */
 
 /* Codes of a group's events in the order in which open adds them. */
 static unsigned group_codes(size_t group, int codes[GROUP_MAX])
@@ -542,8 +561,8 @@ static unsigned group_codes(size_t group, int codes[GROUP_MAX])
     return n;
 }
 
-/* Does e still count its loop when it runs beside what the group already holds? Events beyond the
- * counters of the CPU would start without an error and read 0. */
+/* Does e still count its loop when it runs beside what the group already holds? Events
+ * beyond the counters of the CPU would start without an error and read 0. */
 static bool fits(int e, size_t group, const char *cold)
 {
     int codes[GROUP_MAX + 1];
@@ -553,8 +572,8 @@ static bool fits(int e, size_t group, const char *cold)
     if (n == GROUP_MAX)
         return false;
     codes[n] = events[e].code;
-    return count_loop(codes, n + 1, e, cold, &count, &band) == PAPI_OK && count >= band.lo &&
-           count <= band.hi;
+    return count_loop(codes, n + 1, e, cold, &count, &band) == PAPI_OK &&
+           count >= band.lo && count <= band.hi;
 }
 
 /* Hardware and software events apart; those of getrusage ride with the software group. */
@@ -612,50 +631,29 @@ static void probe_event(int e, bool papi, const char *hardware, char **cold)
         put_first(ev, papi ? hardware : state);
 }
 
-/* PAPI writes what it dislikes to stderr, in part before it can be told not to. */
-static int quiet_library_init(void)
+static int start_library(void)
 {
-    int keep = dup(STDERR_FILENO), null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-    fflush(stderr);
-    if (keep >= 0 && null >= 0)
-        dup2(null, STDERR_FILENO);
     int version = PAPI_library_init(PAPI_VER_CURRENT);
-    if (version == PAPI_VER_CURRENT) {
-        PAPI_set_debug(PAPI_QUIET);
-        int rc = PAPI_thread_init(thread_id);
-        version = rc == PAPI_OK ? version : rc;
-    }
-    fflush(stderr);
-    if (keep >= 0 && null >= 0)
-        dup2(keep, STDERR_FILENO);
-    if (keep >= 0)
-        close(keep);
-    if (null >= 0)
-        close(null);
-    return version;
+    if (version != PAPI_VER_CURRENT)
+        return version != PAPI_OK ? version : PAPI_EMISC;
+    PAPI_set_debug(PAPI_QUIET);
+    return PAPI_thread_init(thread_id);
 }
 
 static void probe(void)
 {
-    const char *wish = getenv("NB_PAPI");
     char hardware[200];
     char *cold = NULL;
-    if (wish != NULL && strcmp(wish, "off") == 0) {
-        all_absent("switched off by NB_PAPI=off");
-        return;
-    }
-    for (int e = 0; e < NB_EV_COUNT; e++)
-        events[e].group = NO_GROUP;
-    int version = quiet_library_init();
-    bool papi = version == PAPI_VER_CURRENT;
+    int rc = start_library();
     why_no_hardware(hardware, sizeof(hardware));
-    if (papi)
+    if (rc == PAPI_OK)
         describe(hardware);
     else
-        snprintf(state, sizeof(state), "PAPI cannot start: %s",
-                 version > 0 ? "its version is not the one of the build" : PAPI_strerror(version));
+        snprintf(state, sizeof(state), "PAPI cannot start: %s", error_text(rc));
     for (int e = 0; e < NB_EV_COUNT; e++)
-        probe_event(e, papi, hardware, &cold);
+        events[e].group = NO_GROUP;
+    for (int e = 0; e < NB_EV_COUNT; e++)
+        probe_event(e, rc == PAPI_OK, hardware, &cold);
     make_groups(true, cold);
     make_groups(false, cold);
     for (size_t g = 0; g < group_count; g++)
@@ -664,10 +662,34 @@ static void probe(void)
         munmap(cold, COLD_BYTES);
 }
 
+/* PAPI and libpfm write what they dislike to stderr, in part before they can be told not
+ * to. */
+static void quiet_probe(void)
+{
+    const char *wish = getenv("NB_PAPI");
+    if (wish != NULL && strcmp(wish, "off") == 0) {
+        all_absent("switched off by NB_PAPI=off");
+        return;
+    }
+    fflush(stderr);
+    int keep = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+    int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    if (keep >= 0 && null >= 0)
+        dup2(null, STDERR_FILENO);
+    probe();
+    fflush(stderr);
+    if (keep >= 0) {
+        dup2(keep, STDERR_FILENO);
+        close(keep);
+    }
+    if (null >= 0)
+        close(null);
+}
+
 void nb_counters_init(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, probe);
+    pthread_once(&once, quiet_probe);
 }
 
 #endif

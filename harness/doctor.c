@@ -1,7 +1,7 @@
 /* doctor.c: what about this host hurts measurement. Looks and measures; changes nothing.
  *
- * A check either adds a finding (what was seen, what it does to results, the one command that would
- * change it) or a short phrase to the list of what is fine. */
+ * A check either adds a finding (what was seen, what it does to results, the one command
+ * that would change it) or a short phrase to the list of what is fine. */
 #define _GNU_SOURCE
 
 #include "host.h"
@@ -27,7 +27,7 @@ struct doctor {
     char fine[1024];
 };
 
-/* ---- text of 80 columns ------------------------------------------------------------------- */
+/* ---- text of 80 columns ---- */
 
 /* Words of text behind head, later lines indented as far as head is long. */
 static void wrapped(FILE *out, const char *head, const char *words)
@@ -47,7 +47,8 @@ static void wrapped(FILE *out, const char *head, const char *words)
     fputc('\n', out);
 }
 
-static void seen(struct doctor *d, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void seen(struct doctor *d, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 static void seen(struct doctor *d, const char *format, ...)
 {
     char line[1024], head[16];
@@ -66,7 +67,8 @@ static void effect(struct doctor *d, const char *what, const char *change)
     wrapped(d->out, "    change: ", change);
 }
 
-static void fine(struct doctor *d, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void fine(struct doctor *d, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 static void fine(struct doctor *d, const char *format, ...)
 {
     size_t n = strlen(d->fine);
@@ -85,7 +87,7 @@ static bool virtual_machine(void)
     return h != NULL && strcmp(h, "none") != 0;
 }
 
-/* ---- checks: counters --------------------------------------------------------------------- */
+/* ---- checks: counters ---- */
 
 /* What would help, by the reason that counters.c gives. */
 static const char *how_to_count(const char *reason)
@@ -97,9 +99,11 @@ static const char *how_to_count(const char *reason)
     if (strstr(reason, "no permission") != NULL)
         return "sudo sysctl kernel.perf_event_paranoid=1";
     if (strstr(reason, "no PMU") != NULL)
-        return "choose an instance type whose guests get a PMU, or bare metal; under libvirt: "
+        return "choose an instance type whose guests get a PMU, or bare metal; under "
+               "libvirt: "
                "virsh edit GUEST, <features><pmu state='on'/></features>";
-    return "PAPI_CSV_EVENT_FILE=FILE normbench doctor, FILE giving PAPI this CPU's events "
+    return "PAPI_CSV_EVENT_FILE=FILE normbench doctor, FILE giving PAPI this CPU's "
+           "events "
            "(docs/measurement.md)";
 }
 
@@ -116,9 +120,11 @@ static void check_pmu(struct doctor *d)
         fine(d, "all hardware events count");
         return;
     }
-    seen(d, "%d of %d hardware events cannot be counted (table below).", absent, NB_EV_TASK_CLOCK);
+    seen(d, "%d of %d hardware events cannot be counted (table below).", absent,
+         NB_EV_TASK_CLOCK);
     effect(d,
-           "their columns are null: no core cycles, instructions or misses to explain a time. "
+           "their columns are null: no core cycles, instructions or misses to explain a "
+           "time. "
            "Times and speedups are not affected.",
            how_to_count(nb_counters_reason(first)));
 }
@@ -127,8 +133,10 @@ static void check_paranoid(struct doctor *d)
 {
     char line[32];
     if (nb_read_line("/proc/sys/kernel/perf_event_paranoid", line, sizeof(line)) != 0) {
-        seen(d, "This kernel has no perf events (no /proc/sys/kernel/perf_event_paranoid).");
-        effect(d, "PAPI has nothing to count with.", "boot a kernel with CONFIG_PERF_EVENTS=y");
+        seen(d,
+             "This kernel has no perf events (no /proc/sys/kernel/perf_event_paranoid).");
+        effect(d, "PAPI has nothing to count with.",
+               "boot a kernel with CONFIG_PERF_EVENTS=y");
         return;
     }
     long level = strtol(line, NULL, 10);
@@ -136,18 +144,21 @@ static void check_paranoid(struct doctor *d)
         fine(d, "perf_event_paranoid %ld", level);
         return;
     }
-    seen(d, "kernel.perf_event_paranoid is %ld%s.", level, geteuid() == 0 ? "" : " and you are not root");
+    seen(d, "kernel.perf_event_paranoid is %ld%s.", level,
+         geteuid() == 0 ? "" : " and you are not root");
     effect(d,
-           level > 2 ? "PAPI switches itself off."
-                     : "events inside the kernel are not counted: no migrations, and context "
-                       "switches come from getrusage.",
+           level > 2
+               ? "PAPI switches itself off."
+               : "events inside the kernel are not counted: no migrations, and context "
+                 "switches come from getrusage.",
            "sudo sysctl kernel.perf_event_paranoid=1");
 }
 
 static void check_watchdog(struct doctor *d)
 {
     char line[32];
-    if (nb_read_line("/proc/sys/kernel/nmi_watchdog", line, sizeof(line)) != 0 || line[0] != '1') {
+    if (nb_read_line("/proc/sys/kernel/nmi_watchdog", line, sizeof(line)) != 0 ||
+        line[0] != '1') {
         fine(d, "no NMI watchdog on a counter");
         return;
     }
@@ -156,7 +167,7 @@ static void check_watchdog(struct doctor *d)
            "sudo sysctl kernel.nmi_watchdog=0");
 }
 
-/* ---- checks: clock and power -------------------------------------------------------------- */
+/* ---- checks: clock and power ---- */
 
 static void check_governor(struct doctor *d)
 {
@@ -167,14 +178,18 @@ static void check_governor(struct doctor *d)
         seen(d, "The frequency governor is not visible%s.",
              virtual_machine() ? " from inside this virtual machine" : "");
         effect(d,
-               "the core clock may move during a run, unseen. Ratios formed within a round stand "
+               "the core clock may move during a run, unseen. Ratios formed within a "
+               "round stand "
                "this; absolute times do not.",
                "on the machine itself: sudo cpupower frequency-set -g performance");
     } else if (strcmp(line, "performance") == 0) {
         fine(d, "governor performance");
     } else {
-        seen(d, "The frequency governor of CPU %u is '%s'.", nb_topology_cpu(d->t, 0), line);
-        effect(d, "short samples may run before the clock has risen: slower, and more scattered.",
+        seen(d, "The frequency governor of CPU %u is '%s'.", nb_topology_cpu(d->t, 0),
+             line);
+        effect(d,
+               "short samples may run before the clock has risen: slower, and more "
+               "scattered.",
                "sudo cpupower frequency-set -g performance");
     }
 }
@@ -193,7 +208,8 @@ static void check_boost(struct doctor *d)
     } else {
         seen(d, "Boost (turbo) is on.");
         effect(d,
-               "the clock depends on temperature, on active cores and on the width of vectors: "
+               "the clock depends on temperature, on active cores and on the width of "
+               "vectors: "
                "absolute times drift, and wide kernels may be slowed by their own heat.",
                intel ? "echo 1 | sudo tee " NB_CPU_DIR "/intel_pstate/no_turbo"
                      : "echo 0 | sudo tee " NB_CPU_DIR "/cpufreq/boost");
@@ -226,21 +242,27 @@ static void check_timer(struct doctor *d)
 {
     double cost, step;
     char source[64] = "unknown";
-    (void)nb_read_line("/sys/devices/system/clocksource/clocksource0/current_clocksource", source,
-                       sizeof(source));
+    (void)nb_read_line("/sys/devices/system/clocksource/clocksource0/current_clocksource",
+                       source, sizeof(source));
     measure_timer(&cost, &step);
     if (cost <= 200 && step <= 1000) {
-        fine(d, "clock %s: a reading costs %.0f ns, smallest step %.0f ns", source, cost, step);
+        fine(d, "clock %s: a reading costs %.0f ns, smallest step %.0f ns", source, cost,
+             step);
         return;
     }
-    seen(d, "Reading CLOCK_MONOTONIC costs %.0f ns, its smallest step is %.0f ns (clocksource %s).",
+    seen(d,
+         "Reading CLOCK_MONOTONIC costs %.0f ns, its smallest step is %.0f ns "
+         "(clocksource %s).",
          cost, step, source);
-    effect(d, "every timed sample carries that; samples of 2 ms stand it, bare passes of a small "
-              "cell do not.",
-           "echo tsc | sudo tee /sys/devices/system/clocksource/clocksource0/current_clocksource");
+    effect(d,
+           "every timed sample carries that; samples of milliseconds stand it, bare passes of a "
+           "small "
+           "cell do not.",
+           "echo tsc | sudo tee "
+           "/sys/devices/system/clocksource/clocksource0/current_clocksource");
 }
 
-/* ---- checks: who else is here ------------------------------------------------------------- */
+/* ---- checks: who else is here ---- */
 
 static void check_smt(struct doctor *d)
 {
@@ -250,7 +272,8 @@ static void check_smt(struct doctor *d)
     }
     seen(d, "Each core has %u hardware threads.", d->t->smt);
     effect(d,
-           "normbench runs one thread a core, but whatever the system puts on a sibling takes up "
+           "normbench runs one thread a core, but whatever the system puts on a sibling "
+           "takes up "
            "to half of that core's throughput.",
            "echo off | sudo tee " NB_CPU_DIR "/smt/control");
 }
@@ -274,8 +297,9 @@ static void check_steal(struct doctor *d)
     } else {
         seen(d, "%.1f %% of CPU time was stolen by the hypervisor in a busy half second.",
              100 * share);
-        effect(d, "samples stretch at random; runs above 1 % should be thrown away.",
-               "move to a dedicated instance type, or wait: watch -n1 'head -1 /proc/stat'");
+        effect(
+            d, "samples stretch at random; runs above 1 % should be thrown away.",
+            "move to a dedicated instance type, or wait: watch -n1 'head -1 /proc/stat'");
     }
 }
 
@@ -307,8 +331,10 @@ static void check_hypervisor(struct doctor *d)
                  d->t->l3 >> 20, d->t->l3_cores);
     seen(d, "This is a virtual machine (%s). %s", h, cache);
     effect(d,
-           "who else uses that cache and the memory channels is hidden: L3 and DRAM cells may move "
-           "with the neighbours, and the share that is ours may be smaller than shown. Neither can "
+           "who else uses that cache and the memory channels is hidden: L3 and DRAM "
+           "cells may move "
+           "with the neighbours, and the share that is ours may be smaller than shown. "
+           "Neither can "
            "be measured from inside.",
            "run on bare metal, or on an instance that fills its host");
 }
@@ -321,8 +347,10 @@ static void check_quota(struct doctor *d)
         return;
     }
     seen(d, "A cgroup limits this process to %.2f CPUs.", cpus);
-    effect(d, "once the quota of a period (mostly 100 ms) is used up, all threads stand still.",
-           "docker update --cpus 0 CONTAINER (or: echo max > cpu.max in its cgroup)");
+    effect(
+        d,
+        "once the quota of a period (mostly 100 ms) is used up, all threads stand still.",
+        "docker update --cpus 0 CONTAINER (or: echo max > cpu.max in its cgroup)");
 }
 
 static void check_cpuset(struct doctor *d)
@@ -332,13 +360,16 @@ static void check_cpuset(struct doctor *d)
         fine(d, "all %u CPUs are ours", d->t->cpus);
         return;
     }
-    seen(d, "This process may use %u of %ld CPUs (%u cores).", d->t->cpus, online, d->t->cores);
-    effect(d, "what runs on the others shares the last-level cache and memory bandwidth with us, "
-              "and cells of more threads than cores are not run.",
+    seen(d, "This process may use %u of %ld CPUs (%u cores).", d->t->cpus, online,
+         d->t->cores);
+    effect(d,
+           "what runs on the others shares the last-level cache and memory bandwidth "
+           "with us, "
+           "and cells of more threads than cores are not run.",
            "start normbench without taskset, or in a container without --cpuset-cpus");
 }
 
-/* ---- checks: memory ----------------------------------------------------------------------- */
+/* ---- checks: memory ---- */
 
 static void check_thp(struct doctor *d)
 {
@@ -349,7 +380,9 @@ static void check_thp(struct doctor *d)
         return;
     }
     seen(d, "Transparent huge pages are not available.");
-    effect(d, "large buffers lie in 4 KiB pages: TLB misses slow L3 and DRAM cells of all kernels.",
+    effect(d,
+           "large buffers lie in 4 KiB pages: TLB misses slow L3 and DRAM cells of all "
+           "kernels.",
            "echo madvise | sudo tee " NB_THP_DIR "/enabled");
 }
 
@@ -363,15 +396,18 @@ static void check_aslr(struct doctor *d)
         return;
     }
     seen(d, "Address space randomization is %s.",
-         off ? "switched off for this process" : line[0] == '0' ? "off" : "not full");
+         off              ? "switched off for this process"
+         : line[0] == '0' ? "off"
+                          : "not full");
     effect(d,
-           "every process gets the same addresses, so that intervals over processes leave out the "
+           "every process gets the same addresses, so that intervals over processes "
+           "leave out the "
            "luck of a layout and come out too narrow.",
            off ? "start normbench without setarch -R (and outside a debugger)"
                : "sudo sysctl kernel.randomize_va_space=2");
 }
 
-/* ---- checks: programs --------------------------------------------------------------------- */
+/* ---- checks: programs ---- */
 
 static bool in_path(const char *program)
 {
@@ -395,11 +431,12 @@ static void check_gnuplot(struct doctor *d)
         return;
     }
     seen(d, "gnuplot is not installed.");
-    effect(d, "reports have no pictures; their data and scripts are written all the same.",
+    effect(d,
+           "reports have no pictures; their data and scripts are written all the same.",
            "sudo apt-get install gnuplot-nox");
 }
 
-/* ---- the events --------------------------------------------------------------------------- */
+/* ---- the events ---- */
 
 /* Length of what the reasons of all absent hardware events begin with, up to a "; ". */
 static size_t common_cause(void)
@@ -447,7 +484,8 @@ static void print_events(FILE *out)
     for (int e = 0; e < NB_EV_COUNT; e++)
         print_event(out, (enum nb_event)e, cause);
     for (int e = 0; e < NB_EV_TASK_CLOCK && cause > 0 && why[0] == '\0'; e++)
-        snprintf(why, sizeof(why), "%.*s", (int)cause, nb_counters_reason((enum nb_event)e));
+        snprintf(why, sizeof(why), "%.*s", (int)cause,
+                 nb_counters_reason((enum nb_event)e));
     size_t n = strlen(why);
     if (n >= 2 && strcmp(why + n - 2, "; ") == 0)
         why[n - 2] = '\0';
@@ -471,7 +509,8 @@ static void print_host(const struct nb_topology *t, FILE *out)
     char line[400], a[32], b[32], c[32], m[32];
     wrapped(out, "Host: ", nb_host_cpu_model());
     snprintf(line, sizeof(line),
-             "usable cores %u, CPUs %u, hardware threads a core %u, NUMA nodes %u, L1d %s, L2 %s, "
+             "usable cores %u, CPUs %u, hardware threads a core %u, NUMA nodes %u, L1d "
+             "%s, L2 %s, "
              "L3 %s, memory %s",
              t->cores, t->cpus, t->smt, t->numa_nodes, size_text(t->l1d, a, sizeof(a)),
              size_text(t->l2, b, sizeof(b)), size_text(t->l3, c, sizeof(c)),
@@ -482,9 +521,9 @@ static void print_host(const struct nb_topology *t, FILE *out)
 int nb_host_doctor(const struct nb_topology *t, FILE *out)
 {
     static void (*const checks[])(struct doctor *) = {
-        check_load,   check_pmu,        check_paranoid, check_watchdog, check_governor,
-        check_boost,  check_smt,        check_steal,    check_cpuset,   check_quota,
-        check_timer,  check_hypervisor, check_thp,      check_aslr,     check_gnuplot,
+        check_load,  check_pmu,        check_paranoid, check_watchdog, check_governor,
+        check_boost, check_smt,        check_steal,    check_cpuset,   check_quota,
+        check_timer, check_hypervisor, check_thp,      check_aslr,     check_gnuplot,
     };
     struct doctor d = {.t = t, .out = out};
     nb_counters_init();

@@ -21,11 +21,6 @@
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
-#if __has_include("nb_git.h")
-#include "nb_git.h"
-#else
-#define NB_GIT "unknown"
-#endif
 #if __has_include("nb_unit_flags.h")
 #include "nb_unit_flags.h"
 #define HAVE_UNIT_FLAGS 1
@@ -36,8 +31,8 @@
 #define NB_VERSION "unknown"
 #endif
 
-/* A JSON object under construction with the reasons of its nulls beside it. A call that runs out of
- * memory is remembered and looked at once, at the end. */
+/* A JSON object under construction with the reasons of its nulls beside it. A call that
+ * runs out of memory is remembered and looked at once, at the end. */
 struct facts {
     json_t *root, *unknown;
     bool failed;
@@ -58,7 +53,7 @@ static json_t *child(struct facts *f, const char *key)
 /* Texts of the system are data: whatever is no plain ASCII becomes a question mark. */
 static json_t *text(const char *s)
 {
-    char clean[512];
+    char clean[1024];
     size_t n = 0;
     for (; s[n] != '\0' && n < sizeof(clean) - 1; n++)
         clean[n] = s[n] >= ' ' && s[n] <= '~' ? s[n] : '?';
@@ -67,9 +62,10 @@ static json_t *text(const char *s)
 }
 
 /* GROUP.KEY is null, because of what format says. An empty group is the root. */
-static void unknown(struct facts *f, const char *group, const char *key, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
-static void unknown(struct facts *f, const char *group, const char *key, const char *format, ...)
+static void unknown(struct facts *f, const char *group, const char *key,
+                    const char *format, ...) __attribute__((format(printf, 4, 5)));
+static void unknown(struct facts *f, const char *group, const char *key,
+                    const char *format, ...)
 {
     char path[96], reason[256];
     va_list args;
@@ -82,8 +78,8 @@ static void unknown(struct facts *f, const char *group, const char *key, const c
 }
 
 /* Zero stands for "not known" in struct nb_topology. */
-static void size_or_unknown(struct facts *f, const char *group, const char *key, size_t value,
-                            const char *reason)
+static void size_or_unknown(struct facts *f, const char *group, const char *key,
+                            size_t value, const char *reason)
 {
     if (value == 0)
         unknown(f, group, key, "%s", reason);
@@ -112,9 +108,10 @@ static json_t *finish(struct facts *f)
     return NULL;
 }
 
-/* ---- files of the system ------------------------------------------------------------------ */
+/* ---- files of the system ---- */
 
-static void line_fact(struct facts *f, const char *group, const char *key, const char *path)
+static void line_fact(struct facts *f, const char *group, const char *key,
+                      const char *path)
 {
     char line[256];
     int error = nb_read_line(path, line, sizeof(line));
@@ -124,7 +121,8 @@ static void line_fact(struct facts *f, const char *group, const char *key, const
         set(f, json_object_get(f->root, group), key, text(line));
 }
 
-static void number_fact(struct facts *f, const char *group, const char *key, const char *path)
+static void number_fact(struct facts *f, const char *group, const char *key,
+                        const char *path)
 {
     char line[64], *end = line;
     int error = nb_read_line(path, line, sizeof(line));
@@ -169,7 +167,7 @@ static void choice_fact(struct facts *f, const char *key, const char *path)
         set(f, json_object_get(f->root, "settings"), key, text(word));
 }
 
-/* ---- the machine -------------------------------------------------------------------------- */
+/* ---- the machine ---- */
 
 /* Arm's /proc/cpuinfo has codes instead of names. */
 #if defined(__x86_64__)
@@ -260,7 +258,7 @@ static void os_facts(struct facts *f)
     set(f, os, "distribution", text(name + quoted));
 }
 
-/* ---- settings ----------------------------------------------------------------------------- */
+/* ---- settings ---- */
 
 int nb_host_boost(void)
 {
@@ -294,9 +292,10 @@ const char *nb_host_hypervisor(void)
 const char *nb_host_hypervisor(void)
 {
     static char vendor[64];
-    static const char *const guests[] = {"QEMU", "Xen", "Amazon EC2", "VMware", "Microsoft",
-                                         "Google"};
-    if (nb_read_line("/proc/device-tree/hypervisor/compatible", vendor, sizeof(vendor)) == 0 ||
+    static const char *const guests[] = {"QEMU",   "Xen",       "Amazon EC2",
+                                         "VMware", "Microsoft", "Google"};
+    if (nb_read_line("/proc/device-tree/hypervisor/compatible", vendor, sizeof(vendor)) ==
+            0 ||
         nb_read_line("/sys/hypervisor/type", vendor, sizeof(vendor)) == 0)
         return vendor;
     if (nb_read_line("/sys/class/dmi/id/sys_vendor", vendor, sizeof(vendor)) == 0)
@@ -330,7 +329,8 @@ static void quota_fact(struct facts *f, json_t *settings)
 {
     double cpus = nb_cgroup_cpus("");
     if (cpus < 0)
-        unknown(f, "settings", "cpu_quota", "no cgroup with a cpu controller can be read");
+        unknown(f, "settings", "cpu_quota",
+                "no cgroup with a cpu controller can be read");
     else
         set(f, settings, "cpu_quota", cpus > 0 ? json_real(cpus) : json_string("none"));
 }
@@ -342,7 +342,8 @@ static void settings_facts(struct facts *f, const struct nb_topology *t)
     const char *hypervisor = nb_host_hypervisor();
     governor_fact(f, t);
     if (boost < 0)
-        unknown(f, "settings", "boost", "neither intel_pstate/no_turbo nor cpufreq/boost exists");
+        unknown(f, "settings", "boost",
+                "neither intel_pstate/no_turbo nor cpufreq/boost exists");
     else
         set(f, s, "boost", json_boolean(boost));
     if (hypervisor == NULL)
@@ -360,7 +361,7 @@ static void settings_facts(struct facts *f, const struct nb_topology *t)
               "/sys/devices/system/clocksource/clocksource0/current_clocksource");
 }
 
-/* ---- the program -------------------------------------------------------------------------- */
+/* ---- the program ---- */
 
 static void units_fact(struct facts *f)
 {
@@ -405,8 +406,8 @@ static double seconds(clockid_t clock)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* A reading of both clocks at one moment: the tightest of a few, since an interrupt between the two
- * would put them apart. */
+/* A reading of both clocks at one moment: the tightest of a few, since an interrupt
+ * between the two would put them apart. */
 static void both_clocks(double *s, uint64_t *ticks)
 {
     double tightest = 1e9;
@@ -461,10 +462,10 @@ static void program_facts(struct facts *f)
     set(f, f->root, "compiler", text("gcc " __VERSION__));
 #endif
     set(f, f->root, "version", text(NB_VERSION));
-    if (strcmp(NB_GIT, "unknown") == 0)
+    if (strcmp(nb_host_git(), "unknown") == 0)
         unknown(f, "", "git", "built outside a git work tree with a commit");
     else
-        set(f, f->root, "git", text(NB_GIT));
+        set(f, f->root, "git", text(nb_host_git()));
     units_fact(f);
     binary_fact(f);
 }
@@ -492,7 +493,7 @@ json_t *nb_host_facts(const struct nb_topology *t)
     return finish(&f);
 }
 
-/* ---- moments ------------------------------------------------------------------------------ */
+/* ---- moments ---- */
 
 static void time_fact(struct facts *f)
 {
@@ -513,16 +514,16 @@ static void load_fact(struct facts *f)
         unknown(f, "", "load", "getloadavg fails");
 }
 
-/* "cpu USER NICE SYSTEM IDLE IOWAIT IRQ SOFTIRQ STEAL GUEST GUEST_NICE"; guests' time is in USER and
- * NICE already. */
+/* "cpu USER NICE SYSTEM IDLE IOWAIT IRQ SOFTIRQ STEAL GUEST GUEST_NICE"; guests' time is
+ * in USER and NICE already. */
 static void jiffies_fact(struct facts *f)
 {
     char line[256];
     unsigned long long v[8] = {0}, total = 0;
     int n = nb_read_line("/proc/stat", line, sizeof(line)) != 0
                 ? 0
-                : sscanf(line, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &v[0], &v[1], &v[2],
-                         &v[3], &v[4], &v[5], &v[6], &v[7]);
+                : sscanf(line, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &v[0],
+                         &v[1], &v[2], &v[3], &v[4], &v[5], &v[6], &v[7]);
     if (n != 8) {
         unknown(f, "", "steal_jiffies", "/proc/stat does not tell");
         unknown(f, "", "total_jiffies", "/proc/stat does not tell");
@@ -540,7 +541,8 @@ static void clock_fact(struct facts *f)
     char line[64];
     int cpu = sched_getcpu();
     char path[128];
-    snprintf(path, sizeof(path), NB_CPU_DIR "/cpu%d/cpufreq/scaling_cur_freq", cpu >= 0 ? cpu : 0);
+    snprintf(path, sizeof(path), NB_CPU_DIR "/cpu%d/cpufreq/scaling_cur_freq",
+             cpu >= 0 ? cpu : 0);
     int error = nb_read_line(path, line, sizeof(line));
     if (error != 0)
         unknown(f, "", "cpu_mhz", "%s: %s", path, strerror(error));
@@ -550,19 +552,25 @@ static void clock_fact(struct facts *f)
 
 #define CHAIN_ADDS 100000
 
-/* Speed of a chain of adds of which each waits for the last, in adds a microsecond: follows the core
- * clock where nothing reads it. The fastest of five: whatever disturbs only slows. */
+static inline unsigned long add(unsigned long x, unsigned long y)
+{
+    x += y;
+    __asm__ volatile("" : "+r"(x));
+    return x;
+}
+
+/* Speed of a chain of adds of which each waits for the last, in adds a microsecond:
+ * follows the core clock where nothing reads it. The fastest of five: whatever disturbs
+ * only slows. */
 static void chain_fact(struct facts *f)
 {
     double best = INFINITY;
     for (int k = 0; k < 5; k++) {
         unsigned long x = 0, y = 1;
         double from = seconds(CLOCK_MONOTONIC);
-        for (int i = 0; i < CHAIN_ADDS / 8; i++) {
-#define ADD x += y; __asm__ volatile("" : "+r"(x), "+r"(y))
-            ADD; ADD; ADD; ADD; ADD; ADD; ADD; ADD;
-#undef ADD
-        }
+        __asm__ volatile("" : "+r"(x), "+r"(y));
+        for (int i = 0; i < CHAIN_ADDS / 4; i++)
+            x = add(add(add(add(x, y), y), y), y);
         double took = seconds(CLOCK_MONOTONIC) - from;
         if (took < best)
             best = took;
@@ -602,7 +610,8 @@ double nb_host_steal_share(const json_t *before, const json_t *after)
     const json_t *s1 = json_object_get(after, "steal_jiffies");
     const json_t *t0 = json_object_get(before, "total_jiffies");
     const json_t *t1 = json_object_get(after, "total_jiffies");
-    if (!json_is_integer(s0) || !json_is_integer(s1) || !json_is_integer(t0) || !json_is_integer(t1))
+    if (!json_is_integer(s0) || !json_is_integer(s1) || !json_is_integer(t0) ||
+        !json_is_integer(t1))
         return -1;
     json_int_t stolen = json_integer_value(s1) - json_integer_value(s0);
     json_int_t all = json_integer_value(t1) - json_integer_value(t0);

@@ -1,4 +1,5 @@
-/* host_parts.h: facts that both host.json and doctor need. Private to host.c and doctor.c. */
+/* host_parts.h: facts that both host.json and doctor need. Private to host.c and
+ * doctor.c. */
 #ifndef NB_HOST_PARTS_H
 #define NB_HOST_PARTS_H
 
@@ -13,7 +14,8 @@ int nb_host_choice(const char *path, char *word, size_t len);
 /* Boost states: 1 on, 0 off, negative: unknown. */
 int nb_host_boost(void);
 
-/* Vendor of the hypervisor; "none" on bare metal, NULL where it cannot be told. Static buffer. */
+/* Vendor of the hypervisor; "none" on bare metal, NULL where it cannot be told. Static
+ * buffer. */
 const char *nb_host_hypervisor(void);
 
 #endif

@@ -506,11 +506,10 @@ static void make_groups(struct nb_cell *c, const double *pass_ns, double sample_
 
 /* ---- rounds and budget ---- */
 
-enum { ROUNDS_MIN = 2 };
-#define SAMPLE_COST_NS 4e4   /* of the harness around a sample: a guess for planning only */
-#define UNIT_COST_NS 15e6    /* mapping, filling and warming up of a unit */
+enum { ROUNDS_MIN = 2, PROCESSES_MIN = 6 };
+#define SAMPLE_COST_NS 4e4 /* of the harness around a sample: a first guess, corrected by screening */
 
-static double round_ns(const struct nb_cell *c, const double *pass_ns)
+static double guess_round_ns(const struct nb_cell *c, const double *pass_ns)
 {
     double ns = 0;
     for (size_t g = 0; g < c->group_count; g++)
@@ -523,55 +522,45 @@ static double round_ns(const struct nb_cell *c, const double *pass_ns)
 
 unsigned nb_plan_rounds(const struct nb_plan *plan, const struct nb_cell *c, unsigned process)
 {
-    const unsigned few = c->rounds / 3 < ROUNDS_MIN ? ROUNDS_MIN : c->rounds / 3;
-    return process >= plan->settings.screening || few > c->rounds ? c->rounds : few;
+    return process < plan->settings.screening ? c->screen_rounds : c->rounds;
 }
 
-/* Seconds of one process over all cells when each cell may take tau ns for its rounds. */
-static double process_ns(struct nb_plan *plan, const double *cost, double tau, bool screening)
+/* Rounds of every cell when each may take tau ns a process for them; the time of one process. */
+static double share_out(struct nb_plan *plan, const struct nb_unit_cost *cost, double tau)
 {
+    const unsigned most = plan->settings.rounds;
+    const unsigned least = most < ROUNDS_MIN ? most : ROUNDS_MIN;
     double ns = 0;
     for (size_t i = 0; i < plan->count; i++) {
-        struct nb_cell *c = &plan->cells[i];
-        double rounds = floor(tau / cost[i]);
-        const unsigned most = plan->settings.rounds;
-        const unsigned least = most < ROUNDS_MIN ? most : ROUNDS_MIN;
-        c->rounds = rounds < least ? least : rounds > most ? most : (unsigned)rounds;
-        ns += nb_plan_rounds(plan, c, screening ? 0 : plan->settings.screening) * cost[i] +
-              UNIT_COST_NS;
+        const double rounds = floor(tau / cost[i].round_ns);
+        plan->cells[i].rounds = rounds < least ? least : rounds > most ? most : (unsigned)rounds;
+        ns += plan->cells[i].rounds * cost[i].round_ns + cost[i].fixed_ns;
     }
     return ns;
 }
 
-static double total_ns(struct nb_plan *plan, const double *cost, double tau)
+/* Largest equal share of time a cell, by bisection, with which one process keeps its budget. False: not
+ * even the least number of rounds keeps it; every cell then has that. */
+static bool fit_rounds(struct nb_plan *plan, const struct nb_unit_cost *cost, double process_ns)
 {
-    return plan->settings.screening * process_ns(plan, cost, tau, true) +
-           plan->settings.processes * process_ns(plan, cost, tau, false);
-}
-
-/* Largest equal share of time a cell, by bisection, with which the budget is kept. False: not even the
- * least number of rounds keeps it. */
-static bool fit_rounds(struct nb_plan *plan, const double *cost)
-{
-    const double budget = plan->settings.budget_s > 0 ? plan->settings.budget_s * 1e9 : INFINITY;
     double low = 0, high = 1e12;
-    if (total_ns(plan, cost, high) <= budget)
+    if (share_out(plan, cost, high) <= process_ns)
         return true;
     for (int i = 0; i < 60; i++) {
         const double mid = (low + high) / 2;
-        if (total_ns(plan, cost, mid) <= budget)
+        if (share_out(plan, cost, mid) <= process_ns)
             low = mid;
         else
             high = mid;
     }
-    return total_ns(plan, cost, low) <= budget;
+    return share_out(plan, cost, low) <= process_ns;
 }
 
-static void drop_dearest(struct nb_plan *plan, double *cost)
+static void drop_dearest(struct nb_plan *plan, struct nb_unit_cost *cost)
 {
     size_t worst = 0;
     for (size_t i = 1; i < plan->count; i++)
-        if (cost[i] > cost[worst])
+        if (cost[i].round_ns > cost[worst].round_ns)
             worst = i;
     drop(plan, plan->cells[worst].id, "the budget does not reach for it; give a larger --budget");
     nb_cell_free(&plan->cells[worst]);
@@ -581,33 +570,64 @@ static void drop_dearest(struct nb_plan *plan, double *cost)
     memmove(&cost[worst], &cost[worst + 1], (plan->count - worst) * sizeof *cost);
 }
 
+/* Screening only ranks: a quarter of the rounds, at least two. */
+static void set_screen_rounds(struct nb_plan *plan)
+{
+    for (size_t i = 0; i < plan->count; i++) {
+        struct nb_cell *c = &plan->cells[i];
+        c->screen_rounds = c->rounds / 4 > ROUNDS_MIN ? c->rounds / 4 : ROUNDS_MIN;
+        if (c->screen_rounds > c->rounds)
+            c->screen_rounds = c->rounds;
+    }
+}
+
+static bool fewer_processes(struct nb_plan *plan)
+{
+    if (plan->settings.processes_given || plan->settings.processes <= PROCESSES_MIN)
+        return false;
+    plan->settings.processes--;
+    return true;
+}
+
+static double budget_ns(const struct nb_plan *plan)
+{
+    return plan->settings.budget_s > 0 ? plan->settings.budget_s * 1e9 : INFINITY;
+}
+
 enum nb_status nb_plan_calibrate(struct nb_plan *plan, const struct nb_calibration *cal,
                                  struct nb_err *err)
 {
-    double *cost = calloc(plan->count, sizeof *cost);
+    struct nb_unit_cost *cost = calloc(plan->count, sizeof *cost);
     NB_ASSERT(cost != NULL);
     for (size_t i = 0; i < plan->count; i++) {
         make_groups(&plan->cells[i], cal->pass_ns[i], plan->settings.sample_ms);
-        cost[i] = round_ns(&plan->cells[i], cal->pass_ns[i]);
-        if (cost[i] <= 0)
-            cost[i] = 1; /* nothing passed: a unit without groups */
+        cost[i].fixed_ns = 1.2 * cal->setup_ns[i]; /* and what is verified at the end */
+        cost[i].round_ns = fmax(1, guess_round_ns(&plan->cells[i], cal->pass_ns[i]));
     }
-    while (!fit_rounds(plan, cost)) {
-        if (!plan->settings.processes_given && plan->settings.processes > 6)
-            plan->settings.processes--;
-        else if (plan->count > 1)
+    bool fits;
+    while (!(fits = fit_rounds(plan, cost, budget_ns(plan) / (plan->settings.screening +
+                                                              plan->settings.processes))))
+        if (!fewer_processes(plan)) {
+            if (plan->count == 1)
+                break;
             drop_dearest(plan, cost);
-        else
-            break;
-    }
-    const double needed = total_ns(plan, cost, 0) / 1e9;
+        }
     free(cost);
-    const double budget = plan->settings.budget_s;
-    if (budget > 0 && needed > budget)
-        return nb_fail(err, "budget: even one cell with %u processes takes %.1f s, but only %.1f s are given",
-                       plan->settings.processes, needed, budget);
+    if (!fits)
+        return nb_fail(err, "budget: %.1f s are not enough for even one cell with %u processes; give more, or "
+                            "fewer kernels", plan->settings.budget_s, plan->settings.processes);
+    set_screen_rounds(plan);
     plan->state = NB_CALIBRATED;
     return NB_OK;
+}
+
+void nb_plan_refit(struct nb_plan *plan, const struct nb_unit_cost *cost, double left_s)
+{
+    if (plan->settings.budget_s <= 0)
+        return;
+    while (!fit_rounds(plan, cost, left_s * 1e9 / plan->settings.processes) &&
+           fewer_processes(plan))
+        ;
 }
 
 void nb_plan_order(const struct nb_plan *plan, unsigned process, size_t *order)
@@ -686,7 +706,7 @@ static json_t *kernel_json(const struct nb_kernel *k)
     return json_pack("{ss ss ss ss ss ss ss ss si sb si sf si}", "op", nb_op_name(k->op), "dir",
                      nb_dir_name(k->dir), "fuse", nb_fuse_name(k->fuse), "dtype",
                      nb_dtype_name(k->dtype), "algo", k->algo, "isa", k->isa, "trick",
-                     k->trick[0] ? k->trick : "none", "source", k->source, "isa_rank",
+                     k->trick, "source", k->source, "isa_rank",
                      isa != NULL ? isa->rank : 0, "flushes", (int)k->flushes, "x_reads",
                      (int)k->x_reads, "flops", k->flops, "vector_bits", (int)k->vector_bits);
 }
@@ -726,14 +746,14 @@ json_t *nb_cell_to_json(const struct nb_cell *c, const struct nb_settings *s)
     for (size_t i = 0; i < c->pairing_count; i++)
         json_array_append_new(pairings, pairing_json(&c->pairings[i]));
     nb_cell_repro(c, s, "run", NULL, repro, sizeof repro);
-    return json_pack("{ss ss ss ss ss si sI sI si ss sI sI sI si ss so so so}", "id", c->id, "dir",
+    return json_pack("{ss ss ss ss ss si sI sI si ss sI sI sI si si ss so so so}", "id", c->id, "dir",
                      nb_dir_name(c->dir), "fuse", nb_fuse_name(c->fuse), "dtype",
                      nb_dtype_name(c->dtype), "param_dtype", nb_dtype_name(c->param_dtype),
                      "stats_out", (int)c->stats_out, "hidden", (json_int_t)c->hidden, "rows",
                      (json_int_t)c->rows, "threads", (int)c->threads, "residency",
                      nb_residency_name(c->residency), "ldx", (json_int_t)c->ldx, "ldy",
                      (json_int_t)c->ldy, "bytes", (json_int_t)c->bytes, "rounds", (int)c->rounds,
-                     "repro", repro, "kernels", kernels, "groups", groups, "pairings", pairings);
+                     "screen_rounds", (int)c->screen_rounds, "repro", repro, "kernels", kernels, "groups", groups, "pairings", pairings);
 }
 
 /* Tells a plan.json that was edited by hand. */
@@ -845,20 +865,20 @@ enum nb_status nb_cell_from_json(struct nb_cell *c, const json_t *json, struct n
 {
     const char *id, *dir, *fuse, *dtype, *param, *residency;
     json_int_t hidden, rows, ldx, ldy, bytes;
-    int stats, threads, rounds;
+    int stats, threads, rounds, screen_rounds;
     json_error_t e;
     *c = (struct nb_cell){0};
-    if (json_unpack_ex((json_t *)json, &e, 0, "{ss ss ss ss ss si sI sI si ss sI sI sI si}", "id", &id,
+    if (json_unpack_ex((json_t *)json, &e, 0, "{ss ss ss ss ss si sI sI si ss sI sI sI si si}", "id", &id,
                        "dir", &dir, "fuse", &fuse, "dtype", &dtype, "param_dtype", &param,
                        "stats_out", &stats, "hidden", &hidden, "rows", &rows, "threads", &threads,
                        "residency", &residency, "ldx", &ldx, "ldy", &ldy, "bytes", &bytes, "rounds",
-                       &rounds) != 0)
+                       &rounds, "screen_rounds", &screen_rounds) != 0)
         return nb_fail(err, "plan: bad cell: %s", e.text);
     const int d = nb_dtype_parse(dtype), p = nb_dtype_parse(param),
               r = nb_residency_parse(residency);
     if (d < 0 || p < 0 || r < 0 || strcmp(dir, "fwd") != 0 || strcmp(fuse, "none") != 0)
         return nb_fail(err, "plan: cell %s names an unknown dtype, residency, dir or fuse", id);
-    if (hidden < 1 || rows < 1 || threads < 1 || rounds < 0 || ldx < hidden || ldy < hidden)
+    if (hidden < 1 || rows < 1 || threads < 1 || rounds < 0 || screen_rounds < 0 || ldx < hidden || ldy < hidden)
         return nb_fail(err, "plan: cell %s has a size that is not positive", id);
     snprintf(c->id, sizeof(c->id), "%s", id);
     c->dtype = (uint32_t)d;
@@ -872,6 +892,7 @@ enum nb_status nb_cell_from_json(struct nb_cell *c, const json_t *json, struct n
     c->bytes = (size_t)bytes;
     c->threads = (unsigned)threads;
     c->rounds = (unsigned)rounds;
+    c->screen_rounds = (unsigned)screen_rounds;
     return lists_from_json(c, json, err);
 }
 

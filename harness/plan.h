@@ -32,7 +32,7 @@ struct nb_cell {
     char id[128];
     uint32_t dir, fuse, dtype, param_dtype, stats_out;
     size_t hidden, rows, ldx, ldy, bytes;
-    unsigned threads, rounds;
+    unsigned threads, rounds, screen_rounds; /* of a measuring and of a screening process */
     enum nb_residency residency;
     const struct nb_kernel **kernels;
     size_t kernel_count;
@@ -67,15 +67,24 @@ NB_USE_RESULT enum nb_status nb_plan_make(struct nb_plan *plan, const struct nb_
                                           const struct nb_topology *t, struct nb_err *err);
 void nb_plan_free(struct nb_plan *plan);
 
-/* Times of one pass in ns, per cell and kernel of the cell; 0: not to be timed. */
+/* Times of one pass in ns, per cell and kernel of the cell; 0: not to be timed. setup_ns: of a cell's
+ * memory, per cell. */
 struct nb_calibration {
     double **pass_ns;
+    double *setup_ns;
 };
 /* Groups, passes and rounds from calibrated times; shortens rounds, then processes (unless the user
  * fixed them), then drops the dearest cells, until the budget is kept. */
 NB_USE_RESULT enum nb_status nb_plan_calibrate(struct nb_plan *plan,
                                                const struct nb_calibration *c,
                                                struct nb_err *err);
+
+/* What a unit really costs, from the screening processes: fixed, and a round. */
+struct nb_unit_cost {
+    double fixed_ns, round_ns;
+};
+/* Rounds and processes again, with what screening has shown and what is left of the budget. */
+void nb_plan_refit(struct nb_plan *plan, const struct nb_unit_cost *cost, double left_s);
 
 /* The winners of best-of-each in one cell; adds a group of their own where they share none. */
 void nb_plan_choose(const struct nb_plan *plan, struct nb_cell *cell, const struct nb_kernel *layernorm,

@@ -23,8 +23,8 @@ static enum nb_status write_all(const char *path, const char *text, size_t lengt
     return NB_OK;
 }
 
-enum nb_status rep_write(const char *dir, const char *name, const char *text, size_t length,
-                         struct nb_err *err)
+enum nb_status rep_write(const char *dir, const char *name, const char *text,
+                         size_t length, struct nb_err *err)
 {
     char path[4096], part[4096];
     if ((size_t)snprintf(path, sizeof(path), "%s/%s", dir, name) >= sizeof(path) ||
@@ -37,7 +37,8 @@ enum nb_status rep_write(const char *dir, const char *name, const char *text, si
 }
 
 /* Runs a writer into memory and puts the result in place. */
-static enum nb_status write_table(const struct rep_run *run, const char *dir, const char *name,
+static enum nb_status write_table(const struct rep_run *run, const char *dir,
+                                  const char *name,
                                   void (*table)(const struct rep_run *, FILE *),
                                   struct nb_err *err)
 {

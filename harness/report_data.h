@@ -1,6 +1,6 @@
-/* report_data.h: a run in memory, shared by the report's units. Filled by report_load.c from the raw
- * files and by report_numbers.c with what follows from them; the writers only read it.
- * A number that is not known is NAN, a string that is not known is NULL. */
+/* report_data.h: a run in memory, shared by the report's units. Filled by report_load.c
+ * from the raw files and by report_numbers.c with what follows from them; the writers
+ * only read it. A number that is not known is NAN, a string that is not known is NULL. */
 #ifndef NB_REPORT_DATA_H
 #define NB_REPORT_DATA_H
 
@@ -30,7 +30,8 @@ enum rep_verdict {
 
 enum rep_role { REP_MEMBER, REP_CEILING, REP_ANCHOR, REP_AA };
 
-/* What `counters` lines count, per pass; the order of enum, keys and CSV columns is one. */
+/* What `counters` lines count, per pass; the order of enum, keys and CSV columns is one.
+ */
 enum rep_count {
     REP_REF_CYCLES,
     REP_CYCLES,
@@ -63,7 +64,8 @@ struct rep_entry {
     /* derived; group is SIZE_MAX where the kernel has no time */
     size_t group, member, rounds;
     struct rep_estimate ns_per_row, roof_ratio;
-    double gbps, counts[REP_COUNTS]; /* counts: cycles, instructions an element; misses a row */
+    double gbps,
+        counts[REP_COUNTS]; /* counts: cycles, instructions an element; misses a row */
 };
 
 struct rep_member {
@@ -78,7 +80,8 @@ struct rep_group {
     bool screen_only;
 };
 
-/* Times of one group in one process: ns[round * nmembers + member], NAN where one did not run. */
+/* Times of one group in one process: ns[round * nmembers + member], NAN where one did not
+ * run. */
 struct rep_rounds {
     double *ns;
     size_t n, room;
@@ -100,7 +103,8 @@ struct rep_attempt {
 struct rep_unit {
     size_t process;
     bool open, done;
-    struct rep_attempt pending, final; /* final: of the last attempt that ended in `done` */
+    struct rep_attempt pending,
+        final; /* final: of the last attempt that ended in `done` */
 };
 
 struct rep_pairing {
@@ -130,7 +134,8 @@ struct rep_cell {
     size_t npairings;
     /* derived */
     size_t roof; /* entry of the fastest ceiling; SIZE_MAX: none */
-    const struct rep_pairing *best, *same; /* best-of-each; two-pass LN, one-pass RMS. NULL: none */
+    const struct rep_pairing *best,
+        *same; /* best-of-each; two-pass LN, one-pass RMS. NULL: none */
     struct rep_noise *noise;
     size_t nnoise;
 };
@@ -148,9 +153,11 @@ struct rep_run {
 };
 
 /* report_load.c */
-NB_USE_RESULT enum nb_status rep_load(const char *dir, struct rep_run *run, struct nb_err *err);
+NB_USE_RESULT enum nb_status rep_load(const char *dir, struct rep_run *run,
+                                      struct nb_err *err);
 void rep_free(struct rep_run *run);
-void *rep_alloc(struct rep_run *run, size_t bytes); /* zeroed, freed with the run, never NULL */
+void *rep_alloc(struct rep_run *run,
+                size_t bytes); /* zeroed, freed with the run, never NULL */
 /* Makes room for one more element at the end of an array that grows by doubling. */
 void *rep_grow(void *array, size_t n, size_t *room, size_t element);
 const char *rep_verdict_name(enum rep_verdict v);
@@ -178,8 +185,9 @@ struct rep_sizes {
     size_t value[REP_MAX_KEYS];
     size_t n;
 };
-/* Cells of the plain case: forward, unfused, no statistics written; or, where a run has none of
- * these, whatever its first cell is. Only they enter the plots and the short table. */
+/* Cells of the plain case: forward, unfused, no statistics written; or, where a run has
+ * none of these, whatever its first cell is. Only they enter the plots and the short
+ * table. */
 bool rep_is_plain(const struct rep_run *run, const struct rep_cell *cell);
 void rep_residencies(const struct rep_run *run, struct rep_keys *keys);
 void rep_types(const struct rep_run *run, struct rep_keys *keys);
@@ -203,14 +211,15 @@ void rep_report_md(struct rep_run *run, const struct rep_keys *pictures, FILE *f
 void rep_terminal(struct rep_run *run, const char *dir, const struct rep_keys *pictures,
                   FILE *f);
 
-/* report_plots.c: fills pictures with the names of the plots this run has data for, and note with
- * what kept gnuplot from drawing ("" when it drew). */
+/* report_plots.c: fills pictures with the names of the plots this run has data for, and
+ * note with what kept gnuplot from drawing ("" when it drew). */
 NB_USE_RESULT enum nb_status rep_plots(struct rep_run *run, const char *dir,
                                        struct rep_keys *pictures, char note[256],
                                        struct nb_err *err);
 
 /* report.c: writes a file of the run by way of a temporary one and rename. */
-NB_USE_RESULT enum nb_status rep_write(const char *dir, const char *name, const char *text,
-                                       size_t length, struct nb_err *err);
+NB_USE_RESULT enum nb_status rep_write(const char *dir, const char *name,
+                                       const char *text, size_t length,
+                                       struct nb_err *err);
 
 #endif

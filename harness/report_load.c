@@ -1,5 +1,5 @@
-/* Reads the raw files of a run. Errors name file and line; unknown keys are ignored; a last line
- * without its newline was cut off and does not count. */
+/* Reads the raw files of a run. Errors name file and line; unknown keys are ignored; a
+ * last line without its newline was cut off and does not count. */
 #include "report_data.h"
 
 #include <errno.h>
@@ -10,15 +10,22 @@
 
 enum { SCHEMA = 1 };
 
-const char *const rep_count_key[REP_COUNTS] = {"ref_cycles",  "cycles",    "instructions",
+const char *const rep_count_key[REP_COUNTS] = {"ref_cycles", "cycles",    "instructions",
                                                "l1d_misses", "l2_misses", "llc_misses"};
 
-static const char *const verdict_names[REP_VERDICTS] = {
-    "UNTESTED",           "PASS",          "FAIL_VALUE",
-    "FAIL_NONFINITE",     "FAIL_OOB_WRITE", "FAIL_UNWRITTEN",
-    "FAIL_NONDETERMINISTIC", "CRASHED",     "TIMED_OUT",
-    "SKIP_ISA",           "SKIP_SHAPE",    "SKIP_OPTION",
-    "MISTRUSTED"};
+static const char *const verdict_names[REP_VERDICTS] = {"UNTESTED",
+                                                        "PASS",
+                                                        "FAIL_VALUE",
+                                                        "FAIL_NONFINITE",
+                                                        "FAIL_OOB_WRITE",
+                                                        "FAIL_UNWRITTEN",
+                                                        "FAIL_NONDETERMINISTIC",
+                                                        "CRASHED",
+                                                        "TIMED_OUT",
+                                                        "SKIP_ISA",
+                                                        "SKIP_SHAPE",
+                                                        "SKIP_OPTION",
+                                                        "MISTRUSTED"};
 
 const char *rep_verdict_name(enum rep_verdict v)
 {
@@ -83,8 +90,10 @@ static FILE *open_file(const char *dir, const char *name, struct nb_err *err)
     }
     FILE *f = fopen(path, "r");
     if (f == NULL)
-        (void)nb_fail(err, "%s: %s; a run folder holds host.json, plan.json, checks.jsonl and "
-                      "samples.jsonl", path, strerror(errno));
+        (void)nb_fail(err,
+                      "%s: %s; a run folder holds host.json, plan.json, checks.jsonl and "
+                      "samples.jsonl",
+                      path, strerror(errno));
     return f;
 }
 
@@ -101,10 +110,13 @@ static enum nb_status load_object(const char *dir, const char *name, json_t **ob
         return nb_fail(err, "%s/%s:%d: %s", dir, name, where.line, where.text);
     size_t schema;
     if (!get_size(*object, "schema", 1, &schema))
-        return nb_fail(err, "%s/%s: \"schema\" is missing or no positive integer", dir, name);
+        return nb_fail(err, "%s/%s: \"schema\" is missing or no positive integer", dir,
+                       name);
     if (schema > SCHEMA)
-        return nb_fail(err, "%s/%s has schema %zu, this program reads up to %d: use a newer "
-                       "normbench", dir, name, schema, SCHEMA);
+        return nb_fail(err,
+                       "%s/%s has schema %zu, this program reads up to %d: use a newer "
+                       "normbench",
+                       dir, name, schema, SCHEMA);
     return NB_OK;
 }
 
@@ -126,7 +138,7 @@ static enum nb_status load_lines(const char *dir, const char *name, struct rep_r
         json_error_t where;
         number++;
         json_t *line = json_loadb(text, (size_t)length, 0, &where);
-        const char *wrong = line == NULL           ? where.text
+        const char *wrong = line == NULL            ? where.text
                             : !json_is_object(line) ? "not a JSON object"
                                                     : read(run, line);
         if (wrong != NULL)
@@ -142,8 +154,9 @@ static enum nb_status load_lines(const char *dir, const char *name, struct rep_r
 
 /* ---- plan.json ---- */
 
-/* Kernels the plan names but does not describe get an entry of their own, with unknown facts. All
- * are collected before anything points at them: later additions would move the array. */
+/* Kernels the plan names but does not describe get an entry of their own, with unknown
+ * facts. All are collected before anything points at them: later additions would move the
+ * array. */
 static const struct rep_kernel *find_kernel(const struct rep_run *run, const char *name)
 {
     for (size_t i = 0; name != NULL && i < run->nkernels; i++)
@@ -156,8 +169,8 @@ static void add_kernel(struct rep_run *run, const char *name, const json_t *fact
 {
     if (name == NULL || find_kernel(run, name) != NULL)
         return;
-    run->kernels = rep_grow(run->kernels, run->nkernels, &run->kernels_room,
-                            sizeof(*run->kernels));
+    run->kernels =
+        rep_grow(run->kernels, run->nkernels, &run->kernels_room, sizeof(*run->kernels));
     struct rep_kernel *k = &run->kernels[run->nkernels];
     *k = (struct rep_kernel){.name = name, .order = run->nkernels++};
     k->op = rep_string(facts, "op");
@@ -225,8 +238,8 @@ static bool parse_role(const char *word, enum rep_role *role)
     return false;
 }
 
-static const char *load_group(struct rep_run *run, struct rep_cell *cell, const json_t *json,
-                              struct rep_group *g)
+static const char *load_group(struct rep_run *run, struct rep_cell *cell,
+                              const json_t *json, struct rep_group *g)
 {
     const json_t *members = json_object_get(json, "members");
     const char *stage = rep_string(json, "stage");
@@ -279,7 +292,8 @@ static const char *type_name(struct rep_run *run, const char *dtype, const char 
     return name;
 }
 
-static const char *load_shape(struct rep_run *run, const json_t *json, struct rep_cell *cell)
+static const char *load_shape(struct rep_run *run, const json_t *json,
+                              struct rep_cell *cell)
 {
     cell->id = rep_string(json, "id");
     cell->dir = rep_string(json, "dir");
@@ -290,7 +304,8 @@ static const char *load_shape(struct rep_run *run, const json_t *json, struct re
     cell->repro = rep_string(json, "repro");
     if (cell->id == NULL || cell->dtype == NULL || cell->residency == NULL)
         return "id, dtype and residency must be strings";
-    if (!get_size(json, "hidden", 1, &cell->hidden) || !get_size(json, "rows", 1, &cell->rows) ||
+    if (!get_size(json, "hidden", 1, &cell->hidden) ||
+        !get_size(json, "rows", 1, &cell->rows) ||
         !get_size(json, "threads", 1, &cell->threads))
         return "hidden, rows and threads must be positive integers";
     if (!get_size(json, "stats_out", 0, &cell->stats_out))
@@ -299,7 +314,8 @@ static const char *load_shape(struct rep_run *run, const json_t *json, struct re
     return NULL;
 }
 
-static const char *load_cell(struct rep_run *run, const json_t *json, struct rep_cell *cell)
+static const char *load_cell(struct rep_run *run, const json_t *json,
+                             struct rep_cell *cell)
 {
     const json_t *kernel, *groups = json_object_get(json, "groups");
     size_t i;
@@ -307,9 +323,9 @@ static const char *load_cell(struct rep_run *run, const json_t *json, struct rep
     if (wrong != NULL)
         return wrong;
     cell->roof = SIZE_MAX;
-    json_array_foreach(json_object_get(json, "kernels"), i, kernel)
-        if (add_entry(run, cell, json_string_value(kernel)) == SIZE_MAX)
-            return "kernels must be names";
+    json_array_foreach(json_object_get(json, "kernels"), i,
+                       kernel) if (add_entry(run, cell, json_string_value(kernel)) ==
+                                   SIZE_MAX) return "kernels must be names";
     cell->ngroups = json_array_size(groups);
     cell->groups = rep_alloc(run, cell->ngroups * sizeof(*cell->groups));
     for (i = 0; i < cell->ngroups && wrong == NULL; i++)
@@ -325,7 +341,8 @@ static enum nb_status load_plan(const char *dir, struct rep_run *run, struct nb_
         return nb_fail(err, "%s/plan.json: \"cells\" is missing or no array", dir);
     run->screening = rep_number(run->plan, "screening");
     if (!(run->screening >= 0))
-        return nb_fail(err, "%s/plan.json: \"screening\" must be a count of processes", dir);
+        return nb_fail(err, "%s/plan.json: \"screening\" must be a count of processes",
+                       dir);
     collect_kernels(run);
     run->ncells = json_array_size(cells);
     run->cells = rep_alloc(run, run->ncells * sizeof(*run->cells));
@@ -334,8 +351,10 @@ static enum nb_status load_plan(const char *dir, struct rep_run *run, struct nb_
         if (wrong != NULL)
             return nb_fail(err, "%s/plan.json: cells[%zu]: %s", dir, i, wrong);
         if (json_object_get(run->cell_index, run->cells[i].id) != NULL)
-            return nb_fail(err, "%s/plan.json: cells[%zu]: its id stands there twice", dir, i);
-        json_object_set_new(run->cell_index, run->cells[i].id, json_integer((json_int_t)i));
+            return nb_fail(err, "%s/plan.json: cells[%zu]: its id stands there twice",
+                           dir, i);
+        json_object_set_new(run->cell_index, run->cells[i].id,
+                            json_integer((json_int_t)i));
     }
     return NB_OK;
 }
@@ -396,7 +415,8 @@ static struct rep_unit *find_unit(struct rep_cell *cell, size_t process)
     for (size_t i = 0; i < cell->nunits; i++)
         if (cell->units[i].process == process)
             return &cell->units[i];
-    cell->units = rep_grow(cell->units, cell->nunits, &cell->units_room, sizeof(*cell->units));
+    cell->units =
+        rep_grow(cell->units, cell->nunits, &cell->units_room, sizeof(*cell->units));
     struct rep_unit *u = &cell->units[cell->nunits++];
     *u = (struct rep_unit){.process = process};
     return u;
@@ -411,15 +431,16 @@ static void free_attempt(const struct rep_cell *cell, struct rep_attempt *a)
     *a = (struct rep_attempt){0};
 }
 
-/* Lines of an attempt collect in pending; those of an attempt that was given up are dropped when
- * the next one begins. */
-static struct rep_attempt *open_attempt(struct rep_cell *cell, struct rep_unit *u, double number,
-                                        bool begins)
+/* Lines of an attempt collect in pending; those of an attempt that was given up are
+ * dropped when the next one begins. */
+static struct rep_attempt *open_attempt(struct rep_cell *cell, struct rep_unit *u,
+                                        double number, bool begins)
 {
     if (u->open && !begins && u->pending.number == number)
         return &u->pending;
     free_attempt(cell, &u->pending);
-    u->pending.groups = calloc(cell->ngroups ? cell->ngroups : 1, sizeof(*u->pending.groups));
+    u->pending.groups =
+        calloc(cell->ngroups ? cell->ngroups : 1, sizeof(*u->pending.groups));
     NB_ASSERT(u->pending.groups != NULL && "out of memory");
     u->pending.number = number;
     u->open = true;
@@ -463,12 +484,14 @@ static const char *read_counters(const struct rep_cell *cell, struct rep_attempt
     c->entry = entry;
     c->per_pass[REP_REF_CYCLES] = rep_number(line, "ref_cycles") / passes;
     for (size_t i = REP_REF_CYCLES + 1; i < REP_COUNTS; i++)
-        c->per_pass[i] = rep_number(json_object_get(line, "events"), rep_count_key[i]) / passes;
+        c->per_pass[i] =
+            rep_number(json_object_get(line, "events"), rep_count_key[i]) / passes;
     return NULL;
 }
 
 /* A kernel that wrote where it must not makes its own times worthless in this cell. */
-static void read_mistrusted(struct rep_run *run, struct rep_cell *cell, const json_t *line)
+static void read_mistrusted(struct rep_run *run, struct rep_cell *cell,
+                            const json_t *line)
 {
     const json_t *kernel;
     size_t i;

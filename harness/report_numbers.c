@@ -1,4 +1,5 @@
-/* What follows from the raw samples: times, ratios, intervals. Definitions: docs/schema.md. */
+/* What follows from the raw samples: times, ratios, intervals. Definitions:
+ * docs/schema.md. */
 #include "report_data.h"
 #include "stats.h"
 
@@ -48,14 +49,14 @@ size_t rep_max_rounds(const struct rep_cell *cell)
 
 /* ---- one process ---- */
 
-static double pass_time(const struct rep_group *g, const struct rep_rounds *r, size_t round,
-                        size_t member)
+static double pass_time(const struct rep_group *g, const struct rep_rounds *r,
+                        size_t round, size_t member)
 {
     return r->ns[round * g->nmembers + member] / g->members[member].passes;
 }
 
-static size_t member_times(const struct rep_cell *cell, const struct rep_unit *u, size_t group,
-                           size_t member, double *ns)
+static size_t member_times(const struct rep_cell *cell, const struct rep_unit *u,
+                           size_t group, size_t member, double *ns)
 {
     const struct rep_rounds *r = &u->final.groups[group];
     size_t n = 0;
@@ -74,8 +75,8 @@ size_t rep_process_times(const struct rep_cell *cell, const struct rep_entry *e,
 }
 
 /* Median over rounds of ln(t_a/t_b), both of the same round; NAN where they never met. */
-static double log_ratio(const struct rep_cell *cell, const struct rep_unit *u, size_t group,
-                        size_t a, size_t b, double *scratch)
+static double log_ratio(const struct rep_cell *cell, const struct rep_unit *u,
+                        size_t group, size_t a, size_t b, double *scratch)
 {
     const struct rep_rounds *r = &u->final.groups[group];
     const struct rep_group *g = &cell->groups[group];
@@ -95,22 +96,26 @@ static struct rep_estimate estimate(double *v, size_t n)
     if (n == 0)
         return unknown;
     struct nb_interval i = nb_median_interval(v, n, wanted);
-    return (struct rep_estimate){i.median, i.lo, i.hi, i.confidence > 0 ? i.confidence : NAN, n};
+    return (struct rep_estimate){i.median, i.lo, i.hi,
+                                 i.confidence > 0 ? i.confidence : NAN, n};
 }
 
 static struct rep_estimate exponential(struct rep_estimate e)
 {
-    return (struct rep_estimate){exp(e.value), exp(e.lo), exp(e.hi), e.confidence, e.processes};
+    return (struct rep_estimate){exp(e.value), exp(e.lo), exp(e.hi), e.confidence,
+                                 e.processes};
 }
 
-/* The scratch memory of one cell: numbers of the rounds of a process and of the processes. */
+/* The scratch memory of one cell: numbers of the rounds of a process and of the
+ * processes. */
 struct work {
     const struct rep_run *run;
     double *rounds, *processes;
 };
 
-static struct rep_estimate ratio_estimate(const struct work *w, const struct rep_cell *cell,
-                                          size_t group, size_t a, size_t b)
+static struct rep_estimate ratio_estimate(const struct work *w,
+                                          const struct rep_cell *cell, size_t group,
+                                          size_t a, size_t b)
 {
     size_t n = 0;
     for (size_t u = 0; u < cell->nunits; u++) {
@@ -134,8 +139,9 @@ static size_t find_member(const struct rep_cell *cell, size_t group, size_t entr
 
 /* ---- times of a comparison ---- */
 
-static struct rep_estimate time_estimate(const struct work *w, const struct rep_cell *cell,
-                                         size_t group, size_t member, size_t *rounds)
+static struct rep_estimate time_estimate(const struct work *w,
+                                         const struct rep_cell *cell, size_t group,
+                                         size_t member, size_t *rounds)
 {
     size_t n = 0;
     *rounds = 0;
@@ -152,8 +158,10 @@ static struct rep_estimate time_estimate(const struct work *w, const struct rep_
 
 static double dtype_bytes(const char *dtype)
 {
-    return rep_same(dtype, "f64") ? 8 : rep_same(dtype, "f32") ? 4
-           : rep_same(dtype, "f16") || rep_same(dtype, "bf16") ? 2 : NAN;
+    return rep_same(dtype, "f64")                              ? 8
+           : rep_same(dtype, "f32")                            ? 4
+           : rep_same(dtype, "f16") || rep_same(dtype, "bf16") ? 2
+                                                               : NAN;
 }
 
 /* The first group that holds the kernel and was run by measuring processes. */
@@ -181,7 +189,8 @@ static double process_count(const struct work *w, const struct rep_cell *cell,
     double *v = w->rounds;
     size_t n = 0;
     for (size_t i = 0; i < u->final.ncounted; i++)
-        if (u->final.counted[i].entry == entry && isfinite(u->final.counted[i].per_pass[what]))
+        if (u->final.counted[i].entry == entry &&
+            isfinite(u->final.counted[i].per_pass[what]))
             v[n++] = u->final.counted[i].per_pass[what] / (double)cell->rows;
     return n ? nb_median(v, n) : NAN;
 }
@@ -246,10 +255,12 @@ static void find_roof(const struct work *w, struct rep_cell *cell)
 static double over_anchor(const struct work *w, const struct rep_cell *cell,
                           const struct rep_unit *u, const struct rep_entry *e)
 {
-    return log_ratio(cell, u, e->group, find_anchor(cell, e->group), e->member, w->rounds);
+    return log_ratio(cell, u, e->group, find_anchor(cell, e->group), e->member,
+                     w->rounds);
 }
 
-static void entry_roof(const struct work *w, const struct rep_cell *cell, struct rep_entry *e)
+static void entry_roof(const struct work *w, const struct rep_cell *cell,
+                       struct rep_entry *e)
 {
     const struct rep_entry *roof = &cell->entries[cell->roof];
     size_t n = 0;
@@ -290,7 +301,8 @@ static void pairing_speedup(const struct work *w, const struct rep_cell *cell,
                             struct rep_pairing *p)
 {
     size_t base = entry_of(cell, p->base), test = entry_of(cell, p->test);
-    if (base == SIZE_MAX || test == SIZE_MAX || !rep_has_times(cell->entries[base].verdict) ||
+    if (base == SIZE_MAX || test == SIZE_MAX ||
+        !rep_has_times(cell->entries[base].verdict) ||
         !rep_has_times(cell->entries[test].verdict))
         return;
     for (size_t g = 0; g < cell->ngroups && !rep_has_speedup(p); g++) {
@@ -348,7 +360,8 @@ static void cell_noise(struct rep_run *run, const struct work *w, struct rep_cel
     for (size_t g = 0; g < cell->ngroups; g++) {
         const struct rep_group *group = &cell->groups[g];
         for (size_t m = 0; m < group->nmembers; m++) {
-            size_t entry = group->members[m].entry, original = find_member(cell, g, entry);
+            size_t entry = group->members[m].entry,
+                   original = find_member(cell, g, entry);
             if (group->members[m].role != REP_AA || original == SIZE_MAX ||
                 !rep_has_times(cell->entries[entry].verdict))
                 continue;
@@ -432,9 +445,9 @@ static void add_key(struct rep_keys *keys, const char *word, int (*where)(const 
             return;
     if (keys->n == REP_MAX_KEYS)
         return;
-    while (i < keys->n && (where(keys->text[i]) < where(word) ||
-                           (where(keys->text[i]) == where(word) &&
-                            strcmp(keys->text[i], word) < 0)))
+    while (i < keys->n &&
+           (where(keys->text[i]) < where(word) ||
+            (where(keys->text[i]) == where(word) && strcmp(keys->text[i], word) < 0)))
         i++;
     memmove(&keys->text[i + 1], &keys->text[i], (keys->n++ - i) * sizeof(*keys->text));
     keys->text[i] = word;
@@ -447,7 +460,8 @@ static void add_size(struct rep_sizes *sizes, size_t v)
         i++;
     if ((i < sizes->n && sizes->value[i] == v) || sizes->n == REP_MAX_KEYS)
         return;
-    memmove(&sizes->value[i + 1], &sizes->value[i], (sizes->n++ - i) * sizeof(*sizes->value));
+    memmove(&sizes->value[i + 1], &sizes->value[i],
+            (sizes->n++ - i) * sizeof(*sizes->value));
     sizes->value[i] = v;
 }
 
@@ -518,7 +532,8 @@ size_t rep_timed_norms(const struct rep_cell *cell)
 {
     size_t n = 0;
     for (size_t i = 0; i < cell->nentries; i++)
-        n += rep_is_timed(&cell->entries[i]) && (rep_is_op(cell->entries[i].kernel, "layernorm") ||
-                                                 rep_is_op(cell->entries[i].kernel, "rmsnorm"));
+        n += rep_is_timed(&cell->entries[i]) &&
+             (rep_is_op(cell->entries[i].kernel, "layernorm") ||
+              rep_is_op(cell->entries[i].kernel, "rmsnorm"));
     return n;
 }

@@ -1,6 +1,7 @@
-/* Writes NAME.gp and NAME.dat of each picture and has gnuplot draw NAME.svg and NAME.png from them.
- * A script is what the run says (names in single quotes, in which gnuplot expands nothing) followed by
- * the fixed part from the plots folder, so that it needs nothing but its .dat. */
+/* Writes NAME.gp and NAME.dat of each picture and has gnuplot draw NAME.svg and NAME.png
+ * from them. A script is what the run says (names in single quotes, in which gnuplot
+ * expands nothing) followed by the fixed part from the plots folder, so that it needs
+ * nothing but its .dat. */
 #include "report_data.h"
 
 #include <errno.h>
@@ -15,7 +16,13 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { TIMEOUT_S = 60, MAX_PANELS = 6, MAX_SERIES = 64, MAX_BARS = 200, TITLE_BYTES = 90 };
+enum {
+    TIMEOUT_S = 60,
+    MAX_PANELS = 6,
+    MAX_SERIES = 64,
+    MAX_BARS = 200,
+    TITLE_BYTES = 120
+};
 
 /* ---- one picture in the making ---- */
 
@@ -76,7 +83,8 @@ static void define(struct picture *p, const char *key, const char *value)
     fputc('\n', p->gp);
 }
 
-static void define_strings(struct picture *p, const char *key, const char *const *v, size_t n)
+static void define_strings(struct picture *p, const char *key, const char *const *v,
+                           size_t n)
 {
     fprintf(p->gp, "array %s[%zu] = [", key, n);
     for (size_t i = 0; i < n; i++) {
@@ -94,11 +102,28 @@ static void define_ints(struct picture *p, const char *key, const int *v, size_t
     fputs("]\n", p->gp);
 }
 
+/* What a plot shows, when that is not the forward pass alone. */
+static const char *case_text(struct rep_run *run)
+{
+    for (size_t i = 0; i < run->ncells; i++) {
+        const struct rep_cell *c = &run->cells[i];
+        if (!rep_is_plain(run, c))
+            continue;
+        if (rep_same(c->dir, "fwd") && rep_same(c->fuse, "none") && c->stats_out == 0)
+            return "";
+        char *text = rep_alloc(run, 64);
+        snprintf(text, 64, ", %.20s-%.20s%s", c->dir ? c->dir : "?",
+                 c->fuse ? c->fuse : "?", c->stats_out ? "-stats" : "");
+        return text;
+    }
+    return "";
+}
+
 static void define_head(struct picture *p, const char *title, const char *details)
 {
     char text[512];
-    snprintf(text, sizeof(text), "%.80s, %.60s%s%s", rep_cpu(p->run), rep_compiler(p->run),
-             details[0] ? ", " : "", details);
+    snprintf(text, sizeof(text), "%.80s, %.60s, %s%s", rep_cpu(p->run),
+             rep_compiler(p->run), details, case_text(p->run));
     define(p, "NAME", p->name);
     define(p, "TITLE", title);
     fputs("SUBTITLE = ", p->gp);
@@ -106,8 +131,8 @@ static void define_head(struct picture *p, const char *title, const char *detail
     fputc('\n', p->gp);
 }
 
-/* Labels of a log2 axis: all where they stand apart, upright where they are close; of those that
- * would still touch, only the first of a bunch. */
+/* Labels of a log2 axis: all where they stand apart, upright where they are close; of
+ * those that would still touch, only the first of a bunch. */
 static void define_x(struct picture *p, const struct rep_sizes *x, double panel_px)
 {
     double octaves = log2((double)x->value[x->n - 1] / (double)x->value[0]) + 1.0;
@@ -130,14 +155,15 @@ static void define_x(struct picture *p, const struct rep_sizes *x, double panel_
     fputs("]\n", p->gp);
 }
 
-/* Panels hold series; a series is a block of the .dat file. A panel without series is not kept. */
+/* Panels hold series; a series is a block of the .dat file. A panel without series is not
+ * kept. */
 static bool begin_panel(struct picture *p, const char *residency)
 {
     if (p->npanels == MAX_PANELS)
         return false;
     char text[64];
-    snprintf(text, sizeof(text), strcmp(residency, "cold") == 0 ? "cold caches" : "data in %s",
-             residency);
+    snprintf(text, sizeof(text),
+             strcmp(residency, "cold") == 0 ? "cold caches" : "data in %s", residency);
     char *kept = rep_alloc(p->run, sizeof(text));
     p->panels[p->npanels] = strcpy(kept, text);
     p->first[p->npanels] = p->nseries + 1;
@@ -202,7 +228,8 @@ static void widen(struct span *s, double v)
     s->most = fmax(s->most, v);
 }
 
-/* Lines of different dtypes stand a little apart, so that their bars do not hide each other. */
+/* Lines of different dtypes stand a little apart, so that their bars do not hide each
+ * other. */
 static size_t speedup_series(struct picture *p, bool best, const char *residency,
                              const struct rep_keys *types, size_t type,
                              const struct rep_sizes *hiddens, struct span *y)
@@ -217,8 +244,8 @@ static size_t speedup_series(struct picture *p, bool best, const char *residency
             continue;
         const struct rep_estimate *s = &pair->speedup;
         bool interval = isfinite(s->lo);
-        fprintf(p->dat, "%.6g %.6g %.6g %.6g\n", (double)hiddens->value[h] * shift, s->value,
-                interval ? s->lo : s->value, interval ? s->hi : s->value);
+        fprintf(p->dat, "%.6g %.6g %.6g %.6g\n", (double)hiddens->value[h] * shift,
+                s->value, interval ? s->lo : s->value, interval ? s->hi : s->value);
         widen(y, s->value);
         widen(y, s->lo);
         widen(y, s->hi);
@@ -245,10 +272,11 @@ static bool speedup_picture(struct picture *p, bool best)
     }
     if (p->npanels == 0)
         return false;
-    define_head(p,
-                best ? "Speedup of RMSNorm over LayerNorm: the fastest kernel of each"
-                     : "Speedup of RMSNorm over LayerNorm: one-pass against two-pass, same ISA",
-                threads_text(p->run, least_threads(p->run)));
+    define_head(
+        p,
+        best ? "Speedup of RMSNorm over LayerNorm: the fastest kernel of each"
+             : "Speedup of RMSNorm over LayerNorm: one-pass against two-pass, same ISA",
+        threads_text(p->run, least_threads(p->run)));
     define_panels(p);
     fprintf(p->gp, "NT = %zu\n", types.n);
     define_strings(p, "TYPE", types.text, types.n);
@@ -262,7 +290,8 @@ static bool speedup_picture(struct picture *p, bool best)
 
 enum { ROOF, BEST_LN, BEST_RMS, TWOPASS_LN, ONEPASS_RMS, REF_1, REF_2, LINES };
 
-static const struct rep_entry *entry_of(const struct rep_cell *c, const struct rep_kernel *k)
+static const struct rep_entry *entry_of(const struct rep_cell *c,
+                                        const struct rep_kernel *k)
 {
     for (size_t i = 0; k != NULL && i < c->nentries; i++)
         if (c->entries[i].kernel == k)
@@ -271,7 +300,8 @@ static const struct rep_entry *entry_of(const struct rep_cell *c, const struct r
 }
 
 /* Fastest timed kernel of an op; algo NULL: of any algorithm. */
-static const struct rep_entry *fastest(const struct rep_cell *c, const char *op, const char *algo)
+static const struct rep_entry *fastest(const struct rep_cell *c, const char *op,
+                                       const char *algo)
 {
     const struct rep_entry *found = NULL;
     for (size_t i = 0; i < c->nentries; i++) {
@@ -284,15 +314,16 @@ static const struct rep_entry *fastest(const struct rep_cell *c, const char *op,
     return found;
 }
 
-static const struct rep_entry *textbook(const struct rep_cell *c, bool base, const char *op,
-                                        const char *algo)
+static const struct rep_entry *textbook(const struct rep_cell *c, bool base,
+                                        const char *op, const char *algo)
 {
     if (c->same != NULL)
         return entry_of(c, base ? c->same->base : c->same->test);
     return fastest(c, op, algo);
 }
 
-static const struct rep_entry *best_of(const struct rep_cell *c, bool base, const char *op)
+static const struct rep_entry *best_of(const struct rep_cell *c, bool base,
+                                       const char *op)
 {
     if (rep_has_speedup(c->best))
         return entry_of(c, base ? c->best->base : c->best->test);
@@ -338,7 +369,8 @@ static size_t bandwidth_series(struct picture *p, const char *residency, const c
 {
     size_t points = 0, threads = least_threads(p->run);
     for (size_t h = 0; h < hiddens->n; h++) {
-        const struct rep_cell *c = rep_find(p->run, residency, type, hiddens->value[h], threads);
+        const struct rep_cell *c =
+            rep_find(p->run, residency, type, hiddens->value[h], threads);
         const struct rep_entry *e = c ? line_entry(c, line, affine) : NULL;
         if (e == NULL || !isfinite(e->gbps))
             continue;
@@ -351,7 +383,8 @@ static size_t bandwidth_series(struct picture *p, const char *residency, const c
 static void define_lines(struct picture *p, const struct rep_keys *affine)
 {
     const char *lines[LINES] = {"roof: fastest of copy and scale", "fastest LayerNorm",
-                                "fastest RMSNorm", "two-pass LayerNorm", "one-pass RMSNorm"};
+                                "fastest RMSNorm", "two-pass LayerNorm",
+                                "one-pass RMSNorm"};
     for (size_t i = 0; i < affine->n; i++) {
         char *text = rep_alloc(p->run, 96);
         snprintf(text, 96, "reference: affine %.60s", affine->text[i]);
@@ -371,10 +404,12 @@ static bool bandwidth_picture(struct picture *p)
     rep_hiddens(p->run, &hiddens);
     find_affine(p->run, &affine);
     fputs("# hidden, GB/s\n", p->dat);
-    for (size_t r = 0; types.n > 0 && r < places.n && begin_panel(p, places.text[r]); r++) {
+    for (size_t r = 0; types.n > 0 && r < places.n && begin_panel(p, places.text[r]);
+         r++) {
         for (int line = 0; line < LINES; line++)
-            end_series(p, line + 1, bandwidth_series(p, places.text[r], types.text[0], line,
-                                                     &affine, &hiddens));
+            end_series(p, line + 1,
+                       bandwidth_series(p, places.text[r], types.text[0], line, &affine,
+                                        &hiddens));
         end_panel(p);
     }
     if (p->npanels == 0)
@@ -390,7 +425,8 @@ static bool bandwidth_picture(struct picture *p)
 
 /* ---- algorithms ---- */
 
-/* hidden 1024 in L2 at one thread if it was measured in f32, else the cell with most kernels. */
+/* hidden 1024 in L2 at one thread if it was measured in f32, else the cell with most
+ * kernels. */
 static const struct rep_cell *bars_cell(const struct rep_run *run)
 {
     const struct rep_cell *c = rep_find(run, "L2", "f32", 1024, 1);
@@ -460,8 +496,9 @@ static size_t write_bars(struct picture *p, const struct rep_cell *c, const char
         bool interval = isfinite(t->lo);
         b->labels[b->nlabels++] = bar_label(p->run, k);
         b->longest = fmax(b->longest, interval ? t->hi : t->value);
-        fprintf(p->dat, "%zu %.6g %.6g %.6g %d\n", i + 1, t->value, interval ? t->lo : t->value,
-                interval ? t->hi : t->value, isa_index(&b->isas, k->isa ? k->isa : "other") + 1);
+        fprintf(p->dat, "%zu %.6g %.6g %.6g %d\n", i + 1, t->value,
+                interval ? t->lo : t->value, interval ? t->hi : t->value,
+                isa_index(&b->isas, k->isa ? k->isa : "other") + 1);
     }
     if (n > 0)
         fputs("\n\n", p->dat);
@@ -479,7 +516,8 @@ static void define_bars(struct picture *p, const struct rep_cell *c, const struc
     fprintf(p->gp, "ROOF = %.6g\n", roof ? c->entries[c->roof].ns_per_row.value : 0.0);
     char text[96] = "";
     if (roof)
-        snprintf(text, sizeof(text), "roof: %.70s", bar_label(p->run, c->entries[c->roof].kernel));
+        snprintf(text, sizeof(text), "roof: %.70s",
+                 bar_label(p->run, c->entries[c->roof].kernel));
     define(p, "ROOFNAME", text);
 }
 
@@ -501,8 +539,8 @@ static bool algorithms_picture(struct picture *p)
             p->panels[p->npanels++] = names[i];
         }
     }
-    snprintf(details, sizeof(details), "%.30s, hidden %zu, data in %.20s, %s", c->type, c->hidden,
-             c->residency, threads_text(p->run, c->threads));
+    snprintf(details, sizeof(details), "%.30s, hidden %zu, data in %.20s, %s", c->type,
+             c->hidden, c->residency, threads_text(p->run, c->threads));
     define_head(p, "Every algorithm: time of a row", details);
     fprintf(p->gp, "NP = %d\n", p->npanels);
     define_strings(p, "PANEL", p->panels, (size_t)p->npanels);
@@ -525,11 +563,13 @@ static const struct rep_entry *scaling_entry(const struct rep_cell *c, int line)
 static size_t scaling_series(struct picture *p, const char *residency, const char *type,
                              size_t hidden, int line, const struct rep_sizes *threads)
 {
-    const struct rep_cell *one = rep_find(p->run, residency, type, hidden, threads->value[0]);
+    const struct rep_cell *one =
+        rep_find(p->run, residency, type, hidden, threads->value[0]);
     const struct rep_entry *first = one ? scaling_entry(one, line) : NULL;
     size_t points = 0;
     for (size_t t = 0; first != NULL && rep_is_timed(first) && t < threads->n; t++) {
-        const struct rep_cell *c = rep_find(p->run, residency, type, hidden, threads->value[t]);
+        const struct rep_cell *c =
+            rep_find(p->run, residency, type, hidden, threads->value[t]);
         const struct rep_entry *e = c ? entry_of(c, first->kernel) : NULL;
         if (e == NULL || !rep_is_timed(e))
             continue;
@@ -540,16 +580,19 @@ static size_t scaling_series(struct picture *p, const char *residency, const cha
     return points;
 }
 
-/* The hidden measured at most thread counts in this residency; of equals the one nearest to 1024. */
-static size_t scaling_hidden(const struct rep_run *run, const char *residency, const char *type,
-                             const struct rep_sizes *threads, const struct rep_sizes *hiddens)
+/* The hidden measured at most thread counts in this residency; of equals the one nearest
+ * to 1024. */
+static size_t scaling_hidden(const struct rep_run *run, const char *residency,
+                             const char *type, const struct rep_sizes *threads,
+                             const struct rep_sizes *hiddens)
 {
     size_t found = 0, most = 1;
     for (size_t h = 0; h < hiddens->n; h++) {
         size_t n = 0, hidden = hiddens->value[h];
         for (size_t t = 0; t < threads->n; t++)
             n += rep_find(run, residency, type, hidden, threads->value[t]) != NULL;
-        bool nearer = found && fabs(log2((double)hidden / 1024)) < fabs(log2((double)found / 1024));
+        bool nearer =
+            found && fabs(log2((double)hidden / 1024)) < fabs(log2((double)found / 1024));
         if (n > most || (n == most && nearer)) {
             found = hidden;
             most = n;
@@ -559,7 +602,8 @@ static size_t scaling_hidden(const struct rep_run *run, const char *residency, c
 }
 
 static void scaling_panel(struct picture *p, const char *residency, const char *type,
-                          const struct rep_sizes *threads, const struct rep_sizes *hiddens)
+                          const struct rep_sizes *threads,
+                          const struct rep_sizes *hiddens)
 {
     size_t hidden = scaling_hidden(p->run, residency, type, threads, hiddens);
     if (hidden == 0 || !begin_panel(p, residency))
@@ -568,13 +612,15 @@ static void scaling_panel(struct picture *p, const char *residency, const char *
     snprintf(text, 96, "%.40s, hidden %zu", p->panels[p->npanels], hidden);
     p->panels[p->npanels] = text;
     for (int line = 0; line < 3; line++)
-        end_series(p, line + 1, scaling_series(p, residency, type, hidden, line, threads));
+        end_series(p, line + 1,
+                   scaling_series(p, residency, type, hidden, line, threads));
     end_panel(p);
 }
 
 static bool scaling_picture(struct picture *p)
 {
-    static const char *const lines[] = {"two-pass LayerNorm", "one-pass RMSNorm", "scale: y = a*x"};
+    static const char *const lines[] = {"two-pass LayerNorm", "one-pass RMSNorm",
+                                        "scale: y = a*x", "ideal"};
     struct rep_keys places, types;
     struct rep_sizes hiddens, threads;
     char text[96];
@@ -589,10 +635,11 @@ static bool scaling_picture(struct picture *p)
         return false;
     define_head(p, "What more threads bring", types.text[0]);
     define_panels(p);
-    fputs("NL = 3\n", p->gp);
-    define_strings(p, "LINE", lines, 3);
+    fputs("NL = 4\n", p->gp);
+    define_strings(p, "LINE", lines, 4);
     define_x(p, &threads, panel_width(p->npanels));
-    snprintf(text, sizeof(text), "throughput, %s = 1x", threads_text(p->run, threads.value[0]));
+    snprintf(text, sizeof(text), "throughput, %s = 1x",
+             threads_text(p->run, threads.value[0]));
     define(p, "YLABEL", text);
     return true;
 }
@@ -610,7 +657,8 @@ static bool append_script(FILE *gp, const char *name)
 {
     char path[4096], buffer[4096];
     size_t n;
-    if ((size_t)snprintf(path, sizeof(path), "%s/%s", plots_source(), name) >= sizeof(path))
+    if ((size_t)snprintf(path, sizeof(path), "%s/%s", plots_source(), name) >=
+        sizeof(path))
         return false;
     FILE *f = fopen(path, "r");
     if (f == NULL)
@@ -633,7 +681,8 @@ static void become_gnuplot(const char *dir, const char *script)
     _exit(errno == ENOENT ? 127 : 126);
 }
 
-/* Waits for the child, at most until the deadline; then kills it. False: it was killed. */
+/* Waits for the child, at most until the deadline; then kills it. False: it was killed.
+ */
 static bool wait_for(pid_t child, int *status)
 {
     struct timespec pause = {0, 5000000}, now, start;
@@ -670,7 +719,8 @@ static const char *run_gnuplot(const char *dir, const char *script)
     return NULL;
 }
 
-/* All paths are bounded: a run folder whose path is too long fails when its tables are written. */
+/* All paths are bounded: a run folder whose path is too long fails when its tables are
+ * written. */
 static void path_of(char path[4096], const char *dir, const char *name, const char *end)
 {
     if (snprintf(path, 4096, "%s/%s%s", dir, name, end) >= 4096)
@@ -700,9 +750,11 @@ static void remove_files(const char *dir, const char *name)
     }
 }
 
-/* The files of a picture are made in a folder of their own and moved from there, so that nobody sees
- * half a picture. Where gnuplot did not draw, an older picture stays only if it shows the same data. */
-static void install_files(const struct picture *p, const char *from, const char *to, bool drawn)
+/* The files of a picture are made in a folder of their own and moved from there, so that
+ * nobody sees half a picture. Where gnuplot did not draw, an older picture stays only if
+ * it shows the same data. */
+static void install_files(const struct picture *p, const char *from, const char *to,
+                          bool drawn)
 {
     char source[4096], target[4096];
     path_of(target, to, p->name, ".gp");
@@ -721,24 +773,23 @@ static void install_files(const struct picture *p, const char *from, const char 
 static enum nb_status draw(struct picture *p, const char *plots, char note[256],
                            struct nb_err *err)
 {
-    char part[4096], name[64];
+    char part[4096], name[64], dat[64];
     const char *wrong = NULL;
     snprintf(name, sizeof(name), ".%s.part", p->name);
     path_of(part, plots, name, "");
     if (mkdir(part, 0777) != 0 && errno != EEXIST)
         return nb_fail(err, "%s: %s", part, strerror(errno));
     if (!append_script(p->gp, "style.gp") || !append_script(p->gp, p->script))
-        wrong = "the plot scripts are missing; set NB_PLOTS_DIR to the plots folder of normbench";
+        wrong = "the plot scripts are missing; set NB_PLOTS_DIR to the plots folder of "
+                "normbench";
     picture_close(p);
     snprintf(name, sizeof(name), "%s.gp", p->name);
+    snprintf(dat, sizeof(dat), "%s.dat", p->name);
     enum nb_status status = rep_write(part, name, p->gp_text, p->gp_length, err);
-    if (status == NB_OK && wrong == NULL) {
-        char dat[64];
-        snprintf(dat, sizeof(dat), "%s.dat", p->name);
+    if (status == NB_OK)
         status = rep_write(part, dat, p->dat_text, p->dat_length, err);
-        if (status == NB_OK)
-            wrong = run_gnuplot(part, name);
-    }
+    if (status == NB_OK && wrong == NULL)
+        wrong = run_gnuplot(part, name);
     if (status == NB_OK)
         install_files(p, part, plots, wrong == NULL);
     if (wrong != NULL)

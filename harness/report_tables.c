@@ -21,8 +21,8 @@ static void number(FILE *f, double v)
     rep_print_number(f, v);
 }
 
-/* Quoted where RFC 4180 asks for it. A spreadsheet takes a cell that begins with one of =+-@, a tab
- * or a return for a formula; a leading apostrophe makes it text. */
+/* Quoted where RFC 4180 asks for it. A spreadsheet takes a cell that begins with one of
+ * =+-@, a tab or a return for a formula; a leading apostrophe makes it text. */
 static void first_text(FILE *f, const char *s)
 {
     if (s == NULL) {
@@ -103,11 +103,14 @@ static void result_line(FILE *f, const struct rep_cell *c, const struct rep_entr
 
 void rep_results_csv(const struct rep_run *run, FILE *f)
 {
-    fputs("schema,kernel,op,dir,fuse,algo,isa,trick,source,dtype,param_dtype,stats_out,cell,rows,"
-          "hidden,threads,residency,verdict,unstable_rows,ns_per_row,ns_lo,ns_hi,gbps,roof,"
-          "roof_ratio,ref_cycles_per_elem,core_cycles_per_elem,instructions_per_elem,"
-          "l1d_misses_per_row,l2_misses_per_row,llc_misses_per_row,E_max,ulp_max,normwise,"
-          "processes,rounds,repro\n", f);
+    fputs(
+        "schema,kernel,op,dir,fuse,algo,isa,trick,source,dtype,param_dtype,stats_out,"
+        "cell,rows,"
+        "hidden,threads,residency,verdict,unstable_rows,ns_per_row,ns_lo,ns_hi,gbps,roof,"
+        "roof_ratio,ref_cycles_per_elem,core_cycles_per_elem,instructions_per_elem,"
+        "l1d_misses_per_row,l2_misses_per_row,llc_misses_per_row,E_max,ulp_max,normwise,"
+        "processes,rounds,repro\n",
+        f);
     for (size_t i = 0; i < run->ncells; i++)
         for (size_t e = 0; e < run->cells[i].nentries; e++)
             result_line(f, &run->cells[i], &run->cells[i].entries[e]);
@@ -141,8 +144,11 @@ static void speedup_line(FILE *f, const struct rep_cell *c, const struct rep_pai
 
 void rep_speedup_csv(const struct rep_run *run, FILE *f)
 {
-    fputs("schema,base_op,test_op,dir,fuse,dtype,param_dtype,isa,threads,residency,rows,hidden,"
-          "pairing,base_kernel,test_kernel,speedup,lo,hi,confidence,processes,verdict,repro\n", f);
+    fputs("schema,base_op,test_op,dir,fuse,dtype,param_dtype,isa,threads,residency,rows,"
+          "hidden,"
+          "pairing,base_kernel,test_kernel,speedup,lo,hi,confidence,processes,verdict,"
+          "repro\n",
+          f);
     for (size_t i = 0; i < run->ncells; i++)
         for (size_t p = 0; p < run->cells[i].npairings; p++)
             speedup_line(f, &run->cells[i], &run->cells[i].pairings[p]);
@@ -168,14 +174,18 @@ static void gbench_context(const struct rep_run *run, FILE *f)
     json_text(f, rep_string(json_object_get(run->host, "before"), "time"));
     fputs(",\n    \"host_name\": ", f);
     json_text(f, rep_string(run->host, "host"));
-    fputs(",\n    \"executable\": \"normbench\",\n    \"library_build_type\": \"release\","
-          "\n    \"cpu_model\": ", f);
+    fputs(
+        ",\n    \"executable\": \"normbench\",\n    \"library_build_type\": \"release\","
+        "\n    \"cpu_model\": ",
+        f);
     json_text(f, cpu);
     fputs(",\n    \"normbench_run\": ", f);
     json_text(f, rep_string(run->plan, "id"));
-    fputs(",\n    \"normbench_schema\": 1,\n    \"normbench_cpu_time\": "
-          "\"not measured: real_time again, because readers of this format want a number\""
-          "\n  },\n  \"benchmarks\": [", f);
+    fputs(
+        ",\n    \"normbench_schema\": 1,\n    \"normbench_cpu_time\": "
+        "\"not measured: real_time again, because readers of this format want a number\""
+        "\n  },\n  \"benchmarks\": [",
+        f);
 }
 
 static void gbench_name(FILE *f, const struct rep_cell *c, const struct rep_entry *e)
@@ -203,15 +213,19 @@ static void gbench_entry(FILE *f, const struct rep_cell *c, const struct rep_ent
     gbench_name(f, c, e);
     fputs(", \"run_name\": ", f);
     gbench_name(f, c, e);
-    fprintf(f, ", \"family_index\": %zu, \"per_family_instance_index\": 0, \"run_type\": "
-            "\"iteration\", \"repetitions\": %zu, \"repetition_index\": %zu, \"threads\": %zu, "
-            "\"iterations\": %.0f", at.family, e->ns_per_row.processes, at.process, c->threads,
+    fprintf(f,
+            ", \"family_index\": %zu, \"per_family_instance_index\": 0, \"run_type\": "
+            "\"iteration\", \"repetitions\": %zu, \"repetition_index\": %zu, "
+            "\"threads\": %zu, "
+            "\"iterations\": %.0f",
+            at.family, e->ns_per_row.processes, at.process, c->threads,
             passes * (double)rounds);
-    fprintf(f, ", \"real_time\": %.6g, \"cpu_time\": %.6g, \"time_unit\": \"ns\"", pass_ns,
-            pass_ns);
+    fprintf(f, ", \"real_time\": %.6g, \"cpu_time\": %.6g, \"time_unit\": \"ns\"",
+            pass_ns, pass_ns);
     fprintf(f, ", \"items_per_second\": %.6g, \"bytes_per_second\": ",
             (double)c->rows / pass_ns * 1e9);
-    rep_print_number(f, e->gbps * 1e9 * (e->ns_per_row.value * (double)c->rows / pass_ns));
+    rep_print_number(f,
+                     e->gbps * 1e9 * (e->ns_per_row.value * (double)c->rows / pass_ns));
     fputc('}', f);
 }
 
@@ -227,7 +241,8 @@ void rep_gbench_json(const struct rep_run *run, FILE *f)
             const struct rep_entry *e = &c->entries[j];
             for (size_t u = 0; rep_is_timed(e) && u < c->nunits; u++) {
                 size_t n = rep_is_measuring(run, &c->units[u])
-                               ? rep_process_times(c, e, &c->units[u], ns) : 0;
+                               ? rep_process_times(c, e, &c->units[u], ns)
+                               : 0;
                 at.process = c->units[u].process;
                 if (n > 0) {
                     gbench_entry(f, c, e, at, ns, n);

@@ -1,5 +1,5 @@
-/* report.md and the short table of the terminal. Strings of the run are data: they are shown inside
- * code spans or escaped, and control characters become spaces. */
+/* report.md and the short table of the terminal. Strings of the run are data: they are
+ * shown inside code spans or escaped, and control characters become spaces. */
 #include "report_data.h"
 #include "stats.h"
 
@@ -12,7 +12,8 @@ enum { LADDERS = 8, LISTED = 30 };
 
 /* ---- strings ---- */
 
-/* The next byte to show: control characters, also those of two bytes (U+0080..9F), as spaces. */
+/* The next byte to show: control characters, also those of two bytes (U+0080..9F), as
+ * spaces. */
 static unsigned char shown(const char **s)
 {
     unsigned char c = (unsigned char)*(*s)++;
@@ -43,7 +44,8 @@ static void md(FILE *f, const char *s)
     }
 }
 
-/* A code span, also inside a table: only the backtick and the bar mean something there. */
+/* A code span, also inside a table: only the backtick and the bar mean something there.
+ */
 static void code(FILE *f, const char *s)
 {
     fputc('`', f);
@@ -72,10 +74,12 @@ const char *rep_compiler(struct rep_run *run)
     size_t at = 0;
     if (json_is_string(c))
         return json_string_value(c);
-    json_object_foreach((json_t *)c, key, value) if (json_is_string(value) &&
-                                                     at < sizeof(text)) at +=
-        (size_t)snprintf(text + at, sizeof(text) - at, "%s%s", at ? " " : "",
-                         json_string_value(value));
+    json_object_foreach((json_t *)c, key, value)
+    {
+        if (json_is_string(value) && at < sizeof(text))
+            at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%s", at ? " " : "",
+                                   json_string_value(value));
+    }
     char *kept = rep_alloc(run, sizeof(text));
     snprintf(kept, sizeof(text), "%s", at ? text : "unknown compiler");
     return kept;
@@ -119,11 +123,14 @@ static void count_pairing(struct summary *s, const struct rep_pairing *p)
     const struct rep_estimate *e = &p->speedup;
     s->least = s->cells == 0 || e->value < s->least ? e->value : s->least;
     s->most = s->cells == 0 || e->value > s->most ? e->value : s->most;
-    s->processes = s->cells == 0 || e->processes < s->processes ? e->processes : s->processes;
-    s->most_processes = e->processes > s->most_processes ? e->processes : s->most_processes;
+    s->processes =
+        s->cells == 0 || e->processes < s->processes ? e->processes : s->processes;
+    s->most_processes =
+        e->processes > s->most_processes ? e->processes : s->most_processes;
     if (isfinite(e->confidence))
-        s->confidence = s->confidence == 0 || e->confidence < s->confidence ? e->confidence
-                                                                            : s->confidence;
+        s->confidence = s->confidence == 0 || e->confidence < s->confidence
+                            ? e->confidence
+                            : s->confidence;
     s->cells++;
     s->faster += strcmp(p->verdict, "faster") == 0;
     s->slower += strcmp(p->verdict, "slower") == 0;
@@ -139,7 +146,8 @@ static bool same_line(const struct rep_cell *a, const struct rep_cell *b)
 }
 
 /* Over all cells, or over those that differ from like in hidden and rows alone. */
-static struct summary summarize(const struct rep_run *run, bool best, const struct rep_cell *like)
+static struct summary summarize(const struct rep_run *run, bool best,
+                                const struct rep_cell *like)
 {
     struct summary s = {0};
     for (size_t i = 0; i < run->ncells; i++) {
@@ -166,14 +174,16 @@ static void sentence(FILE *f, const char *what, const struct summary *s)
         fprintf(f, "RMSNorm vs LayerNorm, %s: not measured in this run.", what);
         return;
     }
-    fprintf(f, "RMSNorm vs LayerNorm on this machine, %s: x%.2f to x%.2f over %zu cell%s (", what,
-            s->least, s->most, s->cells, s->cells == 1 ? "" : "s");
+    fprintf(f,
+            "RMSNorm vs LayerNorm on this machine, %s: x%.2f to x%.2f over %zu cell%s (",
+            what, s->least, s->most, s->cells, s->cells == 1 ? "" : "s");
     counted_as(f, s);
     fputs(").", f);
 }
 
 static const char *const best_words = "best against best";
-static const char *const same_words = "two-pass LayerNorm against one-pass RMSNorm of the same ISA";
+static const char *const same_words =
+    "two-pass LayerNorm against one-pass RMSNorm of the same ISA";
 
 static void case_name(FILE *f, const struct rep_cell *c)
 {
@@ -195,13 +205,13 @@ static void verdict_row(const struct rep_run *run, const struct rep_cell *c, FIL
     md(f, c->type);
     fprintf(f, " | %zu | ", c->threads);
     if (b.cells > 0)
-        fprintf(f, "x%.2f to x%.2f | %zu / %zu / %zu | ", b.least, b.most, b.faster, b.slower,
-                b.unresolved + b.few);
+        fprintf(f, "x%.2f to x%.2f | %zu / %zu / %zu | ", b.least, b.most, b.faster,
+                b.slower, b.unresolved + b.few);
     else
         fputs("null | null | ", f);
     if (s.cells > 0)
-        fprintf(f, "x%.2f to x%.2f | %zu / %zu / %zu |\n", s.least, s.most, s.faster, s.slower,
-                s.unresolved + s.few);
+        fprintf(f, "x%.2f to x%.2f | %zu / %zu / %zu |\n", s.least, s.most, s.faster,
+                s.slower, s.unresolved + s.few);
     else
         fputs("null | null |\n", f);
 }
@@ -216,10 +226,14 @@ static void verdict_section(const struct rep_run *run, FILE *f)
     fputc('\n', f);
     if (b.cells + s.cells == 0)
         return;
-    fputs("\nA ratio is time of LayerNorm over time of RMSNorm: above 1, RMSNorm is faster. "
-          "f / s / u counts cells where RMSNorm is faster, slower, or neither is resolved.\n\n"
-          "| case | residency | dtype | threads | best against best | f / s / u "
-          "| two-pass LN / one-pass RMS | f / s / u |\n|---|---|---|--:|---|---|---|---|\n", f);
+    fputs(
+        "\nA ratio is time of LayerNorm over time of RMSNorm: above 1, RMSNorm is "
+        "faster. "
+        "f / s / u counts cells where RMSNorm is faster, slower, or neither is "
+        "resolved.\n\n"
+        "| case | residency | dtype | threads | best against best | f / s / u "
+        "| two-pass LN / one-pass RMS | f / s / u |\n|---|---|---|--:|---|---|---|---|\n",
+        f);
     for (size_t i = 0; i < run->ncells; i++) {
         size_t j = 0;
         while (j < i && !same_line(&run->cells[i], &run->cells[j]))
@@ -256,7 +270,7 @@ static void speedup_row(const struct rep_cell *c, FILE *f)
             estimate_text(f, &p->speedup);
         else
             fputs("null", f);
-        fputs(" | ", f);
+        fputs(best ? " | " : " |", f);
         if (best && p != NULL && p->base != NULL && p->test != NULL) {
             short_name(f, p->base);
             fputs(" / ", f);
@@ -271,10 +285,12 @@ static void speedup_row(const struct rep_cell *c, FILE *f)
 
 static void speedup_section(const struct rep_run *run, FILE *f)
 {
-    fputs("\n## Speedups\n\nMedian over processes, with the order-statistic interval of the median. "
+    fputs("\n## Speedups\n\nMedian over processes, with the order-statistic interval of "
+          "the median. "
           "All pairings: `speedup.csv`.\n\n| case | residency | dtype | threads | hidden "
           "| best against best | best LN / best RMS | two-pass LN / one-pass RMS |\n"
-          "|---|---|---|--:|--:|---|---|---|\n", f);
+          "|---|---|---|--:|--:|---|---|---|\n",
+          f);
     for (size_t i = 0; i < run->ncells; i++)
         if (run->cells[i].best != NULL || run->cells[i].same != NULL)
             speedup_row(&run->cells[i], f);
@@ -293,7 +309,8 @@ static const struct claim claims[] = {
     {"10-20 % faster", "as time saved", 1 / (1 - 0.10), 1 / (1 - 0.20)},
     {"7-64 % less time", "as time saved", 1 / (1 - 0.07), 1 / (1 - 0.64)}};
 
-static void claim_row(const struct rep_run *run, const struct claim *claim, bool best, FILE *f)
+static void claim_row(const struct rep_run *run, const struct claim *claim, bool best,
+                      FILE *f)
 {
     size_t inside = 0, above = 0, below = 0, across = 0, none = 0;
     for (size_t i = 0; i < run->ncells; i++) {
@@ -311,17 +328,20 @@ static void claim_row(const struct rep_run *run, const struct claim *claim, bool
         else
             across++;
     }
-    fprintf(f, "| %s | %s | %.3f to %.3f | %s | %zu | %zu | %zu | %zu | %zu |\n", claim->words,
-            claim->reading, claim->lo, claim->hi, best ? best_words : "two-pass LN / one-pass RMS",
-            below, inside, above, across, none);
+    fprintf(f, "| %s | %s | %.3f to %.3f | %s | %zu | %zu | %zu | %zu | %zu |\n",
+            claim->words, claim->reading, claim->lo, claim->hi,
+            best ? best_words : "two-pass LN / one-pass RMS", below, inside, above,
+            across, none);
 }
 
 static void claims_section(const struct rep_run *run, FILE *f)
 {
-    fputs("\n## Published claims\n\nBoth were made about RMSNorm against LayerNorm; the second about "
+    fputs("\n## Published claims\n\nBoth were made about RMSNorm against LayerNorm; the "
+          "second about "
           "whole training steps. Cells are counted by their whole interval.\n\n"
           "| claim | read | ratio | pairing | below | inside | above | across an edge "
-          "| no interval |\n|---|---|---|---|--:|--:|--:|--:|--:|\n", f);
+          "| no interval |\n|---|---|---|---|--:|--:|--:|--:|--:|\n",
+          f);
     for (size_t i = 0; i < sizeof(claims) / sizeof(*claims); i++)
         for (int best = 1; best >= 0; best--)
             claim_row(run, &claims[i], best, f);
@@ -366,7 +386,8 @@ static void bad_rows(const struct rep_run *run, size_t bad, FILE *f)
 {
     size_t listed = 0;
     fputs("\n| kernel | cell | verdict | E\\_max | bound | why | again |\n"
-          "|---|---|---|--:|--:|---|---|\n", f);
+          "|---|---|---|--:|--:|---|---|\n",
+          f);
     for (size_t i = 0; i < run->ncells; i++)
         for (size_t j = 0; j < run->cells[i].nentries; j++) {
             const struct rep_entry *e = &run->cells[i].entries[j];
@@ -412,7 +433,8 @@ static void skip_rows(const struct rep_run *run, FILE *f)
                 add_skip(classes, &n, &run->cells[i].entries[e]);
     fputs("\n| skipped | comparisons | reason |\n|---|--:|---|\n", f);
     for (size_t i = 0; i < n; i++) {
-        fprintf(f, "| %s | %zu | ", rep_verdict_name(classes[i].first->verdict), classes[i].n);
+        fprintf(f, "| %s | %zu | ", rep_verdict_name(classes[i].first->verdict),
+                classes[i].n);
         md(f, classes[i].first->reason);
         fputs(" |\n", f);
     }
@@ -427,9 +449,11 @@ static void unstable_rows(const struct rep_run *run, FILE *f)
             overflow += run->cells[i].entries[e].overflow_rows > 0;
         }
     if (unstable + overflow > 0)
-        fprintf(f, "\nRows outside the stated precondition of the kernel's bound, where a large error "
-                "is expected: in %zu comparisons by conditioning, in %zu by range.\n", unstable,
-                overflow);
+        fprintf(f,
+                "\nRows outside the stated precondition of the kernel's bound, where a "
+                "large error "
+                "is expected: in %zu comparisons by conditioning, in %zu by range.\n",
+                unstable, overflow);
 }
 
 /* A kernel faster than the hardware allows was not measured rightly. */
@@ -438,14 +462,16 @@ static void roof_flags(const struct rep_run *run, FILE *f)
     for (size_t i = 0; i < run->ncells; i++)
         for (size_t j = 0; j < run->cells[i].nentries; j++) {
             const struct rep_entry *e = &run->cells[i].entries[j];
-            bool norm = rep_is_op(e->kernel, "layernorm") || rep_is_op(e->kernel, "rmsnorm");
+            bool norm =
+                rep_is_op(e->kernel, "layernorm") || rep_is_op(e->kernel, "rmsnorm");
             if (!norm || !(e->roof_ratio.lo > 1.05))
                 continue;
             fputs("\n**Broken measurement**: ", f);
             code(f, e->kernel->name);
             fputs(" in ", f);
             code(f, run->cells[i].id);
-            fprintf(f, " runs at %.3f [%.3f, %.3f] of the roof; its numbers mean nothing.\n",
+            fprintf(f,
+                    " runs at %.3f [%.3f, %.3f] of the roof; its numbers mean nothing.\n",
                     e->roof_ratio.value, e->roof_ratio.lo, e->roof_ratio.hi);
         }
 }
@@ -457,8 +483,8 @@ static void kernels_section(const struct rep_run *run, FILE *f)
     fputs("\n## Checks\n\n", f);
     for (int v = 0, first = 1; v < REP_VERDICTS; v++) {
         if (counts[v] > 0) {
-            fprintf(f, "%s%s %zu", first ? "" : ", ", rep_verdict_name((enum rep_verdict)v),
-                    counts[v]);
+            fprintf(f, "%s%s %zu", first ? "" : ", ",
+                    rep_verdict_name((enum rep_verdict)v), counts[v]);
             first = 0;
         }
         skipped += is_skip((enum rep_verdict)v) ? counts[v] : 0;
@@ -480,8 +506,8 @@ static double hidden_distance(const struct rep_cell *c)
     return fabs(log2((double)c->hidden / 1024.0));
 }
 
-/* The cell with most timed kernels for this dtype and residency; among equals the one nearest to
- * hidden 1024. NULL unless no other residency of this dtype shows more. */
+/* The cell with most timed kernels for this dtype and residency; among equals the one
+ * nearest to hidden 1024. NULL unless no other residency of this dtype shows more. */
 static const struct rep_cell *ladder_cell(const struct rep_run *run, const char *type,
                                           const char *residency)
 {
@@ -508,9 +534,9 @@ static void ladder_row(const struct rep_entry *e, FILE *f)
     fputs("| ", f);
     code(f, e->kernel->name);
     fputs(" | ", f);
-    rep_print_number(f, e->ns_per_row.value);
+    fprintf(f, "%.4g", e->ns_per_row.value);
     if (isfinite(e->ns_per_row.lo))
-        fprintf(f, " [%.6g, %.6g]", e->ns_per_row.lo, e->ns_per_row.hi);
+        fprintf(f, " [%.4g, %.4g]", e->ns_per_row.lo, e->ns_per_row.hi);
     fputs(" | ", f);
     if (isfinite(e->gbps))
         fprintf(f, "%.1f", e->gbps);
@@ -535,7 +561,8 @@ static void ladder(const struct rep_cell *c, FILE *f)
         code(f, c->entries[c->roof].kernel->name);
     else
         fputs("null (no ceiling was timed)", f);
-    fputs("\n\n| kernel | ns a row | GB/s | of roof | E\\_max |\n|---|--:|--:|--:|--:|\n", f);
+    fputs("\n\n| kernel | ns a row | GB/s | of roof | E\\_max |\n|---|--:|--:|--:|--:|\n",
+          f);
     for (size_t i = 0; i < c->nentries; i++)
         if (rep_is_timed(&c->entries[i]))
             ladder_row(&c->entries[i], f);
@@ -547,8 +574,10 @@ static void ladder_section(const struct rep_run *run, FILE *f)
     size_t shown_cells = 0;
     rep_types(run, &types);
     rep_residencies(run, &places);
-    fputs("\n## Ladders\n\nThe cells with most kernels; all others: `results.csv`. GB/s counts x read "
-          "once and y written once.\n", f);
+    fputs("\n## Ladders\n\nThe cells with most kernels; all others: `results.csv`. GB/s "
+          "counts x read "
+          "once and y written once.\n",
+          f);
     for (size_t t = 0; t < types.n; t++)
         for (size_t r = 0; r < places.n; r++) {
             const struct rep_cell *c = ladder_cell(run, types.text[t], places.text[r]);
@@ -563,17 +592,20 @@ static void ladder_section(const struct rep_run *run, FILE *f)
 
 static void picture_section(const struct rep_keys *pictures, FILE *f)
 {
-    static const char *const all[] = {"speedup_best", "speedup_same", "bandwidth", "algorithms",
-                                      "scaling"};
-    static const char *const what[] = {"best LayerNorm against best RMSNorm by hidden",
-                                       "two-pass LayerNorm against one-pass RMSNorm by hidden",
-                                       "GB/s by hidden, with the roof", "every algorithm in one cell",
-                                       "throughput by threads"};
-    static const char *const lacks[] = {"no such ratio was measured", "no such ratio was measured",
-                                        "nothing was timed", "nothing was timed",
-                                        "fewer than two thread counts were measured"};
-    fputs("\n## Pictures\n\nEach is drawn by gnuplot from the `.gp` and `.dat` files beside it: `cd "
-          "plots && gnuplot NAME.gp`.\n\n", f);
+    static const char *const all[] = {"speedup_best", "speedup_same", "bandwidth",
+                                      "algorithms", "scaling"};
+    static const char *const what[] = {
+        "best LayerNorm against best RMSNorm by hidden",
+        "two-pass LayerNorm against one-pass RMSNorm by hidden",
+        "GB/s by hidden, with the roof", "every algorithm in one cell",
+        "throughput by threads"};
+    static const char *const lacks[] = {
+        "no such ratio was measured", "no such ratio was measured", "nothing was timed",
+        "nothing was timed", "fewer than two thread counts were measured"};
+    fputs("\n## Pictures\n\nEach is drawn by gnuplot from the `.gp` and `.dat` files "
+          "beside it: `cd "
+          "plots && gnuplot NAME.gp`.\n\n",
+          f);
     for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
         bool drawn = false;
         for (size_t p = 0; p < pictures->n; p++)
@@ -587,8 +619,8 @@ static void picture_section(const struct rep_keys *pictures, FILE *f)
 
 /* ---- counters ---- */
 
-/* papi holds the events itself or under "events"; each is its source or reason, or an object with
- * one of these. */
+/* papi holds the events itself or under "events"; each is its source or reason, or an
+ * object with one of these. */
 static const char *event_reason(const struct rep_run *run, const char *event)
 {
     const json_t *papi = json_object_get(run->host, "papi");
@@ -618,7 +650,8 @@ static void counters_section(const struct rep_run *run, FILE *f)
         if (has_count(run, c)) {
             fputs("measured, see `results.csv`", f);
         } else {
-            const char *why = c == REP_REF_CYCLES ? NULL : event_reason(run, rep_count_key[c]);
+            const char *why =
+                c == REP_REF_CYCLES ? NULL : event_reason(run, rep_count_key[c]);
             fputs("null: ", f);
             md(f, why ? why : "no counting pass brought a value");
         }
@@ -662,8 +695,11 @@ static void noise_section(const struct rep_run *run, FILE *f)
         fputs("null: no kernel was measured against a copy of itself.\n", f);
         return;
     }
-    fprintf(f, "The same function measured twice in the same rounds (A/A), %zu times: the ratio is off "
-            "1 by %.2f %% in the median and %.2f %% at most. The interval excludes 1 in %zu of %zu.\n",
+    fprintf(f,
+            "The same function measured twice in the same rounds (A/A), %zu times: the "
+            "ratio is off "
+            "1 by %.2f %% in the median and %.2f %% at most. The interval excludes 1 in "
+            "%zu of %zu.\n",
             n.n, 100 * n.median, 100 * n.most, n.excluded, n.with_interval);
 }
 
@@ -681,6 +717,20 @@ static void fact(FILE *f, const json_t *v)
         fputs(json_is_true(v) ? "yes" : json_is_false(v) ? "no" : "null", f);
 }
 
+/* An array of facts: its elements. */
+static void fact_list(FILE *f, const json_t *v)
+{
+    const json_t *one;
+    size_t i;
+    if (!json_is_array(v))
+        fact(f, v);
+    json_array_foreach(v, i, one)
+    {
+        fputs(i ? " " : "", f);
+        fact(f, one);
+    }
+}
+
 static void facts(const struct rep_run *run, const char *name, FILE *f)
 {
     json_t *object = json_object_get(run->host, name), *v;
@@ -695,12 +745,12 @@ static void facts(const struct rep_run *run, const char *name, FILE *f)
     }
     json_object_foreach(object, key, v)
     {
-        if (json_is_object(v) || json_is_array(v))
+        if (json_is_object(v))
             continue;
         fputs(first ? "" : ", ", f);
         md(f, key);
         fputc(' ', f);
-        fact(f, v);
+        fact_list(f, v);
         first = false;
     }
     fputc('\n', f);
@@ -708,13 +758,15 @@ static void facts(const struct rep_run *run, const char *name, FILE *f)
 
 static void host_section(const struct rep_run *run, FILE *f)
 {
-    static const char *const shown_facts[] = {"cpu",      "caches", "topology", "memory",
-                                              "os",       "settings", "compiler", "before",
-                                              "after"};
+    static const char *const shown_facts[] = {"cpu",      "caches", "topology",
+                                              "memory",   "os",     "settings",
+                                              "compiler", "before", "after"};
     fputs("\n## Host\n\n", f);
     for (size_t i = 0; i < sizeof(shown_facts) / sizeof(*shown_facts); i++)
         facts(run, shown_facts[i], f);
-    fputs("\nCompile flags of every unit and what is unknown, with reasons: `host.json`.\n", f);
+    fputs(
+        "\nCompile flags of every unit and what is unknown, with reasons: `host.json`.\n",
+        f);
 }
 
 static void dropped_cells(const struct rep_run *run, FILE *f)
@@ -741,7 +793,9 @@ static void reproduce_section(const struct rep_run *run, FILE *f)
 {
     fputs("\n## Reproduce\n\n    ", f);
     plain(f, rep_string(run->plan, "command"));
-    fputs("\n\nThese pages again from the raw files: `normbench report DIR`. Program: normbench ", f);
+    fputs("\n\nThese pages again from the raw files: `normbench report DIR`. Program: "
+          "normbench ",
+          f);
     md(f, rep_string(run->host, "version"));
     fputs(", git ", f);
     md(f, rep_string(run->host, "git"));
@@ -750,8 +804,11 @@ static void reproduce_section(const struct rep_run *run, FILE *f)
     fputs(".\n", f);
     dropped_cells(run, f);
     if (run->foreign_lines > 0)
-        fprintf(f, "\n%zu lines are about cells or kernels that plan.json does not hold; they were "
-                "ignored.\n", run->foreign_lines);
+        fprintf(f,
+                "\n%zu lines are about cells or kernels that plan.json does not hold; "
+                "they were "
+                "ignored.\n",
+                run->foreign_lines);
 }
 
 /* A cell with an interval to quote: f32 before others, then nearest to hidden 1024. */
@@ -761,7 +818,8 @@ static const struct rep_cell *quoted_cell(const struct rep_run *run)
     double least = INFINITY;
     for (size_t i = 0; i < run->ncells; i++) {
         const struct rep_cell *c = &run->cells[i];
-        if (!rep_has_speedup(c->best) || !isfinite(c->best->speedup.lo) || c->best->base == NULL)
+        if (!rep_has_speedup(c->best) || !isfinite(c->best->speedup.lo) ||
+            c->best->base == NULL)
             continue;
         double distance = hidden_distance(c) + (strcmp(c->type, "f32") == 0 ? 0 : 100) +
                           (double)c->threads;
@@ -778,7 +836,8 @@ static void quote_section(struct rep_run *run, FILE *f)
     const struct rep_cell *c = quoted_cell(run);
     fputs("\n## How to quote this result\n\n", f);
     if (c == NULL) {
-        fputs("Not yet: no ratio of this run has an interval (that takes at least 6 processes).\n",
+        fputs("Not yet: no ratio of this run has an interval (that takes at least 6 "
+              "processes).\n",
               f);
         return;
     }
@@ -796,7 +855,9 @@ static void quote_section(struct rep_run *run, FILE *f)
     short_name(f, c->best->base);
     fputs(") over that of the fastest RMSNorm (", f);
     short_name(f, c->best->test);
-    fprintf(f, ") is %.3f [%.3f, %.3f]: median over %zu processes, %.1f %% confidence. normbench ",
+    fprintf(f,
+            ") is %.3f [%.3f, %.3f]: median over %zu processes, %.1f %% confidence. "
+            "normbench ",
             s->value, s->lo, s->hi, s->processes, 100 * s->confidence);
     md(f, rep_string(run->host, "version"));
     fputs(", git ", f);
@@ -826,18 +887,18 @@ void rep_report_md(struct rep_run *run, const struct rep_keys *pictures, FILE *f
 
 /* ---- terminal ---- */
 
-enum { WIDE = 96, TABLE_LINES = 12 };
+enum { TABLE_LINES = 6, LONG_TABLE_LINES = 17 };
 
-static const struct rep_pairing *table_pairing(const struct rep_run *run, const char *residency,
-                                               const char *type, size_t hidden, size_t threads,
-                                               bool best)
+static const struct rep_pairing *table_pairing(const struct rep_run *run,
+                                               const char *residency, const char *type,
+                                               size_t hidden, size_t threads, bool best)
 {
     const struct rep_cell *c = rep_find(run, residency, type, hidden, threads);
     return c ? headline(c, best) : NULL;
 }
 
-/* A ratio, with its interval where there is room; ~ marks an interval that holds 1, ? one that
- * could not be formed. */
+/* A ratio, with its interval where there is room; ~ marks an interval that holds 1, ? one
+ * that could not be formed. */
 static void table_cell(const struct rep_pairing *p, bool interval, FILE *f)
 {
     char text[40] = "-";
@@ -845,11 +906,19 @@ static void table_cell(const struct rep_pairing *p, bool interval, FILE *f)
         const struct rep_estimate *s = &p->speedup;
         const char *mark = !isfinite(s->lo) ? "?" : s->lo <= 1 && s->hi >= 1 ? "~" : " ";
         if (interval && isfinite(s->lo))
-            snprintf(text, sizeof(text), "%.2f%s[%.2f, %.2f]", s->value, mark, s->lo, s->hi);
+            snprintf(text, sizeof(text), "%.2f%s[%.2f, %.2f]", s->value, mark, s->lo,
+                     s->hi);
         else
             snprintf(text, sizeof(text), "%.2f%s", s->value, mark);
     }
     fprintf(f, interval ? " %19s" : " %6s", text);
+}
+
+static void padded(FILE *f, const char *s, int width)
+{
+    for (; *s && width > 0; width--)
+        fputc(shown(&s), f);
+    fprintf(f, "%*s", width + 1, "");
 }
 
 struct table {
@@ -857,40 +926,55 @@ struct table {
     struct rep_sizes hiddens;
     size_t threads;
     bool interval;
+    bool merged; /* one long table: the second pairing is a column of its range */
 };
 
 static bool table_has(const struct rep_run *run, const struct table *t, const char *place,
                       const char *type, bool best)
 {
     for (size_t h = 0; h < t->hiddens.n; h++)
-        if (rep_has_speedup(table_pairing(run, place, type, t->hiddens.value[h], t->threads, best)))
+        if (rep_has_speedup(
+                table_pairing(run, place, type, t->hiddens.value[h], t->threads, best)))
             return true;
     return false;
 }
 
-static void table_line(const struct rep_run *run, const struct table *t, const char *place,
-                       const char *type, bool best, FILE *f)
+static void table_line(const struct rep_run *run, const struct table *t,
+                       const char *place, const char *type, bool best, FILE *f)
 {
-    fprintf(f, "  %-5.5s %-9.9s", place, type);
-    for (size_t h = 0; h < t->hiddens.n; h++)
-        table_cell(table_pairing(run, place, type, t->hiddens.value[h], t->threads, best),
-                   t->interval, f);
+    double least = INFINITY, most = -INFINITY;
+    fprintf(f, "  ");
+    padded(f, place, 5);
+    padded(f, type, 9);
+    for (size_t h = 0; h < t->hiddens.n; h++) {
+        size_t hidden = t->hiddens.value[h];
+        table_cell(table_pairing(run, place, type, hidden, t->threads, best), t->interval,
+                   f);
+        const struct rep_pairing *p =
+            table_pairing(run, place, type, hidden, t->threads, false);
+        if (rep_has_speedup(p)) {
+            least = fmin(least, p->speedup.value);
+            most = fmax(most, p->speedup.value);
+        }
+    }
+    if (t->merged && most >= least)
+        fprintf(f, "  %.2f-%.2f", least, most);
     fputc('\n', f);
 }
 
-static void table_lines(const struct rep_run *run, const struct table *t, const char *title,
-                        bool best, FILE *f)
+static void table_lines(const struct rep_run *run, const struct table *t,
+                        const char *title, bool best, FILE *f)
 {
-    size_t lines = 0, left = 0;
-    fprintf(f, "\n%s\n  %-5s %-9s", title, "data", "dtype");
+    size_t lines = 0, left = 0, room = t->merged ? LONG_TABLE_LINES : TABLE_LINES;
+    fprintf(f, "\n%s\n  %-5s %-9s", title, "in", t->merged ? "hidden:" : "dtype");
     for (size_t h = 0; h < t->hiddens.n; h++)
         fprintf(f, t->interval ? " %18zu " : " %5zu ", t->hiddens.value[h]);
-    fputs("  hidden\n", f);
+    fputs(t->merged ? "  two-/one-pass\n" : "  hidden\n", f);
     for (size_t r = 0; r < t->places.n; r++)
         for (size_t d = 0; d < t->types.n; d++) {
             if (!table_has(run, t, t->places.text[r], t->types.text[d], best))
                 continue;
-            if (lines++ < TABLE_LINES)
+            if (lines++ < room)
                 table_line(run, t, t->places.text[r], t->types.text[d], best, f);
             else
                 left++;
@@ -921,13 +1005,23 @@ static void terminal_tables(const struct rep_run *run, FILE *f)
     rep_hiddens(run, &t.hiddens);
     rep_threads(run, &threads);
     t.threads = threads.n ? threads.value[0] : 1;
+    t.merged = t.places.n * t.types.n > TABLE_LINES;
     t.interval = t.hiddens.n <= 3;
-    thin(&t.hiddens, 10);
-    fprintf(f, "\nTime of LayerNorm over time of RMSNorm, %zu thread%s. Above 1: RMSNorm is faster."
-            "\n~: the interval holds 1%s\n", t.threads, t.threads == 1 ? "" : "s",
+    thin(&t.hiddens, t.merged ? 9 : 10);
+    fprintf(f,
+            "\nTime of LayerNorm over time of RMSNorm, %zu thread%s. Above 1: RMSNorm is "
+            "faster."
+            "\n~: the interval holds 1%s\n",
+            t.threads, t.threads == 1 ? "" : "s",
             t.interval ? "" : "; all intervals: speedup.csv");
     table_lines(run, &t, "best against best", true, f);
-    table_lines(run, &t, "two-pass LayerNorm / one-pass RMSNorm, strongest ISA", false, f);
+    if (t.merged)
+        fputs("two-/one-pass: two-pass LayerNorm over one-pass RMSNorm, its range over "
+              "these columns\n",
+              f);
+    else
+        table_lines(run, &t, "two-pass LayerNorm / one-pass RMSNorm, strongest ISA",
+                    false, f);
 }
 
 static void terminal_checks(const struct rep_run *run, FILE *f)
@@ -938,8 +1032,8 @@ static void terminal_checks(const struct rep_run *run, FILE *f)
     fputs("\nchecks  ", f);
     for (int v = 0; v < REP_VERDICTS; v++)
         if (counts[v] > 0) {
-            fprintf(f, "%s%s %zu", first ? "" : ", ", rep_verdict_name((enum rep_verdict)v),
-                    counts[v]);
+            fprintf(f, "%s%s %zu", first ? "" : ", ",
+                    rep_verdict_name((enum rep_verdict)v), counts[v]);
             first = false;
         }
     fputc('\n', f);
@@ -951,13 +1045,29 @@ static void terminal_noise(const struct rep_run *run, FILE *f)
     if (n.n == 0)
         fputs("noise   null: nothing was measured against a copy of itself\n", f);
     else
-        fprintf(f, "noise   a kernel against itself: off 1 by %.2f %% (median), %.2f %% (largest of "
-                "%zu)\n", 100 * n.median, 100 * n.most, n.n);
+        fprintf(f,
+                "noise   a kernel against itself: off 1 by %.2f %% (median), %.2f %% "
+                "(largest of "
+                "%zu)\n",
+                100 * n.median, 100 * n.most, n.n);
 }
 
-void rep_terminal(struct rep_run *run, const char *dir, const struct rep_keys *pictures, FILE *f)
+static void terminal_processes(const struct summary *s, FILE *f)
 {
-    struct summary b = summarize(run, true, NULL);
+    fprintf(f, "\n%zu", s->processes);
+    if (s->most_processes > s->processes)
+        fprintf(f, " to %zu", s->most_processes);
+    if (s->confidence > 0)
+        fprintf(f, " processes a cell, intervals of %.1f %% confidence or more\n",
+                100 * s->confidence);
+    else
+        fputs(" processes a cell, too few for an interval (6)\n", f);
+}
+
+void rep_terminal(struct rep_run *run, const char *dir, const struct rep_keys *pictures,
+                  FILE *f)
+{
+    struct summary b = summarize(run, true, NULL), s = summarize(run, false, NULL);
     fputc('\n', f);
     plain(f, rep_cpu(run));
     fputs(", ", f);
@@ -966,19 +1076,23 @@ void rep_terminal(struct rep_run *run, const char *dir, const struct rep_keys *p
     if (b.cells == 0)
         fputs("RMSNorm vs LayerNorm: not measured in this run\n", f);
     else
-        fprintf(f, "RMSNorm vs LayerNorm, best against best: x%.2f to x%.2f over %zu cell%s\n"
-                "(", b.least, b.most, b.cells, b.cells == 1 ? "" : "s");
+        fprintf(
+            f,
+            "RMSNorm vs LayerNorm, best against best: x%.2f to x%.2f over %zu cell%s\n"
+            "(",
+            b.least, b.most, b.cells, b.cells == 1 ? "" : "s");
     if (b.cells > 0) {
         counted_as(f, &b);
         fputs(")\n", f);
+    }
+    if (b.cells + s.cells > 0) {
         terminal_tables(run, f);
-        if (b.confidence > 0)
-            fprintf(f, "\n%zu processes each, intervals of %.1f %% confidence or more\n",
-                    b.processes, 100 * b.confidence);
+        terminal_processes(b.cells > 0 ? &b : &s, f);
     }
     terminal_checks(run, f);
     terminal_noise(run, f);
     fprintf(f, "report  %s/report.md\n", dir);
     for (size_t i = 0; i < pictures->n; i++)
-        fprintf(f, "%s%s/plots/%s.svg\n", i ? "        " : "plots   ", dir, pictures->text[i]);
+        fprintf(f, "%s%s/plots/%s.svg\n", i ? "        " : "plots   ", dir,
+                pictures->text[i]);
 }

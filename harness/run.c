@@ -48,6 +48,7 @@ struct job {
     json_t *hashes;   /* cell: {kernel: hash of the checked output}; only of kernels that passed */
     json_t *done;     /* "process cell": true */
     json_t *attempts; /* "process cell": next attempt */
+    json_t *spent;    /* cell: {units, wall_ms, setup_ms} of screening */
     json_t *screen;   /* cell: {kernel: [ns a pass, one a screening process round]} */
     size_t checked[NB_VERDICT_COUNT];
     double setup_ms, warm_ms, timed_ms, wall_ms;
@@ -277,7 +278,7 @@ static enum nb_status condemn_mistrusted(struct job *j, const struct nb_cell *ce
 
 /* ---- stage: calibrate ---- */
 
-static json_t *calibrated; /* pass_ns of the cell just calibrated */
+static json_t *calibrated; /* the line of the cell just calibrated */
 
 static bool take_calibration(struct job *j, const struct nb_cell *cell, const json_t *line,
                              enum nb_status *s, struct nb_err *err)
@@ -287,12 +288,12 @@ static bool take_calibration(struct job *j, const struct nb_cell *cell, const js
         return false;
     *s = condemn_mistrusted(j, cell, json_object_get(line, "mistrusted"), err);
     json_decref(calibrated);
-    calibrated = json_incref(json_object_get(line, "pass_ns"));
+    calibrated = json_deep_copy(line);
     return true;
 }
 
 static enum nb_status calibrate_cell(struct job *j, const struct nb_cell *cell, double *pass_ns,
-                                     struct nb_err *err)
+                                     double *setup_ns, struct nb_err *err)
 {
     for (unsigned attempt = 0; attempt <= cell->kernel_count; attempt++) {
         char how[160] = "";
@@ -307,9 +308,10 @@ static enum nb_status calibrate_cell(struct job *j, const struct nb_cell *cell, 
         if (o == FAILED)
             return interrupted ? NB_INTERRUPTED : NB_ERROR;
         if (o == ENDED) {
+            const json_t *times = json_object_get(calibrated, "pass_ns");
             for (size_t i = 0; i < cell->kernel_count; i++)
-                pass_ns[i] = json_number_value(
-                    json_object_get(calibrated, cell->kernels[i]->name));
+                pass_ns[i] = json_number_value(json_object_get(times, cell->kernels[i]->name));
+            *setup_ns = json_number_value(json_object_get(calibrated, "setup_ns"));
             return NB_OK;
         }
         s = blame(j, cell, o, how, err);
@@ -332,10 +334,11 @@ static enum nb_status calibrate_all(struct job *j, struct nb_err *err)
 {
     struct nb_plan *plan = &j->plan;
     enum nb_status s = NB_OK;
-    struct nb_calibration cal = {calloc(plan->count, sizeof *cal.pass_ns)};
+    struct nb_calibration cal = {calloc(plan->count, sizeof *cal.pass_ns),
+                                 calloc(plan->count, sizeof *cal.setup_ns)};
     size_t *order = calloc(plan->count, sizeof *order);
     const size_t count = plan->count;
-    NB_ASSERT(cal.pass_ns != NULL && order != NULL);
+    NB_ASSERT(cal.pass_ns != NULL && cal.setup_ns != NULL && order != NULL);
     nb_plan_order(plan, 0, order);
     nb_progress_begin(&j->progress, "calibrating", (double)count, j->options->quiet);
     for (size_t i = 0; i < count; i++) {
@@ -343,7 +346,8 @@ static enum nb_status calibrate_all(struct job *j, struct nb_err *err)
         NB_ASSERT(cal.pass_ns[i] != NULL);
     }
     for (size_t i = 0; s == NB_OK && i < count; i++) {
-        s = calibrate_cell(j, &plan->cells[order[i]], cal.pass_ns[order[i]], err);
+        s = calibrate_cell(j, &plan->cells[order[i]], cal.pass_ns[order[i]],
+                           &cal.setup_ns[order[i]], err);
         nb_progress_step(&j->progress, 1, plan->cells[order[i]].id);
     }
     client_done(j);
@@ -357,6 +361,7 @@ static enum nb_status calibrate_all(struct job *j, struct nb_err *err)
     for (size_t i = 0; i < count; i++)
         free(cal.pass_ns[i]);
     free(cal.pass_ns);
+    free(cal.setup_ns);
     free(order);
     return s == NB_OK ? save_plan(j, err) : s;
 }
@@ -388,6 +393,20 @@ static void take_screen_round(struct job *j, const struct nb_cell *cell, const j
     }
 }
 
+static void add_spent(struct job *j, const struct nb_cell *cell, const json_t *line)
+{
+    static const char *const keys[] = {"wall_ms", "setup_ms"};
+    json_t *seen = json_object_get(j->spent, cell->id);
+    if (seen == NULL)
+        json_object_set_new(j->spent, cell->id, seen = json_object());
+    for (size_t i = 0; i < 2; i++)
+        json_object_set_new(seen, keys[i],
+                            json_real(json_number_value(json_object_get(seen, keys[i])) +
+                                      json_number_value(json_object_get(line, keys[i]))));
+    json_object_set_new(
+        seen, "units", json_real(1 + json_number_value(json_object_get(seen, "units"))));
+}
+
 /* Lines of samples.jsonl, as they come or as they are read again by --resume. */
 static void take_sample_line(void *context, const json_t *line)
 {
@@ -407,6 +426,8 @@ static void take_sample_line(void *context, const json_t *line)
         take_screen_round(j, cell, line);
     else if (strcmp(type, "done") == 0) {
         json_object_set_new(j->done, key, json_true());
+        if (process < j->plan.settings.screening)
+            add_spent(j, cell, line);
         j->setup_ms += json_number_value(json_object_get(line, "setup_ms"));
         j->warm_ms += json_number_value(json_object_get(line, "warm_ms"));
         j->timed_ms += json_number_value(json_object_get(line, "timed_ms"));
@@ -536,8 +557,32 @@ static const struct nb_kernel *fastest(const struct job *j, const struct nb_cell
     return best;
 }
 
+/* Rounds again: what screening took, cell by cell, and what is left of the budget. A cell without a
+ * finished screening unit keeps a guess of zero, which leaves its rounds at most. */
+static void refit_rounds(struct job *j)
+{
+    struct nb_unit_cost *cost = calloc(j->plan.count, sizeof *cost);
+    double spent = 0;
+    NB_ASSERT(cost != NULL);
+    for (size_t i = 0; i < j->plan.count; i++) {
+        const struct nb_cell *cell = &j->plan.cells[i];
+        const json_t *seen = json_object_get(j->spent, cell->id);
+        const double units = json_number_value(json_object_get(seen, "units"));
+        const double wall = json_number_value(json_object_get(seen, "wall_ms"));
+        const double setup = json_number_value(json_object_get(seen, "setup_ms"));
+        spent += wall / 1e3;
+        cost[i].fixed_ns = units > 0 ? 1e6 * setup / units : 0;
+        cost[i].round_ns =
+            units > 0 ? fmax(1, 1e6 * (wall - setup) / units / cell->screen_rounds) : 1;
+    }
+    nb_plan_refit(&j->plan, cost, fmax(1, j->plan.settings.budget_s - spent));
+    free(cost);
+}
+
 static enum nb_status choose_winners(struct job *j, struct nb_err *err)
 {
+    if (j->plan.settings.screening > 0)
+        refit_rounds(j);
     for (size_t i = 0; i < j->plan.count; i++) {
         struct nb_cell *cell = &j->plan.cells[i];
         unsigned a = 1, b = 1;
@@ -549,20 +594,27 @@ static enum nb_status choose_winners(struct job *j, struct nb_err *err)
     return save_plan(j, err);
 }
 
+/* Rounds of all groups from this process on: what progress is counted in. */
+static double rounds_left(const struct nb_plan *plan, unsigned from)
+{
+    double rounds = 0;
+    for (unsigned p = from; p < plan->settings.screening + plan->settings.processes; p++)
+        for (size_t i = 0; i < plan->count; i++)
+            rounds += nb_plan_rounds(plan, &plan->cells[i], p) * (double)plan->cells[i].group_count;
+    return rounds;
+}
+
 static enum nb_status measure_all(struct job *j, struct nb_err *err)
 {
     const struct nb_settings *set = &j->plan.settings;
-    const unsigned processes = set->screening + set->processes;
     enum nb_status s = NB_OK;
-    double total = 0;
-    for (unsigned p = 0; p < processes; p++)
-        for (size_t i = 0; i < j->plan.count; i++)
-            total += nb_plan_rounds(&j->plan, &j->plan.cells[i], p) *
-                     (double)j->plan.cells[i].group_count;
-    nb_progress_begin(&j->progress, "measuring", total, j->options->quiet);
-    for (unsigned p = 0; s == NB_OK && p < processes; p++) {
-        if (p == set->screening && j->plan.state < NB_SCREENED)
+    nb_progress_begin(&j->progress, "measuring", rounds_left(&j->plan, 0),
+                      j->options->quiet);
+    for (unsigned p = 0; s == NB_OK && p < set->screening + set->processes; p++) {
+        if (p == set->screening && j->plan.state < NB_SCREENED) {
             s = choose_winners(j, err);
+            j->progress.total = j->progress.done + rounds_left(&j->plan, p);
+        }
         if (s == NB_OK)
             s = run_process(j, p, err);
     }
@@ -590,13 +642,14 @@ static enum nb_status job_begin(struct job *j, const struct nb_run_options *o, s
     j->done = json_object();
     j->attempts = json_object();
     j->screen = json_object();
+    j->spent = json_object();
     catch_signals();
     return nb_topology_load(&j->topology, err);
 }
 
 static void job_end(struct job *j)
 {
-    json_t *all[] = {j->host, j->verdicts, j->hashes, j->done, j->attempts, j->screen};
+    json_t *all[] = {j->host, j->verdicts, j->hashes, j->done, j->attempts, j->screen, j->spent};
     nb_client_stop(&j->client, 1);
     nb_store_close(&j->store);
     nb_cpulock_release(&j->lock);

@@ -24,8 +24,8 @@ double nb_median(double *v, size_t n)
     return median_of_sorted(v, n);
 }
 
-/* Sum of C(n,i) 2^-n for i <= k, by C(n,i+1) = C(n,i) (n-i)/(i+1). In the upper half the complement
- * is summed, so that few and small terms are added. */
+/* Sum of C(n,i) 2^-n for i <= k, by C(n,i+1) = C(n,i) (n-i)/(i+1). In the upper half the
+ * complement is summed, so that few and small terms are added. */
 double nb_binomial_half_cdf(size_t k, size_t n)
 {
     if (k >= n)
@@ -67,7 +67,8 @@ unsigned long long nb_random(unsigned long long *state)
 }
 
 /* Uniform in 0..bound-1: draws from the incomplete last block of values are repeated. */
-static unsigned long long random_below(unsigned long long bound, unsigned long long *state)
+static unsigned long long random_below(unsigned long long bound,
+                                       unsigned long long *state)
 {
     unsigned long long whole = ULLONG_MAX - ULLONG_MAX % bound, z;
     do
@@ -91,9 +92,10 @@ static void swap_labels(unsigned *order, size_t n, unsigned a, unsigned b)
         order[i] = order[i] == a ? b : order[i] == b ? a : order[i];
 }
 
-/* Williams 1949: the first row 0, 1, n-1, 2, n-2, ... has neighbour differences that are all
- * different mod n, so its n cyclic shifts hold every ordered pair of neighbours once. A renaming of
- * the elements keeps that; it is built from the seed alone, hence the same for every row. */
+/* Williams 1949: the first row 0, 1, n-1, 2, n-2, ... has neighbour differences that are
+ * all different mod n, so its n cyclic shifts hold every ordered pair of neighbours once.
+ * A renaming of the elements keeps that; it is built from the seed alone, hence the same
+ * for every row. */
 void nb_williams_row(size_t n, size_t r, unsigned long long seed, unsigned *order)
 {
     NB_ASSERT(n % 2 == 0);

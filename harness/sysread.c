@@ -46,7 +46,8 @@ static char *value_of(char *line, const char *key)
 
 int nb_read_key(const char *path, const char *key, char *value, size_t len)
 {
-    char line[4096]; /* the flags line of x86 is long; what follows it starts a new line anyway */
+    char line[4096]; /* the flags line of x86 is long; what follows it starts a new line
+                        anyway */
     FILE *f = fopen(path, "re");
     if (f == NULL)
         return errno;
@@ -74,8 +75,9 @@ static bool holds_word(const char *list, const char *word)
     return false;
 }
 
-/* Our path in the hierarchy of a controller, from /proc/self/cgroup ("ID:CONTROLLERS:PATH").
- * A controller that no v1 hierarchy has belongs to v2, whose line has no controllers. */
+/* Our path in the hierarchy of a controller, from /proc/self/cgroup
+ * ("ID:CONTROLLERS:PATH"). A controller that no v1 hierarchy has belongs to v2, whose
+ * line has no controllers. */
 static bool own_cgroup(const char *root, const char *controller, char *path, bool *v2)
 {
     char name[PATH_LEN], line[PATH_LEN];
@@ -132,18 +134,19 @@ static bool find_mount(const char *root, const char *controller, bool v2, struct
     return found;
 }
 
-/* Our folder of a controller, as this mount shows it: inside a container the mount's root is already
- * a part of our path. */
-static bool own_folder(const char *root, const char *controller, char *dir, size_t *top, bool *v2)
+/* Our folder of a controller, as this mount shows it: inside a container the mount's root
+ * is already a part of our path. */
+static bool own_folder(const char *root, const char *controller, char *dir, size_t *top,
+                       bool *v2)
 {
     char path[PATH_LEN];
     struct mount m;
     if (!own_cgroup(root, controller, path, v2) || !find_mount(root, controller, *v2, &m))
         return false;
     size_t n = strcmp(m.root, "/") == 0 ? 0 : strlen(m.root);
-    const char *below = strncmp(path, m.root, n) == 0 && (path[n] == '/' || path[n] == '\0')
-                            ? path + n
-                            : "";
+    const char *below =
+        strncmp(path, m.root, n) == 0 && (path[n] == '/' || path[n] == '\0') ? path + n
+                                                                             : "";
     if (strstr(below, "/..") != NULL || strcmp(below, "/") == 0)
         below = "";
     *top = (size_t)snprintf(dir, PATH_LEN, "%s%s", root, m.point);
@@ -152,7 +155,8 @@ static bool own_folder(const char *root, const char *controller, char *dir, size
 }
 
 /* Smallest of limit(folder) from our folder up to the mount point. */
-static double smallest(char *dir, size_t top, double (*limit)(const char *dir), double none)
+static double smallest(char *dir, size_t top, double (*limit)(const char *dir),
+                       double none)
 {
     double least = none;
     for (;;) {

@@ -1,6 +1,7 @@
 /* sysread.h: small facts from /proc, /sys and the cgroup file systems.
  *
- * root is put before every path: "" on this system, a folder that holds proc/ and sys/ in tests. */
+ * root is put before every path: "" on this system, a folder that holds proc/ and sys/ in
+ * tests. */
 #ifndef NB_SYSREAD_H
 #define NB_SYSREAD_H
 
@@ -9,11 +10,12 @@
 /* First line of a file without its newline. Returns 0, or an errno value. */
 int nb_read_line(const char *path, char *line, size_t len);
 
-/* Value of "KEY : value" in a file such as /proc/cpuinfo: the first one found, spaces around it cut.
- * Returns 0, or an errno value (ENOENT: no such key). */
+/* Value of "KEY : value" in a file such as /proc/cpuinfo: the first one found, spaces
+ * around it cut. Returns 0, or an errno value (ENOENT: no such key). */
 int nb_read_key(const char *path, const char *key, char *value, size_t len);
 
-/* Memory limit in bytes of our cgroup or of any above it, v1 or v2. SIZE_MAX: no limit. */
+/* Memory limit in bytes of our cgroup or of any above it, v1 or v2. SIZE_MAX: no limit.
+ */
 size_t nb_cgroup_memory(const char *root);
 
 /* CPU bandwidth limit of our cgroup or of any above it, in CPUs (1.5: one and a half).

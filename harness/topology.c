@@ -22,10 +22,12 @@ struct impl {
     unsigned *cpus;
 };
 
-/* hwloc knows no cores on some Arm systems and in some containers: there each CPU is one. */
+/* hwloc knows no cores on some Arm systems and in some containers: there each CPU is one.
+ */
 static hwloc_obj_type_t core_type(hwloc_topology_t h)
 {
-    return hwloc_get_nbobjs_by_type(h, HWLOC_OBJ_CORE) > 0 ? HWLOC_OBJ_CORE : HWLOC_OBJ_PU;
+    return hwloc_get_nbobjs_by_type(h, HWLOC_OBJ_CORE) > 0 ? HWLOC_OBJ_CORE
+                                                           : HWLOC_OBJ_PU;
 }
 
 static unsigned count(hwloc_topology_t h, hwloc_obj_type_t type)
@@ -34,7 +36,8 @@ static unsigned count(hwloc_topology_t h, hwloc_obj_type_t type)
     return n > 0 ? (unsigned)n : 0;
 }
 
-/* Hardware threads of a core, those outside our cpuset included: a sibling that others use hurts. */
+/* Hardware threads of a core, those outside our cpuset included: a sibling that others
+ * use hurts. */
 static unsigned hardware_threads(hwloc_topology_t h)
 {
     unsigned most = 1;
@@ -47,8 +50,8 @@ static unsigned hardware_threads(hwloc_topology_t h)
     return most;
 }
 
-/* Size of the smallest instance (a thread must fit wherever it runs) and the most usable cores
- * that share one. */
+/* Size of the smallest instance (a thread must fit wherever it runs) and the most usable
+ * cores that share one. */
 static size_t cache_size(hwloc_topology_t h, hwloc_obj_type_t type, unsigned *cores)
 {
     size_t least = 0;
@@ -81,7 +84,8 @@ static enum nb_status restrict_to_affinity(hwloc_topology_t h, struct nb_err *er
     if (ours == NULL)
         return nb_fail(err, "out of memory");
     if (hwloc_get_cpubind(h, ours, HWLOC_CPUBIND_THREAD) != 0)
-        status = nb_fail(err, "the CPUs of this process cannot be read: %s", strerror(errno));
+        status =
+            nb_fail(err, "the CPUs of this process cannot be read: %s", strerror(errno));
     else if (hwloc_topology_restrict(h, ours, HWLOC_RESTRICT_FLAG_REMOVE_CPULESS) != 0)
         status = nb_fail(err, "none of the CPUs of this process is known to hwloc: %s",
                          strerror(errno));
@@ -164,33 +168,39 @@ unsigned nb_topology_cpu(const struct nb_topology *t, unsigned i)
 void nb_topology_cpuset(const struct nb_topology *t, char *text, size_t len)
 {
     const struct impl *impl = t->impl;
-    hwloc_bitmap_list_snprintf(text, len, hwloc_topology_get_topology_cpuset(impl->hwloc));
+    hwloc_bitmap_list_snprintf(text, len,
+                               hwloc_topology_get_topology_cpuset(impl->hwloc));
 }
 
-enum nb_status nb_topology_bind(const struct nb_topology *t, unsigned i, struct nb_err *err)
+enum nb_status nb_topology_bind(const struct nb_topology *t, unsigned i,
+                                struct nb_err *err)
 {
     const struct impl *impl = t->impl;
     unsigned cpu = nb_topology_cpu(t, i);
     if (!hwloc_topology_is_thissystem(impl->hwloc))
-        return nb_fail(err, "hwloc describes another machine than this one, so no thread can be "
-                            "bound: unset HWLOC_SYNTHETIC and HWLOC_XMLFILE");
+        return nb_fail(
+            err, "hwloc describes another machine than this one, so no thread can be "
+                 "bound: unset HWLOC_SYNTHETIC and HWLOC_XMLFILE");
     hwloc_bitmap_t set = hwloc_bitmap_alloc();
     if (set == NULL)
         return nb_fail(err, "out of memory");
     hwloc_bitmap_only(set, cpu);
-    int rc = hwloc_set_cpubind(impl->hwloc, set, HWLOC_CPUBIND_THREAD | HWLOC_CPUBIND_STRICT);
+    int rc =
+        hwloc_set_cpubind(impl->hwloc, set, HWLOC_CPUBIND_THREAD | HWLOC_CPUBIND_STRICT);
     int error = errno;
     hwloc_bitmap_free(set);
     if (rc != 0)
-        return nb_fail(err, "a thread cannot be bound to CPU %u: %s", cpu, strerror(error));
+        return nb_fail(err, "a thread cannot be bound to CPU %u: %s", cpu,
+                       strerror(error));
     int now = sched_getcpu();
     if (now != (int)cpu)
         return nb_fail(err, "a thread was bound to CPU %u but runs on CPU %d", cpu, now);
     return NB_OK;
 }
 
-/* O_NONBLOCK: a FIFO somebody left in the lock's place must not make us wait. Files of other users
- * may be closed to writing, by mode or by fs.protected_regular; a read-only file locks as well. */
+/* O_NONBLOCK: a FIFO somebody left in the lock's place must not make us wait. Files of
+ * other users may be closed to writing, by mode or by fs.protected_regular; a read-only
+ * file locks as well. */
 static int open_lock(const char *path)
 {
     const int flags = O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
@@ -212,8 +222,8 @@ static long lock_holder(int fd)
     return kill((pid_t)pid, 0) == 0 || errno == EPERM ? pid : 0;
 }
 
-/* Best effort: the text only makes the error message of others more helpful. Never written into a
- * file that is not ours. */
+/* Best effort: the text only makes the error message of others more helpful. Never
+ * written into a file that is not ours. */
 static void sign_lock(int fd, const struct stat *s)
 {
     if (s->st_uid != geteuid())
@@ -230,10 +240,11 @@ static enum nb_status refused(unsigned cpu, int fd, struct nb_err *err)
     char who[48] = "pid not known";
     if (pid > 0)
         snprintf(who, sizeof(who), "pid %ld", pid);
-    return nb_fail(err,
-                   "CPU %u is in use by another normbench run (%s); wait for it to end or choose "
-                   "other cores with taskset",
-                   cpu, who);
+    return nb_fail(
+        err,
+        "CPU %u is in use by another normbench run (%s); wait for it to end or choose "
+        "other cores with taskset",
+        cpu, who);
 }
 
 static enum nb_status lock_cpu(unsigned cpu, int *out, struct nb_err *err)
@@ -246,10 +257,12 @@ static enum nb_status lock_cpu(unsigned cpu, int *out, struct nb_err *err)
     int fd = open_lock(path);
     if (fd < 0)
         return nb_fail(err, "the lock of CPU %u, %s, cannot be opened: %s%s", cpu, path,
-                       strerror(errno), errno == ELOOP ? " (a symbolic link: remove it)" : "");
+                       strerror(errno),
+                       errno == ELOOP ? " (a symbolic link: remove it)" : "");
     enum nb_status status = NB_ERROR;
     if (fstat(fd, &s) != 0 || !S_ISREG(s.st_mode) || s.st_nlink != 1)
-        nb_fail(err, "the lock of CPU %u, %s, is no plain file of its own: remove it", cpu, path);
+        nb_fail(err, "the lock of CPU %u, %s, is no plain file of its own: remove it",
+                cpu, path);
     else if (flock(fd, LOCK_EX | LOCK_NB) == 0)
         status = NB_OK;
     else if (errno == EWOULDBLOCK)
@@ -265,8 +278,8 @@ static enum nb_status lock_cpu(unsigned cpu, int *out, struct nb_err *err)
     return NB_OK;
 }
 
-enum nb_status nb_cpulock_take(const struct nb_topology *t, unsigned n, struct nb_cpulock *lock,
-                               struct nb_err *err)
+enum nb_status nb_cpulock_take(const struct nb_topology *t, unsigned n,
+                               struct nb_cpulock *lock, struct nb_err *err)
 {
     NB_ASSERT(n <= t->cores);
     lock->count = 0;

@@ -40,7 +40,8 @@ static bool all_of(uint64_t word, uint64_t bits)
 
 static uint32_t detect(void)
 {
-    const uint64_t ymm = 0x6, zmm = 0xe6; /* XCR0: SSE and AVX; with opmask, ZMM0-15 and ZMM16-31 */
+    const uint64_t ymm = 0x6,
+                   zmm = 0xe6; /* XCR0: SSE and AVX; with opmask, ZMM0-15 and ZMM16-31 */
     const uint32_t avx = bit_OSXSAVE | bit_AVX | bit_FMA | bit_F16C;
     uint32_t a, b, c, d, bits = 0;
     if (!__get_cpuid(1, &a, &b, &c, &d) || !all_of(c, avx) || !all_of(saved_state(), ymm))

@@ -6,41 +6,49 @@
 
 #if defined(__x86_64__)
 #define NB_ARCH "x86_64"
+#define NB_BUILT_x86_64 1
+#define NB_BUILT_aarch64 0
 #define NB_TABLE_x86_64(name) &nb_table_##name
 #define NB_TABLE_aarch64(name) NULL
 #elif defined(__aarch64__)
 #define NB_ARCH "aarch64"
+#define NB_BUILT_x86_64 0
+#define NB_BUILT_aarch64 1
 #define NB_TABLE_x86_64(name) NULL
 #define NB_TABLE_aarch64(name) &nb_table_##name
 #else
 #define NB_ARCH "another architecture"
+#define NB_BUILT_x86_64 0
+#define NB_BUILT_aarch64 0
 #define NB_TABLE_x86_64(name) NULL
 #define NB_TABLE_aarch64(name) NULL
 #endif
+#define NB_BUILT_any 1
 #define NB_TABLE_any(name) &nb_table_##name
 
-#define NB_ISA(arch, name, bits, rank) extern const struct nb_kernel_table nb_table_##name;
+#define NB_ISA_ROW(arch, name, bits, rank)                                               \
+    extern const struct nb_kernel_table nb_table_##name;
 #include "isas.def"
-#undef NB_ISA
+#undef NB_ISA_ROW
 
 static const struct nb_kernel_table *const tables[] = {
-#define NB_ISA(arch, name, bits, rank) NB_TABLE_##arch(name),
+#define NB_ISA_ROW(arch, name, bits, rank) NB_TABLE_##arch(name),
 #include "isas.def"
-#undef NB_ISA
+#undef NB_ISA_ROW
 };
 
 static const struct nb_isa isas[] = {
-#define NB_ISA(arch, name, bits, rank) {#name, bits, rank, NB_TABLE_##arch(name) != NULL},
+#define NB_ISA_ROW(arch, name, bits, rank) {#name, bits, rank, NB_BUILT_##arch},
 #include "isas.def"
-#undef NB_ISA
+#undef NB_ISA_ROW
 };
 
 /* Why an ISA that is not in this program cannot be. */
 static const char *const not_built[] = {
-#define NB_ISA(arch, name, bits, rank)                                                   \
+#define NB_ISA_ROW(arch, name, bits, rank)                                               \
     "needs an " #arch " CPU; this program is built for " NB_ARCH,
 #include "isas.def"
-#undef NB_ISA
+#undef NB_ISA_ROW
 };
 
 enum { ISAS = sizeof isas / sizeof isas[0] };

@@ -2,8 +2,7 @@
  *
  * Parameters, from the command line (cmake/isa.cmake):
  *   NB_ISA        the <isa> of kernel names
- *   NB_SIMD       the vocabulary, simd/<NB_SIMD>.h
- *   NB_CPU        enum nb_cpu_bits that its flags let the compiler use
+ *   NB_SIMD       the header of its vocabulary, "simd/<...>.h"
  *   NB_AUTOVEC    1: the scalar source, vectorized by the compiler
  *   NB_BF16_ONLY  1: an ISA that has something to add for bf16 alone
  *   NB_FLUSHES    1: its conversions treat subnormals as zero
@@ -12,14 +11,18 @@
 #include "registry.h"
 #include "support.h"
 
-#define NB_HEADER_(path) #path
-#define NB_HEADER(path) NB_HEADER_(path)
-#include NB_HEADER(simd/NB_SIMD.h)
+#include NB_SIMD
+
+enum { /* what the CPU must have */
+#define NB_ISA_ROW(arch, name, bits, rank) nb_needs_##name = (bits),
+#include "isas.def"
+};
 
 #define NB_OMPSIMD NB_AUTOVEC
 #define NB_STREAMS (NB_VECTOR_BITS > 0)
 #define NB_LANES ((double)(VL * ACC))
-#define NB_F64_SAFE (sizeof(elem) < sizeof(double)) /* squares of anything narrower fit */
+/* squares of anything narrower than f64 stay in its range */
+#define NB_F64_SAFE (sizeof(elem) < sizeof(double))
 
 #if NB_BF16_ONLY /* temporaries are f32 */
 #define NB_DTYPE f32
@@ -44,15 +47,15 @@
 #define NB_ENUM_f16 NB_F16
 #define NB_ENUM_bf16 NB_BF16
 
-#define NB_ENTRY(op_, OP_, algo_, trick_, reads_, flops_, kind_, c1_, c0_, lanes_, safe_,  \
-                 source_, supports_, scratch_)                                           \
+#define NB_ENTRY(op_, OP_, algo_, trick_, reads_, flops_, kind_, c1_, c0_, lanes_,       \
+                 safe_, source_, supports_, scratch_)                                    \
     {                                                                                    \
         .size = sizeof(struct nb_kernel),                                                \
         .op = NB_OP_##OP_,                                                               \
         .dir = NB_FWD,                                                                   \
         .fuse = NB_FUSE_NONE,                                                            \
         .dtype = NB_CAT2(NB_ENUM_, NB_DTYPE),                                            \
-        .cpu_bits = NB_CPU,                                                              \
+        .cpu_bits = NB_CAT2(nb_needs_, NB_ISA),                                          \
         .name = #op_ "_fwd_" #algo_ "__" NB_STR(NB_DTYPE) "_" NB_STR(NB_ISA) #trick_,    \
         .algo = #algo_,                                                                  \
         .isa = NB_STR(NB_ISA),                                                           \

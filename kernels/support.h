@@ -1,5 +1,5 @@
-/* support.h: what kernels accept and need, said once for all ISA units. These functions run on any
- * CPU, so they live outside the units that are compiled for one. */
+/* support.h: what kernels accept and need, said once for all ISA units. These functions
+ * run on any CPU, so they live outside the units that are compiled for one. */
 #ifndef NB_SUPPORT_H
 #define NB_SUPPORT_H
 

@@ -1,8 +1,8 @@
 /* words.h: the names templates are written in, resolved for the stamp in progress.
  *
- * A template in algo/ is C text stamped once per (NB_DTYPE, NB_ARITH) in each ISA unit. It says elem,
- * real, vec, VL, v_add, row_sum; this page turns those into elem_bf16, float, vec_f32, ..., so that
- * one text serves every type and ISA.
+ * A template in algo/ is C text stamped once per (NB_DTYPE, NB_ARITH) in each ISA unit.
+ * It says elem, real, vec, VL, v_add, row_sum; this page turns those into elem_bf16,
+ * float, vec_f32, ..., so that one text serves every type and ISA.
  *
  * Parameters, defined by stamp.c before a template is included:
  *   NB_ISA     avx512, ...: the <isa> of kernel names
@@ -61,7 +61,7 @@ typedef double stat_f64;
 #define v_sub NB_OF_ARITH(v_sub)
 #define v_mul NB_OF_ARITH(v_mul)
 #define v_div NB_OF_ARITH(v_div)
-#define v_max NB_OF_ARITH(v_max)   /* v_max(NaN, b) is b */
+#define v_max NB_OF_ARITH(v_max) /* v_max(NaN, b) is b */
 #define v_abs NB_OF_ARITH(v_abs)
 #define v_fma NB_OF_ARITH(v_fma)   /* a*b + c; scalar.h rounds twice */
 #define v_keep NB_OF_ARITH(v_keep) /* first m lanes, the others 0 */
@@ -76,18 +76,21 @@ typedef double stat_f64;
 #define v_store NB_OF_BOTH(v_store, NB_DTYPE)
 #define v_loadn NB_OF_BOTH(v_loadn, NB_DTYPE)   /* m < VL elements, the other lanes 0 */
 #define v_storen NB_OF_BOTH(v_storen, NB_DTYPE) /* m < VL elements */
-/* 2*VL elements as two vecs, in an order of the ISA's choice; v_store2 takes the same order. */
+/* 2*VL elements as two vecs in an order of the ISA's choice; v_store2 takes the same. */
 #define v_load2 NB_OF_BOTH(v_load2, NB_DTYPE)
 #define v_store2 NB_OF_BOTH(v_store2, NB_DTYPE)
-#define v_stream NB_OF_BOTH(v_stream, NB_DTYPE) /* non-temporal; VL elements, so aligned */
+/* Non-temporal: VL elements, so aligned. */
+#define v_stream NB_OF_BOTH(v_stream, NB_DTYPE)
 /* Bits as they are: NB_COPY_LANES(elem) elements, or m fewer ones. */
 #define v_copy NB_CAT3(v_copy, _, NB_DTYPE)
 #define v_copyn NB_CAT3(v_copyn, _, NB_DTYPE)
-#define v_load_real NB_CAT6(v, _load_, NB_ARITH, _, NB_ARITH, ) /* temporaries */
+/* temporaries */
+#define v_load_real NB_CAT6(v, _load_, NB_ARITH, _, NB_ARITH, )
 #define v_store_real NB_CAT6(v, _store_, NB_ARITH, _, NB_ARITH, )
 #define v_loadn_real NB_CAT6(v, _loadn_, NB_ARITH, _, NB_ARITH, )
 #define v_storen_real NB_CAT6(v, _storen_, NB_ARITH, _, NB_ARITH, )
-#define v_load_as_f32 NB_CAT6(v, _load_, NB_ARITH, _, f32, )   /* gamma and beta kept in f32 */
+/* gamma and beta kept in f32 */
+#define v_load_as_f32 NB_CAT6(v, _load_, NB_ARITH, _, f32, )
 #define v_loadn_as_f32 NB_CAT6(v, _loadn_, NB_ARITH, _, f32, )
 
 /* ---- functions a template defines ---- */
@@ -141,12 +144,14 @@ typedef double stat_f64;
 #define compensated_total NB_LOCAL(compensated_total)
 #define accurate_sum NB_LOCAL(accurate_sum)
 #define accurate_squares NB_LOCAL(accurate_squares)
-#define real_sum NB_CAT6(row, _sum__, NB_ARITH, _, NB_ARITH, ) /* row_sum of temporaries */
+/* row_sum of temporaries */
+#define real_sum NB_CAT6(row, _sum__, NB_ARITH, _, NB_ARITH, )
 
-/* How many elements of the block starting at i are processed in steps of `step`. */
+/* Elements that whole steps cover. */
 #define NB_WHOLE(n, step) ((n) - (n) % (step))
 
-/* No dependence between iterations: y equals x or does not overlap it, and the rest is read only. */
+/* Iterations do not depend on each other: y equals x or does not overlap it, the rest is
+ * read only. */
 #if !NB_AUTOVEC
 #define NB_INDEPENDENT
 #elif defined(__clang__)
@@ -155,13 +160,15 @@ typedef double stat_f64;
 #define NB_INDEPENDENT _Pragma("GCC ivdep")
 #endif
 
-enum { /* what row_reduce sums */
+/* What row_reduce sums. */
+enum {
     NB_SUM = 1,
     NB_SQUARES = 2,
     NB_SHIFT = 4,
     NB_SCALED = 8,
 };
-enum { /* how y is made of x; flags are constants wherever a loop is stamped */
+/* How y is made of x; constants wherever a loop is stamped. */
+enum {
     NB_CENTRE = 1,
     NB_PRESCALE = 2,
     NB_DIVIDE = 4,
@@ -170,7 +177,8 @@ enum { /* how y is made of x; flags are constants wherever a loop is stamped */
     NB_PARAMS = NB_GAMMA | NB_BETA,
     NB_PARAM_F32 = 32,
 };
-enum { /* one primitive operation of a framework, with NB_PARAM_F32 */
+/* One primitive operation of a framework, with NB_PARAM_F32. */
+enum {
     NB_SUBTRACT,
     NB_DIVIDE_BY,
     NB_SQUARE,
@@ -180,6 +188,14 @@ enum { /* one primitive operation of a framework, with NB_PARAM_F32 */
     NB_FROM_X = 64,
     NB_TO_Y = 128,
 };
+
+/* Before loops over arrays of vecs: gcc then unrolls them early enough to keep the vecs
+ * in registers. */
+#if defined(__clang__)
+#define NB_UNROLL
+#else
+#define NB_UNROLL _Pragma("GCC unroll 8")
+#endif
 
 /* ---- scalars of a row ---- */
 static NB_INLINE float r_sqrt_f32(float a)
@@ -192,7 +208,8 @@ static NB_INLINE double r_sqrt_f64(double a)
     return __builtin_sqrt(a);
 }
 
-/* Largest power of two <= a (a >= 0, finite), kept so that it and its reciprocal are normal. */
+/* Largest power of two <= a (a >= 0, finite), such that it and its reciprocal are normal.
+ * */
 static NB_INLINE float r_pow2_floor_f32(float a)
 {
     uint32_t bits;

@@ -177,7 +177,7 @@ static double largest_square_sum(const struct nb_ref_row *r, const struct nb_ref
     if (b->kind == NB_REF_BOUND_SHIFTED)
         return m->shift_sq;
     if (b->kind == NB_REF_BOUND_WELFORD)
-        d = fmax(d, 2 * s->x_max);
+        d *= 2; /* x less a running mean: at most max - min */
     return n * d * d;
 }
 
@@ -191,10 +191,11 @@ static int leaves_range(const struct nb_ref_row *r, const struct nb_ref_stats *s
         return 0;
     if (s->x_max == 0) /* all sums are exact zeros */
         return 0;
+    /* sum|x| needs no look: were it to overflow, so would the squares that follow */
     double squares = largest_square_sum(r, s, b, m, c, t->u);
     double mean_square = s->var.hi + r->eps;
-    return !(s->x_sum_abs <= top) || !(squares <= top) ||
-           !(s->rstd.hi * s->x_max <= top) || !(s->rstd.hi * m->w_max <= top) ||
+    return !(squares <= top) || !(s->rstd.hi * s->x_max <= top) ||
+           !(s->rstd.hi * m->w_max <= top) ||
            mean_square < smallest_mean_square(t, arith_min);
 }
 

@@ -1,15 +1,24 @@
-/* kernel_smoke_test: every kernel this CPU can run against a plain loop in double, with loose
- * tolerances. It finds kernels that are broken (tails, strides, slices, options); how accurate they
- * are is for the oracle to say. libc only, so that it runs wherever the kernels build. */
+/* kernel_smoke_test: every kernel this CPU can run against a plain loop in double, with
+ * loose tolerances. It finds kernels that are broken (tails, strides, slices, options);
+ * how accurate they are is for the oracle to say. libc only, so that it runs wherever the
+ * kernels build. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "cpu.h"
 #include "registry.h"
 
-enum { ROWS = 5, HIDDEN_MAX = 1000, PAD_MAX = 8, CELLS = ROWS * (HIDDEN_MAX + PAD_MAX) };
+enum {
+    ROWS = 5,
+    HIDDEN_MAX = 1000,
+    PAD_MAX = 8,
+    CELLS = ROWS * (HIDDEN_MAX + PAD_MAX),
+    BYTES = CELLS * 8
+};
 static const size_t hiddens[] = {1, 2, 3, 7, 8, 15, 16, 17, 31, 33, 64, 100, 257, 1000};
 
 static const double EPS = 1e-5, ALPHA = 0.75;
@@ -41,10 +50,12 @@ static double decode(uint32_t dtype, const void *p, size_t i)
     }
 }
 
-/* Inputs need not be correctly rounded: the expected result is computed from what was stored. */
+/* Inputs need not be correctly rounded: the expected result is computed from what was
+ * stored. */
 static uint16_t encode16(double v, int mantissa, int bias)
 {
-    const uint16_t sign = signbit(v) ? 0x8000 : 0, top = (uint16_t)(0x7fff >> mantissa << mantissa);
+    const uint16_t sign = signbit(v) ? 0x8000 : 0,
+                   top = (uint16_t)(0x7fff >> mantissa << mantissa);
     int e;
     if (isnan(v))
         return (uint16_t)(top | 1u << (mantissa - 1));
@@ -112,7 +123,8 @@ static void expect_row(uint32_t op, size_t n, const double *x, const double *gam
         e->y[i] = (x[i] - e->mean) * factor * gamma[i] + beta[i];
 }
 
-/* Whole rows at once: 1 when got equals want within tol of a unit-sized value; NaN equals NaN. */
+/* Whole rows at once: 1 when got equals want within tol of a unit-sized value; NaN equals
+ * NaN. */
 static int close_to(const double *got, const double *want, size_t n, double tol)
 {
     for (size_t i = 0; i < n; i++) {
@@ -141,16 +153,42 @@ struct setup {
     double special;    /* put into row 2 unless 0 */
 };
 
-static _Alignas(64) unsigned char xs[CELLS * 8], ys[CELLS * 8 + 64], gs[HIDDEN_MAX * 8],
-    bs[HIDDEN_MAX * 8];
+/* Memory that ends at a page nobody may touch: a read or write past the last element is a
+ * crash. */
+struct guarded {
+    unsigned char *end;
+};
+
+static struct guarded x_room, y_room, gamma_room, beta_room;
+static unsigned char *xs, *ys, *gs, *bs; /* in those rooms, as long as a setup needs */
 static double xd[HIDDEN_MAX], gd[HIDDEN_MAX], bd[HIDDEN_MAX], got[HIDDEN_MAX];
 static unsigned char means[(ROWS + 1) * 8], rstds[(ROWS + 1) * 8];
 static struct expected want;
 
+static int reserve(struct guarded *g)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE), size = (BYTES / page + 2) * page;
+    unsigned char *p =
+        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED || mprotect(p + size - page, page, PROT_NONE) != 0)
+        return 0;
+    g->end = p + size - page;
+    return 1;
+}
+
+static unsigned char *room(const struct guarded *g, size_t bytes)
+{
+    memset(g->end - BYTES, CANARY, BYTES);
+    return g->end - bytes;
+}
+
 static void fill(const struct nb_kernel *k, const struct setup *t)
 {
-    memset(xs, CANARY, sizeof xs);
-    memset(ys, CANARY, sizeof ys);
+    const size_t e = nb_dtype_bytes(k->dtype), w = nb_dtype_bytes(t->param_dtype);
+    xs = room(&x_room, ((ROWS - 1) * t->ldx + t->hidden) * e);
+    ys = room(&y_room, ((ROWS - 1) * t->ldy + t->hidden) * e);
+    gs = room(&gamma_room, t->hidden * w);
+    bs = room(&beta_room, t->hidden * w);
     memset(means, CANARY, sizeof means);
     memset(rstds, CANARY, sizeof rstds);
     for (size_t r = 0; r < ROWS; r++)
@@ -172,15 +210,19 @@ static int all_canaries(const unsigned char *p, size_t from, size_t to)
     return 1;
 }
 
-static int untouched(const struct nb_kernel *k, const struct setup *t, const unsigned char *y)
+static int untouched(const struct nb_kernel *k, const struct setup *t,
+                     const unsigned char *y)
 {
     const size_t e = nb_dtype_bytes(k->dtype), s = nb_stat_bytes(k->dtype);
     for (size_t r = 0; r + 1 < ROWS; r++)
         if (!all_canaries(y, (r * t->ldy + t->hidden) * e, (r + 1) * t->ldy * e))
             return 0;
-    return all_canaries(y, ((ROWS - 1) * t->ldy + t->hidden) * e, (size_t)CELLS * 8) &&
-           all_canaries(means, t->stats && k->op == NB_OP_LAYERNORM ? ROWS * s : 0, sizeof means) &&
-           all_canaries(rstds, t->stats && k->op >= NB_OP_LAYERNORM ? ROWS * s : 0, sizeof rstds);
+    const unsigned char *first = (t->in_place ? x_room : y_room).end - BYTES;
+    return all_canaries(first, 0, (size_t)(y - first)) &&
+           all_canaries(means, t->stats && k->op == NB_OP_LAYERNORM ? ROWS * s : 0,
+                        sizeof means) &&
+           all_canaries(rstds, t->stats && k->op >= NB_OP_LAYERNORM ? ROWS * s : 0,
+                        sizeof rstds);
 }
 
 static struct nb_problem problem_of(const struct nb_kernel *k, const struct setup *t)
@@ -198,7 +240,8 @@ static struct nb_problem problem_of(const struct nb_kernel *k, const struct setu
                                .alpha = ALPHA};
 }
 
-/* Returns 0 where the kernel's scratch cannot be had or it does not support the problem. */
+/* Returns 0 where the kernel's scratch cannot be had or it does not support the problem.
+ */
 static int call(const struct nb_kernel *k, const struct setup *t, unsigned char *y)
 {
     const struct nb_problem p = problem_of(k, t);
@@ -232,8 +275,8 @@ static int uses_params(const struct nb_kernel *k)
 }
 
 /* Row r of what was computed against the loop over the x saved before the call. */
-static int row_agrees(const struct nb_kernel *k, const struct setup *t, const unsigned char *saved,
-                      const unsigned char *y, size_t r)
+static int row_agrees(const struct nb_kernel *k, const struct setup *t,
+                      const unsigned char *saved, const unsigned char *y, size_t r)
 {
     const int gamma = uses_params(k) && t->gamma;
     const int beta = uses_params(k) && t->beta && strcmp(k->algo, "gamma") != 0;
@@ -257,23 +300,24 @@ static int row_agrees(const struct nb_kernel *k, const struct setup *t, const un
     const double tol = tolerance(k->dtype), fine = tolerance(type);
     if (k->op == NB_OP_COPY)
         return close_to(got, want.y, t->hidden, 0);
-    /* A row of one or two elements may be nearly constant: rstd then amplifies every rounding. */
+    /* A row of one or two elements may be nearly constant: rstd then amplifies every
+     * rounding. */
     const double k1 = fabs(want.mean) * want.rstd * (t->hidden > 2 ? 0 : 1);
     return close_to(got, want.y, t->hidden, tol * (1 + (isfinite(k1) ? k1 : 0))) &&
            close_to(stats, exact, 2, fine * (1 + (isfinite(k1) ? k1 * k1 : 0)));
 }
 
-static unsigned char saved[CELLS * 8];
+static unsigned char saved[BYTES];
 
 static int agrees(const struct nb_kernel *k, const struct setup *t)
 {
-    /* y one element past a vector boundary: non-temporal stores must cope */
-    unsigned char *y = t->in_place ? xs : ys + nb_dtype_bytes(k->dtype);
     fill(k, t);
-    memcpy(saved, xs, sizeof saved);
+    unsigned char *y = t->in_place ? xs : ys;
+    const size_t bytes = (size_t)(x_room.end - xs);
+    memcpy(saved, xs, bytes);
     if (!call(k, t, y) || !untouched(k, t, y))
         return 0;
-    if (!t->in_place && memcmp(saved, xs, sizeof saved) != 0)
+    if (!t->in_place && memcmp(saved, xs, bytes) != 0)
         return 0;
     for (size_t r = 0; r < ROWS; r++)
         if (!row_agrees(k, t, saved, y, r))
@@ -283,10 +327,11 @@ static int agrees(const struct nb_kernel *k, const struct setup *t)
 
 static int report(const struct nb_kernel *k, const struct setup *t, const char *what)
 {
-    printf("FAIL %s: %s (hidden %zu ldx %zu ldy %zu in_place %d gamma %d beta %d params %s "
-           "stats %d parts %u)\n",
-           k->name, what, t->hidden, t->ldx, t->ldy, t->in_place, t->gamma, t->beta,
-           nb_dtype_name(t->param_dtype), t->stats, t->parts);
+    printf(
+        "FAIL %s: %s (hidden %zu ldx %zu ldy %zu in_place %d gamma %d beta %d params %s "
+        "stats %d parts %u)\n",
+        k->name, what, t->hidden, t->ldx, t->ldy, t->in_place, t->gamma, t->beta,
+        nb_dtype_name(t->param_dtype), t->stats, t->parts);
     return 1;
 }
 
@@ -311,7 +356,8 @@ static int check_shapes(const struct nb_kernel *k)
                                     .eps = EPS,
                                     .scale = 1};
             if ((option & 3 || !f32) && !agrees(k, &t))
-                failed += report(k, &t, "differs from the loop, or wrote outside its rows");
+                failed +=
+                    report(k, &t, "differs from the loop, or wrote outside its rows");
         }
     return failed;
 }
@@ -332,7 +378,8 @@ static int check_special(const struct nb_kernel *k)
                                     .scale = 1,
                                     .special = specials[s]};
             if (!agrees(k, &t))
-                failed += report(k, &t, "a NaN or Inf in row 2 is not treated as the formula says");
+                failed += report(
+                    k, &t, "a NaN or Inf in row 2 is not treated as the formula says");
         }
     return failed;
 }
@@ -357,7 +404,63 @@ static int check_range(const struct nb_kernel *k)
     return failed;
 }
 
-/* The comparison must see one wrong element, a missing one, a NaN for a number and the reverse. */
+/* Every pair of neighbouring 16-bit numbers, infinity included: what lies halfway rounds
+ * to the even one, a neighbour of it in f32 to the nearer one. 1 * gamma with gamma in
+ * f32 is an exact product. */
+static int check_rounding(const struct nb_kernel *k)
+{
+    enum { STEP = 333 };
+    const int mantissa = k->dtype == NB_F16 ? 10 : 7,
+              bias = k->dtype == NB_F16 ? 15 : 127;
+    const int infinity = 0x7fff >> mantissa << mantissa,
+              first = k->flushes ? 1 << mantissa : 0;
+    const uint16_t one = (uint16_t)(bias << mantissa);
+    uint16_t x[3 * STEP], y[3 * STEP], right[3 * STEP];
+    float gamma[3 * STEP];
+    int failed = 0;
+    for (int c = first; c < infinity; c += STEP) {
+        const int n = infinity - c < STEP ? infinity - c : STEP;
+        for (int i = 0; i < n; i++) {
+            const double lo = decode16((uint16_t)(c + i), mantissa, bias);
+            const double gap = lo - decode16((uint16_t)(c + i - 1), mantissa, bias);
+            const double up = c + i + 1 < infinity
+                                  ? decode16((uint16_t)(c + i + 1), mantissa, bias)
+                                  : lo + gap;
+            const float half = (float)((lo + up) / 2);
+            gamma[3 * i] = half;
+            gamma[3 * i + 1] = nextafterf(half, 0);
+            gamma[3 * i + 2] = nextafterf(half, INFINITY);
+            right[3 * i] = (uint16_t)(c + i + (c + i) % 2);
+            right[3 * i + 1] = (uint16_t)(c + i);
+            right[3 * i + 2] = (uint16_t)(c + i + 1);
+        }
+        for (int i = 0; i < 3 * n; i++)
+            x[i] = one;
+        const size_t hidden = (size_t)(3 * n);
+        const struct nb_problem p = {.size = sizeof p,
+                                     .op = k->op,
+                                     .dtype = k->dtype,
+                                     .rows = 1,
+                                     .param_dtype = NB_F32,
+                                     .hidden = hidden,
+                                     .ldx = hidden,
+                                     .ldy = hidden,
+                                     .alpha = 1};
+        const struct nb_args a = {
+            .size = sizeof a, .parts = 1, .x = x, .y = y, .gamma = gamma};
+        k->run(&p, &a);
+        for (int i = 0; i < 3 * n && !failed; i++)
+            if (y[i] != right[i]) {
+                printf("FAIL %s: rounds %a to 0x%04x, not 0x%04x\n", k->name,
+                       (double)gamma[i], y[i], right[i]);
+                failed = 1;
+            }
+    }
+    return failed;
+}
+
+/* The comparison must see one wrong element, a missing one, a NaN for a number and the
+ * reverse. */
 static int check_comparison(void)
 {
     int failed = 0;
@@ -419,8 +522,15 @@ static int check_planted(void)
     for (size_t i = 0; victim && i < sizeof planted / sizeof planted[0]; i++) {
         struct nb_kernel k = *victim;
         k.run = planted[i];
-        const struct setup t = {.hidden = 33, .ldx = 38, .ldy = 36, .gamma = 1, .beta = 1,
-                                .parts = 1, .param_dtype = NB_F32, .eps = EPS, .scale = 1};
+        const struct setup t = {.hidden = 33,
+                                .ldx = 38,
+                                .ldy = 36,
+                                .gamma = 1,
+                                .beta = 1,
+                                .parts = 1,
+                                .param_dtype = NB_F32,
+                                .eps = EPS,
+                                .scale = 1};
         if (!agrees(victim, &t))
             failed += report(victim, &t, "the kernel to plant errors in fails itself");
         if (agrees(&k, &t)) {
@@ -439,6 +549,11 @@ int main(void)
         printf("NB_DISABLE_ISA: unknown word %s\n", bad);
         return 1;
     }
+    if (!reserve(&x_room) || !reserve(&y_room) || !reserve(&gamma_room) ||
+        !reserve(&beta_room)) {
+        printf("no memory\n");
+        return 1;
+    }
     int failed = check_comparison() + check_planted();
     for (size_t i = 0; i < nb_isa_count(); i++) {
         const struct nb_isa *isa = nb_isa_at(i);
@@ -452,6 +567,8 @@ int main(void)
             failed += check_shapes(k) + check_special(k);
             if (k->bound.range_safe)
                 failed += check_range(k);
+            if (strcmp(k->algo, "gamma") == 0 && nb_dtype_bytes(k->dtype) == 2)
+                failed += check_rounding(k);
         }
         printf("%-15s %3zu kernels%s%s\n", isa->name, here, why_not ? ": " : "",
                why_not ? why_not : "");

@@ -20,8 +20,7 @@ enum { N_MAX = 4096, BITS = 256 };
 
 static const char *const type_names[] = {"f32", "f64", "f16", "bf16"};
 
-/* ---- Input families
- * ---------------------------------------------------------------------- */
+/* ---- Input families ---- */
 
 static uint64_t seed_state;
 
@@ -130,8 +129,7 @@ static void for_each_row(void (*visit)(const struct family *, const struct nb_re
                 }
 }
 
-/* ---- The oracle against MPFR
- * ------------------------------------------------------------- */
+/* ---- The oracle against MPFR ---- */
 
 static mpfr_t big_y[N_MAX], big_mean, big_var, big_rstd, big_t;
 
@@ -345,8 +343,7 @@ static void nonfinite_rows(void **state)
         }
 }
 
-/* ---- Rounding against MPFR
- * --------------------------------------------------------------- */
+/* ---- Rounding against MPFR ---- */
 
 static double round_mpfr(struct nb_dd v, const struct nb_ref_type *t)
 {
@@ -428,8 +425,7 @@ static void round_agrees_with_mpfr(void **state)
     assert_true(count > 300000);
 }
 
-/* ---- The judge
- * --------------------------------------------------------------------------- */
+/* ---- The judge ---- */
 
 struct judged {
     struct nb_ref_stats s;
@@ -512,6 +508,12 @@ static void judge_figures(void **state)
     double rms = sqrt(99.0 * 100 * 199 / 6 / 100) * 0x1p-23; /* sum k^2, k < 100 */
     assert_true(fabs(e.rms - rms) < 1e-12 * rms);
     assert_int_equal(e.compared, 100);
+    x[0] = 0x1p-7; /* too small for ulp_max: 2^17 of its last places off */
+    got[0] = 0x1p-7 + 0x1p-13;
+    assert_true(judge(&r, t).e.ulp_max == 99);
+    x[0] = 0x1p-5;
+    got[0] = 0x1p-5 + 0x1p-13;
+    assert_true(judge(&r, t).e.ulp_max == 0x1p15);
 }
 
 static void copies_are_exact(void **state)
@@ -541,8 +543,7 @@ static void copies_are_exact(void **state)
     assert_true(judge(&r, t).e.nonfinite == 1);
 }
 
-/* ---- Plain float implementations
- * ---------------------------------------------------------- */
+/* ---- Plain float implementations ---- */
 
 /* What a mutant does wrong, or how it sums. */
 struct recipe {
@@ -654,8 +655,7 @@ static void rms_running(const struct nb_ref_row *r, size_t lanes, const struct r
     apply_float(r, 0, rstd_float(r, mean, m), m);
 }
 
-/* ---- Bounds
- * ------------------------------------------------------------------------------ */
+/* ---- Bounds ---- */
 
 static const struct algorithm {
     const char *name;
@@ -741,8 +741,7 @@ static void float_loops_stay_inside(void **state)
     }
 }
 
-/* ---- Planted errors
- * ---------------------------------------------------------------------- */
+/* ---- Planted errors ---- */
 
 enum { SMALL = 16 };
 
@@ -908,8 +907,78 @@ static void truncation_shows_in_ulps(void **state)
     assert_true(judge(&r, t).e.ulp_max > 0.9);
 }
 
-/* ---- Hazards
- * ----------------------------------------------------------------------------- */
+/* ---- Limits by hand ---- */
+
+/* (K k1 + A X) / (k1 + X), at least K, made strict */
+static double by_hand(double K, double A, const struct nb_ref_stats *s, double c)
+{
+    double limit = fmax(K, (K * s->k1 + A * s->xhat_max) / (s->k1 + s->xhat_max));
+    return limit / (1 - (2 * c + 20) * 0x1p-24);
+}
+
+static double A_of(double tau)
+{
+    return (1 / sqrt(1 - tau) - 1) * 0x1p24 + 8;
+}
+
+static void expect_limit(const struct nb_ref_row *r, struct nb_ref_bound b, double want)
+{
+    struct nb_ref_stats s;
+    double limit;
+    nb_ref_forward(r, y, &s);
+    assert_int_equal(
+        nb_ref_limit(r, &s, nb_ref_type_find("f32"), &b, FLT_MAX, FLT_MIN, &limit),
+        NB_REF_INSIDE);
+    if (!(fabs(limit - want) <= 1e-9 * want))
+        fail_msg("kind %d: limit %.17g, want %.17g", (int)b.kind, limit, want);
+}
+
+/* docs/numerics.md's formulas, kind by kind, on a row of k1 = 50: c = 2 * 16 / 4 + 2 + 3
+ * = 13 */
+static void limits_by_hand(void **state)
+{
+    (void)state;
+    struct nb_ref_row r = conditioned_row(50);
+    struct nb_ref_stats s;
+    double c = 13, u = 0x1p-24,
+           shift_abs = 7.5; /* mean of 0..15, the row less its first */
+    nb_ref_forward(&r, y, &s);
+    double q = (c + 2) * u * s.k1, k2 = s.k2 * s.k2, ks = s.k2_shift * s.k2_shift;
+    struct nb_ref_bound b = {NB_REF_BOUND_TWOPASS, 2, 3, 4, 0};
+    expect_limit(&r, b, by_hand(c + 4, (c + 17) / 2 + 0.5 * q * q / u, &s, c));
+    b.kind = NB_REF_BOUND_ONEPASS;
+    expect_limit(&r, b, by_hand(c + 4, A_of((3 * c + 6) * u * k2), &s, c));
+    b.kind = NB_REF_BOUND_SHIFTED;
+    double K = 4 + (c + 2) * shift_abs * s.rstd.hi / s.k1;
+    expect_limit(&r, b, by_hand(K, A_of((3 * c + 10) * u * ks), &s, c));
+    b.kind = NB_REF_BOUND_WELFORD;
+    double g = u * fmin((c + 4) * s.x_max * s.rstd.hi / sqrt(3), 2 * (c + 4) * 2 * s.k1);
+    double tau = (c + 12) * u + g * (sqrt(2) + sqrt(6)) + g * g * 7 / 4;
+    expect_limit(&r, b, by_hand(c + 2 * log(16) + 16, A_of(tau), &s, c));
+    b.kind = NB_REF_BOUND_ROUND;
+    expect_limit(&r, b, 4 / (1 - (2 * c + 20) * u));
+    double limit;
+    nb_ref_limit(&r, &s, nb_ref_type_find("bf16"), &b, FLT_MAX, FLT_MIN, &limit);
+    assert_true(fabs(limit - 4 * (1 + 0x1p-8) / (1 - (2 * c + 20) * u)) < 1e-12);
+    b.kind = NB_REF_BOUND_RMS;
+    r.op = NB_REF_RMSNORM;
+    expect_limit(&r, b, (c + 13) / 2 / (1 - (2 * c + 20) * u));
+}
+
+/* The quadratic term of two passes, where it is not negligible: k1 = 3e4, c = 515. */
+static void twopass_quadratic(void **state)
+{
+    (void)state;
+    struct nb_ref_row r = conditioned_row(3e4);
+    struct nb_ref_bound b = {NB_REF_BOUND_TWOPASS, 32, 3, 1, 0};
+    struct nb_ref_stats s;
+    double c = 515, u = 0x1p-24;
+    nb_ref_forward(&r, y, &s);
+    double q = (c + 2) * u * s.k1, A = (c + 17) / 2 + 0.5 * q * q / u;
+    expect_limit(&r, b, by_hand(c + 4, A, &s, c));
+}
+
+/* ---- Hazards ---- */
 
 static enum nb_ref_hazard hazard_of(const struct nb_ref_row *r,
                                     enum nb_ref_bound_kind kind, int range_safe,
@@ -969,6 +1038,62 @@ static void hazards(void **state)
     gamma_[1] = 1e6;
     assert_int_equal(hazard_of(&r, NB_REF_BOUND_RMS, 1, "f16"), NB_REF_OVERFLOW);
     assert_int_equal(hazard_of(&r, NB_REF_BOUND_RMS, 1, "bf16"), NB_REF_INSIDE);
+}
+
+/* Ranges left by other ways than the sums of ordinary rows; n = 4, gamma 1 where not
+ * said. */
+static void rare_hazards(void **state)
+{
+    (void)state;
+    static const struct {
+        enum nb_ref_op op;
+        enum nb_ref_bound_kind kind;
+        double first, rest, gamma, eps;
+        int range_safe, flushing;
+        enum nb_ref_hazard want;
+    } cases[] = {
+        /* xhat subnormal, brought back by gamma */
+        {NB_REF_RMSNORM, NB_REF_BOUND_RMS, 1e18, 1e-21, 1e10, 0, 1, 0, NB_REF_OVERFLOW},
+        {NB_REF_RMSNORM, NB_REF_BOUND_RMS, 1e18, 1e-21, 1, 0, 1, 0, NB_REF_INSIDE},
+        /* the rounded mean of a constant row leaves squares that overflow */
+        {NB_REF_LAYERNORM, NB_REF_BOUND_TWOPASS, 1e30, 1e30, 1, 1e-5, 0, 0,
+         NB_REF_OVERFLOW},
+        {NB_REF_LAYERNORM, NB_REF_BOUND_TWOPASS, 1e20, 1e20, 1, 1e-5, 0, 0,
+         NB_REF_INSIDE},
+        /* a running mean may lie at the other end of the row */
+        {NB_REF_LAYERNORM, NB_REF_BOUND_TWOPASS, 5e18, -5e18 / 3, 1, 0, 0, 0,
+         NB_REF_INSIDE},
+        {NB_REF_LAYERNORM, NB_REF_BOUND_WELFORD, 5e18, -5e18 / 3, 1, 0, 0, 0,
+         NB_REF_OVERFLOW},
+        /* mean * rstd, gamma * rstd */
+        {NB_REF_LAYERNORM, NB_REF_BOUND_TWOPASS, 1e22, 1e22, 1, 1e-36, 0, 0,
+         NB_REF_OVERFLOW},
+        {NB_REF_LAYERNORM, NB_REF_BOUND_TWOPASS, 1e20, 1e20, 1, 1e-30, 0, 0,
+         NB_REF_INSIDE},
+        {NB_REF_RMSNORM, NB_REF_BOUND_RMS, 1e-15, 1e-15, 1e25, 0, 0, 0, NB_REF_OVERFLOW},
+        {NB_REF_RMSNORM, NB_REF_BOUND_RMS, 1e-15, 1e-15, 1e20, 0, 0, 0, NB_REF_INSIDE},
+        /* squares of 1e-18: small, but only flushing loses them */
+        {NB_REF_RMSNORM, NB_REF_BOUND_RMS, 1e-18, 1e-18, 1, 0, 0, 0, NB_REF_INSIDE},
+        {NB_REF_RMSNORM, NB_REF_BOUND_RMS, 1e-18, 1e-18, 1, 0, 0, 1, NB_REF_OVERFLOW},
+        /* a flushed gamma beside xhat of 1: within the metric's own eta */
+        {NB_REF_RMSNORM, NB_REF_BOUND_RMS, 1, 1, 1e-39, 0, 0, 1, NB_REF_INSIDE},
+    };
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct nb_ref_type t = *nb_ref_type_find("f32");
+        struct nb_ref_bound b = {cases[i].kind, 1, 0, 1, cases[i].range_safe};
+        struct nb_ref_stats s;
+        double limit;
+        for (size_t j = 0; j < 4; j++) {
+            x[j] = j == 0 ? cases[i].first : cases[i].rest;
+            gamma_[j] = cases[i].gamma;
+        }
+        struct nb_ref_row r = {cases[i].op, 4, x, gamma_, NULL, cases[i].eps, 1};
+        t.eta = cases[i].flushing ? FLT_MIN : t.eta;
+        nb_ref_forward(&r, y, &s);
+        enum nb_ref_hazard h = nb_ref_limit(&r, &s, &t, &b, FLT_MAX, FLT_MIN, &limit);
+        if (h != cases[i].want)
+            fail_msg("case %zu: %d, want %d", i, (int)h, (int)cases[i].want);
+    }
 }
 
 /* A hazard is no excuse: on the rows it marks, the plain loop is really lost. */
@@ -1032,8 +1157,11 @@ int main(void)
         cmocka_unit_test(wrong_outputs_are_caught),
         cmocka_unit_test(onepass_is_caught),
         cmocka_unit_test(truncation_shows_in_ulps),
+        cmocka_unit_test(limits_by_hand),
+        cmocka_unit_test(twopass_quadratic),
         cmocka_unit_test(flushed_outputs),
         cmocka_unit_test(hazards),
+        cmocka_unit_test(rare_hazards),
         cmocka_unit_test(hazards_are_real),
     };
     return cmocka_run_group_tests(tests, init_mpfr, clear_mpfr);

@@ -32,14 +32,15 @@ const struct synthetic_kernel synthetic_kernels[] = {
     {"affine", "gamma", "avx512", "", 3, 1.1},
     {"affine", "gammabeta", "avx512", "", 3, 1.18},
 };
-const size_t synthetic_kernel_count = sizeof(synthetic_kernels) / sizeof(*synthetic_kernels);
+const size_t synthetic_kernel_count =
+    sizeof(synthetic_kernels) / sizeof(*synthetic_kernels);
 
 enum { TWOPASS_512 = 9, ONEPASS_512 = 10, RMS_512 = 17, RMS_ROWS4 = 18, SCALE = 20 };
 
 void synthetic_name(char name[96], const struct synthetic_kernel *k, const char *dtype)
 {
-    snprintf(name, 96, "%s_fwd_%s__%s_%s%s%s", k->op, k->algo, dtype, k->isa, k->trick[0] ? "_" : "",
-             k->trick);
+    snprintf(name, 96, "%s_fwd_%s__%s_%s%s%s", k->op, k->algo, dtype, k->isa,
+             k->trick[0] ? "_" : "", k->trick);
 }
 
 static double element_bytes(const char *dtype)
@@ -52,18 +53,21 @@ static double bandwidth(const char *residency, size_t threads)
 {
     double one = strcmp(residency, "L1") == 0   ? 180
                  : strcmp(residency, "L2") == 0 ? 95
-                 : strcmp(residency, "L3") == 0 ? 48 : 21;
+                 : strcmp(residency, "L3") == 0 ? 48
+                                                : 21;
     double scale = one < 30 ? fmin((double)threads, 2.2) : (double)threads * 0.97;
     return threads == 1 ? one : one * scale;
 }
 
 double synthetic_pass_ns(const struct synthetic_kernel *k, const char *dtype,
-                         const char *residency, size_t hidden, size_t rows, size_t threads)
+                         const char *residency, size_t hidden, size_t rows,
+                         size_t threads)
 {
     double bytes = 2.0 * (double)(rows * hidden) * element_bytes(dtype);
     double compute = bytes / bandwidth("L1", 1) * k->cost / (double)threads *
                      (1 + 60.0 / (double)hidden);
-    double memory = bytes / bandwidth(residency, threads) * (0.9 + 0.1 * k->cost / (1 + k->cost));
+    double memory =
+        bytes / bandwidth(residency, threads) * (0.9 + 0.1 * k->cost / (1 + k->cost));
     if (strcmp(k->trick, "nt") == 0)
         memory *= strcmp(residency, "DRAM") == 0 ? 0.8 : 3;
     return hypot(compute, memory);
@@ -155,26 +159,28 @@ static json_t *cell_json(const struct place *at)
         if (!in_cell(k, at))
             continue;
         json_array_append_new(kernels, named(k, at->dtype));
-        json_array_append_new(members, json_pack("{s:o,s:s,s:i}", "kernel", named(k, at->dtype),
-                                                 "role", role_of(k), "passes", 10));
+        json_array_append_new(members,
+                              json_pack("{s:o,s:s,s:i}", "kernel", named(k, at->dtype),
+                                        "role", role_of(k), "passes", 10));
     }
     json_array_append_new(members, json_pack("{s:o,s:s,s:i}", "kernel",
                                              named(TWOPASS_512, at->dtype), "role", "aa",
                                              "passes", 20));
-    json_t *pairings = json_pack(
-        "[o,o,o]",
-        pairing("same-algorithm", "avx512", named(TWOPASS_512, at->dtype),
-                named(RMS_512, at->dtype)),
-        pairing("same-algorithm", "avx512", named(ONEPASS_512, at->dtype),
-                named(RMS_512, at->dtype)),
-        pairing("best-of-each", "any", named(ONEPASS_512, at->dtype),
-                named(RMS_ROWS4, at->dtype)));
-    return json_pack("{s:s,s:s,s:s,s:s,s:s,s:i,s:I,s:I,s:I,s:s,s:i,s:s,s:o,s:[{s:o,s:s}],s:o}",
-                     "id", id, "dir", "fwd", "fuse", "none", "dtype", at->dtype, "param_dtype",
-                     at->dtype, "stats_out", 0, "hidden", (json_int_t)at->hidden, "rows",
-                     (json_int_t)at->rows, "threads", (json_int_t)at->threads, "residency",
-                     at->residency, "rounds", 4, "repro", "normbench run --hidden N", "kernels",
-                     kernels, "groups", "members", members, "stage", "all", "pairings", pairings);
+    json_t *pairings =
+        json_pack("[o,o,o]",
+                  pairing("same-algorithm", "avx512", named(TWOPASS_512, at->dtype),
+                          named(RMS_512, at->dtype)),
+                  pairing("same-algorithm", "avx512", named(ONEPASS_512, at->dtype),
+                          named(RMS_512, at->dtype)),
+                  pairing("best-of-each", "any", named(ONEPASS_512, at->dtype),
+                          named(RMS_ROWS4, at->dtype)));
+    return json_pack(
+        "{s:s,s:s,s:s,s:s,s:s,s:i,s:I,s:I,s:I,s:s,s:i,s:s,s:o,s:[{s:o,s:s}],s:o}", "id",
+        id, "dir", "fwd", "fuse", "none", "dtype", at->dtype, "param_dtype", at->dtype,
+        "stats_out", 0, "hidden", (json_int_t)at->hidden, "rows", (json_int_t)at->rows,
+        "threads", (json_int_t)at->threads, "residency", at->residency, "rounds", 4,
+        "repro", "normbench run --hidden N", "kernels", kernels, "groups", "members",
+        members, "stage", "all", "pairings", pairings);
 }
 
 /* ---- all cells ---- */
@@ -216,27 +222,31 @@ static void write_plan(const char *dir, const struct synthetic_run *run)
             const struct synthetic_kernel *s = &synthetic_kernels[k];
             synthetic_name(name, s, dtype);
             json_object_set_new(kernels, name,
-                                json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:f}", "op", s->op,
-                                          "dir", "fwd", "fuse", "none", "dtype", dtype, "algo",
-                                          s->algo, "isa", s->isa, "trick", s->trick, "source",
-                                          "ours", "isa_rank", s->rank));
+                                json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:f}", "op",
+                                          s->op, "dir", "fwd", "fuse", "none", "dtype",
+                                          dtype, "algo", s->algo, "isa", s->isa, "trick",
+                                          s->trick, "source", "ours", "isa_rank",
+                                          s->rank));
         }
     each_cell(run, add_cell, cells);
     dump(dir, "plan.json",
-         json_pack("{s:i,s:s,s:i,s:I,s:s,s:s,s:o,s:[],s:o}", "schema", 1, "id", "synthetic",
-                   "seed", 1, "screening", (json_int_t)run->screening, "command",
-                   run->command ? run->command : "normbench run --preset synthetic", "state",
-                   "screened", "kernels", kernels, "dropped", "cells", cells));
+         json_pack("{s:i,s:s,s:i,s:I,s:s,s:s,s:o,s:[],s:o}", "schema", 1, "id",
+                   "synthetic", "seed", 1, "screening", (json_int_t)run->screening,
+                   "command",
+                   run->command ? run->command : "normbench run --preset synthetic",
+                   "state", "screened", "kernels", kernels, "dropped", "cells", cells));
 }
 
 static void write_host(const char *dir, const struct synthetic_run *run)
 {
-    dump(dir, "host.json",
-         json_pack("{s:i,s:{s:s,s:s},s:{s:i,s:i},s:{s:s},s:s,s:s,s:s,s:{s:s,s:{s:{s:s}}}}",
-                   "schema", 1, "cpu", "model", run->cpu ? run->cpu : "Synthetic CPU 9000",
-                   "microcode", "0x1", "caches", "l1d", 32768, "l2", 1048576, "os", "kernel",
-                   "6.1", "compiler", "gcc 12.2.0", "git", "0123abc", "version", "0.1.0", "papi",
-                   "state", "no PMU", "events", "cycles", "reason", "the kernel forbids it"));
+    dump(
+        dir, "host.json",
+        json_pack("{s:i,s:{s:s,s:s},s:{s:i,s:i},s:{s:s},s:s,s:s,s:s,s:{s:s,s:{s:{s:s}}}}",
+                  "schema", 1, "cpu", "model", run->cpu ? run->cpu : "Synthetic CPU 9000",
+                  "microcode", "0x1", "caches", "l1d", 32768, "l2", 1048576, "os",
+                  "kernel", "6.1", "compiler", "gcc 12.2.0", "git", "0123abc", "version",
+                  "0.1.0", "papi", "state", "no PMU", "events", "cycles", "reason",
+                  "the kernel forbids it"));
 }
 
 struct lines {
@@ -256,10 +266,11 @@ static void check_lines(const struct place *at, void *data)
         if (!in_cell(k, at))
             continue;
         synthetic_name(name, &synthetic_kernels[k], at->dtype);
-        json_t *line = json_pack("{s:s,s:s,s:s,s:s,s:s?,s:f,s:f,s:f,s:f,s:i,s:i}", "type", "check",
-                                 "cell", id, "kernel", name, "verdict", "PASS", "reason",
-                                 l->run->reason, "E_max", 0.75, "bound", 12.0, "ulp_max", 1.5,
-                                 "normwise", 1e-7, "unstable_rows", 0, "overflow_rows", 0);
+        json_t *line =
+            json_pack("{s:s,s:s,s:s,s:s,s:s?,s:f,s:f,s:f,s:f,s:i,s:i}", "type", "check",
+                      "cell", id, "kernel", name, "verdict", "PASS", "reason",
+                      l->run->reason, "E_max", 0.75, "bound", 12.0, "ulp_max", 1.5,
+                      "normwise", 1e-7, "unstable_rows", 0, "overflow_rows", 0);
         NB_ASSERT(json_dumpf(line, l->f, 0) == 0);
         fputc('\n', l->f);
         json_decref(line);
@@ -278,9 +289,11 @@ static double normal(unsigned long long *state)
 static void one_time(struct lines *l, const struct place *at, size_t k, double passes,
                      const char *before)
 {
-    double ns = passes * synthetic_pass_ns(&synthetic_kernels[k], at->dtype, at->residency,
-                                           at->hidden, at->rows, at->threads);
-    fprintf(l->f, "%s%.17g", before, ns * l->drift * exp(l->run->noise * normal(&l->random)));
+    double ns =
+        passes * synthetic_pass_ns(&synthetic_kernels[k], at->dtype, at->residency,
+                                   at->hidden, at->rows, at->threads);
+    fprintf(l->f, "%s%.17g", before,
+            ns * l->drift * exp(l->run->noise * normal(&l->random)));
 }
 
 static void sample_lines(const struct place *at, void *data)
@@ -291,8 +304,11 @@ static void sample_lines(const struct place *at, void *data)
     fprintf(l->f, "{\"type\":\"begin\",\"process\":%zu,\"cell\":\"%s\",\"attempt\":0}\n",
             l->process, id);
     for (size_t r = 0; r < l->run->rounds; r++) {
-        fprintf(l->f, "{\"type\":\"round\",\"process\":%zu,\"cell\":\"%s\",\"attempt\":0,\"group\":0,"
-                "\"round\":%zu,\"order\":[],\"ns\":", l->process, id, r);
+        fprintf(l->f,
+                "{\"type\":\"round\",\"process\":%zu,\"cell\":\"%s\",\"attempt\":0,"
+                "\"group\":0,"
+                "\"round\":%zu,\"order\":[],\"ns\":",
+                l->process, id, r);
         const char *before = "[";
         for (size_t k = 0; k < synthetic_kernel_count; k++) {
             if (!in_cell(k, at))
@@ -304,11 +320,18 @@ static void sample_lines(const struct place *at, void *data)
         fputs("]}\n", l->f);
     }
     synthetic_name(name, &synthetic_kernels[RMS_512], at->dtype);
-    fprintf(l->f, "{\"type\":\"counters\",\"process\":%zu,\"cell\":\"%s\",\"attempt\":0,\"group\":0,"
-            "\"kernel\":\"%s\",\"passes\":10,\"ns\":1000,\"ref_cycles\":%zu,\"events\":{\"cycles\":"
-            "null}}\n", l->process, id, name, 10 * at->rows * at->hidden / 2);
-    fprintf(l->f, "{\"type\":\"done\",\"process\":%zu,\"cell\":\"%s\",\"attempt\":0,\"mistrusted\":[]"
-            "}\n", l->process, id);
+    fprintf(l->f,
+            "{\"type\":\"counters\",\"process\":%zu,\"cell\":\"%s\",\"attempt\":0,"
+            "\"group\":0,"
+            "\"kernel\":\"%s\",\"passes\":10,\"ns\":1000,\"ref_cycles\":%zu,\"events\":{"
+            "\"cycles\":"
+            "null}}\n",
+            l->process, id, name, 10 * at->rows * at->hidden / 2);
+    fprintf(l->f,
+            "{\"type\":\"done\",\"process\":%zu,\"cell\":\"%s\",\"attempt\":0,"
+            "\"mistrusted\":[]"
+            "}\n",
+            l->process, id);
 }
 
 void synthetic_write(const char *dir, const struct synthetic_run *run)
@@ -320,7 +343,8 @@ void synthetic_write(const char *dir, const struct synthetic_run *run)
     NB_ASSERT(fclose(l.f) == 0);
     l.f = open_for(dir, "samples.jsonl", "w");
     for (l.process = 0; l.process < run->processes + run->screening; l.process++) {
-        l.drift = exp(0.3 * sin((double)l.process)); /* shared by all: ratios do not see it */
+        l.drift =
+            exp(0.3 * sin((double)l.process)); /* shared by all: ratios do not see it */
         each_cell(run, sample_lines, &l);
     }
     NB_ASSERT(fclose(l.f) == 0);

@@ -1,4 +1,5 @@
-/* synthetic_run.h: raw files of a run whose true times are known, for tests of what reads them. */
+/* synthetic_run.h: raw files of a run whose true times are known, for tests of what reads
+ * them. */
 #ifndef NB_SYNTHETIC_RUN_H
 #define NB_SYNTHETIC_RUN_H
 
@@ -9,7 +10,8 @@ struct synthetic_run {
     const char *residencies, *dtypes;
     const size_t *hiddens, *threads; /* end with 0 */
     size_t processes, screening, rounds;
-    double noise; /* standard deviation of the logarithm of a sample; 0: times are exact */
+    double
+        noise; /* standard deviation of the logarithm of a sample; 0: times are exact */
     const char *cpu, *command, *reason;
 };
 
@@ -24,10 +26,11 @@ void synthetic_name(char name[96], const struct synthetic_kernel *k, const char 
 
 /* True time of a pass in ns, without the drift that all members of a round share. */
 double synthetic_pass_ns(const struct synthetic_kernel *k, const char *dtype,
-                         const char *residency, size_t hidden, size_t rows, size_t threads);
+                         const char *residency, size_t hidden, size_t rows,
+                         size_t threads);
 
-/* Writes host.json, plan.json, checks.jsonl and samples.jsonl into an existing folder; aborts when
- * it cannot. */
+/* Writes host.json, plan.json, checks.jsonl and samples.jsonl into an existing folder;
+ * aborts when it cannot. */
 void synthetic_write(const char *dir, const struct synthetic_run *run);
 size_t synthetic_rows(size_t hidden);
 void synthetic_append(const char *dir, const char *name, const char *text);

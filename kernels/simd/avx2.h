@@ -1,5 +1,5 @@
-/* avx2.h: the vocabulary on 32-byte vectors; AVX2, FMA, F16C. Tails use VMASKMOV, or a small buffer
- * where elements have 16 bits, so no byte beyond them is touched. */
+/* avx2.h: the vocabulary on 32-byte vectors; AVX2, FMA, F16C. Tails use VMASKMOV, or a
+ * small buffer where elements have 16 bits, so no byte beyond them is touched. */
 #ifndef NB_SIMD_AVX2_H
 #define NB_SIMD_AVX2_H
 
@@ -27,7 +27,8 @@ static NB_INLINE __m256i mask_f32(size_t m)
 
 static NB_INLINE __m256i mask_f64(size_t m)
 {
-    return _mm256_cmpgt_epi64(_mm256_set1_epi64x((long long)m), _mm256_setr_epi64x(0, 1, 2, 3));
+    return _mm256_cmpgt_epi64(_mm256_set1_epi64x((long long)m),
+                              _mm256_setr_epi64x(0, 1, 2, 3));
 }
 
 static NB_INLINE __m256 as_f32(__m256i v)
@@ -40,6 +41,7 @@ static NB_INLINE __m256d as_f64(__m256i v)
     return _mm256_castsi256_pd(v);
 }
 
+/* clang-format off */
 #define NB_WORDS(t, sfx, V, S)                                                           \
     static NB_INLINE V v_set1_##t(S a) { return _mm256_set1_##sfx(a); }                  \
     static NB_INLINE V v_add_##t(V a, V b) { return _mm256_add_##sfx(a, b); }            \
@@ -56,6 +58,7 @@ static NB_INLINE __m256d as_f64(__m256i v)
     {                                                                                    \
         return _mm256_and_##sfx(a, as_##t(mask_##t(m)));                                 \
     }
+/* clang-format on */
 
 NB_WORDS(f32, ps, __m256, float)
 NB_WORDS(f64, pd, __m256d, double)
@@ -134,12 +137,14 @@ static NB_INLINE __m256 widen_bf16(__m128i h)
     return as_f32(_mm256_slli_epi32(_mm256_cvtepu16_epi32(h), 16));
 }
 
-/* The bf16 of each lane in its upper 16 bits, the lower ones undefined; nearest even, NaN quiet. */
+/* The bf16 of each lane in its upper 16 bits, the lower ones undefined; nearest even, NaN
+ * quiet. */
 static NB_INLINE __m256i round_bf16(__m256 v)
 {
     const __m256i b = _mm256_castps_si256(v);
     const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(b, 16), _mm256_set1_epi32(1));
-    const __m256i r = _mm256_add_epi32(b, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
+    const __m256i r =
+        _mm256_add_epi32(b, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
     const __m256i quiet = _mm256_or_si256(b, _mm256_set1_epi32(0x400000));
     const __m256 nan = _mm256_cmp_ps(v, v, _CMP_UNORD_Q);
     return _mm256_castps_si256(_mm256_blendv_ps(as_f32(r), as_f32(quiet), nan));
@@ -162,6 +167,7 @@ static NB_INLINE __m256 narrow_half(__m256d v)
 }
 
 /* ---- memory <-> vec, one element type a line ---- */
+/* clang-format off */
 #define NB_NATIVE(t, sfx, V, S)                                                          \
     static NB_INLINE V v_load_##t##_##t(const S *p) { return _mm256_loadu_##sfx(p); }    \
     static NB_INLINE V v_loadn_##t##_##t(const S *p, size_t m)                           \
@@ -174,6 +180,7 @@ static NB_INLINE __m256 narrow_half(__m256d v)
         _mm256_maskstore_##sfx(p, mask_##t(m), v);                                       \
     }                                                                                    \
     static NB_INLINE void v_stream_##t##_##t(S *p, V v) { _mm256_stream_##sfx(p, v); }
+/* clang-format on */
 
 #define NB_HALF(t)                                                                       \
     static NB_INLINE __m256 v_load_f32_##t(const uint16_t *p)                            \
@@ -238,7 +245,8 @@ static NB_INLINE void v_storen_f64_f32(float *p, __m256d v, size_t m)
     _mm_maskstore_ps(p, _mm256_castsi256_si128(mask_f32(m)), _mm256_cvtpd_ps(v));
 }
 
-/* ---- pairs: in order, but bf16 as even and odd elements, which costs a shift and a mask ---- */
+/* ---- pairs: in order, but bf16 as even and odd elements, which costs a shift and a mask
+ * ---- */
 #define NB_PAIR(a, t, V, E)                                                              \
     static NB_INLINE void v_load2_##a##_##t(const E *p, V *v)                            \
     {                                                                                    \
@@ -272,6 +280,7 @@ static NB_INLINE void v_store2_f32_bf16(uint16_t *p, const __m256 *v)
 }
 
 /* ---- bits as they are: 32 bytes, or m < 32 / sizeof(T) elements ---- */
+/* clang-format off */
 #define NB_COPY(t, T)                                                                    \
     static NB_INLINE void v_copy_##t(T *y, const T *x)                                   \
     {                                                                                    \
@@ -282,6 +291,7 @@ static NB_INLINE void v_store2_f32_bf16(uint16_t *p, const __m256 *v)
         for (size_t i = 0; i < m; i++)                                                   \
             y[i] = x[i];                                                                 \
     }
+/* clang-format on */
 
 NB_COPY(f32, float)
 NB_COPY(f64, double)

@@ -1,8 +1,9 @@
-/* avx512.h: the vocabulary on 64-byte vectors; AVX-512 F, BW, DQ, VL. Tails are masked, so no byte
- * beyond them is touched.
+/* avx512.h: the vocabulary on 64-byte vectors; AVX-512 F, BW, DQ, VL. Tails are masked,
+ * so no byte beyond them is touched.
  *
- * With __AVX512BF16__ (the unit avx512bf16) f32 -> bf16 is one VCVTNEPS2BF16, which treats
- * subnormals as zero whatever MXCSR says; without it the rounding is done in integers. */
+ * With __AVX512BF16__ (the unit avx512bf16) f32 -> bf16 is one VCVTNEPS2BF16, which
+ * treats subnormals as zero whatever MXCSR says; without it the rounding is done in
+ * integers. */
 #ifndef NB_SIMD_AVX512_H
 #define NB_SIMD_AVX512_H
 
@@ -24,6 +25,7 @@ typedef __m512d vec_f64;
 #define NB_MASK_f32(m) ((__mmask16)((1u << (m)) - 1))
 #define NB_MASK_f64(m) ((__mmask8)((1u << (m)) - 1))
 
+/* clang-format off */
 #define NB_WORDS(t, sfx, V, S)                                                           \
     static NB_INLINE V v_set1_##t(S a) { return _mm512_set1_##sfx(a); }                  \
     static NB_INLINE V v_add_##t(V a, V b) { return _mm512_add_##sfx(a, b); }            \
@@ -39,11 +41,13 @@ typedef __m512d vec_f64;
     }                                                                                    \
     static NB_INLINE S v_hsum_##t(V a) { return _mm512_reduce_add_##sfx(a); }            \
     static NB_INLINE S v_hmax_##t(V a) { return _mm512_reduce_max_##sfx(a); }
+/* clang-format on */
 
 NB_WORDS(f32, ps, __m512, float)
 NB_WORDS(f64, pd, __m512d, double)
 
-/* ---- 16 or 8 stored elements as raw bits: h16 and h8 hold 16-bit, w8 32-bit ones ---- */
+/* ---- 16 or 8 stored elements as raw bits: h16 and h8 hold 16-bit, w8 32-bit ones ----
+ * */
 static NB_INLINE __m256i h16_load(const uint16_t *p)
 {
     return _mm256_loadu_si256((const void *)p);
@@ -105,12 +109,14 @@ static NB_INLINE __m512 widen_bf16(__m256i h)
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16));
 }
 
-/* The bf16 of each lane in its upper 16 bits, the lower ones undefined; nearest even, NaN quiet. */
+/* The bf16 of each lane in its upper 16 bits, the lower ones undefined; nearest even, NaN
+ * quiet. */
 static NB_INLINE __m512i round_bf16(__m512 v)
 {
     const __m512i b = _mm512_castps_si512(v);
     const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(b, 16), _mm512_set1_epi32(1));
-    const __m512i r = _mm512_add_epi32(b, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+    const __m512i r =
+        _mm512_add_epi32(b, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
     const __mmask16 nan = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
     return _mm512_mask_or_epi32(r, nan, b, _mm512_set1_epi32(0x400000));
 }
@@ -135,6 +141,7 @@ static NB_INLINE __m512d widen_half(__m512 v)
 }
 
 /* ---- memory <-> vec, one element type a line ---- */
+/* clang-format off */
 #define NB_NATIVE(t, sfx, V, S)                                                          \
     static NB_INLINE V v_load_##t##_##t(const S *p) { return _mm512_loadu_##sfx(p); }    \
     static NB_INLINE V v_loadn_##t##_##t(const S *p, size_t m)                           \
@@ -147,6 +154,7 @@ static NB_INLINE __m512d widen_half(__m512 v)
         _mm512_mask_storeu_##sfx(p, NB_MASK_##t(m), v);                                  \
     }                                                                                    \
     static NB_INLINE void v_stream_##t##_##t(S *p, V v) { _mm512_stream_##sfx(p, v); }
+/* clang-format on */
 
 #define NB_HALF(t)                                                                       \
     static NB_INLINE __m512 v_load_f32_##t(const uint16_t *p)                            \
@@ -211,7 +219,8 @@ static NB_INLINE void v_storen_f64_f32(float *p, __m512d v, size_t m)
     _mm256_mask_storeu_ps(p, NB_MASK_f64(m), _mm512_cvtpd_ps(v));
 }
 
-/* ---- pairs: in order, but bf16 as even and odd elements, which costs a shift and a mask ---- */
+/* ---- pairs: in order, but bf16 as even and odd elements, which costs a shift and a mask
+ * ---- */
 #define NB_PAIR(a, t, V, E)                                                              \
     static NB_INLINE void v_load2_##a##_##t(const E *p, V *v)                            \
     {                                                                                    \
@@ -251,6 +260,7 @@ static NB_INLINE void v_store2_f32_bf16(uint16_t *p, const __m512 *v)
 }
 
 /* ---- bits as they are: 64 bytes, or m < 64 / sizeof(T) elements ---- */
+/* clang-format off */
 #define NB_COPY(t, T)                                                                    \
     static NB_INLINE void v_copy_##t(T *y, const T *x)                                   \
     {                                                                                    \
@@ -261,6 +271,7 @@ static NB_INLINE void v_store2_f32_bf16(uint16_t *p, const __m512 *v)
         const __mmask64 k = (1ull << (m * sizeof(T))) - 1;                               \
         _mm512_mask_storeu_epi8(y, k, _mm512_maskz_loadu_epi8(k, x));                    \
     }
+/* clang-format on */
 
 NB_COPY(f32, float)
 NB_COPY(f64, double)

@@ -1,0 +1,1032 @@
+/* The report as a function of raw files: numbers against runs whose truth is known,
+ * broken and hostile files, determinism, pictures. */
+#include "report.h"
+#include "stats.h"
+#include "synthetic_run.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* ---- folders and files ---- */
+
+static char root[64];
+static int folders;
+
+static const char *new_folder(void)
+{
+    static char path[128];
+    snprintf(path, sizeof(path), "%s/run%d", root, folders++);
+    assert_int_equal(mkdir(path, 0777), 0);
+    return path;
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    strcpy(root, "/tmp/nb_report_test_XXXXXX");
+    return mkdtemp(root) == NULL;
+}
+
+static int tear_down(void **state)
+{
+    char command[128];
+    (void)state;
+    snprintf(command, sizeof(command), "rm -rf '%s'", root);
+    return system(command);
+}
+
+static int has_gnuplot(void)
+{
+    return system("gnuplot --version >/dev/null 2>&1") == 0;
+}
+
+/* The whole file, with a 0 behind; NULL when there is none. */
+static char *slurp(const char *dir, const char *name, size_t *length)
+{
+    char path[512];
+    size_t n = 0, room = 1 << 16, got;
+    snprintf(path, sizeof(path), "%s/%s", dir, name);
+    FILE *f = fopen(path, "r");
+    if (f == NULL)
+        return NULL;
+    char *text = malloc(room);
+    while (text != NULL && (got = fread(text + n, 1, room - n - 1, f)) > 0)
+        if ((n += got) == room - 1)
+            text = realloc(text, room *= 2);
+    fclose(f);
+    assert_non_null(text);
+    text[n] = 0;
+    if (length != NULL)
+        *length = n;
+    return text;
+}
+
+static int exists(const char *dir, const char *name)
+{
+    char *text = slurp(dir, name, NULL);
+    free(text);
+    return text != NULL;
+}
+
+static int file_holds(const char *dir, const char *name, const char *word)
+{
+    char *text = slurp(dir, name, NULL);
+    assert_non_null(text);
+    int holds = strstr(text, word) != NULL;
+    free(text);
+    return holds;
+}
+
+static size_t lines_with(const char *dir, const char *name, const char *word)
+{
+    char *text = slurp(dir, name, NULL), *rest = text, *line;
+    size_t n = 0;
+    while ((line = strsep(&rest, "\n")) != NULL)
+        n += strstr(line, word) != NULL;
+    free(text);
+    return n;
+}
+
+static void same_file(const char *a, const char *b, const char *name)
+{
+    size_t n, m;
+    char *x = slurp(a, name, &n), *y = slurp(b, name, &m);
+    assert_non_null(x);
+    assert_non_null(y);
+    if (n != m || memcmp(x, y, n) != 0)
+        fail_msg("%s differs", name);
+    free(x);
+    free(y);
+}
+
+static void must(enum nb_status status, const struct nb_err *err)
+{
+    if (status != NB_OK)
+        fail_msg("%s", err->text);
+}
+
+static void report(const char *dir)
+{
+    struct nb_err err = {""};
+    must(nb_report(dir, NULL, &err), &err);
+}
+
+static void must_fail(const char *dir, const char *word)
+{
+    struct nb_err err = {""};
+    assert_int_equal(nb_report(dir, NULL, &err), NB_ERROR);
+    if (strstr(err.text, word) == NULL)
+        fail_msg("\"%s\" does not say \"%s\"", err.text, word);
+}
+
+/* ---- a reader of CSV of its own (RFC 4180) ---- */
+
+enum { COLUMNS = 40 };
+struct csv {
+    char *text, *cell[COLUMNS], *next;
+    char *head[COLUMNS];
+    size_t columns;
+};
+
+static int csv_line(struct csv *c, char *cells[COLUMNS], size_t *n)
+{
+    char *s = c->next;
+    if (*s == 0)
+        return 0;
+    for (*n = 0;; (*n)++) {
+        assert_true(*n < COLUMNS);
+        char *to = cells[*n] = s;
+        int quoted = *s == '"';
+        s += quoted;
+        while (quoted ? *s != '"' || s[1] == '"' : *s != ',' && *s != '\n') {
+            assert_true(*s != 0 && (quoted || *s != '"'));
+            s += *s == '"';
+            *to++ = *s++;
+        }
+        s += quoted;
+        char end = *s++;
+        *to = 0;
+        if (end == '\n')
+            break;
+        assert_int_equal(end, ',');
+    }
+    (*n)++;
+    c->next = s;
+    return 1;
+}
+
+static struct csv csv_open(const char *dir, const char *name)
+{
+    struct csv c = {.text = slurp(dir, name, NULL)};
+    assert_non_null(c.text);
+    c.next = c.text;
+    assert_true(csv_line(&c, c.head, &c.columns));
+    return c;
+}
+
+static int csv_next(struct csv *c)
+{
+    size_t n;
+    if (!csv_line(c, c->cell, &n))
+        return 0;
+    assert_int_equal(n, c->columns);
+    return 1;
+}
+
+static const char *get(const struct csv *c, const char *column)
+{
+    for (size_t i = 0; i < c->columns; i++)
+        if (strcmp(c->head[i], column) == 0)
+            return c->cell[i];
+    fail_msg("no column %s", column);
+    return NULL;
+}
+
+static double number(const struct csv *c, const char *column)
+{
+    const char *text = get(c, column);
+    char *end;
+    double v = strtod(text, &end);
+    if (*end != 0 || end == text)
+        fail_msg("%s is \"%s\", no number", column, text);
+    return v;
+}
+
+static void null(const struct csv *c, const char *column)
+{
+    assert_string_equal(get(c, column), "null");
+}
+
+static void near(const struct csv *c, const char *column, double wanted, double relative)
+{
+    double v = number(c, column);
+    if (!(fabs(v - wanted) <= relative * fabs(wanted)))
+        fail_msg("%s of %s is %.9g, not %.9g", column, c->cell[1], v, wanted);
+}
+
+/* Stands on the line of a kernel (or, in speedup.csv, of a pairing). */
+static struct csv csv_find(const char *dir, const char *name, const char *column,
+                           const char *word)
+{
+    struct csv c = csv_open(dir, name);
+    while (csv_next(&c))
+        if (strcmp(get(&c, column), word) == 0)
+            return c;
+    fail_msg("no line with %s in %s", word, name);
+    return c;
+}
+
+/* ---- a run without noise: every number is known ---- */
+
+static const size_t hiddens[] = {256, 1024, 4096, 0}, one_thread[] = {1, 0},
+                    threads[] = {1, 2, 4, 0};
+static const struct synthetic_run exact = {.residencies = "L2 DRAM",
+                                           .dtypes = "f32 bf16",
+                                           .hiddens = hiddens,
+                                           .threads = one_thread,
+                                           .processes = 8,
+                                           .screening = 2,
+                                           .rounds = 4};
+
+static const struct synthetic_kernel *kernel_named(const char *name, const char *dtype)
+{
+    char other[96];
+    for (size_t k = 0; k < synthetic_kernel_count; k++) {
+        synthetic_name(other, &synthetic_kernels[k], dtype);
+        if (strcmp(other, name) == 0)
+            return &synthetic_kernels[k];
+    }
+    fail_msg("no kernel %s", name);
+    return NULL;
+}
+
+static double true_pass(const struct csv *c, const char *kernel)
+{
+    return synthetic_pass_ns(kernel_named(kernel, get(c, "dtype")), get(c, "dtype"),
+                             get(c, "residency"), (size_t)number(c, "hidden"),
+                             (size_t)number(c, "rows"), (size_t)number(c, "threads"));
+}
+
+/* Drift multiplies all times of a process; the median process of 8 lies between the
+ * middle two. */
+static double median_drift(double *lo, double *hi)
+{
+    double v[8];
+    for (int i = 0; i < 8; i++)
+        v[i] = exp(0.3 * sin(i + 2.0));
+    double median = nb_median(v, 8);
+    *lo = v[0];
+    *hi = v[7];
+    return median;
+}
+
+static void check_result(const struct csv *c)
+{
+    double lo, hi, drift = median_drift(&lo, &hi), ns = true_pass(c, get(c, "kernel"));
+    double rows = number(c, "rows"), hidden = number(c, "hidden");
+    double bytes = strcmp(get(c, "dtype"), "f32") == 0 ? 4 : 2;
+    near(c, "ns_per_row", ns * drift / rows, 1e-5);
+    near(c, "ns_lo", ns * lo / rows, 1e-5);
+    near(c, "ns_hi", ns * hi / rows, 1e-5);
+    near(c, "gbps", 2 * rows * hidden * bytes / (ns * drift), 1e-5);
+    near(c, "roof_ratio", true_pass(c, get(c, "roof")) / ns, 1e-5);
+    assert_int_equal((int)number(c, "processes"), 8);
+    assert_int_equal((int)number(c, "rounds"), 32);
+    null(c, "core_cycles_per_elem");
+    null(c, "l2_misses_per_row");
+    if (strstr(get(c, "kernel"), "rmsnorm_fwd_onepass") &&
+        strcmp(get(c, "isa"), "avx512") == 0 && strcmp(get(c, "trick"), "none") == 0)
+        near(c, "ref_cycles_per_elem", 0.5, 1e-5);
+    else
+        null(c, "ref_cycles_per_elem");
+}
+
+static void test_exact_results(void **state)
+{
+    (void)state;
+    const char *dir = new_folder();
+    synthetic_write(dir, &exact);
+    report(dir);
+    struct csv c = csv_open(dir, "results.csv");
+    assert_int_equal(c.columns, 37);
+    size_t lines = 0;
+    while (csv_next(&c)) {
+        /* copy and scale alone make a roof: not affine, which is a reference line */
+        int dram = strcmp(get(&c, "residency"), "DRAM") == 0;
+        assert_non_null(strstr(get(&c, "roof"), "scale_fwd_scale"));
+        assert_int_equal(strstr(get(&c, "roof"), "_nt") != NULL, dram);
+        assert_string_equal(get(&c, "verdict"), "PASS");
+        check_result(&c);
+        lines++;
+    }
+    assert_int_equal(lines, 2 * 2 * (24 + 2 * 10));
+    free(c.text);
+}
+
+static void test_exact_speedups(void **state)
+{
+    (void)state;
+    const char *dir = new_folder();
+    synthetic_write(dir, &exact);
+    report(dir);
+    struct csv c = csv_open(dir, "speedup.csv");
+    assert_int_equal(c.columns, 22);
+    size_t lines = 0;
+    while (csv_next(&c)) {
+        double ratio =
+            true_pass(&c, get(&c, "base_kernel")) / true_pass(&c, get(&c, "test_kernel"));
+        near(&c, "speedup", ratio, 1e-5);
+        near(&c, "lo", ratio, 1e-5);
+        near(&c, "hi", ratio, 1e-5);
+        near(&c, "confidence", 1 - 2.0 / 256, 1e-5);
+        assert_int_equal((int)number(&c, "processes"), 8);
+        assert_string_equal(get(&c, "verdict"), ratio > 1 ? "faster" : "slower");
+        lines++;
+    }
+    assert_int_equal(lines, 3 * 2 * 2 * 3);
+    free(c.text);
+}
+
+static void test_gbench(void **state)
+{
+    (void)state;
+    const char *dir = new_folder();
+    char path[256];
+    synthetic_write(dir, &exact);
+    report(dir);
+    snprintf(path, sizeof(path), "%s/gbench.json", dir);
+    json_t *json = json_load_file(path, JSON_REJECT_DUPLICATES, NULL), *b, *all;
+    assert_non_null(json);
+    assert_true(json_is_object(json_object_get(json, "context")));
+    all = json_object_get(json, "benchmarks");
+    assert_int_equal(json_array_size(all), 2 * 2 * (24 + 2 * 10) * 8);
+    size_t i;
+    json_array_foreach(all, i, b)
+    {
+        assert_true(json_number_value(json_object_get(b, "real_time")) > 0);
+        assert_in_range(json_integer_value(json_object_get(b, "repetition_index")), 2, 9);
+    }
+    json_decref(json);
+}
+
+/* ---- a run of three kernels, written by hand ---- */
+
+#define CELL "fwd-none-f32-h4-r2-t1-L2"
+static const char mini_plan[] =
+    "{\"schema\":1,\"screening\":1,\"new_key\":[1],\"kernels\":{"
+    "\"ln\":{\"op\":\"layernorm\",\"algo\":\"twopass\",\"isa\":\"avx2\",\"trick\":\"\","
+    "\"isa_rank\":2},"
+    "\"rms\":{\"op\":\"rmsnorm\",\"algo\":\"onepass\",\"isa\":\"avx2\",\"trick\":\"\","
+    "\"isa_rank\":2},"
+    "\"scale\":{\"op\":\"scale\",\"algo\":\"scale\",\"isa\":\"avx2\",\"trick\":\"\","
+    "\"isa_rank\":2},"
+    "\"never\":{\"op\":\"rmsnorm\"}},"
+    "\"cells\":[{\"id\":\"" CELL "\",\"dir\":\"fwd\",\"fuse\":\"none\",\"dtype\":\"f32\","
+    "\"param_dtype\":\"f32\",\"stats_out\":0,\"hidden\":4,\"rows\":2,\"threads\":1,"
+    "\"residency\":\"L2\",\"repro\":\"again\",\"kernels\":[\"ln\",\"rms\",\"scale\","
+    "\"never\"],"
+    "\"groups\":[%s{\"members\":[{\"kernel\":\"ln\",\"role\":\"member\",\"passes\":2},"
+    "{\"kernel\":\"rms\",\"role\":\"member\",\"passes\":1},"
+    "{\"kernel\":\"scale\",\"role\":\"anchor\",\"passes\":1},"
+    "{\"kernel\":\"ln\",\"role\":\"aa\",\"passes\":4}],\"stage\":\"all\"}],"
+    "\"pairings\":[{\"pairing\":\"same-algorithm\",\"base_op\":\"layernorm\",\"test_op\":"
+    "\"rmsnorm\","
+    "\"isa\":\"avx2\",\"base\":\"ln\",\"test\":\"rms\"},{\"pairing\":\"best-of-each\","
+    "\"base_op\":\"layernorm\",\"test_op\":\"rmsnorm\",\"isa\":\"any\",\"base\":null,"
+    "\"test\":null}]}]}";
+
+static void check(const char *dir, const char *kernel, const char *verdict)
+{
+    char line[512];
+    snprintf(line, sizeof(line),
+             "{\"type\":\"check\",\"cell\":\"" CELL "\",\"kernel\":\"%s\","
+             "\"verdict\":\"%s\",\"reason\":null,\"E_max\":null,\"future\":{}}\n",
+             kernel, verdict);
+    synthetic_append(dir, "checks.jsonl", line);
+}
+
+static const char *mini(const char *other_groups)
+{
+    char plan[8192];
+    const char *dir = new_folder();
+    snprintf(plan, sizeof(plan), mini_plan, other_groups);
+    synthetic_replace(dir, "plan.json", plan);
+    synthetic_replace(dir, "host.json", "{\"schema\":1,\"cpu\":{\"model\":\"M\"}}");
+    synthetic_replace(dir, "checks.jsonl", "");
+    synthetic_replace(dir, "samples.jsonl", "");
+    check(dir, "ln", "PASS");
+    check(dir, "rms", "PASS");
+    check(dir, "scale", "PASS");
+    return dir;
+}
+
+static void event(const char *dir, const char *type, int process, int attempt,
+                  const char *rest)
+{
+    char line[512];
+    snprintf(line, sizeof(line),
+             "{\"type\":\"%s\",\"process\":%d,\"cell\":\"" CELL "\",\"attempt\":%d%s}\n",
+             type, process, attempt, rest);
+    synthetic_append(dir, "samples.jsonl", line);
+}
+
+/* Times of a pass of ln, rms and scale; the copy of ln runs at ln's speed. */
+static void round_of(const char *dir, int process, int attempt, int group, double ln,
+                     double rms, double scale)
+{
+    char rest[256];
+    snprintf(rest, sizeof(rest),
+             ",\"group\":%d,\"round\":0,\"order\":[0,1,2,3],\"ns\":[%g,%g,%g,%g]", group,
+             2 * ln, rms, scale, 4 * ln);
+    event(dir, "round", process, attempt, rest);
+}
+
+static void process_of(const char *dir, int process, double ln, double rms, double scale)
+{
+    event(dir, "begin", process, 0, "");
+    for (int i = 0; i < 3; i++)
+        round_of(dir, process, 0, 0, ln, rms, scale);
+    event(dir, "done", process, 0, ",\"mistrusted\":[]");
+}
+
+static void processes(const char *dir, int first, int last)
+{
+    for (int p = first; p <= last; p++)
+        process_of(dir, p, 300, 200, 100);
+}
+
+static struct csv kernel_line(const char *dir, const char *kernel)
+{
+    return csv_find(dir, "results.csv", "kernel", kernel);
+}
+
+static void expect_speedup(const char *dir, const char *verdict, double speedup,
+                           int count)
+{
+    struct csv c = csv_find(dir, "speedup.csv", "pairing", "same-algorithm");
+    assert_string_equal(get(&c, "verdict"), verdict);
+    assert_int_equal((int)number(&c, "processes"), count);
+    if (isnan(speedup))
+        null(&c, "speedup");
+    else
+        near(&c, "speedup", speedup, 1e-5);
+    free(c.text);
+}
+
+static void test_screening_is_ignored(void **state)
+{
+    (void)state;
+    const char *dir = mini("");
+    process_of(dir, 0, 1, 1000, 1);
+    processes(dir, 1, 6);
+    report(dir);
+    expect_speedup(dir, "faster", 1.5, 6);
+    struct csv c = kernel_line(dir, "ln");
+    near(&c, "ns_per_row", 150, 1e-5);
+    near(&c, "roof_ratio", 1 / 3.0, 1e-5);
+    free(c.text);
+    assert_true(file_holds(dir, "report.md", "0.00 % in the median"));
+}
+
+static void test_slower_and_unresolved(void **state)
+{
+    (void)state;
+    const char *dir = mini("");
+    for (int p = 1; p <= 6; p++)
+        process_of(dir, p, 100, 120, 90);
+    report(dir);
+    expect_speedup(dir, "slower", 100 / 120.0, 6);
+    dir = mini("");
+    for (int p = 1; p <= 6; p++)
+        process_of(dir, p, 100, p < 3 ? 90 : 110, 90);
+    report(dir);
+    expect_speedup(dir, "unresolved", 100 / 110.0, 6);
+}
+
+static void test_too_few_processes(void **state)
+{
+    (void)state;
+    const char *dir = mini("");
+    processes(dir, 1, 5);
+    report(dir);
+    expect_speedup(dir, "too-few-processes", 1.5, 5);
+    struct csv c = csv_find(dir, "speedup.csv", "pairing", "same-algorithm");
+    null(&c, "lo");
+    null(&c, "hi");
+    null(&c, "confidence");
+    free(c.text);
+    c = kernel_line(dir, "rms");
+    near(&c, "ns_per_row", 100, 1e-5);
+    null(&c, "ns_lo");
+    free(c.text);
+    assert_true(file_holds(dir, "report.md", "no ratio of this run has an interval"));
+}
+
+/* Only the attempt that ended in `done` counts; of several, the last. */
+static void test_attempts(void **state)
+{
+    (void)state;
+    const char *dir = mini("");
+    processes(dir, 1, 5);
+    event(dir, "begin", 6, 0, "");
+    round_of(dir, 6, 0, 0, 1, 1000, 1); /* killed here */
+    event(dir, "begin", 6, 1, "");
+    round_of(dir, 6, 1, 0, 1, 1000, 1);
+    event(dir, "discard", 6, 1, ",\"reason\":\"r\",\"mistrusted\":[]");
+    report(dir);
+    expect_speedup(dir, "too-few-processes", 1.5, 5);
+    event(dir, "begin", 6, 2, "");
+    round_of(dir, 6, 2, 0, 300, 200, 100);
+    event(dir, "done", 6, 2, ",\"mistrusted\":[]");
+    event(dir, "begin", 6, 3, "");
+    round_of(dir, 6, 3, 0, 1, 1000, 1); /* unfinished: attempt 2 stays */
+    report(dir);
+    expect_speedup(dir, "faster", 1.5, 6);
+    struct csv c = csv_find(dir, "speedup.csv", "pairing", "same-algorithm");
+    near(&c, "hi", 1.5, 1e-5);
+    near(&c, "lo", 1.5, 1e-5);
+    free(c.text);
+}
+
+/* A unit run twice under the same number (kill -9, then a resume that forgot): begin
+ * starts afresh. */
+static void test_begin_drops_what_was_open(void **state)
+{
+    (void)state;
+    const char *dir = mini("");
+    event(dir, "begin", 1, 0, "");
+    round_of(dir, 1, 0, 0, 1, 1000, 1);
+    processes(dir, 1, 6);
+    report(dir);
+    struct csv c = kernel_line(dir, "ln");
+    assert_int_equal((int)number(&c, "rounds"), 18);
+    free(c.text);
+}
+
+static void test_null_times(void **state)
+{
+    (void)state;
+    const char *dir = mini("");
+    processes(dir, 1, 6);
+    event(dir, "begin", 7, 0, "");
+    event(dir, "round", 7, 0, ",\"group\":0,\"ns\":[600,null,100,1200]");
+    event(dir, "done", 7, 0, "");
+    report(dir);
+    expect_speedup(dir, "faster", 1.5, 6);
+    struct csv c = kernel_line(dir, "ln");
+    assert_int_equal((int)number(&c, "processes"), 7);
+    free(c.text);
+}
+
+static void test_later_check_wins(void **state)
+{
+    (void)state;
+    const char *dir = mini("");
+    processes(dir, 1, 6);
+    check(dir, "rms", "CRASHED");
+    report(dir);
+    expect_speedup(dir, "not-measured", NAN, 0);
+    struct csv c = kernel_line(dir, "rms");
+    assert_string_equal(get(&c, "verdict"), "CRASHED");
+    null(&c, "ns_per_row");
+    null(&c, "gbps");
+    null(&c, "roof_ratio");
+    free(c.text);
+    c = kernel_line(dir, "never");
+    assert_string_equal(get(&c, "verdict"), "UNTESTED");
+    free(c.text);
+    struct nb_report_counts n;
+    struct nb_err err;
+    check(dir, "scale", "SKIP_ISA");
+    check(dir, "ln", "FAIL_VALUE");
+    must(nb_report_counts(dir, &n, &err), &err);
+    assert_int_equal(n.crashed, 1);
+    assert_int_equal(n.untested, 1);
+    assert_int_equal(n.skipped, 1);
+    assert_int_equal(n.fail, 1);
+    assert_int_equal(n.pass + n.timed_out + n.mistrusted, 0);
+}
+
+static void test_no_time_without_pass(void **state)
+{
+    (void)state;
+    static const char *const verdicts[] = {
+        "FAIL_VALUE", "FAIL_NONFINITE", "FAIL_OOB_WRITE", "FAIL_UNWRITTEN",
+        "TIMED_OUT",  "MISTRUSTED",     "UNTESTED",       "SKIP_SHAPE"};
+    for (size_t i = 0; i < sizeof(verdicts) / sizeof(*verdicts); i++) {
+        const char *dir = mini("");
+        processes(dir, 1, 6);
+        check(dir, "ln", verdicts[i]);
+        report(dir);
+        struct csv c = kernel_line(dir, "ln");
+        null(&c, "ns_per_row");
+        free(c.text);
+        expect_speedup(dir, "not-measured", NAN, 0);
+        assert_true(
+            file_holds(dir, "report.md", "null: no kernel was measured against a copy"));
+    }
+}
+
+static void test_mistrusted_by_samples(void **state)
+{
+    (void)state;
+    const char *dir = mini("");
+    processes(dir, 1, 6);
+    event(dir, "begin", 7, 0, "");
+    event(dir, "discard", 7, 0,
+          ",\"reason\":\"a canary died\",\"mistrusted\":[\"scale\"]");
+    report(dir);
+    struct csv c = kernel_line(dir, "scale");
+    assert_string_equal(get(&c, "verdict"), "MISTRUSTED");
+    free(c.text);
+    c = kernel_line(dir, "ln"); /* has its own time, but no anchor and hence no roof */
+    near(&c, "ns_per_row", 150, 1e-5);
+    null(&c, "roof");
+    null(&c, "roof_ratio");
+    free(c.text);
+    assert_true(file_holds(dir, "report.md", "a canary died"));
+}
+
+/* A group of screening alone comes first in the plan: times come from the one that
+ * measured. */
+static void test_groups(void **state)
+{
+    (void)state;
+    const char *dir =
+        mini("{\"members\":[{\"kernel\":\"ln\",\"role\":\"member\",\"passes\":1},"
+             "{\"kernel\":\"rms\",\"role\":\"member\",\"passes\":1}],"
+             "\"stage\":\"screen\"},");
+    for (int p = 1; p <= 6; p++) {
+        event(dir, "begin", p, 0, "");
+        event(dir, "round", p, 0, ",\"group\":0,\"ns\":[1,1000]");
+        round_of(dir, p, 0, 1, 300, 200, 100);
+        event(dir, "done", p, 0, "");
+    }
+    report(dir);
+    expect_speedup(dir, "faster", 1.5, 6);
+    struct csv c = kernel_line(dir, "ln");
+    near(&c, "ns_per_row", 150, 1e-5);
+    free(c.text);
+}
+
+static void test_nothing_measured(void **state)
+{
+    (void)state;
+    const char *dir = mini("");
+    report(dir);
+    expect_speedup(dir, "not-measured", NAN, 0);
+    struct csv c = csv_find(dir, "speedup.csv", "pairing", "best-of-each");
+    null(&c, "base_kernel");
+    free(c.text);
+    assert_true(file_holds(dir, "report.md", "not measured in this run"));
+    assert_true(file_holds(dir, "report.md", "speedup_best: not drawn"));
+    assert_false(exists(dir, "plots/speedup_best.gp"));
+    synthetic_replace(dir, "plan.json", "{\"schema\":1,\"screening\":1,\"cells\":[]}");
+    report(dir);
+}
+
+/* ---- broken files ---- */
+
+static void test_cut_off(void **state)
+{
+    (void)state;
+    const char *dir = mini("");
+    processes(dir, 1, 6);
+    synthetic_append(dir, "samples.jsonl", "{\"type\":\"round\",\"proc");
+    synthetic_append(dir, "checks.jsonl",
+                     "{\"type\":\"check\",\"cell\":\"" CELL
+                     "\",\"kernel\":\"ln\",\"verdict\":\"CRASHED\"}");
+    report(dir);
+    expect_speedup(dir, "faster", 1.5, 6);
+}
+
+static void broken_sample(const char *line, const char *word)
+{
+    const char *dir = mini("");
+    event(dir, "begin", 1, 0, "");
+    synthetic_append(dir, "samples.jsonl", line);
+    must_fail(dir, "samples.jsonl:2: ");
+    must_fail(dir, word);
+}
+
+#define SAMPLE(rest)                                                                     \
+    "{\"type\":\"round\",\"process\":1,\"cell\":\"" CELL "\",\"attempt\":0," rest "}\n"
+
+static void test_broken_lines(void **state)
+{
+    (void)state;
+    broken_sample("{\"type\":\"round\",\n", "");
+    broken_sample("[1]\n", "not a JSON object");
+    broken_sample("\n", "");
+    broken_sample("{\"type\":\"round\",\"process\":1,\"attempt\":NaN}\n", "");
+    broken_sample(SAMPLE("\"group\":7,\"ns\":[1]"), "group is no index");
+    broken_sample(SAMPLE("\"group\":-1,\"ns\":[1]"), "group is no index");
+    broken_sample(SAMPLE("\"group\":0,\"ns\":[1,2]"), "one time for each member");
+    broken_sample(SAMPLE("\"group\":0,\"ns\":[1,2,3,0]"), "positive");
+    broken_sample(SAMPLE("\"group\":0,\"ns\":[1,2,3,\"4\"]"), "positive");
+    broken_sample("{\"type\":\"done\",\"process\":-1,\"cell\":\"c\",\"attempt\":0}\n",
+                  "process");
+    const char *dir = mini("");
+    check(dir, "ln", "FINE");
+    must_fail(dir, "checks.jsonl:4: verdict is none of");
+}
+
+static void test_other_lines(void **state)
+{
+    (void)state;
+    const char *dir = mini("");
+    processes(dir, 1, 6);
+    synthetic_append(dir, "samples.jsonl",
+                     "{\"type\":\"round\",\"process\":1,\"cell\":\"elsewhere\","
+                     "\"attempt\":0}\n{\"type\":\"weather\",\"cell\":\"c\"}\n");
+    check(dir, "stranger", "PASS");
+    report(dir);
+    expect_speedup(dir, "faster", 1.5, 6);
+    assert_true(file_holds(dir, "report.md", "2 lines are about cells or kernels"));
+}
+
+static void test_broken_heads(void **state)
+{
+    (void)state;
+    char path[256];
+    const char *dir = mini("");
+    synthetic_replace(dir, "host.json", "{\"schema\":2}");
+    must_fail(dir, "use a newer normbench");
+    synthetic_replace(dir, "host.json", "{}");
+    must_fail(dir, "\"schema\" is missing");
+    synthetic_replace(dir, "host.json", "{\n\n]");
+    must_fail(dir, "host.json:3:");
+    dir = mini("");
+    synthetic_replace(dir, "plan.json",
+                      "{\"schema\":1,\"screening\":0,\"cells\":[{\"id\":\"x\"}]}");
+    must_fail(dir, "plan.json: cells[0]:");
+    synthetic_replace(dir, "plan.json", "{\"schema\":1}");
+    must_fail(dir, "plan.json: \"cells\"");
+    dir = mini("");
+    snprintf(path, sizeof(path), "%s/samples.jsonl", dir);
+    assert_int_equal(unlink(path), 0);
+    must_fail(dir, "samples.jsonl: No such file");
+    must_fail("/nonexistent/run", "host.json: No such file");
+}
+
+/* ---- hostile strings ---- */
+
+static const char hostile[] =
+    "=`touch pwned` $(touch pwned) 'q' \"d\", <b>&|x| @m %s \\\n# \x1b[31m";
+
+static void no_trace(const char *dir)
+{
+    assert_false(exists(dir, "pwned"));
+    assert_false(exists(dir, "plots/pwned"));
+    assert_false(exists(".", "pwned"));
+}
+
+/* Replaces a word of plan.json by the hostile string, escaped for JSON. */
+static void poison(const char *dir, const char *file, const char *word)
+{
+    char *text = slurp(dir, file, NULL), *at;
+    char *quoted = json_dumps(json_string(hostile), JSON_ENCODE_ANY);
+    size_t room = strlen(text) * 8 + 1000, n = 0;
+    char *out = malloc(room), *from = text;
+    assert_non_null(out);
+    while ((at = strstr(from, word)) != NULL) {
+        n +=
+            (size_t)snprintf(out + n, room - n, "%.*s%s", (int)(at - from), from, quoted);
+        from = at + strlen(word);
+    }
+    snprintf(out + n, room - n, "%s", from);
+    assert_true(n > 0 && strlen(out) + 1 < room);
+    synthetic_replace(dir, file, out);
+    free(text);
+    free(out);
+    free(quoted);
+}
+
+static void test_hostile_csv(void **state)
+{
+    (void)state;
+    char expected[256];
+    const char *dir = mini("");
+    processes(dir, 1, 6);
+    poison(dir, "plan.json", "\"again\"");
+    poison(dir, "plan.json", "\"ln\"");
+    poison(dir, "checks.jsonl", "\"ln\"");
+    snprintf(expected, sizeof(expected), "'%s", hostile);
+    report(dir);
+    struct csv c = kernel_line(dir, expected);
+    near(&c, "ns_per_row", 150, 1e-5);
+    free(c.text);
+    c = csv_find(dir, "speedup.csv", "repro", expected);
+    free(c.text);
+    no_trace(dir);
+}
+
+static void test_hostile_pages(void **state)
+{
+    (void)state;
+    const char *dir = new_folder();
+    struct synthetic_run run = exact;
+    run.cpu = run.command = run.reason = hostile;
+    synthetic_write(dir, &run);
+    synthetic_append(dir, "checks.jsonl",
+                     "{\"type\":\"check\",\"cell\":\"fwd-none-f32-h256-r256-t1-L2\","
+                     "\"kernel\":\"layernorm_fwd_twopass__f32_avx512\",\"verdict\":"
+                     "\"FAIL_VALUE\",\"reason\":\"a|b<i>\\n# c `d`\"}\n");
+    report(dir);
+    no_trace(dir);
+    assert_int_equal(lines_with(dir, "report.md", "<b>"),
+                     1); /* the command, in a code block */
+    assert_true(file_holds(dir, "report.md", "\n\n    =`touch"));
+    assert_false(file_holds(dir, "report.md", "<i>"));
+    assert_false(file_holds(dir, "report.md", "\n# c"));
+    assert_false(file_holds(dir, "report.md", "\x1b"));
+    assert_true(file_holds(dir, "report.md", "a\\|b&lt;i&gt; \\# c \\`d\\`"));
+    if (!has_gnuplot())
+        skip();
+    assert_true(exists(dir, "plots/speedup_best.png"));
+    assert_true(file_holds(dir, "plots/speedup_best.svg", "$(touch pwned)"));
+    assert_false(file_holds(dir, "plots/speedup_best.svg", "<b>"));
+}
+
+/* ---- same input, same bytes ---- */
+
+static const char *const derived[] = {
+    "results.csv",        "speedup.csv",           "gbench.json",
+    "report.md",          "plots/speedup_best.gp", "plots/speedup_best.dat",
+    "plots/bandwidth.gp", "plots/algorithms.dat",  "plots/scaling.gp"};
+static const char *const pictures[] = {"speedup_best", "speedup_same", "bandwidth",
+                                       "algorithms", "scaling"};
+
+static void test_deterministic(void **state)
+{
+    (void)state;
+    char a[128], b[128], name[64];
+    struct synthetic_run run = exact;
+    run.threads = threads;
+    run.noise = 0.05;
+    strcpy(a, new_folder());
+    strcpy(b, new_folder());
+    synthetic_write(a, &run);
+    synthetic_write(b, &run);
+    report(a);
+    report(b);
+    report(b); /* once more, over its own files */
+    for (size_t i = 0; i < sizeof(derived) / sizeof(*derived); i++) {
+        same_file(a, b, derived[i]);
+        assert_false(file_holds(a, derived[i], root));
+    }
+    for (size_t i = 0; has_gnuplot() && i < 5; i++) {
+        snprintf(name, sizeof(name), "plots/%s.svg", pictures[i]);
+        same_file(a, b, name);
+        snprintf(name, sizeof(name), "plots/%s.png", pictures[i]);
+        same_file(a, b, name);
+    }
+}
+
+/* ---- pictures ---- */
+
+/* A script and its data are all that gnuplot needs, and the user gets the very same
+ * picture. */
+static void test_redraw(void **state)
+{
+    (void)state;
+    char command[512], name[64];
+    const char *dir = new_folder();
+    struct synthetic_run run = exact;
+    run.threads = threads;
+    if (!has_gnuplot())
+        skip();
+    synthetic_write(dir, &run);
+    report(dir);
+    for (size_t i = 0; i < 5; i++) {
+        snprintf(
+            command, sizeof(command),
+            "cd '%s/plots' && mkdir -p again && cp %s.gp %s.dat again && "
+            "cd again && gnuplot %s.gp && cmp %s.svg ../%s.svg && cmp %s.png ../%s.png",
+            dir, pictures[i], pictures[i], pictures[i], pictures[i], pictures[i],
+            pictures[i], pictures[i]);
+        assert_int_equal(system(command), 0);
+        snprintf(name, sizeof(name), "plots/%s.svg", pictures[i]);
+        assert_true(file_holds(dir, name, "Synthetic CPU 9000"));
+    }
+}
+
+static void test_one_thread_has_no_scaling(void **state)
+{
+    (void)state;
+    const char *dir = new_folder();
+    synthetic_write(dir, &exact);
+    synthetic_replace(dir, "samples.jsonl", ""); /* nothing was timed: nothing is drawn */
+    report(dir);
+    assert_false(exists(dir, "plots/bandwidth.gp"));
+    synthetic_write(dir, &exact);
+    report(dir);
+    assert_true(exists(dir, "plots/bandwidth.gp"));
+    assert_false(exists(dir, "plots/scaling.gp"));
+    assert_true(file_holds(dir, "report.md", "scaling: not drawn"));
+}
+
+static char *terminal_text(const char *dir)
+{
+    char *text = NULL;
+    size_t length = 0;
+    struct nb_err err;
+    FILE *f = open_memstream(&text, &length);
+    assert_non_null(f);
+    must(nb_report(dir, f, &err), &err);
+    fclose(f);
+    return text;
+}
+
+/* Without gnuplot scripts and data stay, older pictures only while they show the same
+ * data. */
+static void test_without_gnuplot(void **state)
+{
+    (void)state;
+    const char *dir = new_folder();
+    struct synthetic_run run = exact;
+    char *path = strdup(getenv("PATH")), *text;
+    synthetic_write(dir, &run);
+    report(dir);
+    setenv("PATH", "/nonexistent", 1);
+    text = terminal_text(dir);
+    setenv("PATH", path, 1);
+    assert_non_null(strstr(text, "gnuplot is not installed"));
+    free(text);
+    assert_true(exists(dir, "plots/bandwidth.gp"));
+    assert_int_equal(exists(dir, "plots/bandwidth.svg"), has_gnuplot());
+    run.noise = 0.1;
+    synthetic_write(dir, &run);
+    setenv("PATH", "/nonexistent", 1);
+    report(dir);
+    setenv("PATH", path, 1);
+    free(path);
+    assert_true(exists(dir, "plots/bandwidth.dat"));
+    assert_false(exists(dir, "plots/bandwidth.svg"));
+}
+
+static void test_without_scripts(void **state)
+{
+    (void)state;
+    const char *dir = new_folder();
+    synthetic_write(dir, &exact);
+    setenv("NB_PLOTS_DIR", "/nonexistent", 1);
+    char *text = terminal_text(dir);
+    unsetenv("NB_PLOTS_DIR");
+    assert_non_null(strstr(text, "NB_PLOTS_DIR"));
+    assert_true(exists(dir, "plots/bandwidth.dat"));
+    free(text);
+}
+
+static void test_terminal_size(void **state)
+{
+    (void)state;
+    char *path = strdup(getenv("PATH"));
+    static const size_t many[] = {64,   128,  256,  512,   768,   1024,
+                                  2048, 4096, 8192, 16384, 32768, 0};
+    static const char *const residencies[] = {"L2", "L2 DRAM", "L1 L2 L3 DRAM cold"};
+    static const char *const dtypes[] = {"f32", "f32 bf16", "f32 f64 f16 bf16"};
+    for (size_t r = 0; r < 3; r++)
+        for (size_t h = 0; h < 11; h += 5) {
+            struct synthetic_run run = exact;
+            run.residencies = residencies[r];
+            run.dtypes = dtypes[r];
+            run.hiddens = many + h;
+            run.rounds = 1;
+            run.noise = 0.01;
+            const char *dir = new_folder();
+            synthetic_write(dir, &run);
+            setenv("PATH", "/nonexistent", 1); /* no pictures: quicker */
+            char *text = terminal_text(dir), *line = text;
+            setenv("PATH", path, 1);
+            size_t lines = 0;
+            for (char *end; (end = strchr(line, '\n')) != NULL; line = end + 1, lines++)
+                if (end - line > 100)
+                    fail_msg("%.*s", (int)(end - line), line);
+            assert_in_range(lines, 10, 40);
+            free(text);
+        }
+    free(path);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_exact_results),
+        cmocka_unit_test(test_exact_speedups),
+        cmocka_unit_test(test_gbench),
+        cmocka_unit_test(test_screening_is_ignored),
+        cmocka_unit_test(test_slower_and_unresolved),
+        cmocka_unit_test(test_too_few_processes),
+        cmocka_unit_test(test_attempts),
+        cmocka_unit_test(test_begin_drops_what_was_open),
+        cmocka_unit_test(test_null_times),
+        cmocka_unit_test(test_later_check_wins),
+        cmocka_unit_test(test_no_time_without_pass),
+        cmocka_unit_test(test_mistrusted_by_samples),
+        cmocka_unit_test(test_groups),
+        cmocka_unit_test(test_nothing_measured),
+        cmocka_unit_test(test_cut_off),
+        cmocka_unit_test(test_broken_lines),
+        cmocka_unit_test(test_other_lines),
+        cmocka_unit_test(test_broken_heads),
+        cmocka_unit_test(test_hostile_csv),
+        cmocka_unit_test(test_hostile_pages),
+        cmocka_unit_test(test_deterministic),
+        cmocka_unit_test(test_redraw),
+        cmocka_unit_test(test_one_thread_has_no_scaling),
+        cmocka_unit_test(test_without_gnuplot),
+        cmocka_unit_test(test_without_scripts),
+        cmocka_unit_test(test_terminal_size),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
