@@ -18,6 +18,34 @@ static void canary_range(const struct nb_buffer *b, char **low, char **low_end, 
     *high_end = end - *high > PAGE ? *high + PAGE : end;
 }
 
+/* Live mappings, for nb_buffer_guards; one that finds no place is merely not recognized there. */
+static struct {
+    const char *map;
+    size_t bytes;
+} live[64];
+enum { LIVE = sizeof live / sizeof *live };
+
+static void set_live(const char *old, const char *map, size_t bytes)
+{
+    for (size_t i = 0; i < LIVE; i++)
+        if (live[i].map == old) {
+            live[i].bytes = bytes;
+            live[i].map = map;
+            return;
+        }
+}
+
+bool nb_buffer_guards(const void *addr)
+{
+    const uintptr_t a = (uintptr_t)addr;
+    for (size_t i = 0; i < LIVE; i++) {
+        const uintptr_t first = (uintptr_t)live[i].map, end = first + live[i].bytes;
+        if (live[i].map != NULL && ((a >= first && a < first + PAGE) || (a >= end - PAGE && a < end)))
+            return true;
+    }
+    return false;
+}
+
 static enum nb_status map(struct nb_buffer *b, size_t bytes, size_t room, struct nb_err *err)
 {
     const size_t inside = (bytes + room + PAGE - 1) / PAGE * PAGE;
@@ -31,8 +59,10 @@ static enum nb_status map(struct nb_buffer *b, size_t bytes, size_t room, struct
     if (mprotect(b->map, PAGE, PROT_NONE) != 0 ||
         mprotect(b->map + PAGE + inside, PAGE, PROT_NONE) != 0) {
         munmap(p, b->map_bytes);
+        *b = (struct nb_buffer){0};
         return nb_fail(err, "cannot protect guard pages: %s", strerror(errno));
     }
+    set_live(NULL, b->map, b->map_bytes);
     return NB_OK;
 }
 
@@ -73,8 +103,10 @@ enum nb_status nb_buffer_map_tail(struct nb_buffer *b, size_t bytes, struct nb_e
 
 void nb_buffer_free(struct nb_buffer *b)
 {
-    if (b->map != NULL)
+    if (b->map != NULL) {
+        set_live(b->map, NULL, 0);
         munmap(b->map, b->map_bytes);
+    }
     *b = (struct nb_buffer){0};
 }
 

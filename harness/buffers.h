@@ -28,6 +28,9 @@ void nb_buffer_free(struct nb_buffer *b);
 /* False when a byte outside data, inside the mapping, was overwritten. */
 bool nb_buffer_canaries_intact(const struct nb_buffer *b);
 
+/* True when addr lies in a guard page of a live mapping: for a SIGSEGV handler. */
+bool nb_buffer_guards(const void *addr);
+
 /* Fast 64-bit hash of memory, for comparing outputs (not for adversaries). */
 uint64_t nb_hash_bytes(uint64_t start, const void *data, size_t bytes);
 

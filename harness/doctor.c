@@ -255,7 +255,8 @@ static void check_timer(struct doctor *d)
          "(clocksource %s).",
          cost, step, source);
     effect(d,
-           "every timed sample carries that; samples of milliseconds stand it, bare passes of a "
+           "every timed sample carries that; samples of milliseconds stand it, bare "
+           "passes of a "
            "small "
            "cell do not.",
            "echo tsc | sudo tee "

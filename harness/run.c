@@ -303,7 +303,7 @@ static enum nb_status calibrate_cell(struct job *j, const struct nb_cell *cell, 
                          json_object_get(j->hashes, cell->id)), err);
         if (s != NB_OK)
             return s;
-        const enum outcome o = listen(j, cell, j->options->timeout_s + 40, take_calibration, how,
+        const enum outcome o = listen(j, cell, j->options->timeout_s, take_calibration, how,
                                       sizeof how, err);
         if (o == FAILED)
             return interrupted ? NB_INTERRUPTED : NB_ERROR;
@@ -492,7 +492,7 @@ static enum nb_status run_unit(struct job *j, unsigned process, const struct nb_
         enum nb_status s = begin_unit(j, process, cell, attempt, err);
         if (s != NB_OK)
             return s;
-        const enum outcome o = listen(j, cell, j->options->timeout_s + 40, take_unit_line, how,
+        const enum outcome o = listen(j, cell, j->options->timeout_s, take_unit_line, how,
                                       sizeof how, err);
         if (o == FAILED)
             return interrupted ? NB_INTERRUPTED : NB_ERROR;

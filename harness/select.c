@@ -420,6 +420,7 @@ static enum nb_status set_setting(struct nb_preset *p, const char *key, const ch
     } else if (strcmp(key, "processes") == 0) {
         status = nb_parse_size(key, value, 1, 1000, &n, err);
         s->processes = (unsigned)n;
+        s->processes_given = true;
     } else if (strcmp(key, "rounds") == 0) {
         status = nb_parse_size(key, value, 1, 10000, &n, err);
         s->rounds = (unsigned)n;

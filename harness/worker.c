@@ -1,5 +1,6 @@
 #include "worker.h"
 
+#include "buffers.h"
 #include "check.h"
 #include "counters.h"
 #include "cpu.h"
@@ -47,22 +48,44 @@ static void emit_error(const char *text)
 
 /* ---- checks: one forked child a kernel ---- */
 
+static int result_fd; /* of a check's child, for its signal handler */
+
+static bool send_result(int out, const struct nb_check_result *r)
+{
+    const char *p = (const char *)r;
+    for (size_t done = 0; done < sizeof *r;) {
+        const ssize_t n = write(out, p + done, sizeof *r - done);
+        if (n <= 0)
+            return false;
+        done += (size_t)n;
+    }
+    return true;
+}
+
+/* A fault in a guard page has a name; any other is a crash like any other. */
+static void on_fault(int number, siginfo_t *info, void *context)
+{
+    static struct nb_check_result r = {
+        .verdict = NB_FAIL_OOB_WRITE,
+        .reason = "touched the guard page just before or behind a tensor (write or read out of bounds)"};
+    (void)context;
+    if (nb_buffer_guards(info->si_addr) && send_result(result_fd, &r))
+        _exit(0);
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
 /* The child sends its result as bytes of the struct; a short read means that it died. */
 static void check_child(struct nb_check_data *data, const struct nb_kernel *k, int out)
 {
     struct nb_check_result r = {.verdict = NB_UNTESTED};
-    const int quiet = 0; /* a crash is expected here, a core file is not */
-    prctl(PR_SET_DUMPABLE, quiet);
+    struct sigaction fault = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_NODEFER};
+    result_fd = out;
+    sigaction(SIGSEGV, &fault, NULL);
+    prctl(PR_SET_DUMPABLE, 0); /* a crash is expected here, a core file is not */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     nb_check_kernel(data, k, &r);
-    const char *p = (const char *)&r;
-    for (size_t done = 0; done < sizeof r;) {
-        const ssize_t n = write(out, p + done, sizeof r - done);
-        if (n <= 0)
-            _exit(1);
-        done += (size_t)n;
-    }
-    _exit(0);
+    _exit(send_result(out, &r) ? 0 : 1);
 }
 
 /* Reads what the child sends until it is whole, the pipe closes, or time is up. */

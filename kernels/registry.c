@@ -31,7 +31,15 @@
 #include "isas.def"
 #undef NB_ISA_ROW
 
-static const struct nb_kernel_table *const tables[] = {
+enum {
+#define NB_ISA_ROW(arch, name, bits, rank) NB_ROW_##name,
+#include "isas.def"
+#undef NB_ISA_ROW
+    ISAS,
+    TABLES = ISAS + NB_EXTRA_TABLES
+};
+
+static const struct nb_kernel_table *tables[TABLES] = {
 #define NB_ISA_ROW(arch, name, bits, rank) NB_TABLE_##arch(name),
 #include "isas.def"
 #undef NB_ISA_ROW
@@ -51,8 +59,6 @@ static const char *const not_built[] = {
 #undef NB_ISA_ROW
 };
 
-enum { ISAS = sizeof isas / sizeof isas[0] };
-
 size_t nb_isa_count(void)
 {
     return ISAS;
@@ -71,29 +77,42 @@ const struct nb_isa *nb_isa_find(const char *name)
     return NULL;
 }
 
+void nb_registry_add(const struct nb_kernel_table *table)
+{
+    for (size_t t = ISAS; t < TABLES; t++)
+        if (tables[t] == NULL) {
+            tables[t] = table;
+            return;
+        }
+}
+
+static size_t table_count(size_t t)
+{
+    return tables[t] ? tables[t]->count : 0;
+}
+
 size_t nb_kernel_count(void)
 {
     size_t n = 0;
-    for (size_t i = 0; i < ISAS; i++)
-        n += tables[i] ? tables[i]->count : 0;
+    for (size_t t = 0; t < TABLES; t++)
+        n += table_count(t);
     return n;
 }
 
 const struct nb_kernel *nb_kernel_at(size_t i)
 {
-    for (size_t t = 0; t < ISAS; t++) {
-        const size_t n = tables[t] ? tables[t]->count : 0;
-        if (i < n)
+    for (size_t t = 0; t < TABLES; t++) {
+        if (i < table_count(t))
             return &tables[t]->kernels[i];
-        i -= n;
+        i -= table_count(t);
     }
     return NULL;
 }
 
 const struct nb_kernel *nb_kernel_find(const char *name)
 {
-    for (size_t t = 0; t < ISAS; t++)
-        for (size_t i = 0; tables[t] && i < tables[t]->count; i++)
+    for (size_t t = 0; t < TABLES; t++)
+        for (size_t i = 0; i < table_count(t); i++)
             if (strcmp(tables[t]->kernels[i].name, name) == 0)
                 return &tables[t]->kernels[i];
     return NULL;

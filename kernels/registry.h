@@ -23,6 +23,11 @@ size_t nb_kernel_count(void);
 const struct nb_kernel *nb_kernel_at(size_t i);
 const struct nb_kernel *nb_kernel_find(const char *name); /* NULL: unknown */
 
+/* One more table, behind those of the ISA units: for kernels that are not ours. Call before anything
+ * else looks at the registry; the table must live on. At most NB_EXTRA_TABLES. */
+enum { NB_EXTRA_TABLES = 8 };
+void nb_registry_add(const struct nb_kernel_table *table);
+
 /* NULL: this CPU can run it; otherwise why not (static string). nb_cpu_init must have run. */
 const char *nb_isa_why_not(const struct nb_isa *isa);
 const char *nb_kernel_why_not(const struct nb_kernel *k);

@@ -208,8 +208,7 @@ static NB_INLINE double r_sqrt_f64(double a)
     return __builtin_sqrt(a);
 }
 
-/* Largest power of two <= a (a >= 0, finite), such that it and its reciprocal are normal.
- * */
+/* Largest power of two <= a (a >= 0, finite), kept normal with its reciprocal. */
 static NB_INLINE float r_pow2_floor_f32(float a)
 {
     uint32_t bits;

@@ -1,3 +1,4 @@
+# shellcheck shell=sh disable=SC2034 # the package lists are used by those who source this
 # setup.sh: what scripts/bench and scripts/test share; sourced, not run.
 # Installs the Debian packages that are missing, and builds.
 

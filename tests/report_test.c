@@ -552,6 +552,24 @@ static void test_begin_drops_what_was_open(void **state)
     free(c.text);
 }
 
+static void test_attempts_without_begin(void **state)
+{
+    (void)state;
+    const char *dir = mini("");
+    processes(dir, 1, 5);
+    round_of(dir, 6, 0, 0, 1, 1000, 1);
+    round_of(dir, 6, 1, 0, 2, 1000, 1);
+    event(dir, "done", 6, 1, "");
+    round_of(dir, 6, 2, 0, 3, 1000, 1);
+    round_of(dir, 6, 3, 0, 300, 200, 100);
+    event(dir, "done", 6, 3, "");
+    report(dir);
+    struct csv c = kernel_line(dir, "ln");
+    assert_int_equal((int)number(&c, "rounds"), 16);
+    near(&c, "ns_lo", 150, 1e-5);
+    free(c.text);
+}
+
 static void test_null_times(void **state)
 {
     (void)state;
@@ -648,6 +666,27 @@ static void test_groups(void **state)
     for (int p = 1; p <= 6; p++) {
         event(dir, "begin", p, 0, "");
         event(dir, "round", p, 0, ",\"group\":0,\"ns\":[1,1000]");
+        round_of(dir, p, 0, 1, 300, 200, 100);
+        event(dir, "done", p, 0, "");
+    }
+    report(dir);
+    expect_speedup(dir, "faster", 1.5, 6);
+    struct csv c = kernel_line(dir, "ln");
+    near(&c, "ns_per_row", 150, 1e-5);
+    free(c.text);
+}
+
+/* The A/A copy is nobody's time, also where it stands first. */
+static void test_copy_is_no_member(void **state)
+{
+    (void)state;
+    const char *dir =
+        mini("{\"members\":[{\"kernel\":\"ln\",\"role\":\"aa\",\"passes\":1},"
+             "{\"kernel\":\"rms\",\"role\":\"member\",\"passes\":1}],"
+             "\"stage\":\"all\"},");
+    for (int p = 1; p <= 6; p++) {
+        event(dir, "begin", p, 0, "");
+        event(dir, "round", p, 0, ",\"group\":0,\"ns\":[1,200]");
         round_of(dir, p, 0, 1, 300, 200, 100);
         event(dir, "done", p, 0, "");
     }
@@ -774,7 +813,9 @@ static void no_trace(const char *dir)
 static void poison(const char *dir, const char *file, const char *word)
 {
     char *text = slurp(dir, file, NULL), *at;
-    char *quoted = json_dumps(json_string(hostile), JSON_ENCODE_ANY);
+    json_t *value = json_string(hostile);
+    char *quoted = json_dumps(value, JSON_ENCODE_ANY);
+    json_decref(value);
     size_t room = strlen(text) * 8 + 1000, n = 0;
     char *out = malloc(room), *from = text;
     assert_non_null(out);
@@ -1009,11 +1050,13 @@ int main(void)
         cmocka_unit_test(test_too_few_processes),
         cmocka_unit_test(test_attempts),
         cmocka_unit_test(test_begin_drops_what_was_open),
+        cmocka_unit_test(test_attempts_without_begin),
         cmocka_unit_test(test_null_times),
         cmocka_unit_test(test_later_check_wins),
         cmocka_unit_test(test_no_time_without_pass),
         cmocka_unit_test(test_mistrusted_by_samples),
         cmocka_unit_test(test_groups),
+        cmocka_unit_test(test_copy_is_no_member),
         cmocka_unit_test(test_nothing_measured),
         cmocka_unit_test(test_cut_off),
         cmocka_unit_test(test_broken_lines),

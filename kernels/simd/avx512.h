@@ -46,8 +46,7 @@ typedef __m512d vec_f64;
 NB_WORDS(f32, ps, __m512, float)
 NB_WORDS(f64, pd, __m512d, double)
 
-/* ---- 16 or 8 stored elements as raw bits: h16 and h8 hold 16-bit, w8 32-bit ones ----
- * */
+/* ---- 16 or 8 stored elements of 16 bits ---- */
 static NB_INLINE __m256i h16_load(const uint16_t *p)
 {
     return _mm256_loadu_si256((const void *)p);

@@ -1,0 +1,317 @@
+#include "cli.h"
+
+#include "cpu.h"
+#include "err.h"
+#include "host.h"
+#include "list.h"
+#include "report.h"
+#include "run.h"
+#include "worker.h"
+
+#include <argp.h>
+#include <string.h>
+
+#ifndef NB_VERSION
+#define NB_VERSION "0"
+#endif
+
+enum { EXIT_FINE = 0, EXIT_ERROR = 1, EXIT_INTERRUPTED = 130 };
+
+static const char HELP[] =
+    "normbench: how fast and how wrong are normalization layers on this CPU, and is RMSNorm really\n"
+    "faster than LayerNorm here?\n"
+    "\n"
+    "usage: normbench COMMAND [OPTION...]\n"
+    "\n"
+    "  run            check, measure and report (without options: the preset \"quick\")\n"
+    "  check          check kernels against the oracle, without timing\n"
+    "  report DIR...  make tables and plots again from the files of a run\n"
+    "  list [kernels|presets|isas]   what there is, and why something cannot run here\n"
+    "  doctor         what about this machine hurts measurement, and what would help\n"
+    "  --version      version, result schema and git revision\n"
+    "  --help         this text; `normbench run --help` lists every option\n"
+    "\n"
+    "examples:\n"
+    "  normbench run                                    # the quick preset, about 3 minutes\n"
+    "  normbench run --preset default --out results/mine\n"
+    "  normbench run --dtype bf16 --hidden 768,4096 --residency L2,DRAM --budget 60s\n"
+    "  normbench run --kernel '*welford*' --isa all --hidden 64:16384:x2\n"
+    "  normbench run --resume results/mine              # after Ctrl-C, a crash or a full disk\n"
+    "  normbench check --isa all --dtype f16 --hidden 1,17,1000\n"
+    "\n"
+    "exit codes: 0 fine; 1 usage, input or environment; 2 a kernel failed its check, crashed or hung;\n"
+    "130 interrupted\n";
+
+enum option_key {
+    KEY_FIRST_SELECTION = 1000, /* + enum nb_key */
+    KEY_PRESET = 2000, KEY_SEED, KEY_BUDGET, KEY_PROCESSES, KEY_ROUNDS, KEY_OUT, KEY_QUIET,
+    KEY_RESUME, KEY_TIMEOUT, KEY_JSON
+};
+#define SELECT(name, key, arg, doc) {name, KEY_FIRST_SELECTION + key, arg, 0, doc, 1}
+
+static const struct argp_option OPTIONS[] = {
+    {0, 0, 0, 0, "What is measured (lists are comma-separated):", 1},
+    SELECT("op", NB_KEY_OP, "LIST", "layernorm, rmsnorm"),
+    SELECT("algo", NB_KEY_ALGO, "LIST", "twopass, onepass, welford, ...; see `normbench list`"),
+    SELECT("isa", NB_KEY_ISA, "LIST", "all, best (default), scalar, avx2, avx512, ..."),
+    SELECT("dtype", NB_KEY_DTYPE, "LIST", "f32 (default), f64, f16, bf16"),
+    SELECT("param-dtype", NB_KEY_PARAM_DTYPE, "LIST", "type of gamma and beta: x (as the tensor, default) or f32"),
+    SELECT("hidden", NB_KEY_HIDDEN, "LIST", "row lengths: 768,4096 or 64:16384:x2; default 1024"),
+    SELECT("rows", NB_KEY_ROWS, "LIST", "rows; default auto: as many as the residency holds"),
+    SELECT("threads", NB_KEY_THREADS, "LIST", "1 (default), 2, ... or all: one a physical core"),
+    SELECT("residency", NB_KEY_RESIDENCY, "LIST", "L1, L2 (default), L3, DRAM, cold: where the data lies"),
+    SELECT("kernel", NB_KEY_KERNEL, "GLOBS", "kernels by name, e.g. '*welford*__f32_*'"),
+    SELECT("kernels", NB_KEY_KERNELS, "SET", "all (default), pairings or headline"),
+    SELECT("stats", NB_KEY_STATS, "yes|no", "also store mean and rstd, as training does"),
+    {"preset", KEY_PRESET, "NAME|FILE", 0, "a sweep from presets/ or a file; the options above replace its keys", 1},
+    {0, 0, 0, 0, "How it is measured:", 2},
+    {"seed", KEY_SEED, "N", 0, "of data, orders and samples (default 1)", 2},
+    {"budget", KEY_BUDGET, "TIME", 0, "time for measuring: 60s, 5m; rounds are shortened to fit, then cells dropped by name", 2},
+    {"processes", KEY_PROCESSES, "N", 0, "measuring processes: the statistical unit", 2},
+    {"rounds", KEY_ROUNDS, "N", 0, "at most so many rounds a process and cell", 2},
+    {"timeout", KEY_TIMEOUT, "TIME", 0, "of a kernel without progress (default 20s)", 2},
+    {0, 0, 0, 0, "Where it goes:", 3},
+    {"out", KEY_OUT, "DIR", 0, "a folder that does not exist yet; default results/<UTC>-<host>-<id>", 3},
+    {"resume", KEY_RESUME, "DIR", 0, "go on with an interrupted run; needs no selection", 3},
+    {"quiet", KEY_QUIET, 0, 0, "no progress and no table", 3},
+    {"json", KEY_JSON, 0, 0, "check: one JSON object a line", 3},
+    {0}};
+
+/* Options are collected first: those of the selection act on a preset that may be named after them. */
+struct cli {
+    struct nb_run_options run;
+    const char *preset;
+    const char *selection[NB_KEY_COUNT];
+    const char *seed, *budget, *processes, *rounds, *timeout;
+    int positional;
+};
+
+static error_t parse_option(int key, char *arg, struct argp_state *state)
+{
+    struct cli *c = state->input;
+    const struct {
+        int key;
+        const char **value;
+    } texts[] = {{KEY_PRESET, &c->preset},       {KEY_SEED, &c->seed},
+                 {KEY_BUDGET, &c->budget},       {KEY_PROCESSES, &c->processes},
+                 {KEY_ROUNDS, &c->rounds},       {KEY_TIMEOUT, &c->timeout},
+                 {KEY_OUT, &c->run.out},         {KEY_RESUME, &c->run.resume}};
+    if (key >= KEY_FIRST_SELECTION && key < KEY_FIRST_SELECTION + NB_KEY_COUNT) {
+        c->selection[key - KEY_FIRST_SELECTION] = arg;
+        return 0;
+    }
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (texts[i].key == key) {
+            *texts[i].value = arg;
+            return 0;
+        }
+    if (key == KEY_QUIET)
+        c->run.quiet = true;
+    else if (key == KEY_JSON)
+        c->run.json = true;
+    else if (key == ARGP_KEY_ARG)
+        argp_error(state, "unexpected word \"%s\"; options begin with --", arg);
+    else
+        return ARGP_ERR_UNKNOWN;
+    return 0;
+}
+
+/* Run settings given as options replace those of the preset. */
+static enum nb_status set_numbers(struct cli *c, struct nb_err *err)
+{
+    struct nb_settings *s = &c->run.preset.settings;
+    size_t n = 0;
+    enum nb_status status = NB_OK;
+    if (c->seed != NULL) {
+        status = nb_parse_size("--seed", c->seed, 0, (size_t)1 << 62, &n, err);
+        s->seed = n;
+    }
+    if (status == NB_OK && c->processes != NULL) {
+        status = nb_parse_size("--processes", c->processes, 1, 1000, &n, err);
+        s->processes = (unsigned)n;
+        s->processes_given = true;
+    }
+    if (status == NB_OK && c->rounds != NULL) {
+        status = nb_parse_size("--rounds", c->rounds, 1, 10000, &n, err);
+        s->rounds = (unsigned)n;
+    }
+    if (status == NB_OK && c->budget != NULL) {
+        status = nb_parse_seconds("--budget", c->budget, &s->budget_s, err);
+        s->processes_given = c->processes != NULL; /* a preset's number may give way to a user's budget */
+    }
+    c->run.timeout_s = 20;
+    if (status == NB_OK && c->timeout != NULL)
+        status = nb_parse_seconds("--timeout", c->timeout, &c->run.timeout_s, err);
+    return status;
+}
+
+/* A preset, or one block of defaults when only a selection is given. */
+static enum nb_status make_preset(struct cli *c, const char *fallback, struct nb_err *err)
+{
+    struct nb_preset *p = &c->run.preset;
+    bool selected = c->preset != NULL;
+    for (int k = 0; k < NB_KEY_COUNT; k++)
+        selected = selected || c->selection[k] != NULL;
+    c->run.selection_given = selected;
+    enum nb_status s;
+    if (c->preset != NULL || !selected) {
+        s = nb_preset_load(p, c->preset != NULL ? c->preset : fallback, err);
+    } else {
+        *p = (struct nb_preset){.name = "selection", .settings = nb_settings_default(), .count = 1};
+        p->blocks = calloc(1, sizeof *p->blocks);
+        NB_ASSERT(p->blocks != NULL);
+        s = nb_block_init(&p->blocks[0], "selection", err);
+    }
+    for (int k = 0; s == NB_OK && k < NB_KEY_COUNT; k++)
+        if (c->selection[k] != NULL) {
+            struct nb_err inner;
+            s = nb_preset_set_all(p, (enum nb_key)k, c->selection[k], &inner);
+            if (s != NB_OK)
+                s = nb_fail(err, "--%s", inner.text);
+        }
+    return s;
+}
+
+static char *join(int argc, char **argv)
+{
+    size_t len = 64;
+    for (int i = 0; i < argc; i++)
+        len += strlen(argv[i]) + 3;
+    char *text = calloc(len, 1);
+    NB_ASSERT(text != NULL);
+    strcpy(text, "normbench");
+    for (int i = 1; i < argc; i++) {
+        const bool plain = strspn(argv[i], "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                           "0123456789-_=.,:/+") == strlen(argv[i]);
+        sprintf(text + strlen(text), plain ? " %s" : " '%s'", argv[i]);
+    }
+    return text;
+}
+
+static enum nb_status parse(struct cli *c, int argc, char **argv, const char *doc,
+                            struct nb_err *err)
+{
+    const struct argp argp = {OPTIONS, parse_option, NULL, doc, NULL, NULL, NULL};
+    char name[64];
+    snprintf(name, sizeof name, "normbench %s", argv[1]);
+    c->run.command = join(argc, argv);
+    argv[1] = name;
+    argp_err_exit_status = EXIT_ERROR;
+    argp_parse(&argp, argc - 1, argv + 1, 0, NULL, c);
+    enum nb_status s = make_preset(c, "quick", err);
+    return s == NB_OK ? set_numbers(c, err) : s;
+}
+
+static enum nb_status cmd_run(int argc, char **argv, int *code, struct nb_err *err)
+{
+    struct cli c = {0};
+    enum nb_status s = parse(&c, argc, argv,
+                             "Checks every selected kernel, measures those that pass, and writes "
+                             "tables and plots.\vExamples:\n  normbench run --preset quick\n"
+                             "  normbench run --dtype f32,bf16 --hidden 64:16384:x2 --residency L2,DRAM "
+                             "--budget 2m\n  normbench run --resume results/mine", err);
+    if (s == NB_OK && c.run.resume != NULL && c.run.out != NULL)
+        s = nb_fail(err, "--resume and --out exclude each other: a resumed run stays in its folder");
+    if (s == NB_OK)
+        s = nb_run(&c.run, code, err);
+    nb_preset_free(&c.run.preset);
+    free(c.run.command);
+    return s;
+}
+
+static enum nb_status cmd_check(int argc, char **argv, int *code, struct nb_err *err)
+{
+    struct cli c = {0};
+    enum nb_status s = parse(&c, argc, argv,
+                             "Checks every selected kernel against the oracle, without timing.\v"
+                             "Example:\n  normbench check --isa all --dtype bf16 --hidden 1,17,1000", err);
+    if (s == NB_OK)
+        s = nb_run_check(&c.run, code, err);
+    nb_preset_free(&c.run.preset);
+    free(c.run.command);
+    return s;
+}
+
+static enum nb_status cmd_report(int argc, char **argv, int *code, struct nb_err *err)
+{
+    enum nb_status s = NB_OK;
+    *code = EXIT_FINE;
+    if (argc < 3 || strcmp(argv[2], "--help") == 0) {
+        fprintf(argc < 3 ? stderr : stdout,
+                "usage: normbench report DIR...\n  makes results.csv, speedup.csv, gbench.json, "
+                "report.md and plots/ again from the raw files of each run\n");
+        *code = argc < 3 ? EXIT_ERROR : EXIT_FINE;
+        return NB_OK;
+    }
+    for (int i = 2; s == NB_OK && i < argc; i++)
+        s = nb_report(argv[i], stdout, err);
+    return s;
+}
+
+static enum nb_status cmd_doctor(int argc, char **argv, int *code, struct nb_err *err)
+{
+    struct nb_topology t;
+    *code = EXIT_FINE;
+    if (argc > 2) {
+        printf("usage: normbench doctor\n  says what about this machine hurts measurement and what "
+               "would help; changes nothing\n");
+        *code = strcmp(argv[2], "--help") == 0 ? EXIT_FINE : EXIT_ERROR;
+        return NB_OK;
+    }
+    enum nb_status s = nb_topology_load(&t, err);
+    if (s != NB_OK)
+        return s;
+    nb_host_doctor(&t, stdout);
+    nb_topology_free(&t);
+    return NB_OK;
+}
+
+static enum nb_status dispatch(int argc, char **argv, int *code, struct nb_err *err)
+{
+    const char *command = argc > 1 ? argv[1] : "--help";
+    if (strcmp(command, "run") == 0)
+        return cmd_run(argc, argv, code, err);
+    if (strcmp(command, "check") == 0)
+        return cmd_check(argc, argv, code, err);
+    if (strcmp(command, "report") == 0)
+        return cmd_report(argc, argv, code, err);
+    if (strcmp(command, "list") == 0)
+        return nb_list(argc - 1, argv + 1, code, err);
+    if (strcmp(command, "doctor") == 0)
+        return cmd_doctor(argc, argv, code, err);
+    if (strcmp(command, "--version") == 0 || strcmp(command, "version") == 0) {
+        printf("normbench %s (schema 1, git %s)\n", NB_VERSION, nb_host_git());
+        return NB_OK;
+    }
+    if (strcmp(command, "--help") == 0 || strcmp(command, "-h") == 0 || strcmp(command, "help") == 0) {
+        fputs(HELP, argc > 1 ? stdout : stderr);
+        *code = argc > 1 ? EXIT_FINE : EXIT_ERROR;
+        return NB_OK;
+    }
+    return nb_fail(err, "unknown command \"%s\"; known: run, check, report, list, doctor. Try `normbench "
+                        "--help`", command);
+}
+
+int nb_main(int argc, char **argv)
+{
+    struct nb_err err = {""};
+    char bad[64];
+    int code = EXIT_FINE;
+    if (argc == 3 && strcmp(argv[1], "--worker") == 0)
+        return nb_worker_main(atoi(argv[2]));
+    if (nb_cpu_init(bad, sizeof bad) != 0) {
+        fprintf(stderr, "normbench: NB_DISABLE_ISA: unknown word \"%s\"; known: avx2, avx512, avx512bf16, "
+                        "neon\n", bad);
+        return EXIT_ERROR;
+    }
+    const enum nb_status s = dispatch(argc, argv, &code, &err);
+    if (s != NB_OK) {
+        fprintf(stderr, "normbench: %s\n", err.text);
+        return s == NB_INTERRUPTED ? EXIT_INTERRUPTED : EXIT_ERROR;
+    }
+    if (fflush(stdout) != 0) {
+        fprintf(stderr, "normbench: cannot write to stdout\n");
+        return EXIT_ERROR;
+    }
+    return code;
+}

@@ -1,0 +1,86 @@
+#!/bin/bash
+# cli_test.sh: bad input gets exit code 1 and a message that says what would be right.
+# shellcheck source=tests/common.sh
+. "$(dirname "$0")/common.sh"
+
+fails 1 "unknown command" dance
+fails 1 "unknown word \"f33\"; known: f32" run --dtype f33
+fails 1 "unknown word \"L9\"" check --residency L9
+fails 1 "unknown word \"avx9\"" check --isa avx9
+fails 1 "no kernel has algorithm \"magic\"" check --algo magic
+fails 1 "unknown word \"batchnorm3d\"" check --op batchnorm3d
+fails 1 "not a whole number from 1" run --hidden 0
+fails 1 "not a whole number from 1" run --hidden -5
+fails 1 "not a whole number" run --hidden 12x
+fails 1 "is no range" run --hidden 64:128
+fails 1 "empty word" run --hidden 64,,128
+fails 1 "half of L2" check --hidden 100000000
+fails 1 "more than half of this machine's memory" check --hidden 200000000 --rows 1000 --residency cold
+fails 1 "this process may use" check --threads 4000
+fails 1 "not a whole number" run --threads two
+fails 1 "the selection is empty" check --algo scaled --op layernorm
+fails 1 "is not a time" run --budget soon
+fails 1 "is not a time" run --timeout 0s
+fails 1 "not a whole number" run --processes 0
+fails 1 "unrecognized option" run --frobnicate
+fails 1 "unexpected word" run quickly
+fails 1 "normbench list presets" run --preset nonesuch
+fails 1 "exclude each other" run --resume a --out b
+fails 1 "unknown word" list nonsense
+fails 1 "usage" report
+fails 1 "nodir" report "$work/nodir"
+
+mkdir exists
+fails 1 "exists already" run --kernels headline --hidden 64 --out exists
+fails 1 "cannot make the folder" run --kernels headline --hidden 64 --out "$work/no/such/place"
+fails 1 "cannot make the folder" run --kernels headline --hidden 64 --out /proc/nowhere
+NB_DISABLE_ISA=mmx fails 1 "unknown word \"mmx\"" list
+
+# preset files: the line and the key are named
+preset() { printf '%b' "$1" >bad.preset; }
+preset 'title = x\n[a]\nhiden = 3\n'
+fails 1 'bad.preset:3: unknown key "hiden"' run --preset ./bad.preset
+preset 'title = x\n[a]\nhidden = 3,zero\n'
+fails 1 'bad.preset:3: hidden' run --preset ./bad.preset
+preset 'colour = red\n[a]\n'
+fails 1 'bad.preset:1: unknown key "colour"' run --preset ./bad.preset
+preset 'title = x\n[a\n'
+fails 1 'bad.preset:2:' run --preset ./bad.preset
+preset 'title = x\n'
+fails 1 'needs at least one' run --preset ./bad.preset
+preset '[a]\nhidden 3\n'
+fails 1 'bad.preset:2: "hidden 3" is not of the form key = value' run --preset ./bad.preset
+head -c 100000 /dev/urandom >bad.preset
+nb run --preset ./bad.preset
+expect "random bytes are refused, not crashed on: $rc" [ "$rc" = 1 ]
+
+nb --help
+expect "help exits 0" [ "$rc" = 0 ]
+expect "help shows examples" grep -q "normbench run --preset" out
+nb run --help
+expect "run --help exits 0" [ "$rc" = 0 ]
+expect "it lists the selection" grep -q -- "--residency" out
+nb --version
+expect "version names the schema" grep -q "schema 1" out
+nb list
+expect "list names kernels" grep -q layernorm_fwd_twopass__f32_scalar out
+for preset in quick default models full; do
+    nb list presets
+    expect "preset $preset is listed" grep -q "^$preset " out
+    nb list presets --json
+    expect "preset $preset is valid" jq -e --arg p $preset 'any(.name == $p and .valid)' out >jq.out
+done
+nb doctor
+expect "doctor exits 0, not $rc" [ "$rc" = 0 ]
+expect "doctor says something" [ -s out ]
+
+# without gnuplot the tables still come, and the report says what is missing
+mkdir empty
+PATH=$work/empty "$normbench" run --kernels headline --hidden 64 --processes 2 --rounds 2 --out nognuplot \
+    >out 2>err
+expect "a run without gnuplot exits 0" [ $? = 0 ]
+expect "the table is there" [ -s nognuplot/results.csv ]
+expect "and the data of the plots" [ -s nognuplot/plots/speedup_best.dat ]
+expect "and a word about it" grep -qi gnuplot nognuplot/report.md out err
+expect "with few processes there is no interval" grep -q too-few-processes nognuplot/speedup.csv
+finish

@@ -1,0 +1,165 @@
+/* mutants.c: normbench with kernels that are wrong on purpose. Each must get its verdict and no time.
+ * All are RMSNorm over f32 rows but for what their name says. */
+#include "cli.h"
+#include "nb_kernel.h"
+#include "registry.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef void (*row_function)(const struct nb_problem *p, const struct nb_args *a, const float *x,
+                             float *y);
+
+static float rstd_of(const struct nb_problem *p, const float *x, size_t n, double eps)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += (double)x[i] * x[i];
+    return (float)(1 / sqrt(sum / (double)p->hidden + eps));
+}
+
+static void apply(const struct nb_problem *p, const struct nb_args *a, const float *x, float *y,
+                  float rstd)
+{
+    const float *gamma = a->gamma;
+    for (size_t i = 0; i < p->hidden; i++)
+        y[i] = x[i] * rstd * (gamma ? gamma[i] : 1.0f);
+}
+
+static void rows(const void *state, const struct nb_args *a, row_function f)
+{
+    const struct nb_problem *p = state;
+    for (size_t r = p->rows * a->part / a->parts; r < p->rows * (a->part + 1) / a->parts; r++)
+        f(p, a, (const float *)a->x + r * p->ldx, (float *)a->y + r * p->ldy);
+}
+
+static void right(const struct nb_problem *p, const struct nb_args *a, const float *x, float *y)
+{
+    apply(p, a, x, y, rstd_of(p, x, p->hidden, p->eps));
+}
+
+static void last_element_skipped(const struct nb_problem *p, const struct nb_args *a,
+                                 const float *x, float *y)
+{
+    apply(p, a, x, y, rstd_of(p, x, p->hidden - 1, p->eps));
+}
+
+static void eps_dropped(const struct nb_problem *p, const struct nb_args *a, const float *x,
+                        float *y)
+{
+    apply(p, a, x, y, rstd_of(p, x, p->hidden, 0));
+}
+
+static void zeros(const struct nb_problem *p, const struct nb_args *a, const float *x, float *y)
+{
+    (void)a;
+    (void)x;
+    memset(y, 0, p->hidden * sizeof *y);
+}
+
+static void writes_behind(const struct nb_problem *p, const struct nb_args *a, const float *x,
+                          float *y)
+{
+    right(p, a, x, y);
+    if (p->ldy > p->hidden) /* into the gap between rows, not into the next row */
+        y[p->hidden] = 0;
+}
+
+static void leaves_unwritten(const struct nb_problem *p, const struct nb_args *a, const float *x,
+                             float *y)
+{
+    const float kept = y[p->hidden - 1];
+    right(p, a, x, y);
+    y[p->hidden - 1] = kept;
+}
+
+static void not_a_number(const struct nb_problem *p, const struct nb_args *a, const float *x,
+                         float *y)
+{
+    right(p, a, x, y);
+    y[p->hidden / 2] = NAN;
+}
+
+static void random_bits(const struct nb_problem *p, const struct nb_args *a, const float *x,
+                        float *y)
+{
+    static unsigned calls;
+    right(p, a, x, y);
+    if (calls++ % 3 == 0)
+        y[0] = nextafterf(y[0], 2 * y[0] + 1);
+}
+
+static void changes_input(const struct nb_problem *p, const struct nb_args *a, const float *x,
+                          float *y)
+{
+    right(p, a, x, y);
+    ((float *)(uintptr_t)x)[0] += 1;
+}
+
+static void crashes(const struct nb_problem *p, const struct nb_args *a, const float *x, float *y)
+{
+    right(p, a, x, y);
+    abort();
+}
+
+static void hangs(const struct nb_problem *p, const struct nb_args *a, const float *x, float *y)
+{
+    right(p, a, x, y);
+    for (;;)
+        pause();
+}
+
+/* Fine for as long as a check takes, so that it is caught only while it is timed. */
+static unsigned long long calls_of_run;
+
+static void crashes_late(const struct nb_problem *p, const struct nb_args *a, const float *x,
+                         float *y)
+{
+    right(p, a, x, y);
+    if (calls_of_run > 20)
+        abort();
+}
+
+static void hangs_late(const struct nb_problem *p, const struct nb_args *a, const float *x, float *y)
+{
+    right(p, a, x, y);
+    while (calls_of_run > 20)
+        pause();
+}
+
+static void wrong_late(const struct nb_problem *p, const struct nb_args *a, const float *x,
+                       float *y)
+{
+    right(p, a, x, y);
+    if (calls_of_run > 20)
+        y[0] = 0;
+}
+
+#define MUTANT(name) \
+    static void run_##name(const void *state, const struct nb_args *a) \
+    { \
+        calls_of_run++; \
+        rows(state, a, name); \
+    }
+#define ENTRY(f) \
+    {.size = sizeof(struct nb_kernel), .op = NB_OP_RMSNORM, .dir = NB_FWD, \
+     .fuse = NB_FUSE_NONE, .dtype = NB_F32, .name = "rmsnorm_fwd_" #f "__f32_mutant", \
+     .algo = #f, .isa = "mutant", .trick = "", .source = "none", .x_reads = 2, \
+     .bound = {NB_BOUND_RMS, 1, 0, 4, 1}, .flops = 4, .run = run_##f},
+#define MUTANTS(X) \
+    X(right) X(last_element_skipped) X(eps_dropped) X(zeros) X(writes_behind) \
+    X(leaves_unwritten) X(not_a_number) X(random_bits) X(changes_input) X(crashes) X(hangs) \
+    X(crashes_late) X(hangs_late) X(wrong_late)
+
+MUTANTS(MUTANT)
+static const struct nb_kernel kernels[] = {MUTANTS(ENTRY)};
+static const struct nb_kernel_table table = {NB_KERNEL_ABI, sizeof kernels / sizeof *kernels,
+                                             kernels};
+
+int main(int argc, char **argv)
+{
+    nb_registry_add(&table);
+    return nb_main(argc, argv);
+}
