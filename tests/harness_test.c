@@ -1,0 +1,452 @@
+/* harness_test.c: selection, plan, data and memory of the harness. */
+#include "buffers.h"
+#include "check.h"
+#include "codec.h"
+#include "cpu.h"
+#include "execute.h"
+#include "inputs.h"
+#include "plan.h"
+#include "registry.h"
+#include "stats.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* A machine of four cores, so that plans do not depend on where the test runs. */
+static const struct nb_topology MACHINE = {.cores = 4,
+                                           .cpus = 4,
+                                           .smt = 1,
+                                           .numa_nodes = 1,
+                                           .l1d = 32 << 10,
+                                           .l2 = 1 << 20,
+                                           .l3 = 32 << 20,
+                                           .l2_cores = 1,
+                                           .l3_cores = 4,
+                                           .memory = (size_t)8 << 30};
+
+static struct nb_preset selection(const char *const (*keys)[2], size_t n)
+{
+    struct nb_err err;
+    struct nb_preset p = {.name = "test", .settings = nb_settings_default(), .count = 1};
+    p.blocks = calloc(1, sizeof *p.blocks);
+    assert_int_equal(nb_block_init(&p.blocks[0], "test", &err), NB_OK);
+    for (size_t i = 0; i < n; i++)
+        assert_int_equal(nb_block_set(&p.blocks[0], (enum nb_key)nb_key_parse(keys[i][0]),
+                                      keys[i][1], &err), NB_OK);
+    return p;
+}
+
+static struct nb_plan plan_of(const char *const (*keys)[2], size_t n)
+{
+    struct nb_plan plan;
+    struct nb_err err = {""};
+    struct nb_preset p = selection(keys, n);
+    const enum nb_status s = nb_plan_make(&plan, &p, &MACHINE, &err);
+    if (s != NB_OK)
+        fail_msg("%s", err.text);
+    plan.command = strdup("test");
+    nb_preset_free(&p);
+    return plan;
+}
+
+static void hidden_ranges(void **state)
+{
+    (void)state;
+    const char *const keys[][2] = {{"hidden", "64:1024:x2,100:300:+100,64"}};
+    struct nb_preset p = selection(keys, 1);
+    const size_t want[] = {64, 128, 256, 512, 1024, 100, 200, 300};
+    assert_int_equal(p.blocks[0].hidden.n, 8);
+    for (size_t i = 0; i < 8; i++)
+        assert_int_equal(p.blocks[0].hidden.v[i], want[i]);
+    nb_preset_free(&p);
+}
+
+static void residency_bounds_bytes(void **state)
+{
+    (void)state;
+    const char *const keys[][2] = {{"residency", "L1,L2,L3,DRAM"}, {"hidden", "64,1024"},
+                                   {"dtype", "f32,bf16"}, {"threads", "1,4"},
+                                   {"kernels", "headline"}, {"isa", "scalar"}};
+    struct nb_plan plan = plan_of(keys, 6);
+    assert_int_equal(plan.count, 4 * 2 * 2 * 2);
+    for (size_t i = 0; i < plan.count; i++) {
+        const struct nb_cell *c = &plan.cells[i];
+        const size_t params = 2 * c->hidden * nb_dtype_bytes(c->param_dtype);
+        const size_t per_thread = (c->bytes - params) / c->threads + params;
+        assert_true(c->rows >= c->threads);
+        if (c->residency == NB_L1)
+            assert_true(per_thread <= MACHINE.l1d / 2);
+        if (c->residency == NB_L2)
+            assert_true(per_thread <= MACHINE.l2 / 2 && per_thread > MACHINE.l1d);
+        if (c->residency == NB_L3)
+            assert_true(c->bytes <= MACHINE.l3 / 2 + params && per_thread > MACHINE.l2);
+    }
+    nb_plan_free(&plan);
+}
+
+static void too_large_is_dropped_with_reason(void **state)
+{
+    (void)state;
+    const char *const keys[][2] = {{"residency", "L1,L2"}, {"hidden", "16384"}};
+    struct nb_plan plan = plan_of(keys, 2);
+    assert_int_equal(plan.count, 1);
+    assert_int_equal(plan.dropped_count, 1);
+    assert_non_null(strstr(plan.dropped[0].reason, "SKIP_SHAPE"));
+    nb_plan_free(&plan);
+}
+
+static struct nb_plan calibrated_plan(double budget_s)
+{
+    const char *const keys[][2] = {{"isa", "all"}, {"dtype", "f32,bf16"}, {"hidden", "64,1024"}};
+    struct nb_plan plan = plan_of(keys, 3);
+    struct nb_err err = {""};
+    struct nb_calibration cal = {calloc(plan.count, sizeof(double *)),
+                                 calloc(plan.count, sizeof(double))};
+    const size_t cells = plan.count;
+    plan.settings.budget_s = budget_s;
+    for (size_t i = 0; i < cells; i++) {
+        cal.setup_ns[i] = 5e6;
+        cal.pass_ns[i] = calloc(plan.cells[i].kernel_count, sizeof(double));
+        for (size_t k = 0; k < plan.cells[i].kernel_count; k++)
+            cal.pass_ns[i][k] = 1e4 * (double)(1 + k % 7);
+    }
+    if (nb_plan_calibrate(&plan, &cal, &err) != NB_OK)
+        fail_msg("%s", err.text);
+    for (size_t i = 0; i < cells; i++)
+        free(cal.pass_ns[i]);
+    free(cal.pass_ns);
+    free(cal.setup_ns);
+    return plan;
+}
+
+static size_t times_placed(const struct nb_cell *c, const struct nb_kernel *k)
+{
+    size_t n = 0;
+    for (size_t g = 0; g < c->group_count; g++)
+        for (size_t m = 0; m < c->groups[g].count; m++) {
+            const struct nb_member *mem = &c->groups[g].members[m];
+            n += mem->kernel == k && (mem->role == NB_ROLE_MEMBER || mem->role == NB_ROLE_CEILING);
+        }
+    return n;
+}
+
+static bool together(const struct nb_cell *c, const struct nb_pairing *p, unsigned *base,
+                     unsigned *test)
+{
+    for (size_t g = 0; g < c->group_count; g++) {
+        *base = *test = 0;
+        for (size_t m = 0; m < c->groups[g].count; m++) {
+            const struct nb_member *mem = &c->groups[g].members[m];
+            if (mem->role == NB_ROLE_AA)
+                continue;
+            *base = mem->kernel == p->base ? mem->passes : *base;
+            *test = mem->kernel == p->test ? mem->passes : *test;
+        }
+        if (*base && *test)
+            return true;
+    }
+    return false;
+}
+
+static void groups_hold_what_the_method_says(void **state)
+{
+    (void)state;
+    struct nb_plan plan = calibrated_plan(0);
+    for (size_t i = 0; i < plan.count; i++) {
+        const struct nb_cell *c = &plan.cells[i];
+        size_t anchors = 0;
+        for (size_t g = 0; g < c->group_count; g++) {
+            size_t aa = 0;
+            assert_true(c->groups[g].count <= NB_GROUP_MAX && c->groups[g].count % 2 == 0);
+            for (size_t m = 0; m < c->groups[g].count; m++) {
+                aa += c->groups[g].members[m].role == NB_ROLE_AA;
+                anchors += c->groups[g].members[m].role == NB_ROLE_ANCHOR;
+            }
+            assert_true(aa >= 1 && aa <= 2);
+        }
+        assert_int_equal(anchors, c->group_count);
+        for (size_t k = 0; k < c->kernel_count; k++)
+            assert_true(times_placed(c, c->kernels[k]) <= 1);
+        for (size_t p = 0; p < c->pairing_count; p++) {
+            unsigned a, b;
+            if (c->pairings[p].best)
+                continue;
+            assert_true(together(c, &c->pairings[p], &a, &b));
+        }
+    }
+    nb_plan_free(&plan);
+}
+
+static void winners_share_a_group(void **state)
+{
+    (void)state;
+    struct nb_plan plan = calibrated_plan(0);
+    struct nb_cell *c = &plan.cells[0];
+    const struct nb_kernel *layernorm = NULL, *rmsnorm = NULL;
+    unsigned a, b;
+    for (size_t k = 0; k < c->kernel_count; k++) {
+        if (strstr(c->kernels[k]->name, "layernorm_fwd_naive__f32_scalar"))
+            layernorm = c->kernels[k];
+        if (strstr(c->kernels[k]->name, "rmsnorm_fwd_scaled__f32_avx2"))
+            rmsnorm = c->kernels[k];
+    }
+    if (layernorm == NULL || rmsnorm == NULL) {
+        nb_plan_free(&plan);
+        skip();
+    }
+    const size_t before = c->group_count;
+    nb_plan_choose(&plan, c, layernorm, rmsnorm, 7, 9);
+    assert_int_equal(c->group_count, before + 1);
+    assert_true(c->groups[before].measure_only);
+    for (size_t p = 0; p < c->pairing_count; p++)
+        if (c->pairings[p].best) {
+            assert_true(together(c, &c->pairings[p], &a, &b));
+            assert_int_equal(a, 7);
+            assert_int_equal(b, 9);
+        }
+    nb_plan_free(&plan);
+}
+
+static void budgets_shorten_rounds_then_processes_then_drop(void **state)
+{
+    (void)state;
+    struct nb_plan free_plan = calibrated_plan(0), tight = calibrated_plan(10),
+                   tiny = calibrated_plan(4);
+    assert_int_equal(free_plan.cells[0].rounds, free_plan.settings.rounds);
+    assert_true(tight.cells[0].rounds < free_plan.cells[0].rounds);
+    assert_true(tight.cells[0].rounds >= 2);
+    assert_int_equal(tiny.settings.processes, 6);
+    assert_true(tiny.count < free_plan.count);
+    assert_true(tiny.dropped_count > 0);
+    nb_plan_free(&free_plan);
+    nb_plan_free(&tight);
+    nb_plan_free(&tiny);
+}
+
+static void plan_survives_json(void **state)
+{
+    (void)state;
+    struct nb_plan plan = calibrated_plan(0), again;
+    struct nb_err err = {""};
+    json_t *json = nb_plan_to_json(&plan), *second;
+    assert_non_null(json);
+    if (nb_plan_from_json(&again, json, &err) != NB_OK)
+        fail_msg("%s", err.text);
+    second = nb_plan_to_json(&again);
+    assert_true(json_equal(json, second));
+    json_object_set_new(json_array_get(json_object_get(json, "cells"), 0), "rounds",
+                        json_integer(99));
+    nb_plan_free(&again);
+    assert_int_equal(nb_plan_from_json(&again, json, &err), NB_ERROR);
+    assert_non_null(strstr(err.text, "changed"));
+    json_decref(json);
+    json_decref(second);
+    nb_plan_free(&again);
+    nb_plan_free(&plan);
+}
+
+static void orders_are_permutations_and_keep_arenas_together(void **state)
+{
+    (void)state;
+    const char *const keys[][2] = {{"dtype", "f32,bf16,f16"}, {"hidden", "64:4096:x2"},
+                                   {"residency", "L2,DRAM"}, {"kernels", "headline"}};
+    struct nb_plan plan = plan_of(keys, 4);
+    size_t order[64], other[64], moved = 0;
+    assert_true(plan.count <= 64);
+    for (unsigned p = 0; p < 20; p++) {
+        uint64_t seen = 0;
+        int changes = 0, last = -1;
+        nb_plan_order(&plan, p, order);
+        for (size_t i = 0; i < plan.count; i++) {
+            const struct nb_cell *c = &plan.cells[order[i]];
+            seen |= (uint64_t)1 << order[i];
+            if (c->residency != NB_DRAM)
+                continue;
+            changes += last != (int)c->dtype;
+            last = (int)c->dtype;
+        }
+        assert_int_equal(seen, plan.count == 64 ? ~(uint64_t)0 : ((uint64_t)1 << plan.count) - 1);
+        assert_int_equal(changes, 3);
+        nb_plan_order(&plan, p + 1, other);
+        moved += memcmp(order, other, plan.count * sizeof *order) != 0;
+    }
+    assert_int_equal(moved, 20);
+    nb_plan_free(&plan);
+}
+
+static void halves_round_trip(void **state)
+{
+    (void)state;
+    const uint32_t dtypes[] = {NB_F16, NB_BF16};
+    for (size_t d = 0; d < 2; d++)
+        for (uint32_t code = 0; code < 65536; code++) {
+            uint16_t in = (uint16_t)code, out;
+            double v;
+            nb_decode(dtypes[d], &in, &v, 1);
+            nb_encode(dtypes[d], &v, &out, 1);
+            if (isnan(v))
+                nb_decode(dtypes[d], &out, &v, 1), assert_true(isnan(v));
+            else
+                assert_int_equal(in, out);
+        }
+}
+
+/* bf16 is the upper half of a float, which gives an independent decoder. */
+static void bf16_is_half_a_float(void **state)
+{
+    (void)state;
+    for (uint32_t code = 0; code < 65536; code++) {
+        const uint32_t bits = code << 16;
+        const uint16_t in = (uint16_t)code;
+        float f;
+        double v;
+        memcpy(&f, &bits, 4);
+        nb_decode(NB_BF16, &in, &v, 1);
+        assert_true(isnan(f) ? isnan(v) : v == f);
+    }
+}
+
+static void known_halves(void **state)
+{
+    (void)state;
+    const struct {
+        double v;
+        uint16_t f16, bf16;
+    } known[] = {{1, 0x3c00, 0x3f80}, {-2, 0xc000, 0xc000}, {65504, 0x7bff, 0x4780},
+                 {65520, 0x7c00, 0x4780}, {0x1p-24, 0x0001, 0x3380}, {0x1p-25, 0x0000, 0x3300},
+                 {1 + 0x1p-11, 0x3c00, 0x3f80}, {1 + 3 * 0x1p-11, 0x3c02, 0x3f80},
+                 {1 + 0x1p-8, 0x3c04, 0x3f80}, {1 + 3 * 0x1p-8, 0x3c0c, 0x3f82}};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        uint16_t a, b;
+        nb_encode(NB_F16, &known[i].v, &a, 1);
+        nb_encode(NB_BF16, &known[i].v, &b, 1);
+        assert_int_equal(a, known[i].f16);
+        assert_int_equal(b, known[i].bf16);
+    }
+}
+
+static void inputs_are_closed_formulas(void **state)
+{
+    (void)state;
+    double a[300], b[300], sum = 0, squares = 0;
+    for (int f = 0; f < NB_FAM_COUNT; f++) {
+        nb_input_row((enum nb_family)f, NB_F32, 1, 5, a, 300);
+        nb_input_row((enum nb_family)f, NB_F32, 1, 5, b, 300);
+        assert_memory_equal(a, b, sizeof a);
+    }
+    nb_input_row(NB_FAM_BENIGN, NB_F32, 1, 5, a, 300);
+    nb_input_row(NB_FAM_BENIGN, NB_F32, 2, 5, b, 300);
+    assert_true(memcmp(a, b, sizeof a) != 0);
+    const float *stream = nb_input_stream(NB_F32, 1);
+    for (size_t i = 0; i < NB_STREAM; i++) {
+        sum += stream[i];
+        squares += (double)stream[i] * stream[i];
+    }
+    assert_true(fabs(sum / NB_STREAM) < 0.005); /* five standard errors of N(0,1) */
+    assert_true(fabs(squares / NB_STREAM - 1) < 0.007);
+    float part[10];
+    nb_input_stream_copy(NB_F32, 1, NB_STREAM - 4, part, 10);
+    assert_memory_equal(part, stream + NB_STREAM - 4, 16);
+    assert_memory_equal(part + 4, stream, 24);
+}
+
+static void every_family_has_its_turn(void **state)
+{
+    (void)state;
+    unsigned seen = 0;
+    for (size_t i = 0; i < 24; i++)
+        seen |= 1u << nb_input_check_family(i);
+    assert_int_equal(seen, (1u << NB_FAM_COUNT) - 1);
+}
+
+static void canaries_catch_one_byte(void **state)
+{
+    (void)state;
+    struct nb_err err;
+    for (int tail = 0; tail < 2; tail++) {
+        struct nb_buffer b;
+        assert_int_equal(tail ? nb_buffer_map_tail(&b, 1000, &err)
+                              : nb_buffer_map(&b, 1000, NB_OFFSET, false, &err), NB_OK);
+        memset(b.data, 1, b.bytes);
+        assert_true(nb_buffer_canaries_intact(&b));
+        if (!tail)
+            assert_int_equal((uintptr_t)b.data % 4096, NB_OFFSET);
+        b.data[-1] ^= 1;
+        assert_false(nb_buffer_canaries_intact(&b));
+        b.data[-1] ^= 1;
+        assert_true(nb_buffer_canaries_intact(&b));
+        assert_true(nb_buffer_guards(b.map));
+        assert_true(nb_buffer_guards(b.map + b.map_bytes - 1));
+        assert_false(nb_buffer_guards(b.data));
+        if (tail)
+            assert_true(nb_buffer_guards(b.data + b.bytes));
+        nb_buffer_free(&b);
+    }
+}
+
+static void hashes_see_one_bit(void **state)
+{
+    (void)state;
+    char data[67] = {0};
+    const uint64_t h = nb_hash_bytes(0, data, sizeof data);
+    for (size_t bit = 0; bit < sizeof data * 8; bit++) {
+        data[bit / 8] ^= (char)(1 << bit % 8);
+        assert_true(nb_hash_bytes(0, data, sizeof data) != h);
+        data[bit / 8] ^= (char)(1 << bit % 8);
+    }
+    assert_true(nb_hash_bytes(0, data, sizeof data - 1) != h);
+}
+
+static void windows_rotate(void **state)
+{
+    (void)state;
+    const struct nb_kernel *copy = nb_kernel_find("copy_fwd_plain__f32_scalar");
+    struct nb_cell c = {.dtype = NB_F32, .param_dtype = NB_F32, .hidden = 4, .rows = 2, .ldx = 4,
+                        .ldy = 4, .threads = 1};
+    float x[3][8], y[3][8] = {{0}};
+    struct nb_execution e;
+    for (int i = 0; i < 24; i++)
+        x[i / 8][i % 8] = (float)i;
+    const struct nb_args args = {.x = x, .y = y};
+    nb_execution_begin(&e, &c, copy, &args, NULL);
+    e.windows = 3;
+    e.step = sizeof x[0];
+    nb_execute(&e, 2);
+    assert_memory_equal(x, y, 2 * sizeof x[0]);
+    assert_true(y[2][7] == 0);
+    assert_int_equal(e.next_window, 2);
+    nb_execute(&e, 1);
+    assert_memory_equal(x, y, sizeof x);
+    assert_int_equal(e.next_window, 0);
+    nb_execution_end(&e);
+}
+
+int main(void)
+{
+    char bad[32];
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(hidden_ranges),
+        cmocka_unit_test(residency_bounds_bytes),
+        cmocka_unit_test(too_large_is_dropped_with_reason),
+        cmocka_unit_test(groups_hold_what_the_method_says),
+        cmocka_unit_test(winners_share_a_group),
+        cmocka_unit_test(budgets_shorten_rounds_then_processes_then_drop),
+        cmocka_unit_test(plan_survives_json),
+        cmocka_unit_test(orders_are_permutations_and_keep_arenas_together),
+        cmocka_unit_test(halves_round_trip),
+        cmocka_unit_test(bf16_is_half_a_float),
+        cmocka_unit_test(known_halves),
+        cmocka_unit_test(inputs_are_closed_formulas),
+        cmocka_unit_test(every_family_has_its_turn),
+        cmocka_unit_test(canaries_catch_one_byte),
+        cmocka_unit_test(hashes_see_one_bit),
+        cmocka_unit_test(windows_rotate),
+    };
+    if (nb_cpu_init(bad, sizeof bad) != 0)
+        return 1;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

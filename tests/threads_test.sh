@@ -1,0 +1,20 @@
+#!/bin/bash
+# threads_test.sh: kernels on all cores: right, timed, and bound. Built with TSan it looks for races too.
+# shellcheck source=tests/common.sh
+. "$(dirname "$0")/common.sh"
+
+nb check --threads all --isa all --dtype f32,bf16 --hidden 100 --rows 70 --timeout 2m --json
+expect "check exits 0, not $rc" [ "$rc" = 0 ]
+expect "no race was reported" [ "$(grep -c 'WARNING: ThreadSanitizer' err)" = 0 ]
+expect "something was checked" [ "$(jq -r 'select(.verdict=="PASS").kernel' out | wc -l)" -gt 20 ]
+nb run --threads 1,all --kernels headline --dtype f32 --hidden 512 --residency L2 --processes 2 --rounds 2 \
+    --timeout 2m --out run --quiet
+expect "run exits 0, not $rc" [ "$rc" = 0 ]
+expect "no race was reported" [ "$(grep -c 'WARNING: ThreadSanitizer' err)" = 0 ]
+threads=$(jq '[.cells[].threads]|max' run/plan.json)
+if [ "$threads" -gt 1 ]; then
+    expect "a barrier among threads costs something" jq -es --arg t "-t$threads-" \
+        '[.[]|select(.type=="done" and (.cell|contains($t))).barrier_ns]|all(. > 0)' run/samples.jsonl >jq.out
+    expect "scaling is drawn" [ -s run/plots/scaling.svg ]
+fi
+finish
