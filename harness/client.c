@@ -94,8 +94,8 @@ enum nb_status nb_client_send(struct nb_client *c, const json_t *line, struct nb
  * in mid-line). */
 static json_t *take_line(struct nb_client *c)
 {
-    char *end = memchr(c->buffer, '\n', c->used);
-    if (c->used == 0 || end == NULL)
+    char *end = c->used > 0 ? memchr(c->buffer, '\n', c->used) : NULL;
+    if (end == NULL)
         return NULL;
     const size_t len = (size_t)(end - c->buffer) + 1;
     json_t *line = json_loadb(c->buffer, len - 1, 0, NULL);

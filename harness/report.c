@@ -145,6 +145,10 @@ enum nb_status nb_report_counts(const char *dir, struct nb_report_counts *counts
     for (size_t i = 0; status == NB_OK && i < run.ncells; i++)
         for (size_t e = 0; e < run.cells[i].nentries; e++)
             count_one(counts, run.cells[i].entries[e].verdict);
+    for (size_t i = 0; status == NB_OK && i < run.nstrays; i++)
+        for (size_t e = 0; e < run.strays[i].nentries; e++)
+            if (rep_is_bad(run.strays[i].entries[e].verdict))
+                count_one(counts, run.strays[i].entries[e].verdict);
     rep_free(&run);
     return status;
 }

@@ -147,7 +147,12 @@ struct rep_run {
     struct rep_cell *cells;
     size_t ncells;
     double screening;
-    size_t foreign_lines; /* about cells or kernels that plan.json does not know */
+    /* Checks of cells or kernels that plan.json does not list, such as cells dropped
+     * later: id and entries alone. They have no line in the tables, but a failure among
+     * them is a failure. */
+    struct rep_cell *strays;
+    size_t nstrays, strays_room;
+    size_t foreign_lines; /* lines about these */
     void **owned;
     size_t nowned, owned_room;
 };
@@ -161,6 +166,7 @@ void *rep_alloc(struct rep_run *run,
 /* Makes room for one more element at the end of an array that grows by doubling. */
 void *rep_grow(void *array, size_t n, size_t *room, size_t element);
 const char *rep_verdict_name(enum rep_verdict v);
+bool rep_is_bad(enum rep_verdict v); /* neither passed nor skipped */
 bool rep_is_measuring(const struct rep_run *run, const struct rep_unit *unit);
 const char *rep_string(const json_t *object, const char *key);
 double rep_number(const json_t *object, const char *key);

@@ -32,6 +32,12 @@ const char *rep_verdict_name(enum rep_verdict v)
     return verdict_names[v];
 }
 
+bool rep_is_bad(enum rep_verdict v)
+{
+    return v != REP_PASS && v != REP_SKIP_ISA && v != REP_SKIP_SHAPE &&
+           v != REP_SKIP_OPTION;
+}
+
 void *rep_grow(void *array, size_t n, size_t *room, size_t element)
 {
     if (n < *room)
@@ -209,12 +215,8 @@ static size_t find_entry(const struct rep_cell *cell, const char *name)
     return SIZE_MAX;
 }
 
-static size_t add_entry(struct rep_run *run, struct rep_cell *cell, const char *name)
+static size_t new_entry(struct rep_cell *cell, const struct rep_kernel *kernel)
 {
-    const struct rep_kernel *kernel = find_kernel(run, name);
-    size_t i = find_entry(cell, name);
-    if (kernel == NULL || i != SIZE_MAX)
-        return i;
     cell->entries = rep_grow(cell->entries, cell->nentries, &cell->entries_room,
                              sizeof(*cell->entries));
     struct rep_entry *e = &cell->entries[cell->nentries];
@@ -225,6 +227,13 @@ static size_t add_entry(struct rep_run *run, struct rep_cell *cell, const char *
     for (size_t c = 0; c < REP_COUNTS; c++)
         e->counts[c] = NAN;
     return cell->nentries++;
+}
+
+static size_t add_entry(struct rep_run *run, struct rep_cell *cell, const char *name)
+{
+    const struct rep_kernel *kernel = find_kernel(run, name);
+    size_t i = find_entry(cell, name);
+    return kernel == NULL || i != SIZE_MAX ? i : new_entry(cell, kernel);
 }
 
 static bool parse_role(const char *word, enum rep_role *role)
@@ -378,6 +387,27 @@ static bool parse_verdict(const char *word, enum rep_verdict *v)
     return false;
 }
 
+static struct rep_entry *stray_entry(struct rep_run *run, const char *id,
+                                     const char *name)
+{
+    size_t c = 0, e;
+    while (c < run->nstrays && strcmp(run->strays[c].id, id) != 0)
+        c++;
+    if (c == run->nstrays) {
+        run->strays =
+            rep_grow(run->strays, run->nstrays, &run->strays_room, sizeof(*run->strays));
+        run->strays[run->nstrays++] = (struct rep_cell){.id = keep(run, id)};
+    }
+    run->foreign_lines++;
+    e = find_entry(&run->strays[c], name);
+    if (e == SIZE_MAX) {
+        struct rep_kernel *kernel = rep_alloc(run, sizeof(*kernel));
+        kernel->name = keep(run, name);
+        e = new_entry(&run->strays[c], kernel);
+    }
+    return &run->strays[c].entries[e];
+}
+
 static const char *read_check(struct rep_run *run, const json_t *line)
 {
     struct rep_cell *cell = find_cell(run, line);
@@ -390,11 +420,9 @@ static const char *read_check(struct rep_run *run, const json_t *line)
     if (!parse_verdict(rep_string(line, "verdict"), &verdict))
         return "verdict is none of the words of docs/schema.md";
     size_t i = cell ? find_entry(cell, name) : SIZE_MAX;
-    if (i == SIZE_MAX) {
-        run->foreign_lines++;
-        return NULL;
-    }
-    struct rep_entry *e = &cell->entries[i];
+    struct rep_entry *e = i != SIZE_MAX
+                              ? &cell->entries[i]
+                              : stray_entry(run, rep_string(line, "cell"), name);
     e->verdict = verdict;
     e->reason = keep(run, rep_string(line, "reason"));
     e->worst = keep(run, rep_string(line, "worst"));
@@ -593,6 +621,9 @@ void rep_free(struct rep_run *run)
         free(cell->units);
         free(cell->entries);
     }
+    for (size_t i = 0; i < run->nstrays; i++)
+        free(run->strays[i].entries);
+    free(run->strays);
     for (size_t i = 0; i < run->nowned; i++)
         free(run->owned[i]);
     free(run->owned);

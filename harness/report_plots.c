@@ -145,7 +145,7 @@ static void define_x(struct picture *p, const struct rep_sizes *x, double panel_
     fprintf(p->gp, "]\narray XLABEL[%zu] = [", x->n);
     for (size_t i = 0; i < x->n; i++) {
         double at = px * log2((double)x->value[i]);
-        if (at - last >= 26) {
+        if (at - last >= 20) {
             fprintf(p->gp, "%s'%zu'", i ? ", " : "", x->value[i]);
             last = at;
         } else {
@@ -505,6 +505,16 @@ static size_t write_bars(struct picture *p, const struct rep_cell *c, const char
     return n;
 }
 
+/* A ceiling is known by its op: its algorithm says nothing more. */
+static const char *ceiling_label(struct rep_run *run, const struct rep_cell *c)
+{
+    const struct rep_kernel *k = c->entries[c->roof].kernel;
+    char *text = rep_alloc(run, 64);
+    snprintf(text, 64, "%.20s %.20s%s%.16s", k->op ? k->op : "", k->isa ? k->isa : "",
+             k->trick != NULL && k->trick[0] ? " " : "", k->trick ? k->trick : "");
+    return text;
+}
+
 static void define_bars(struct picture *p, const struct rep_cell *c, const struct bars *b)
 {
     fprintf(p->gp, "NA = %zu\n", b->nlabels);
@@ -516,8 +526,7 @@ static void define_bars(struct picture *p, const struct rep_cell *c, const struc
     fprintf(p->gp, "ROOF = %.6g\n", roof ? c->entries[c->roof].ns_per_row.value : 0.0);
     char text[96] = "";
     if (roof)
-        snprintf(text, sizeof(text), "roof: %.70s",
-                 bar_label(p->run, c->entries[c->roof].kernel));
+        snprintf(text, sizeof(text), "roof: %.60s", ceiling_label(p->run, c));
     define(p, "ROOFNAME", text);
 }
 

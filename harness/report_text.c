@@ -360,6 +360,10 @@ static void count_verdicts(const struct rep_run *run, size_t counts[REP_VERDICTS
     for (size_t i = 0; i < run->ncells; i++)
         for (size_t e = 0; e < run->cells[i].nentries; e++)
             counts[run->cells[i].entries[e].verdict]++;
+    for (size_t i = 0; i < run->nstrays; i++)
+        for (size_t e = 0; e < run->strays[i].nentries; e++)
+            if (rep_is_bad(run->strays[i].entries[e].verdict))
+                counts[run->strays[i].entries[e].verdict]++;
 }
 
 static void bad_row(const struct rep_cell *c, const struct rep_entry *e, FILE *f)
@@ -382,6 +386,15 @@ static void bad_row(const struct rep_cell *c, const struct rep_entry *e, FILE *f
     fputs(" |\n", f);
 }
 
+static void bad_rows_of(const struct rep_cell *c, size_t *listed, FILE *f)
+{
+    for (size_t i = 0; i < c->nentries; i++)
+        if (rep_is_bad(c->entries[i].verdict) && *listed < LISTED) {
+            bad_row(c, &c->entries[i], f);
+            ++*listed;
+        }
+}
+
 static void bad_rows(const struct rep_run *run, size_t bad, FILE *f)
 {
     size_t listed = 0;
@@ -389,13 +402,9 @@ static void bad_rows(const struct rep_run *run, size_t bad, FILE *f)
           "|---|---|---|--:|--:|---|---|\n",
           f);
     for (size_t i = 0; i < run->ncells; i++)
-        for (size_t j = 0; j < run->cells[i].nentries; j++) {
-            const struct rep_entry *e = &run->cells[i].entries[j];
-            if (e->verdict != REP_PASS && !is_skip(e->verdict) && listed < LISTED) {
-                bad_row(&run->cells[i], e, f);
-                listed++;
-            }
-        }
+        bad_rows_of(&run->cells[i], &listed, f);
+    for (size_t i = 0; i < run->nstrays; i++)
+        bad_rows_of(&run->strays[i], &listed, f);
     if (listed < bad)
         fprintf(f, "\n%zu more in `results.csv`.\n", bad - listed);
 }
@@ -488,7 +497,7 @@ static void kernels_section(const struct rep_run *run, FILE *f)
             first = 0;
         }
         skipped += is_skip((enum rep_verdict)v) ? counts[v] : 0;
-        bad += v != REP_PASS && !is_skip((enum rep_verdict)v) ? counts[v] : 0;
+        bad += rep_is_bad((enum rep_verdict)v) ? counts[v] : 0;
     }
     fputs(". Only what passed has a time.\n", f);
     if (bad > 0)
@@ -642,21 +651,36 @@ static bool has_count(const struct rep_run *run, size_t count)
     return false;
 }
 
+static void count_names(const struct rep_run *run, bool measured, FILE *f)
+{
+    bool first = true;
+    for (size_t c = 0; c < REP_COUNTS; c++)
+        if (has_count(run, c) == measured) {
+            fprintf(f, "%s%s", first ? "" : ", ", rep_count_key[c]);
+            first = false;
+        }
+    fputs(first ? "none" : "", f);
+}
+
+/* Reasons are often one and the same; it is told once. */
 static void counters_section(const struct rep_run *run, FILE *f)
 {
-    fputs("\n## Counters\n\n", f);
-    for (size_t c = 0; c < REP_COUNTS; c++) {
-        fprintf(f, "- %s: ", rep_count_key[c]);
-        if (has_count(run, c)) {
-            fputs("measured, see `results.csv`", f);
-        } else {
-            const char *why =
-                c == REP_REF_CYCLES ? NULL : event_reason(run, rep_count_key[c]);
-            fputs("null: ", f);
-            md(f, why ? why : "no counting pass brought a value");
-        }
-        fputc('\n', f);
+    const char *reason = NULL;
+    bool differ = false;
+    fputs("\n## Counters\n\n- measured (columns of `results.csv`): ", f);
+    count_names(run, true, f);
+    fputs("\n- null: ", f);
+    count_names(run, false, f);
+    for (size_t c = REP_REF_CYCLES + 1; c < REP_COUNTS; c++) {
+        const char *why = has_count(run, c) ? NULL : event_reason(run, rep_count_key[c]);
+        differ = differ || (why && reason && strcmp(why, reason) != 0);
+        reason = reason ? reason : why;
     }
+    if (reason != NULL) {
+        fputs(differ ? ". The first because: " : ", because: ", f);
+        md(f, reason);
+    }
+    fputs(differ ? ". The others: `host.json`, papi.\n" : "\n", f);
 }
 
 /* ---- noise ---- */
@@ -805,9 +829,8 @@ static void reproduce_section(const struct rep_run *run, FILE *f)
     dropped_cells(run, f);
     if (run->foreign_lines > 0)
         fprintf(f,
-                "\n%zu lines are about cells or kernels that plan.json does not hold; "
-                "they were "
-                "ignored.\n",
+                "\n%zu lines are about cells or kernels that plan.json does not list (cells "
+                "dropped later, for example): only failures among them are told.\n",
                 run->foreign_lines);
 }
 

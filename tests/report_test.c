@@ -773,6 +773,30 @@ static void test_other_lines(void **state)
     assert_true(file_holds(dir, "report.md", "2 lines are about cells or kernels"));
 }
 
+/* A kernel that failed in a cell which was then dropped has failed. */
+static void test_failure_in_dropped_cell(void **state)
+{
+    (void)state;
+    struct nb_report_counts n;
+    struct nb_err err;
+    const char *dir = mini("");
+    processes(dir, 1, 6);
+    synthetic_append(
+        dir, "checks.jsonl",
+        "{\"type\":\"check\",\"cell\":\"dropped\",\"kernel\":\"ln\",\"verdict\":\"PASS\"}"
+        "\n"
+        "{\"type\":\"check\",\"cell\":\"dropped\",\"kernel\":\"ln\",\"verdict\":"
+        "\"FAIL_VALUE\",\"reason\":\"far off\"}\n"
+        "{\"type\":\"check\",\"cell\":\"dropped\",\"kernel\":\"x\",\"verdict\":\"PASS\"}"
+        "\n");
+    must(nb_report_counts(dir, &n, &err), &err);
+    assert_int_equal(n.fail, 1);
+    assert_int_equal(n.pass, 3);
+    report(dir);
+    assert_true(file_holds(dir, "report.md", "far off"));
+    assert_false(file_holds(dir, "results.csv", "dropped"));
+}
+
 static void test_broken_heads(void **state)
 {
     (void)state;
@@ -1061,6 +1085,7 @@ int main(void)
         cmocka_unit_test(test_cut_off),
         cmocka_unit_test(test_broken_lines),
         cmocka_unit_test(test_other_lines),
+        cmocka_unit_test(test_failure_in_dropped_cell),
         cmocka_unit_test(test_broken_heads),
         cmocka_unit_test(test_hostile_csv),
         cmocka_unit_test(test_hostile_pages),

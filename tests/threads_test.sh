@@ -17,4 +17,11 @@ if [ "$threads" -gt 1 ]; then
         '[.[]|select(.type=="done" and (.cell|contains($t))).barrier_ns]|all(. > 0)' run/samples.jsonl >jq.out
     expect "scaling is drawn" [ -s run/plots/scaling.svg ]
 fi
+
+# the mutants count their calls without a lock: with TSan that must be seen, or the above says nothing
+if [ "${3:-}" = thread ] && [ "$threads" -gt 1 ]; then
+    normbench=$(readlink -f "$2")
+    nb check --kernel 'rmsnorm_fwd_right__f32_mutant' --threads all --hidden 100 --rows 70 --timeout 1m
+    expect "a planted race is reported" grep -q 'WARNING: ThreadSanitizer: data race' err
+fi
 finish
