@@ -42,7 +42,7 @@ struct fill {
 static void fill_part(void *context, unsigned part, unsigned parts)
 {
     const struct fill *f = context;
-    const size_t es = nb_dtype_bytes(f->dtype), stretch = (size_t)16 << 20;
+    const size_t es = nb_dtype_bytes(f->dtype), stretch = (size_t)8 << 20;
     for (size_t at = 0; at < f->bytes; at += stretch) {
         const size_t len = f->bytes - at < stretch ? f->bytes - at : stretch;
         const size_t first = len / es * part / parts, last = len / es * (part + 1) / parts;

@@ -30,7 +30,7 @@ static size_t thread_bytes(const struct nb_topology *t, enum nb_residency r, uns
         return share < 2 * t->l2 ? 0 : share < wanted ? share : wanted;
     }
     case NB_DRAM:
-        return ((size_t)32 << 20) / threads;
+        return ((size_t)16 << 20) / threads;
     default:
         return t->l2 / 2;
     }
