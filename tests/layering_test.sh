@@ -1,0 +1,36 @@
+#!/bin/bash
+# layering_test.sh: who may include whom (CONTRIBUTING.md). $1 is the root of the source tree.
+set -uo pipefail
+cd "$1" || exit 1
+failures=0
+
+# headers DIR: names of all headers of a folder
+headers() { find "$1" -name '*.h' -o -name '*.inc' -o -name '*.def' | xargs -n 1 basename | sort -u; }
+
+# forbid FOLDER FROM...: no file of FOLDER includes a header of another FROM
+forbid() {
+    local folder=$1 from name hits
+    shift
+    for from in "$@"; do
+        for name in $(headers "$from"); do
+            hits=$(grep -rlE "#include [<\"]([a-z_/]*/)?${name//./\\.}[>\"]" "$folder" --include='*.[ch]' --include='*.inc')
+            [ -z "$hits" ] || { echo "FAILED: $hits includes $name of $from" >&2; failures=$((failures + 1)); }
+        done
+    done
+}
+forbid kernels harness reference
+forbid reference kernels harness
+forbid harness kernels/algo kernels/simd
+[ "$(find . -path ./build\* -prune -o \( -name '*.cpp' -o -name '*.cc' \) -print | tr '\n' ' ')" = "./harness/gbench_shim.cpp " ] ||
+    { echo "FAILED: C++ beside the shim" >&2; failures=$((failures + 1)); }
+if grep -rnE 'ffast-math|funsafe-math' kernels cmake CMakeLists.txt harness reference --include='*.txt' --include='*.cmake' |
+    grep -v ':[0-9]*: *#'; then
+    echo "FAILED: fast-math" >&2
+    failures=$((failures + 1))
+fi
+if grep -rnE '\b(malloc|calloc|realloc|fopen|printf|fprintf)\(' kernels --include='*.c' --include='*.inc' --include='*.h'; then
+    echo "FAILED: a kernel allocates or does I/O" >&2
+    failures=$((failures + 1))
+fi
+echo "$failures failures"
+[ $failures = 0 ]
