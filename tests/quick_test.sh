@@ -1,0 +1,28 @@
+#!/bin/bash
+# quick_test.sh: the main job itself. Every kernel of the tables is checked, the files are complete, and
+# speedups come from at least 8 processes.
+# shellcheck source=tests/common.sh
+. "$(dirname "$0")/common.sh"
+
+begin=$SECONDS
+nb run --preset quick --out run
+echo "quick took $((SECONDS - begin)) s"
+tail -n 2 err | grep harness
+expect "exit 0, not $rc" [ "$rc" = 0 ]
+for file in host.json plan.json checks.jsonl samples.jsonl results.csv speedup.csv gbench.json report.md \
+    plots/{speedup_best,speedup_same,bandwidth,algorithms}.{svg,png,dat,gp}; do
+    expect "$file is there and not empty" [ -s "run/$file" ]
+done
+"$normbench" list --json >list.json
+runnable=$(jq -r '.[]|select(.runnable).name' list.json | sort -u)
+expect "there are kernels" [ -n "$runnable" ]
+expect "every runnable kernel was checked and passed" [ "$runnable" = \
+    "$(jq -r 'select(.verdict=="PASS").kernel' run/checks.jsonl | sort -u)" ]
+if grep -q avx512bw /proc/cpuinfo; then
+    expect "at least 208 with AVX-512" [ "$(echo "$runnable" | wc -l)" -ge 208 ]
+fi
+# shellcheck disable=SC2016 # awk's own
+expect "speedups come from at least 8 processes" awk -F, 'NR==1{for(i=1;i<=NF;i++)c[$i]=i;next}
+    !($c["processes"]>=8 && $c["lo"]<=$c["hi"] && $c["confidence"]>=0.95){exit 1}' run/speedup.csv
+expect "no empty field" awk -F, '/,,|,$|^,/{exit 1}' run/results.csv run/speedup.csv
+finish
