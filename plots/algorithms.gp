@@ -5,14 +5,14 @@ do for [P = 1:NP] { MOST = COUNT[P] > MOST ? COUNT[P] : MOST }
 NL = NG + (ROOF > 0)
 HEAD = 150.0; LEGEND = int((NL + 3) / 4) * 36.0 + 14; FOOT = 96.0 + LEGEND
 H = HEAD + FOOT + MOST * 36.0
-LEFT = 350.0; RIGHT = 30.0; GAP = 350.0
+LEFT = 375.0; RIGHT = 45.0; GAP = 385.0
 PW = (W - LEFT - RIGHT - (NP - 1) * GAP) / NP
 do for [T = 1:2] {
     eval terminal(T, H)
     set output NAME.(T == 1 ? '.svg' : '.png')
     set multiplot
     set border 3 lc rgb PALE
-    set xrange [0 : XMAX * 1.14]
+    set xrange [0 : XMAX * 1.2]
     set yrange [MOST + 0.6 : 0.4]
     set xtics nomirror out textcolor rgb INK
     set grid xtics ls 10
@@ -31,7 +31,7 @@ do for [T = 1:2] {
         set label 5 'ns a row (shorter is faster)' at graph 0.5, screen (FOOT - 72) / H center
         plot NAME.'.dat' index P - 1 using (0):1:(0):2:($1 - 0.38):($1 + 0.38):5 with boxxyerror lc variable, \
              '' index P - 1 using 2:1:3:4 with xerrorbars pt 0 lw 1.5 lc rgb INK, \
-             '' index P - 1 using ($4 > $2 ? $4 : $2):1:(sprintf('%.3g', $2)) with labels left offset 0.6, 0
+             '' index P - 1 using ($4 > $2 ? $4 : $2):1:($2 < 100 ? sprintf('%.3g', $2) : sprintf('%.0f', $2)) with labels left offset 0.6, 0
         unset label 1; unset label 2
     }
     unset label; unset arrow; unset tics; unset border; unset grid
