@@ -32,7 +32,8 @@ int nb_verdict_parse(const char *word)
 
 /* ---- data ---- */
 
-enum { ORACLE_ROWS = 64, MIXTURE_MIN = 24, ORACLE_ELEMENTS = 1 << 18, TIMED_ROWS = 16 };
+enum { ORACLE_ROWS = 64, MIXTURE_MIN = 24, ORACLE_ELEMENTS = 1 << 18, TIMED_ROWS = 16,
+       MIXTURE_BYTES = 2 << 20 };
 
 /* Rows with their exact results for one (op, gamma, beta). */
 struct oracle {
@@ -76,10 +77,12 @@ static size_t min_size(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* A cell of few rows is judged on more, so that every family has its turn. */
+/* A cell of few rows is judged on more, so that every family has its turn; of a large one 2 MiB do, an
+ * odd number over, so that blocks of rows leave a remainder: the timed layout has them all. */
 static size_t mixture_rows(const struct nb_cell *c)
 {
-    return c->rows > MIXTURE_MIN ? c->rows : MIXTURE_MIN;
+    const size_t most = MIXTURE_BYTES / (c->hidden * nb_dtype_bytes(c->dtype)) | 1;
+    return clamp(c->rows, MIXTURE_MIN, most > MIXTURE_MIN ? most : MIXTURE_MIN);
 }
 
 static void make_mixture(struct nb_check_data *d)
