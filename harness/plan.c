@@ -16,7 +16,7 @@ static size_t max_size(size_t a, size_t b)
 
 /* Bytes of x, y and parameters that one thread may touch in this residency; 0: unknown level.
  * L1, L2, L3: half the level's share of a thread, so that nothing else pushes the data out. An L3 cell
- * is kept to 8 L2 per thread: far above L2, and below the share of an L3 that a virtual machine may
+ * is kept to 4 L2 per thread: far above L2, and below the share of an L3 that a virtual machine may
  * really have. DRAM and cold are windows of an arena that is larger than the last level. */
 static size_t thread_bytes(const struct nb_topology *t, enum nb_residency r, unsigned threads)
 {
@@ -26,7 +26,7 @@ static size_t thread_bytes(const struct nb_topology *t, enum nb_residency r, uns
     case NB_L2:
         return t->l2 / 2 / t->l2_cores;
     case NB_L3: {
-        const size_t share = t->l3 / 2 / threads, wanted = 8 * t->l2;
+        const size_t share = t->l3 / 2 / threads, wanted = 4 * t->l2;
         return share < 2 * t->l2 ? 0 : share < wanted ? share : wanted;
     }
     case NB_DRAM:
@@ -556,11 +556,16 @@ static bool fit_rounds(struct nb_plan *plan, const struct nb_unit_cost *cost, do
     return share_out(plan, cost, low) <= process_ns;
 }
 
+static double least_unit_ns(const struct nb_unit_cost *c)
+{
+    return c->fixed_ns + ROUNDS_MIN * c->round_ns;
+}
+
 static void drop_dearest(struct nb_plan *plan, struct nb_unit_cost *cost)
 {
     size_t worst = 0;
     for (size_t i = 1; i < plan->count; i++)
-        if (cost[i].round_ns > cost[worst].round_ns)
+        if (least_unit_ns(&cost[i]) > least_unit_ns(&cost[worst]))
             worst = i;
     drop(plan, plan->cells[worst].id, "the budget does not reach for it; give a larger --budget");
     nb_cell_free(&plan->cells[worst]);
@@ -621,13 +626,16 @@ enum nb_status nb_plan_calibrate(struct nb_plan *plan, const struct nb_calibrati
     return NB_OK;
 }
 
-void nb_plan_refit(struct nb_plan *plan, const struct nb_unit_cost *cost, double left_s)
+void nb_plan_refit(struct nb_plan *plan, struct nb_unit_cost *cost, double left_s)
 {
     if (plan->settings.budget_s <= 0)
         return;
-    while (!fit_rounds(plan, cost, left_s * 1e9 / plan->settings.processes) &&
-           fewer_processes(plan))
-        ;
+    while (!fit_rounds(plan, cost, left_s * 1e9 / plan->settings.processes))
+        if (!fewer_processes(plan)) {
+            if (plan->count == 1)
+                break;
+            drop_dearest(plan, cost);
+        }
 }
 
 void nb_plan_order(const struct nb_plan *plan, unsigned process, size_t *order)

@@ -83,8 +83,9 @@ NB_USE_RESULT enum nb_status nb_plan_calibrate(struct nb_plan *plan,
 struct nb_unit_cost {
     double fixed_ns, round_ns;
 };
-/* Rounds and processes again, with what screening has shown and what is left of the budget. */
-void nb_plan_refit(struct nb_plan *plan, const struct nb_unit_cost *cost, double left_s);
+/* The same again, with what screening has shown and what is left of the budget; cost, one a cell, loses
+ * the entries of dropped cells. */
+void nb_plan_refit(struct nb_plan *plan, struct nb_unit_cost *cost, double left_s);
 
 /* The winners of best-of-each in one cell; adds a group of their own where they share none. */
 void nb_plan_choose(const struct nb_plan *plan, struct nb_cell *cell, const struct nb_kernel *layernorm,

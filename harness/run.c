@@ -330,6 +330,13 @@ static enum nb_status save_plan(struct job *j, struct nb_err *err)
     return s;
 }
 
+/* On the screen, at once: cells that the budget does not reach for. */
+static void tell_dropped(const struct nb_plan *plan, size_t from)
+{
+    for (size_t i = from; i < plan->dropped_count; i++)
+        fprintf(stderr, "not measured: %s: %s\n", plan->dropped[i].cell, plan->dropped[i].reason);
+}
+
 static enum nb_status calibrate_all(struct job *j, struct nb_err *err)
 {
     struct nb_plan *plan = &j->plan;
@@ -356,8 +363,8 @@ static enum nb_status calibrate_all(struct job *j, struct nb_err *err)
         nb_progress_end(&j->progress);
         s = nb_plan_calibrate(plan, &cal, err);
     }
-    for (size_t i = dropped; s == NB_OK && i < plan->dropped_count; i++)
-        fprintf(stderr, "not measured: %s: %s\n", plan->dropped[i].cell, plan->dropped[i].reason);
+    if (s == NB_OK)
+        tell_dropped(plan, dropped);
     for (size_t i = 0; i < count; i++)
         free(cal.pass_ns[i]);
     free(cal.pass_ns);
@@ -575,7 +582,9 @@ static void refit_rounds(struct job *j)
         cost[i].round_ns =
             units > 0 ? fmax(1, 1e6 * (wall - setup) / units / cell->screen_rounds) : 1;
     }
+    const size_t dropped = j->plan.dropped_count;
     nb_plan_refit(&j->plan, cost, fmax(1, j->plan.settings.budget_s - spent));
+    tell_dropped(&j->plan, dropped);
     free(cost);
 }
 
