@@ -77,6 +77,7 @@ struct nb_bound {
     uint32_t kind;
     uint32_t range_safe; /* 1: may not over- or underflow inside where the result is finite */
     double c1, c0, lanes;
+    double lambda; /* of the probabilistic bound: min(c, lambda*sqrt(c)) in place of c */
 };
 
 /* CPU features a kernel may need; kernels/cpu.h detects them. */

@@ -48,7 +48,7 @@ enum { /* what the CPU must have */
 #define NB_ENUM_bf16 NB_BF16
 
 #define NB_ENTRY(op_, OP_, algo_, trick_, reads_, flops_, kind_, c1_, c0_, lanes_,       \
-                 safe_, source_, supports_, scratch_)                                    \
+                 lambda_, safe_, source_, supports_, scratch_)                           \
     {                                                                                    \
         .size = sizeof(struct nb_kernel),                                                \
         .op = NB_OP_##OP_,                                                               \
@@ -64,7 +64,7 @@ enum { /* what the CPU must have */
         .x_reads = reads_,                                                               \
         .flushes = NB_FLUSHES && NB_OP_##OP_ != NB_OP_COPY,                              \
         .vector_bits = NB_VECTOR_BITS,                                                   \
-        .bound = {NB_BOUND_##kind_, safe_, c1_, c0_, lanes_},                            \
+        .bound = {NB_BOUND_##kind_, safe_, c1_, c0_, lanes_, lambda_},                   \
         .flops = flops_,                                                                 \
         .supports = nb_supports_##supports_,                                             \
         .scratch_bytes = nb_scratch_##scratch_,                                          \

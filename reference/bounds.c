@@ -2,11 +2,11 @@
  *
  * With k1 = mean|x| rstd, X = max|xhat|, every algorithm's output error is at most
  *     u |w| ( K k1 + A |xhat_i| ) + smaller terms in |b|,
- * K from the error of its mean, A from that of its rstd and of the last operations. E
+ * K from the error of its mean, A from that of its rstd, both with the last operations. E
  * divides by u |w| (k1 + |xhat_i|) + ..., so E <= max(K, (K k1 + A X) / (k1 + X)).
  * docs/numerics.md derives K and A; here they are named alike. c is the summation
- * constant c1 n / lanes + log2(lanes) + c0. First-order terms are made strict by dividing
- * by 1 - (2c+20)u. */
+ * constant c1 n / lanes + log2(lanes) + c0; in the probabilistic bound min(c, lambda sqrt c)
+ * stands in its place. First-order terms are made strict by dividing by 1 - (2c+20)u. */
 #include <math.h>
 
 #include "reference.h"
@@ -45,7 +45,8 @@ static struct row_scan scan(const struct nb_ref_row *r, const struct nb_ref_stat
     double factor = norm ? s->rstd.hi : r->op == NB_REF_COPY ? 1 : r->alpha, abs_sum = 0;
     for (size_t i = 0; i < r->n; i++) {
         double d = (r->x[i] - s->mean.hi) - s->mean.lo, xhat = fabs(d * factor);
-        double w = r->gamma ? fabs(r->gamma[i]) : 1, b = r->beta ? fabs(r->beta[i]) : 0;
+        double w = r->gamma ? fabs(r->gamma[i] + (r->gemma ? 1 : 0)) : 1;
+        double b = r->beta ? fabs(r->beta[i]) : 0;
         double e = r->x[i] - r->x[0];
         abs_sum += fabs(e);
         m.shift_sq += e * e;
@@ -62,99 +63,142 @@ static struct row_scan scan(const struct nb_ref_row *r, const struct nb_ref_stat
 /* (K k1 + A X) / (k1 + X), but at least K: the weight of |xhat_i| runs from 0 to X. */
 static double blend(double K, double A, double k1, double X)
 {
+    if (!isfinite(A)) /* the precondition fails */
+        return INFINITY;
     if (!(A > K) || k1 + X == 0)
         return A > K ? A : K;
     return (K * k1 + A * X) / (k1 + X);
 }
 
+/* Errors of the two statistics: of the mean in u mean|x|, of rstd in u rstd. The last
+ * operations add 2 to the one and LAST to the other. */
+struct parts {
+    double mean, rstd;
+};
+enum { LAST_MEAN = 2, LAST_XHAT = 4, LAST_XHAT_RMS = 3 };
+
 /* Relative error of rstd, in u, when that of var + eps is at most tau < 1. */
 static double rstd_error(double tau, double u)
 {
+    if (!(tau <= 0.5))
+        return INFINITY;
     return (1 / sqrt(1 - tau) - 1) / u;
 }
 
 /* Centred sum of squares: the mean's error dm enters as dm^2, which can only lower rstd.
  */
-static double limit_twopass(double c, const struct nb_ref_stats *s, double u)
+static struct parts parts_twopass(double c, const struct nb_ref_stats *s, double u)
 {
-    double q = (c + 2) * u * s->k1;
-    double A = (c + 17) / 2 + fmin(0.5 * q * q, 1) / u;
-    return blend(c + 4, A, s->k1, s->xhat_max);
+    double q = s->k1 > 0 ? (c + 2) * u * s->k1 * s->widen : 0;
+    return (struct parts){c + 2, (c + 9) / 2 + fmin(0.5 * q * q, 1) / u};
 }
 
 /* E[x^2] - mean^2: absolute error (3c+6) u E[x^2]. */
-static double limit_onepass(double c, const struct nb_ref_stats *s, double u)
+static struct parts parts_onepass(double c, const struct nb_ref_stats *s, double u)
 {
-    double tau = (3 * c + 6) * u * s->k2 * s->k2;
-    if (!(tau <= 0.5))
-        return INFINITY;
-    return blend(c + 4, rstd_error(tau, u) + 8, s->k1, s->xhat_max);
+    double k2 = s->k2 * s->widen;
+    return (struct parts){c + 2, rstd_error((3 * c + 6) * u * k2 * k2, u) + 4};
 }
 
 /* The same on x - x[0], each of which is rounded; then mean = x[0] + mean of those,
  * rounded. */
-static double limit_shifted(double c, const struct nb_ref_stats *s, double shift_abs,
-                            double u)
+static struct parts parts_shifted(double c, const struct nb_ref_stats *s, double shift_abs,
+                                  double u)
 {
-    double tau = (3 * c + 10) * u * s->k2_shift * s->k2_shift;
-    if (!(tau <= 0.5))
-        return INFINITY;
-    double K = 4;
+    double k2 = s->k2_shift * s->widen, mean = 2;
     if (s->k1 > 0)
-        K += (c + 2) * shift_abs * s->rstd.hi / s->k1;
-    return blend(K, rstd_error(tau, u) + 8, s->k1, s->xhat_max);
+        mean += (c + 2) * shift_abs * s->rstd.hi / s->k1;
+    return (struct parts){mean, rstd_error((3 * c + 10) * u * k2 * k2, u) + 4};
 }
 
 /* Updating formulas. g bounds the root mean square of |e_(k-1)| + |e_k|, the running
  * means' errors, times rstd: a running mean of k numbers is off by u k max|x| / 2, and by
  * u sum|x| of its lane. */
-static double limit_welford(double c, double lanes, const struct nb_ref_row *r,
-                            const struct nb_ref_stats *s, double u)
+static struct parts parts_welford(double c, double lanes, const struct nb_ref_row *r,
+                                  const struct nb_ref_stats *s, double u)
 {
     double merges = log2(lanes);
     double by_max = (c + 4) * s->x_max * s->rstd.hi / sqrt(3);
     double by_sum = 2 * (c + 4) * sqrt(lanes) * s->k1;
-    double g = u * fmin(by_max, by_sum);
+    double least = fmin(by_max, by_sum), g = least > 0 ? u * least * s->widen : 0;
     double tau = (c + 6 + 3 * merges) * u + g * (sqrt(2) + sqrt(3 * merges)) +
                  g * g * (1 + 3 * merges) / 4;
-    if (!(tau <= 0.5))
-        return INFINITY;
-    double K = c + 2 * log((double)r->n) + 3 * merges + 10;
-    return blend(K, rstd_error(tau, u) + 8, s->k1, s->xhat_max);
+    return (struct parts){c + 2 * log((double)r->n) + 3 * merges + 8,
+                          rstd_error(tau, u) + 4};
 }
 
-static double first_order(const struct nb_ref_row *r, const struct nb_ref_stats *s,
-                          const struct nb_ref_bound *b, double c, double shift_abs,
-                          double u)
+static struct parts parts_of(const struct nb_ref_row *r, const struct nb_ref_stats *s,
+                             const struct nb_ref_bound *b, double c, double shift_abs,
+                             double u)
 {
     switch (b->kind) {
-    case NB_REF_BOUND_EXACT:
-        return 0;
-    case NB_REF_BOUND_ROUND:
-        return b->c0 + 1;
     case NB_REF_BOUND_TWOPASS:
-        return limit_twopass(c, s, u);
+        return parts_twopass(c, s, u);
     case NB_REF_BOUND_ONEPASS:
-        return limit_onepass(c, s, u);
+        return parts_onepass(c, s, u);
     case NB_REF_BOUND_SHIFTED:
-        return limit_shifted(c, s, shift_abs, u);
+        return parts_shifted(c, s, shift_abs, u);
     case NB_REF_BOUND_WELFORD:
-        return limit_welford(c, b->lanes > 1 ? b->lanes : 1, r, s, u);
+        return parts_welford(c, b->lanes > 1 ? b->lanes : 1, r, s, u);
     case NB_REF_BOUND_RMS:
-        return (c + 13) / 2;
+        return (struct parts){0, (c + 7) / 2};
+    default: /* no statistics */
+        return (struct parts){0, 0};
     }
-    return INFINITY;
 }
 
-/* First order made strict; then the rounding to a 16-bit output, which adds at most
- * u_out (|ref| + error) + eta_out/2 and has its own term in E. */
-static double strict(double limit, double c, const struct nb_ref_type *t)
+/* The limits of one c. An eps outside the root costs a rounding more, and so does 1 + gamma. */
+static struct nb_ref_limit limit_of(const struct nb_ref_row *r, const struct nb_ref_stats *s,
+                                    const struct nb_ref_bound *b, double c, double shift_abs,
+                                    double u)
 {
-    double rest = 1 - (2 * c + 20) * t->u;
-    if (!(rest >= 0.5) || !isfinite(limit))
-        return INFINITY;
-    limit = limit / rest * (1 + t->u_out);
-    return limit > 0 && limit < 1 && t->u_out > 0 ? 1 : limit;
+    struct parts p = parts_of(r, s, b, c, shift_abs, u);
+    double outside = r->eps_outside ? 1 : 0, gemma = r->gemma && r->gamma ? 1 : 0;
+    struct nb_ref_limit l = {.mean = p.mean + 1, .rstd = p.rstd + outside + 1};
+    if (b->kind == NB_REF_BOUND_EXACT)
+        l.body = 0;
+    else if (b->kind == NB_REF_BOUND_ROUND)
+        l.body = b->c0 + 1;
+    else if (b->kind == NB_REF_BOUND_RMS)
+        l.body = p.rstd + outside + gemma + LAST_XHAT_RMS;
+    else
+        l.body = blend(p.mean + LAST_MEAN, p.rstd + outside + gemma + LAST_XHAT, s->k1,
+                       s->xhat_max);
+    return l;
+}
+
+/* First order made strict; E of a 16-bit output also holds the rounding to it, which adds at
+ * most u_out (|ref| + error) + eta_out/2 and has its own term in E. */
+static void make_strict(struct nb_ref_limit *l, double c, const struct nb_ref_type *t)
+{
+    double rest = 1 - (2 * c + 20) * t->u, by = rest >= 0.5 ? 1 / rest : INFINITY;
+    l->mean *= by;
+    l->rstd *= by;
+    l->body = l->body > 0 ? l->body * by : 0;
+    l->E = l->body * (1 + t->u_out);
+    if (l->E > 0 && l->E < 1 && t->u_out > 0)
+        l->E = 1;
+}
+
+/* Rounding errors of a sum are independent only while its terms differ by more than the last
+ * place of the running sum, n/2^precision of a term: rows that are nearly constant keep the
+ * worst case. k2_shift / k2 is the spread about x[0] in root mean squares. */
+static int is_ordinary(const struct nb_ref_stats *s, double c, double u)
+{
+    enum { PLACES = 64 };
+    return s->k2_shift >= s->k2 * PLACES * c * u;
+}
+
+/* Both limits; the probabilistic one from the smaller constant. */
+static void make_limits(const struct nb_ref_row *r, const struct nb_ref_stats *s,
+                        const struct nb_ref_type *t, const struct nb_ref_bound *b,
+                        double c, double shift_abs, struct nb_ref_limits *limits)
+{
+    double likely = b->lambda > 0 && is_ordinary(s, c, t->u) ? fmin(c, b->lambda * sqrt(c)) : c;
+    limits->worst = limit_of(r, s, b, c, shift_abs, t->u);
+    limits->likely = limit_of(r, s, b, likely, shift_abs, t->u);
+    make_strict(&limits->worst, c, t);
+    make_strict(&limits->likely, likely, t);
 }
 
 /* The smallest var + eps whose squares have kept their digits: an underflow costs each
@@ -193,7 +237,7 @@ static int leaves_range(const struct nb_ref_row *r, const struct nb_ref_stats *s
         return 0;
     /* sum|x| needs no look: were it to overflow, so would the squares that follow */
     double squares = largest_square_sum(r, s, b, m, c, t->u);
-    double mean_square = s->var.hi + r->eps;
+    double mean_square = s->var.hi + (r->eps_outside ? 0 : r->eps);
     return !(squares <= top) || !(s->rstd.hi * s->x_max <= top) ||
            !(s->rstd.hi * m->w_max <= top) ||
            mean_square < smallest_mean_square(t, arith_min);
@@ -201,17 +245,18 @@ static int leaves_range(const struct nb_ref_row *r, const struct nb_ref_stats *s
 
 enum nb_ref_hazard nb_ref_limit(const struct nb_ref_row *r, const struct nb_ref_stats *s,
                                 const struct nb_ref_type *t, const struct nb_ref_bound *b,
-                                double arith_max, double arith_min, double *limit)
+                                double arith_max, double arith_min,
+                                struct nb_ref_limits *limits)
 {
     double c = summation_constant(r, b);
-    struct nb_ref_stats none = {0};
+    struct nb_ref_stats none = {.widen = 1};
     if (!s->finite) { /* NaN and Inf are counted, and finite elements are exact zeros */
-        *limit = strict(first_order(r, &none, b, c, 0, t->u), c, t);
+        make_limits(r, &none, t, b, c, 0, limits);
         return NB_REF_INSIDE;
     }
     struct row_scan m = scan(r, s, t, arith_min);
     int zero = s->x_max == 0 && !(s->rstd.hi < INFINITY);
-    *limit = strict(first_order(r, zero ? &none : s, b, c, m.shift_abs, t->u), c, t);
+    make_limits(r, zero ? &none : s, t, b, c, m.shift_abs, limits);
     int norm = r->op == NB_REF_LAYERNORM || r->op == NB_REF_RMSNORM;
     if (norm && s->x_max > 0 && !(s->rstd.hi < INFINITY)) /* no spread, no eps: 0/0 */
         return NB_REF_UNSTABLE;
@@ -220,5 +265,5 @@ enum nb_ref_hazard nb_ref_limit(const struct nb_ref_row *r, const struct nb_ref_
         return NB_REF_OVERFLOW;
     if (!b->range_safe && leaves_range(r, s, t, b, &m, c, arith_max, arith_min))
         return NB_REF_OVERFLOW;
-    return isfinite(*limit) ? NB_REF_INSIDE : NB_REF_UNSTABLE;
+    return isfinite(limits->worst.body) ? NB_REF_INSIDE : NB_REF_UNSTABLE;
 }

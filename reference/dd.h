@@ -81,6 +81,18 @@ static inline struct nb_dd dd_rsqrt(struct nb_dd a)
     return dd_fast_two_sum(r, r * (e * 0.5 + 0.375 * e * e));
 }
 
+/* 1/a, one step from r = fl(1/a.hi): with e = 1 - a r, of size 2^-52, 1/a = r + r (e + e^2 + ...).
+ * a = 0 gives Inf. */
+static inline struct nb_dd dd_recip(struct nb_dd a)
+{
+    double r = 1 / a.hi;
+    struct nb_dd t = dd_mul_d(a, r);
+    double e = (1 - t.hi) - t.lo;
+    if (!isfinite(e))
+        return (struct nb_dd){r, 0};
+    return dd_fast_two_sum(r, r * (e + e * e));
+}
+
 /* times 2^k; a result beyond the range loses its low part */
 static inline struct nb_dd dd_ldexp(struct nb_dd a, int k)
 {

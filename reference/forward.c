@@ -46,7 +46,7 @@ static struct survey survey_row(const double *x, size_t n)
 
 static struct scaled scale_row(const struct nb_ref_row *r, double x_max)
 {
-    double top = fmax(x_max, sqrt(r->eps));
+    double top = fmax(x_max, r->eps_outside ? r->eps : sqrt(r->eps));
     int e = 0;
     if (top > 0)
         frexp(top, &e);
@@ -98,11 +98,29 @@ static struct nb_dd sum_squares(const struct scaled *v, struct nb_dd mean)
 /* 1/sqrt(var + eps) of the scaled row. Without spread eps stands alone and is not scaled,
  * because beside huge x it could underflow; with spread it is then far below the last
  * place of var. */
-static struct nb_dd scaled_rstd(struct nb_dd var, double eps, int shift)
+static struct nb_dd rstd_inside(struct nb_dd var, double eps, int shift)
 {
     if (var.hi == 0)
         return dd_ldexp(dd_rsqrt((struct nb_dd){eps, 0}), -shift);
     return dd_rsqrt(dd_add_d(var, ldexp(eps, 2 * shift)));
+}
+
+/* 1/(sqrt(var) + eps), likewise */
+static struct nb_dd rstd_outside(struct nb_dd var, double eps, int shift)
+{
+    if (var.hi == 0)
+        return dd_ldexp(dd_recip((struct nb_dd){eps, 0}), -shift);
+    struct nb_dd root = dd_mul(var, dd_rsqrt(var));
+    return dd_recip(dd_add_d(root, ldexp(eps, shift)));
+}
+
+/* rstd without eps over rstd: how much worse conditioned the root alone is */
+static double widening(const struct nb_ref_row *r, double x_max, struct nb_dd var,
+                       struct nb_dd rstd)
+{
+    if (!r->eps_outside || x_max == 0)
+        return 1;
+    return var.hi == 0 ? INFINITY : fmax(1, dd_rsqrt(var).hi / rstd.hi);
 }
 
 /* Sums that only classify the row: plain double is enough. */
@@ -128,18 +146,26 @@ static void conditioning(const struct scaled *v, const struct nb_dd *mean,
     s->xhat_max = none ? INFINITY : d_max * factor;
 }
 
+/* gamma, exactly */
+static inline struct nb_dd weight(const struct nb_ref_row *r, size_t i)
+{
+    if (r->gemma)
+        return dd_two_sum(1, r->gamma[i]);
+    return (struct nb_dd){r->gamma[i], 0};
+}
+
 /* y = xhat*gamma + beta; where double-double leaves the range, what the formula gives in
  * double */
 static inline struct nb_dd affine(const struct nb_ref_row *r, struct nb_dd xhat, size_t i)
 {
     struct nb_dd y = xhat;
     if (r->gamma)
-        y = dd_mul_d(y, r->gamma[i]);
+        y = r->gemma ? dd_mul(y, weight(r, i)) : dd_mul_d(y, r->gamma[i]);
     if (r->beta)
         y = dd_add_d(y, r->beta[i]);
     if (fabs(y.hi) <= DBL_MAX && fabs(y.lo) <= DBL_MAX)
         return y;
-    double w = r->gamma ? r->gamma[i] : 1, b = r->beta ? r->beta[i] : 0;
+    double w = r->gamma ? weight(r, i).hi : 1, b = r->beta ? r->beta[i] : 0;
     return (struct nb_dd){xhat.hi * w + b, 0};
 }
 
@@ -153,8 +179,9 @@ static void normalize(const struct nb_ref_row *r, struct survey found, struct nb
     if (layernorm)
         mean = dd_div_d(sum(&v), n);
     struct nb_dd squares = sum_squares(&v, mean), var = dd_div_d(squares, n);
-    struct nb_dd rstd = scaled_rstd(var, r->eps, v.shift);
+    struct nb_dd rstd = (r->eps_outside ? rstd_outside : rstd_inside)(var, r->eps, v.shift);
     conditioning(&v, &mean, &rstd, layernorm, s);
+    s->widen = widening(r, found.x_max, var, rstd);
     s->mean = dd_ldexp(mean, -v.shift);
     s->var = dd_ldexp(var, -2 * v.shift);
     s->rstd = dd_ldexp(rstd, v.shift);
@@ -203,6 +230,7 @@ void nb_ref_forward(const struct nb_ref_row *r, struct nb_dd *y, struct nb_ref_s
     struct survey found = survey_row(r->x, r->n);
     *s = (struct nb_ref_stats){0};
     s->x_max = found.x_max;
+    s->widen = 1;
     s->finite = !found.has_nan && !found.has_inf;
     if (r->op != NB_REF_LAYERNORM && r->op != NB_REF_RMSNORM)
         ceiling(r, y, s);

@@ -94,19 +94,34 @@ static double select_kth(double *a, size_t n, size_t k)
     return a[k];
 }
 
-/* What E divides by. |w xhat| is |y - b|, exact enough beside u|b|. */
-static double tolerance(const struct nb_ref_row *r, struct nb_dd y,
-                        const struct nb_ref_stats *s, const struct nb_ref_type *t,
-                        size_t i)
+/* What an element is measured against. |w xhat| is |y - b|, exact enough beside u|b|.
+ * body: what the arithmetic may lose; out: what the output type may. */
+struct room {
+    double body, out;
+    double size; /* of an error that nobody may overlook */
+};
+
+static double weight_of(const struct nb_ref_row *r, size_t i)
+{
+    return fabs(r->gemma ? 1 + r->gamma[i] : r->gamma[i]);
+}
+
+static struct room room_of(const struct nb_ref_row *r, struct nb_dd y,
+                           const struct nb_ref_stats *s, const struct nb_ref_type *t,
+                           size_t i)
 {
     int norm = r->op == NB_REF_LAYERNORM || r->op == NB_REF_RMSNORM;
     int has_affine = norm || r->op == NB_REF_AFFINE;
-    double w = has_affine && r->gamma ? fabs(r->gamma[i]) : 1;
+    double w = has_affine && r->gamma ? weight_of(r, i) : 1;
     double b = has_affine && r->beta ? r->beta[i] : 0;
     double factor = norm ? s->rstd.hi : r->op == NB_REF_COPY ? 1 : fabs(r->alpha);
     double wx = fabs(dd_add_d(y, -b).hi);
-    return t->u * (w * fmin(s->k1, DBL_MAX) + wx + fabs(b)) +
-           t->eta * (1 + w * fmin(factor, DBL_MAX)) + t->u_out * fabs(y.hi) + t->eta_out;
+    struct room m = {t->u * (w * fmin(s->k1, DBL_MAX) + wx + fabs(b)) +
+                         t->eta * (1 + w * fmin(factor, DBL_MAX)),
+                     t->u_out * fabs(y.hi) + t->eta_out, fmax(w, wx)};
+    if (r->cast_before) /* xhat, too, was rounded to the output type */
+        m.out += t->u_out * wx + t->eta_out * w;
+    return m;
 }
 
 /* A copy is right or wrong: 0 where equal, sign of zero included, at least 1 elsewhere.
@@ -134,9 +149,49 @@ static double ratio(double a, double b)
     return a == 0 ? 0 : a / b;
 }
 
+/* An error d over what limit allows: limit times the body, and one rounding to the type, which
+ * acts on the body's error as well. */
+static double share_of(double d, struct room m, double limit, const struct nb_ref_type *t)
+{
+    return ratio(d, limit * m.body * (1 + t->u_out) + m.out);
+}
+
+static void take_ulp(struct nb_ref_error *e, double ulp)
+{
+    int bin = 0;
+    for (double edge = 0.5; ulp > edge && bin < NB_REF_ULP_BINS - 1; edge *= 2)
+        bin++;
+    e->ulp[bin]++;
+    e->ulp_max = fmax(e->ulp_max, fmin(ulp, DBL_MAX));
+}
+
+/* One element that is a number on both sides; returns its E. */
+static double take_element(const struct nb_ref_row *r, struct nb_dd y, const struct nb_ref_stats *s,
+                           const struct nb_ref_type *t, const struct nb_ref_limits *limits,
+                           double got, size_t i, struct nb_ref_error *e)
+{
+    double d = fabs(dd_add_d(y, -got).hi);
+    struct room m = room_of(r, y, s, t, i);
+    double E = fmin(d / (m.body + m.out), DBL_MAX);
+    if (r->op == NB_REF_COPY) {
+        E = copy_error(y.hi, got, E);
+        e->share = e->share_likely = fmax(e->share, E > 0 ? INFINITY : 0);
+        e->teeth = e->teeth_likely = INFINITY;
+    } else if (limits) {
+        e->share = fmax(e->share, share_of(d, m, limits->worst.body, t));
+        e->share_likely = fmax(e->share_likely, share_of(d, m, limits->likely.body, t));
+        e->teeth = fmax(e->teeth, share_of(m.size, m, limits->worst.body, t));
+        e->teeth_likely = fmax(e->teeth_likely, share_of(m.size, m, limits->likely.body, t));
+    }
+    if (E > e->E_max)
+        e->E_max = E, e->worst = i;
+    return E;
+}
+
 void nb_ref_judge(const struct nb_ref_row *r, const struct nb_dd *y,
                   const struct nb_ref_stats *s, const struct nb_ref_type *t,
-                  const double *got, double *scratch, struct nb_ref_error *e)
+                  const struct nb_ref_limits *limits, const double *got, double *scratch,
+                  struct nb_ref_error *e)
 {
     double top = largest(y, got, r->n, t), unit = top > 0 ? top : 1;
     double d_max = 0, d_sq = 0, ref_sq = 0;
@@ -147,14 +202,9 @@ void nb_ref_judge(const struct nb_ref_row *r, const struct nb_dd *y,
         if (state != 1)
             continue;
         double d = fabs(dd_add_d(y[i], -got[i]).hi), ref = fabs(y[i].hi);
-        double E = fmin(d / tolerance(r, y[i], s, t, i), DBL_MAX);
-        if (r->op == NB_REF_COPY)
-            E = copy_error(y[i].hi, got[i], E);
-        scratch[e->compared++] = E;
-        if (E > e->E_max)
-            e->E_max = E, e->worst = i;
-        if (d > 0 && ref >= 0x1p-6 * top)
-            e->ulp_max = fmax(e->ulp_max, fmin(ldexp(d, -last_place(ref, t)), DBL_MAX));
+        scratch[e->compared++] = take_element(r, y[i], s, t, limits, got[i], i, e);
+        if (ref > 0 && ref >= 0x1p-6 * top)
+            take_ulp(e, ldexp(d, -last_place(ref, t)));
         d_max = fmax(d_max, d);
         d_sq += d / unit * (d / unit);
         ref_sq += ref / unit * (ref / unit);
@@ -163,4 +213,25 @@ void nb_ref_judge(const struct nb_ref_row *r, const struct nb_dd *y,
         e->E_p99 = select_kth(scratch, e->compared, (e->compared * 99 + 99) / 100 - 1);
     e->normwise = ratio(d_max, top);
     e->rms = ratio(sqrt(d_sq), sqrt(ref_sq));
+}
+
+/* |got - want| / unit: 0 where both are the same, whatever they are */
+static double stat_error(struct nb_dd want, double got, double unit)
+{
+    if (got == want.hi || (isnan(got) && isnan(want.hi)))
+        return 0;
+    if (!isfinite(got) || !isfinite(want.hi))
+        return INFINITY;
+    return ratio(fabs(dd_add_d(want, -got).hi), unit);
+}
+
+double nb_ref_mean_error(const struct nb_ref_row *r, const struct nb_ref_stats *s,
+                         const struct nb_ref_type *t, double mean)
+{
+    return stat_error(s->mean, mean, t->u * (s->x_sum_abs / (double)r->n) + t->eta);
+}
+
+double nb_ref_rstd_error(const struct nb_ref_stats *s, const struct nb_ref_type *t, double rstd)
+{
+    return stat_error(s->rstd, rstd, t->u * s->rstd.hi + t->eta);
 }

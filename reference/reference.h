@@ -19,6 +19,9 @@ struct nb_ref_row {
     const double *gamma; /* [n] or NULL: ones */
     const double *beta;  /* [n] or NULL: zeros */
     double eps, alpha;   /* alpha: the factor of scale and affine */
+    int eps_outside;     /* rstd = 1/(sqrt(var)+eps), not 1/sqrt(var+eps) */
+    int gemma;           /* gamma stands for 1 + gamma */
+    int cast_before;     /* a 16-bit output may have rounded xhat before it was multiplied by gamma */
 };
 
 /* What the row is like; every quantity in double, computed from the exact result.
@@ -27,6 +30,7 @@ struct nb_ref_row {
  * x_sum_abs, sq_sum and finite. In a row that is not finite what has no value is NaN. */
 struct nb_ref_stats {
     struct nb_dd mean, var, rstd; /* rmsnorm: mean 0, var = mean square */
+    double widen;     /* rstd without eps over rstd, where eps stands outside the root; else 1 */
     double k1;        /* mean|x|*rstd: conditioning of the mean (layernorm; else 0) */
     double k2;        /* sqrt(mean(x^2))*rstd: of one-pass variance */
     double k2_shift;  /* sqrt(mean((x-x[0])^2))*rstd: of shifted one-pass variance */
@@ -53,6 +57,8 @@ struct nb_ref_type {
     int min_exp;     /* exponent of the smallest normal: -126, -1022, -14, -126 */
 };
 
+enum { NB_REF_ULP_BINS = 28 }; /* [0,1/2], (1/2,1], (1,2], (2,4], ...; the last is open */
+
 struct nb_ref_error {
     double E_max, E_p99; /* numerics.md section 1; finite elements only */
     size_t worst;        /* index of E_max */
@@ -61,12 +67,11 @@ struct nb_ref_error {
     double rms;          /* sqrt(mean (got-ref)^2) / sqrt(mean ref^2); the same */
     size_t nonfinite;    /* elements where got and expected disagree about NaN, Inf or its sign */
     size_t compared;     /* elements that entered the figures above: finite on both sides */
+    double share, share_likely; /* largest error over what the limits allow; 1 is the edge */
+    double teeth, teeth_likely; /* an error of |w|*max(1,|xhat|) over what the limits allow, at best: up to 1
+                                 * any output would pass */
+    size_t ulp[NB_REF_ULP_BINS]; /* elements that entered ulp_max, by their error */
 };
-
-/* got [n], widened to double by the caller. scratch [n] doubles, for the percentile. */
-void nb_ref_judge(const struct nb_ref_row *r, const struct nb_dd *y, const struct nb_ref_stats *s,
-                  const struct nb_ref_type *t, const double *got, double *scratch,
-                  struct nb_ref_error *e);
 
 /* A bound's kind and constants, as in nb_kernel.h, arriving as plain numbers. */
 enum nb_ref_bound_kind {
@@ -82,10 +87,23 @@ struct nb_ref_bound {
     enum nb_ref_bound_kind kind;
     double c1, c0, lanes;
     int range_safe;
+    double lambda; /* of the probabilistic bound; 0: none, likely is the worst case */
+};
+
+/* Limits of one row: E of the output, and errors of saved statistics. */
+struct nb_ref_limit {
+    double E;    /* as nb_ref_error gives it */
+    double body; /* of E without the rounding to a 16-bit output, which an element is allowed besides */
+    double mean; /* in units of u*mean|x|; layernorm */
+    double rstd; /* in units of u*rstd */
+};
+struct nb_ref_limits {
+    struct nb_ref_limit worst;  /* whatever the signs of the rounding errors */
+    struct nb_ref_limit likely; /* while they are independent: data without structure */
 };
 
 enum nb_ref_hazard {
-    NB_REF_INSIDE,   /* the bound's precondition holds: limit is the bound on E */
+    NB_REF_INSIDE,   /* the bound's precondition holds: the limits stand */
     NB_REF_UNSTABLE, /* its conditioning precondition fails: any error is expected */
     NB_REF_OVERFLOW  /* an intermediate leaves the range of the arithmetic (over- or underflow) */
 };
@@ -93,7 +111,20 @@ enum nb_ref_hazard {
 /* arith_max, arith_min: largest finite and smallest normal number of the kernel's arithmetic. */
 enum nb_ref_hazard nb_ref_limit(const struct nb_ref_row *r, const struct nb_ref_stats *s,
                                 const struct nb_ref_type *t, const struct nb_ref_bound *b,
-                                double arith_max, double arith_min, double *limit);
+                                double arith_max, double arith_min,
+                                struct nb_ref_limits *limits);
+
+/* got [n], widened to double by the caller. scratch [n] doubles, for the percentile. limits may be
+ * NULL: no shares then. */
+void nb_ref_judge(const struct nb_ref_row *r, const struct nb_dd *y, const struct nb_ref_stats *s,
+                  const struct nb_ref_type *t, const struct nb_ref_limits *limits,
+                  const double *got, double *scratch, struct nb_ref_error *e);
+
+/* Errors of saved statistics in the units of struct nb_ref_limit; 0 where both are the same, NaN
+ * included; Inf where only one is finite. */
+double nb_ref_mean_error(const struct nb_ref_row *r, const struct nb_ref_stats *s,
+                         const struct nb_ref_type *t, double mean);
+double nb_ref_rstd_error(const struct nb_ref_stats *s, const struct nb_ref_type *t, double rstd);
 
 /* Rounds a double-double once to the type, nearest even, subnormals and overflow included. */
 double nb_ref_round(struct nb_dd v, const struct nb_ref_type *t);

@@ -333,13 +333,13 @@ static void inputs_are_closed_formulas(void **state)
 {
     (void)state;
     double a[300], b[300], sum = 0, squares = 0;
-    for (int f = 0; f < NB_FAM_COUNT; f++) {
-        nb_input_row((enum nb_family)f, NB_F32, 1, 5, a, 300);
-        nb_input_row((enum nb_family)f, NB_F32, 1, 5, b, 300);
+    for (size_t i = 0; i < nb_family_count(); i++) {
+        nb_family_row(nb_family_at(i), NB_F32, 1, 5, a, 300);
+        nb_family_row(nb_family_at(i), NB_F32, 1, 5, b, 300);
         assert_memory_equal(a, b, sizeof a);
     }
-    nb_input_row(NB_FAM_BENIGN, NB_F32, 1, 5, a, 300);
-    nb_input_row(NB_FAM_BENIGN, NB_F32, 2, 5, b, 300);
+    nb_family_row(nb_family_at(0), NB_F32, 1, 5, a, 300);
+    nb_family_row(nb_family_at(0), NB_F32, 2, 5, b, 300);
     assert_true(memcmp(a, b, sizeof a) != 0);
     const float *stream = nb_input_stream(NB_F32, 1);
     for (size_t i = 0; i < NB_STREAM; i++) {
@@ -357,10 +357,14 @@ static void inputs_are_closed_formulas(void **state)
 static void every_family_has_its_turn(void **state)
 {
     (void)state;
-    unsigned seen = 0;
-    for (size_t i = 0; i < 24; i++)
-        seen |= 1u << nb_input_check_family(i);
-    assert_int_equal(seen, (1u << NB_FAM_COUNT) - 1);
+    for (uint32_t dtype = 0; dtype < NB_DTYPE_COUNT; dtype++)
+        for (size_t f = 0; f < nb_family_count(); f++) {
+            bool seen = false;
+            for (size_t i = 0; i < 24; i++)
+                seen = seen || nb_check_family(dtype, i) == nb_family_at(f);
+            assert_int_equal(seen, nb_family_has(nb_family_at(f), dtype) &&
+                                       (nb_family_at(f)->flags & NB_FAM_CHECK));
+        }
 }
 
 static void canaries_catch_one_byte(void **state)

@@ -111,7 +111,7 @@ static struct nb_ref_row make_row(const struct family *f, enum nb_ref_op op, siz
     }
     if (n > 3)
         gamma_[n / 4] = 0;
-    return (struct nb_ref_row){op, n, x, gamma_, beta, eps, 1};
+    return (struct nb_ref_row){op, n, x, gamma_, beta, eps, 1, 0, 0, 0};
 }
 
 /* Calls visit on every family, length, eps and norm. */
@@ -288,7 +288,7 @@ static void worked_digits(void **state)
     };
     static const double four[] = {1, 2, 3, 4};
     for (size_t i = 0; i < LENGTH(cases); i++) {
-        struct nb_ref_row r = {cases[i].op, 4, four, NULL, NULL, cases[i].eps, 1};
+        struct nb_ref_row r = {cases[i].op, 4, four, NULL, NULL, cases[i].eps, 1, 0, 0, 0};
         struct nb_ref_stats s;
         char text[256];
         nb_ref_forward(&r, y, &s);
@@ -436,7 +436,7 @@ static struct judged judge(const struct nb_ref_row *r, const struct nb_ref_type 
 {
     struct judged j;
     nb_ref_forward(r, y, &j.s);
-    nb_ref_judge(r, y, &j.s, t, got, scratch, &j.e);
+    nb_ref_judge(r, y, &j.s, t, NULL, got, scratch, &j.e);
     return j;
 }
 
@@ -500,7 +500,7 @@ static void judge_figures(void **state)
     const struct nb_ref_type *t = nb_ref_type_find("f32");
     for (size_t i = 0; i < 100; i++)
         x[i] = 1, got[i] = 1 + (double)((i * 37) % 100) * 0x1p-23;
-    struct nb_ref_row r = {NB_REF_SCALE, 100, x, NULL, NULL, 0, 1};
+    struct nb_ref_row r = {NB_REF_SCALE, 100, x, NULL, NULL, 0, 1, 0, 0, 0};
     struct nb_ref_error e = judge(&r, t).e;
     assert_true(fabs(e.E_max - 198) < 1e-6 && fabs(e.E_p99 - 196) < 1e-6);
     assert_int_equal(e.worst * 37 % 100, 99);
@@ -520,20 +520,20 @@ static void copies_are_exact(void **state)
 {
     (void)state;
     const struct nb_ref_type *t = nb_ref_type_find("bf16");
-    struct nb_ref_bound b = {NB_REF_BOUND_EXACT, 0, 0, 1, 1};
-    double limit;
+    struct nb_ref_bound b = {NB_REF_BOUND_EXACT, 0, 0, 1, 1, 0};
+    struct nb_ref_limits limits;
     for (size_t i = 0; i < 16; i++)
         x[i] = i == 3   ? 0.0
                : i == 5 ? NAN
                : i == 6 ? INFINITY
                : i == 7 ? t->max_out
                         : (double)i;
-    struct nb_ref_row r = {NB_REF_COPY, 16, x, NULL, NULL, 0, 1};
+    struct nb_ref_row r = {NB_REF_COPY, 16, x, NULL, NULL, 0, 1, 0, 0, 0};
     memcpy(got, x, sizeof got);
     struct judged j = judge(&r, t);
-    assert_int_equal(nb_ref_limit(&r, &j.s, t, &b, FLT_MAX, FLT_MIN, &limit),
+    assert_int_equal(nb_ref_limit(&r, &j.s, t, &b, FLT_MAX, FLT_MIN, &limits),
                      NB_REF_INSIDE);
-    assert_true(limit == 0 && j.e.E_max == 0 && j.e.nonfinite == 0 && j.e.compared == 14);
+    assert_true(limits.worst.E == 0 && j.e.E_max == 0 && j.e.nonfinite == 0 && j.e.compared == 14);
     got[3] = -0.0;
     assert_true(judge(&r, t).e.E_max >= 1);
     got[3] = 0x1p-133;
@@ -663,16 +663,16 @@ static const struct algorithm {
     void (*run)(const struct nb_ref_row *, size_t, const struct recipe *);
     struct nb_ref_bound bound;
 } algorithms[] = {
-    {"twopass", NB_REF_LAYERNORM, twopass, {NB_REF_BOUND_TWOPASS, 1, 0, 1, 0}},
-    {"twopass 16", NB_REF_LAYERNORM, twopass, {NB_REF_BOUND_TWOPASS, 1, 0, 16, 0}},
-    {"onepass", NB_REF_LAYERNORM, onepass, {NB_REF_BOUND_ONEPASS, 1, 0, 1, 0}},
-    {"onepass 16", NB_REF_LAYERNORM, onepass, {NB_REF_BOUND_ONEPASS, 1, 0, 16, 0}},
-    {"shifted", NB_REF_LAYERNORM, shifted, {NB_REF_BOUND_SHIFTED, 1, 0, 1, 0}},
-    {"welford", NB_REF_LAYERNORM, welford, {NB_REF_BOUND_WELFORD, 1, 0, 1, 0}},
-    {"welford 16", NB_REF_LAYERNORM, welford, {NB_REF_BOUND_WELFORD, 1, 0, 16, 0}},
-    {"rms", NB_REF_RMSNORM, rms, {NB_REF_BOUND_RMS, 1, 0, 1, 0}},
-    {"rms 16", NB_REF_RMSNORM, rms, {NB_REF_BOUND_RMS, 1, 0, 16, 0}},
-    {"rms running", NB_REF_RMSNORM, rms_running, {NB_REF_BOUND_RMS, 3, 0, 1, 0}},
+    {"twopass", NB_REF_LAYERNORM, twopass, {NB_REF_BOUND_TWOPASS, 1, 0, 1, 0, 0}},
+    {"twopass 16", NB_REF_LAYERNORM, twopass, {NB_REF_BOUND_TWOPASS, 1, 0, 16, 0, 0}},
+    {"onepass", NB_REF_LAYERNORM, onepass, {NB_REF_BOUND_ONEPASS, 1, 0, 1, 0, 0}},
+    {"onepass 16", NB_REF_LAYERNORM, onepass, {NB_REF_BOUND_ONEPASS, 1, 0, 16, 0, 0}},
+    {"shifted", NB_REF_LAYERNORM, shifted, {NB_REF_BOUND_SHIFTED, 1, 0, 1, 0, 0}},
+    {"welford", NB_REF_LAYERNORM, welford, {NB_REF_BOUND_WELFORD, 1, 0, 1, 0, 0}},
+    {"welford 16", NB_REF_LAYERNORM, welford, {NB_REF_BOUND_WELFORD, 1, 0, 16, 0, 0}},
+    {"rms", NB_REF_RMSNORM, rms, {NB_REF_BOUND_RMS, 1, 0, 1, 0, 0}},
+    {"rms 16", NB_REF_RMSNORM, rms, {NB_REF_BOUND_RMS, 1, 0, 16, 0, 0}},
+    {"rms running", NB_REF_RMSNORM, rms_running, {NB_REF_BOUND_RMS, 3, 0, 1, 0, 0}},
 };
 
 /* Rows by hazard; worst E of all, worst E/limit of rows long enough for sums to matter.
@@ -695,22 +695,22 @@ static void check_bound(const struct algorithm *a, struct tally *seen,
                         const struct family *f, const struct nb_ref_row *r,
                         const struct nb_ref_type *t)
 {
-    double limit;
+    struct nb_ref_limits limits;
     a->run(r, (size_t)a->bound.lanes, &faithful);
     round_got(r, t);
     struct judged j = judge(r, t);
-    enum nb_ref_hazard h = nb_ref_limit(r, &j.s, t, &a->bound, FLT_MAX, FLT_MIN, &limit);
+    enum nb_ref_hazard h = nb_ref_limit(r, &j.s, t, &a->bound, FLT_MAX, FLT_MIN, &limits);
     seen->inside += h == NB_REF_INSIDE;
     seen->unstable += h == NB_REF_UNSTABLE;
     seen->overflow += h == NB_REF_OVERFLOW;
     if (h != NB_REF_INSIDE)
         return;
-    if (j.e.nonfinite || !(j.e.E_max <= limit))
+    if (j.e.nonfinite || !(j.e.E_max <= limits.worst.E))
         fail_msg("%s on %s n %zu eps %g, %d bits: E %g, limit %g, nonfinite %zu", a->name,
-                 f->name, r->n, r->eps, t->precision, j.e.E_max, limit, j.e.nonfinite);
+                 f->name, r->n, r->eps, t->precision, j.e.E_max, limits.worst.E, j.e.nonfinite);
     seen->worst_E = fmax(seen->worst_E, j.e.E_max);
-    if (r->n >= 1000 && j.e.E_max / limit > seen->worst_ratio) {
-        seen->worst_ratio = j.e.E_max / limit;
+    if (r->n >= 1000 && j.e.E_max / limits.worst.E > seen->worst_ratio) {
+        seen->worst_ratio = j.e.E_max / limits.worst.E;
         snprintf(seen->witness, sizeof seen->witness, "%s n %zu eps %g", f->name, r->n,
                  r->eps);
     }
@@ -747,7 +747,7 @@ enum { SMALL = 16 };
 
 struct outcome {
     struct nb_ref_error e;
-    double limit;
+    struct nb_ref_limits limits;
     enum nb_ref_hazard hazard;
 };
 
@@ -755,12 +755,12 @@ struct outcome {
 static struct outcome against_sequential(const struct nb_ref_row *r)
 {
     const struct nb_ref_type *t = nb_ref_type_find("f32");
-    struct nb_ref_bound b = {NB_REF_BOUND_TWOPASS, 1, 0, 1, 0};
+    struct nb_ref_bound b = {NB_REF_BOUND_TWOPASS, 1, 0, 1, 0, 0};
     if (r->op == NB_REF_RMSNORM)
         b.kind = NB_REF_BOUND_RMS;
     struct judged j = judge(r, t);
-    struct outcome o = {j.e, 0, NB_REF_INSIDE};
-    o.hazard = nb_ref_limit(r, &j.s, t, &b, FLT_MAX, FLT_MIN, &o.limit);
+    struct outcome o = {.e = j.e};
+    o.hazard = nb_ref_limit(r, &j.s, t, &b, FLT_MAX, FLT_MIN, &o.limits);
     return o;
 }
 
@@ -768,8 +768,8 @@ static void expect_caught(const struct nb_ref_row *r, const char *what)
 {
     struct outcome o = against_sequential(r);
     assert_int_equal(o.hazard, NB_REF_INSIDE);
-    if (o.e.E_max <= o.limit)
-        fail_msg("%s escapes: E %g, limit %g", what, o.e.E_max, o.limit);
+    if (o.e.E_max <= o.limits.worst.E)
+        fail_msg("%s escapes: E %g, limit %g", what, o.e.E_max, o.limits.worst.E);
     assert_int_equal(o.e.nonfinite, 0);
 }
 
@@ -805,7 +805,7 @@ static void mutants_are_caught(void **state)
                 op == NB_REF_LAYERNORM ? twopass : rms;
             run(&r, 1, &faithful);
             struct outcome o = against_sequential(&r);
-            assert_true(o.e.E_max <= o.limit && o.e.nonfinite == 0);
+            assert_true(o.e.E_max <= o.limits.worst.E && o.e.nonfinite == 0);
             run(&r, 1, &mutants[i].m);
             expect_caught(&r, mutants[i].what);
         }
@@ -858,32 +858,32 @@ static struct nb_ref_row conditioned_row(double k1)
         gamma_[i] = 1;
         beta[i] = 0;
     }
-    return (struct nb_ref_row){NB_REF_LAYERNORM, SMALL, x, gamma_, beta, 1e-5, 1};
+    return (struct nb_ref_row){NB_REF_LAYERNORM, SMALL, x, gamma_, beta, 1e-5, 1, 0, 0, 0};
 }
 
 static void onepass_is_caught(void **state)
 {
     (void)state;
     const struct nb_ref_type *t = nb_ref_type_find("f32");
-    struct nb_ref_bound b = {NB_REF_BOUND_ONEPASS, 1, 0, 1, 0};
+    struct nb_ref_bound b = {NB_REF_BOUND_ONEPASS, 1, 0, 1, 0, 0};
     struct nb_ref_row r = conditioned_row(1e4);
-    double limit;
+    struct nb_ref_limits limits;
     twopass(&r, 1, &faithful);
     struct outcome o = against_sequential(&r);
-    assert_true(o.hazard == NB_REF_INSIDE && o.e.E_max <= o.limit);
+    assert_true(o.hazard == NB_REF_INSIDE && o.e.E_max <= o.limits.worst.E);
     onepass(&r, 1, &faithful);
     o = against_sequential(&r);
-    assert_true(o.hazard == NB_REF_INSIDE && (o.e.E_max > o.limit || o.e.nonfinite > 0));
+    assert_true(o.hazard == NB_REF_INSIDE && (o.e.E_max > o.limits.worst.E || o.e.nonfinite > 0));
     struct judged j = judge(&r, t);
     assert_true(fabs(j.s.k2 - 1e4) < 100);
-    assert_int_equal(nb_ref_limit(&r, &j.s, t, &b, FLT_MAX, FLT_MIN, &limit),
+    assert_int_equal(nb_ref_limit(&r, &j.s, t, &b, FLT_MAX, FLT_MIN, &limits),
                      NB_REF_UNSTABLE);
     r = conditioned_row(10);
     onepass(&r, 1, &faithful);
     j = judge(&r, t);
-    assert_int_equal(nb_ref_limit(&r, &j.s, t, &b, FLT_MAX, FLT_MIN, &limit),
+    assert_int_equal(nb_ref_limit(&r, &j.s, t, &b, FLT_MAX, FLT_MIN, &limits),
                      NB_REF_INSIDE);
-    assert_true(j.e.E_max <= limit);
+    assert_true(j.e.E_max <= limits.worst.E);
 }
 
 /* Truncation in place of rounding stays within a worst-case bound; ulp_max shows it. */
@@ -924,13 +924,13 @@ static double A_of(double tau)
 static void expect_limit(const struct nb_ref_row *r, struct nb_ref_bound b, double want)
 {
     struct nb_ref_stats s;
-    double limit;
+    struct nb_ref_limits limits;
     nb_ref_forward(r, y, &s);
     assert_int_equal(
-        nb_ref_limit(r, &s, nb_ref_type_find("f32"), &b, FLT_MAX, FLT_MIN, &limit),
+        nb_ref_limit(r, &s, nb_ref_type_find("f32"), &b, FLT_MAX, FLT_MIN, &limits),
         NB_REF_INSIDE);
-    if (!(fabs(limit - want) <= 1e-9 * want))
-        fail_msg("kind %d: limit %.17g, want %.17g", (int)b.kind, limit, want);
+    if (!(fabs(limits.worst.E - want) <= 1e-9 * want))
+        fail_msg("kind %d: limit %.17g, want %.17g", (int)b.kind, limits.worst.E, want);
 }
 
 /* docs/numerics.md's formulas, kind by kind, on a row of k1 = 50: c = 2 * 16 / 4 + 2 + 3
@@ -944,7 +944,7 @@ static void limits_by_hand(void **state)
            shift_abs = 7.5; /* mean of 0..15, the row less its first */
     nb_ref_forward(&r, y, &s);
     double q = (c + 2) * u * s.k1, k2 = s.k2 * s.k2, ks = s.k2_shift * s.k2_shift;
-    struct nb_ref_bound b = {NB_REF_BOUND_TWOPASS, 2, 3, 4, 0};
+    struct nb_ref_bound b = {NB_REF_BOUND_TWOPASS, 2, 3, 4, 0, 0};
     expect_limit(&r, b, by_hand(c + 4, (c + 17) / 2 + 0.5 * q * q / u, &s, c));
     b.kind = NB_REF_BOUND_ONEPASS;
     expect_limit(&r, b, by_hand(c + 4, A_of((3 * c + 6) * u * k2), &s, c));
@@ -957,9 +957,9 @@ static void limits_by_hand(void **state)
     expect_limit(&r, b, by_hand(c + 2 * log(16) + 16, A_of(tau), &s, c));
     b.kind = NB_REF_BOUND_ROUND;
     expect_limit(&r, b, 4 / (1 - (2 * c + 20) * u));
-    double limit;
-    nb_ref_limit(&r, &s, nb_ref_type_find("bf16"), &b, FLT_MAX, FLT_MIN, &limit);
-    assert_true(fabs(limit - 4 * (1 + 0x1p-8) / (1 - (2 * c + 20) * u)) < 1e-12);
+    struct nb_ref_limits limits;
+    nb_ref_limit(&r, &s, nb_ref_type_find("bf16"), &b, FLT_MAX, FLT_MIN, &limits);
+    assert_true(fabs(limits.worst.E - 4 * (1 + 0x1p-8) / (1 - (2 * c + 20) * u)) < 1e-12);
     b.kind = NB_REF_BOUND_RMS;
     r.op = NB_REF_RMSNORM;
     expect_limit(&r, b, (c + 13) / 2 / (1 - (2 * c + 20) * u));
@@ -970,7 +970,7 @@ static void twopass_quadratic(void **state)
 {
     (void)state;
     struct nb_ref_row r = conditioned_row(3e4);
-    struct nb_ref_bound b = {NB_REF_BOUND_TWOPASS, 32, 3, 1, 0};
+    struct nb_ref_bound b = {NB_REF_BOUND_TWOPASS, 32, 3, 1, 0, 0};
     struct nb_ref_stats s;
     double c = 515, u = 0x1p-24;
     nb_ref_forward(&r, y, &s);
@@ -985,11 +985,11 @@ static enum nb_ref_hazard hazard_of(const struct nb_ref_row *r,
                                     const char *type)
 {
     const struct nb_ref_type *t = nb_ref_type_find(type);
-    struct nb_ref_bound b = {kind, 1, 0, 1, range_safe};
+    struct nb_ref_bound b = {kind, 1, 0, 1, range_safe, 0};
     struct nb_ref_stats s;
-    double limit;
+    struct nb_ref_limits limits;
     nb_ref_forward(r, y, &s);
-    return nb_ref_limit(r, &s, t, &b, FLT_MAX, FLT_MIN, &limit);
+    return nb_ref_limit(r, &s, t, &b, FLT_MAX, FLT_MIN, &limits);
 }
 
 static void hazards(void **state)
@@ -1080,17 +1080,17 @@ static void rare_hazards(void **state)
     };
     for (size_t i = 0; i < LENGTH(cases); i++) {
         struct nb_ref_type t = *nb_ref_type_find("f32");
-        struct nb_ref_bound b = {cases[i].kind, 1, 0, 1, cases[i].range_safe};
+        struct nb_ref_bound b = {cases[i].kind, 1, 0, 1, cases[i].range_safe, 0};
         struct nb_ref_stats s;
-        double limit;
+        struct nb_ref_limits limits;
         for (size_t j = 0; j < 4; j++) {
             x[j] = j == 0 ? cases[i].first : cases[i].rest;
             gamma_[j] = cases[i].gamma;
         }
-        struct nb_ref_row r = {cases[i].op, 4, x, gamma_, NULL, cases[i].eps, 1};
+        struct nb_ref_row r = {cases[i].op, 4, x, gamma_, NULL, cases[i].eps, 1, 0, 0, 0};
         t.eta = cases[i].flushing ? FLT_MIN : t.eta;
         nb_ref_forward(&r, y, &s);
-        enum nb_ref_hazard h = nb_ref_limit(&r, &s, &t, &b, FLT_MAX, FLT_MIN, &limit);
+        enum nb_ref_hazard h = nb_ref_limit(&r, &s, &t, &b, FLT_MAX, FLT_MIN, &limits);
         if (h != cases[i].want)
             fail_msg("case %zu: %d, want %d", i, (int)h, (int)cases[i].want);
     }
@@ -1125,7 +1125,7 @@ static void flushed_outputs(void **state)
         beta[i] = got[i] = 0;
     }
     struct outcome o = against_sequential(&r);
-    assert_true(o.e.E_max > o.limit);
+    assert_true(o.e.E_max > o.limits.worst.E);
     t.eta = FLT_MIN;
     assert_true(judge(&r, &t).e.E_max <= 1);
 }

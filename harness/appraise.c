@@ -1,0 +1,81 @@
+#include "appraise.h"
+
+#include "codec.h"
+#include "err.h"
+#include "registry.h"
+
+#include <math.h>
+
+static const enum nb_ref_op REF_OP[NB_OP_COUNT] = {
+    [NB_OP_COPY] = NB_REF_COPY,
+    [NB_OP_SCALE] = NB_REF_SCALE,
+    [NB_OP_AFFINE] = NB_REF_AFFINE,
+    [NB_OP_LAYERNORM] = NB_REF_LAYERNORM,
+    [NB_OP_RMSNORM] = NB_REF_RMSNORM,
+};
+
+struct nb_ref_row nb_appraise_row(const struct nb_problem *p, const double *x, const double *gamma,
+                                  const double *beta)
+{
+    return (struct nb_ref_row){.op = REF_OP[p->op],
+                               .n = p->hidden,
+                               .x = x,
+                               .gamma = gamma,
+                               .beta = beta,
+                               .eps = p->dtype == NB_F64 ? p->eps : (double)(float)p->eps,
+                               .alpha = p->alpha,
+                               .eps_outside = p->eps_mode == NB_EPS_OUTSIDE,
+                               .gemma = p->gemma && gamma != NULL,
+                               .cast_before = p->order == NB_CAST_BEFORE};
+}
+
+static struct nb_ref_type type_of(const struct nb_kernel *k)
+{
+    const struct nb_ref_type *t = nb_ref_type_find(nb_dtype_name(k->dtype));
+    NB_ASSERT(t != NULL);
+    struct nb_ref_type type = *t;
+    if (k->flushes) /* subnormals count as zero in this arithmetic */
+        type.eta = nb_arith_min(k->dtype);
+    return type;
+}
+
+static double stat_value(const struct nb_kernel *k, const void *stored)
+{
+    double v;
+    nb_decode(k->dtype == NB_F64 ? NB_F64 : NB_F32, stored, &v, 1);
+    return v;
+}
+
+void nb_appraise(const struct nb_kernel *k, const struct nb_ref_row *row, const struct nb_dd *ref,
+                 const struct nb_ref_stats *stats, const void *y, const void *mean, const void *rstd,
+                 double *scratch, struct nb_appraisal *a)
+{
+    const struct nb_ref_type type = type_of(k);
+    const struct nb_ref_bound bound = {(enum nb_ref_bound_kind)k->bound.kind, k->bound.c1, k->bound.c0,
+                                       k->bound.lanes, (int)k->bound.range_safe, k->bound.lambda};
+    nb_decode(k->dtype, y, scratch, row->n);
+    a->hazard = nb_ref_limit(row, stats, &type, &bound, nb_arith_max(k->dtype), nb_arith_min(k->dtype),
+                             &a->limits);
+    nb_ref_judge(row, ref, stats, &type, &a->limits, scratch, scratch + row->n, &a->error);
+    a->mean_error = a->rstd_error = NAN;
+    if (mean != NULL && k->op == NB_OP_LAYERNORM)
+        a->mean_error = nb_ref_mean_error(row, stats, &type, stat_value(k, mean));
+    if (rstd != NULL && (k->op == NB_OP_LAYERNORM || k->op == NB_OP_RMSNORM))
+        a->rstd_error = nb_ref_rstd_error(stats, &type, stat_value(k, rstd));
+}
+
+const char *nb_appraisal_fault(const struct nb_appraisal *a, bool likely)
+{
+    const struct nb_ref_limit *l = likely ? &a->limits.likely : &a->limits.worst;
+    if (a->hazard != NB_REF_INSIDE)
+        return NULL;
+    if (a->error.nonfinite > 0)
+        return "nonfinite";
+    if (!(a->error.share <= 1))
+        return "E";
+    if (likely && !(a->error.share_likely <= 1))
+        return "E (probabilistic)";
+    if (a->mean_error > l->mean)
+        return "mean";
+    return a->rstd_error > l->rstd ? "rstd" : NULL;
+}

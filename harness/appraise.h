@@ -1,0 +1,33 @@
+/* appraise.h: one row of one kernel against the oracle. Between the kernels' words (problem, descriptor,
+ * storage) and the oracle's (double, plain numbers); the check, the laboratory and eval all judge here. */
+#ifndef NB_APPRAISE_H
+#define NB_APPRAISE_H
+
+#include "nb_kernel.h"
+#include "reference.h"
+
+#include <stdbool.h>
+
+/* The oracle's view of a row. gamma and beta [hidden] or NULL, as the kernel is given them. eps is what
+ * the kernel can see of it: rounded to f32 where it computes in f32. */
+struct nb_ref_row nb_appraise_row(const struct nb_problem *p, const double *x, const double *gamma,
+                                  const double *beta);
+
+struct nb_appraisal {
+    enum nb_ref_hazard hazard;
+    struct nb_ref_limits limits;
+    struct nb_ref_error error;   /* of the output; limits apply when hazard is NB_REF_INSIDE */
+    double mean_error, rstd_error; /* in units of the limits; NaN: not saved */
+};
+
+/* y: the kernel's output row in its storage. mean, rstd: its saved statistics, or NULL. ref, stats: from
+ * nb_ref_forward on the row. scratch: 2*hidden doubles. */
+void nb_appraise(const struct nb_kernel *k, const struct nb_ref_row *row, const struct nb_dd *ref,
+                 const struct nb_ref_stats *stats, const void *y, const void *mean, const void *rstd,
+                 double *scratch, struct nb_appraisal *a);
+
+/* NULL: inside the precondition's rows everything is within its limits (the probabilistic ones, too, if
+ * likely is set). Otherwise what is not: "E", "E (probabilistic)", "mean", "rstd", "nonfinite". */
+const char *nb_appraisal_fault(const struct nb_appraisal *a, bool likely);
+
+#endif
