@@ -179,3 +179,23 @@ double nb_barrier_ns(unsigned threads)
     }
     return nb_median(ns, REPEATS);
 }
+
+void nb_run_once(const struct nb_kernel *k, const struct nb_problem *p, const struct nb_args *args)
+{
+    struct nb_args a = *args;
+    const size_t bytes = scratch_step(k, p, 1);
+    char *scratch = bytes > 0 ? aligned_alloc(4096, bytes) : NULL;
+    NB_ASSERT(bytes == 0 || scratch != NULL);
+    a.size = sizeof a;
+    a.part = 0;
+    a.parts = 1;
+    a.scratch = scratch;
+    void *own = k->prepare != NULL ? k->prepare(p, &a) : NULL;
+    const void *state = k->prepare != NULL ? own : p;
+    k->run(state, &a);
+    if (k->reduce != NULL)
+        k->reduce(state, &a);
+    if (k->finish != NULL)
+        k->finish(own);
+    free(scratch);
+}

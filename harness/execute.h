@@ -34,6 +34,9 @@ void nb_execution_end(struct nb_execution *e);
 /* Threads bind themselves to cores of this topology when they first take part. */
 void nb_execute_init(const struct nb_topology *t);
 
+/* One call over all rows in this thread, with scratch of its own; any problem, any kernel. */
+void nb_run_once(const struct nb_kernel *k, const struct nb_problem *p, const struct nb_args *args);
+
 /* Runs so many passes, a barrier after each; returns the ns of all together. */
 uint64_t nb_execute(struct nb_execution *e, unsigned passes);
 

@@ -1,9 +1,9 @@
 #include "families.h"
 
-#include "err.h"
 #include "inputs.h"
 #include "nb_kernel.h"
 
+#include <fnmatch.h>
 #include <math.h>
 #include <string.h>
 
@@ -73,6 +73,41 @@ const struct nb_family *nb_family_find(const char *name, uint32_t dtype)
         if (nb_family_has(&FAMILIES[i], dtype) && strcmp(FAMILIES[i].name, name) == 0)
             return &FAMILIES[i];
     return NULL;
+}
+
+/* The next of comma-separated globs into word; NULL behind the last. */
+static const char *next_glob(const char *globs, char word[64])
+{
+    if (*globs == '\0')
+        return NULL;
+    const size_t n = strcspn(globs, ",");
+    snprintf(word, 64, "%.*s", (int)n, globs);
+    return globs + n + (globs[n] == ',');
+}
+
+bool nb_family_matches(const struct nb_family *f, const char *globs)
+{
+    char word[64];
+    if (globs == NULL)
+        return true;
+    while ((globs = next_glob(globs, word)) != NULL)
+        if (fnmatch(word, f->name, 0) == 0)
+            return true;
+    return false;
+}
+
+enum nb_status nb_families_check(const char *globs, struct nb_err *err)
+{
+    char word[64];
+    while (globs != NULL && (globs = next_glob(globs, word)) != NULL) {
+        bool found = false;
+        for (size_t i = 0; i < nb_family_count(); i++)
+            found = found || fnmatch(word, FAMILIES[i].name, 0) == 0;
+        if (!found)
+            return nb_fail(err, "--family: no family matches \"%s\"; `normbench accuracy --families` "
+                                "lists them", word);
+    }
+    return NB_OK;
 }
 
 bool nb_family_is_likely(const struct nb_family *f)

@@ -4,6 +4,8 @@
 #ifndef NB_FAMILIES_H
 #define NB_FAMILIES_H
 
+#include "err.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -49,6 +51,10 @@ size_t nb_family_count(void);
 const struct nb_family *nb_family_at(size_t i);
 const struct nb_family *nb_family_find(const char *name, uint32_t dtype); /* NULL: unknown */
 bool nb_family_has(const struct nb_family *f, uint32_t dtype);
+
+/* globs: comma-separated, NULL for all. A glob that no family matches is an error. */
+bool nb_family_matches(const struct nb_family *f, const char *globs);
+NB_USE_RESULT enum nb_status nb_families_check(const char *globs, struct nb_err *err);
 
 /* Rounding errors on its rows behave like independent ones, so that the probabilistic bound holds. */
 bool nb_family_is_likely(const struct nb_family *f);

@@ -215,13 +215,11 @@ void nb_ref_judge(const struct nb_ref_row *r, const struct nb_dd *y,
     e->rms = ratio(sqrt(d_sq), sqrt(ref_sq));
 }
 
-/* |got - want| / unit: 0 where both are the same, whatever they are */
+/* |got - want| / unit; 0 where neither is finite, Inf where one is */
 static double stat_error(struct nb_dd want, double got, double unit)
 {
-    if (got == want.hi || (isnan(got) && isnan(want.hi)))
-        return 0;
-    if (!isfinite(got) || !isfinite(want.hi))
-        return INFINITY;
+    if (!isfinite(got) || !isfinite(want.hi)) /* a mean of Inf and the NaN of the formula are one */
+        return isfinite(got) == isfinite(want.hi) ? 0 : INFINITY;
     return ratio(fabs(dd_add_d(want, -got).hi), unit);
 }
 

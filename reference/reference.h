@@ -120,8 +120,8 @@ void nb_ref_judge(const struct nb_ref_row *r, const struct nb_dd *y, const struc
                   const struct nb_ref_type *t, const struct nb_ref_limits *limits,
                   const double *got, double *scratch, struct nb_ref_error *e);
 
-/* Errors of saved statistics in the units of struct nb_ref_limit; 0 where both are the same, NaN
- * included; Inf where only one is finite. */
+/* Errors of saved statistics in the units of struct nb_ref_limit; 0 where neither is finite,
+ * Inf where only one is. */
 double nb_ref_mean_error(const struct nb_ref_row *r, const struct nb_ref_stats *s,
                          const struct nb_ref_type *t, double mean);
 double nb_ref_rstd_error(const struct nb_ref_stats *s, const struct nb_ref_type *t, double rstd);

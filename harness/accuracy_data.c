@@ -1,0 +1,178 @@
+#include "accuracy_data.h"
+
+#include "appraise.h"
+#include "codec.h"
+#include "execute.h"
+#include "inputs.h"
+#include "registry.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { ELEMENTS = 8192, ROWS_MIN = 2, ROWS_MAX = 12 };
+
+static void *alloc(size_t n, size_t size)
+{
+    void *p = aligned_alloc(64, (n * size + 127) / 64 * 64);
+    NB_ASSERT(p != NULL);
+    memset(p, 0, (n * size + 127) / 64 * 64);
+    return p;
+}
+
+static size_t rows_for(size_t hidden)
+{
+    const size_t rows = ELEMENTS / hidden;
+    return rows < ROWS_MIN ? ROWS_MIN : rows > ROWS_MAX ? ROWS_MAX : rows;
+}
+
+/* gamma and beta of one element; cancelling betas come later, from the oracle. */
+static void hostile(double *gamma, double *beta, size_t n)
+{
+    static const double W[] = {0, -1, 1e4, -1e-4, 1, -0.0, 6e4}, B[] = {0, 1e4, -1, 1e-4};
+    for (size_t i = 0; i < n; i++) {
+        gamma[i] = W[i % (sizeof W / sizeof *W)];
+        beta[i] = B[i % (sizeof B / sizeof *B)];
+    }
+}
+
+static void make_params(struct nb_lab_data *d, uint64_t seed)
+{
+    const size_t n = d->hidden;
+    d->gamma = alloc(n, sizeof *d->gamma);
+    d->beta = alloc(n, sizeof *d->beta);
+    nb_input_gamma(d->param_dtype, seed, d->gamma, n);
+    nb_input_beta(d->param_dtype, seed, d->beta, n);
+    if (d->family->params == NB_PARAMS_HOSTILE)
+        hostile(d->gamma, d->beta, n);
+    for (size_t i = 0; d->family->params == NB_PARAMS_GEMMA && i < n; i++)
+        d->gamma[i] = -1 + 0.01 * nb_normal(seed, 1u << 22, i);
+}
+
+static void drop_params(struct nb_lab_data *d)
+{
+    if (d->family->params == NB_PARAMS_NONE) {
+        free(d->gamma);
+        d->gamma = NULL;
+    }
+    if (d->family->params == NB_PARAMS_NONE || d->family->params == NB_PARAMS_GAMMA) {
+        free(d->beta);
+        d->beta = NULL;
+    }
+}
+
+/* beta = -gamma*xhat of the first layernorm row: the sum is all rounding. */
+static void cancel_beta(struct nb_lab_data *d, const struct nb_accuracy_options *o)
+{
+    struct nb_problem p = {.op = NB_OP_LAYERNORM, .dtype = d->dtype, .hidden = d->hidden, .eps = o->eps};
+    const struct nb_ref_row row = nb_appraise_row(&p, d->x, d->gamma, NULL);
+    struct nb_dd *y = alloc(d->hidden, sizeof *y);
+    struct nb_ref_stats s;
+    nb_ref_forward(&row, y, &s);
+    for (size_t i = 0; i < d->hidden; i++)
+        d->beta[i] = -y[i].hi;
+    free(y);
+}
+
+static void *stored(uint32_t dtype, const double *v, size_t n)
+{
+    if (v == NULL)
+        return NULL;
+    void *p = alloc(n, nb_dtype_bytes(dtype));
+    nb_encode(dtype, v, p, n);
+    return p;
+}
+
+void nb_lab_data_make(struct nb_lab_data *d, const struct nb_accuracy_options *o,
+                      const struct nb_family *f, uint32_t dtype, size_t hidden)
+{
+    *d = (struct nb_lab_data){.family = f, .dtype = dtype, .hidden = hidden, .rows = rows_for(hidden)};
+    const bool f32 = f->flags & NB_FAM_PARAM_F32 || (o->block.param_dtype.n && o->block.param_dtype.v[0]);
+    d->param_dtype = f32 && dtype != NB_F64 ? NB_F32 : dtype;
+    d->x = alloc(d->rows * hidden, sizeof *d->x);
+    for (size_t r = 0; r < d->rows; r++)
+        nb_family_row(f, dtype, o->seed, r, d->x + r * hidden, hidden);
+    make_params(d, o->seed);
+    if (f->params == NB_PARAMS_CANCEL)
+        cancel_beta(d, o);
+    drop_params(d);
+    if (d->gamma)
+        nb_round_to(d->param_dtype, d->gamma, hidden);
+    if (d->beta)
+        nb_round_to(d->param_dtype, d->beta, hidden);
+    d->x_stored = stored(dtype, d->x, d->rows * hidden);
+    d->gamma_stored = stored(d->param_dtype, d->gamma, hidden);
+    d->beta_stored = stored(d->param_dtype, d->beta, hidden);
+}
+
+void nb_lab_data_free(struct nb_lab_data *d)
+{
+    void *all[] = {d->x, d->gamma, d->beta, d->x_stored, d->gamma_stored, d->beta_stored};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        free(all[i]);
+    for (size_t op = 0; op < NB_OP_COUNT; op++)
+        for (size_t beta = 0; beta < 2; beta++) {
+            free(d->oracles[op][beta].y);
+            free(d->oracles[op][beta].stats);
+        }
+}
+
+bool nb_lab_takes(const struct nb_kernel *k, const struct nb_family *f)
+{
+    const unsigned options = NB_FAM_OUTSIDE | NB_FAM_BEFORE;
+    return nb_family_has(f, k->dtype) &&
+           (!nb_is_ceiling(k) || (f->params == NB_PARAMS_MODEL && !(f->flags & options) &&
+                                  f->class != NB_CLASS_PARAMS));
+}
+
+struct nb_problem nb_lab_problem(const struct nb_lab_data *d, const struct nb_accuracy_options *o,
+                                 const struct nb_kernel *k)
+{
+    const struct nb_family *f = d->family;
+    return (struct nb_problem){
+        .size = sizeof(struct nb_problem),
+        .op = k->op,
+        .dir = NB_FWD,
+        .stats_out = !nb_is_ceiling(k),
+        .dtype = d->dtype,
+        .param_dtype = d->param_dtype,
+        .eps_mode = f->flags & NB_FAM_OUTSIDE ? NB_EPS_OUTSIDE : o->eps_mode,
+        .order = f->flags & NB_FAM_BEFORE ? NB_CAST_BEFORE : o->order,
+        .gemma = f->params == NB_PARAMS_GEMMA ? 1 : o->gemma,
+        .rows = d->rows,
+        .hidden = d->hidden,
+        .ldx = d->hidden,
+        .ldy = d->hidden,
+        .eps = f->eps >= 0 ? f->eps : o->eps,
+        .alpha = 1.25,
+    };
+}
+
+/* rmsnorm has no beta in models; where beta is what the family is about, it gets one. */
+bool nb_lab_uses_beta(const struct nb_lab_data *d, const struct nb_kernel *k)
+{
+    const bool about_beta =
+        d->family->params == NB_PARAMS_CANCEL || d->family->params == NB_PARAMS_HOSTILE;
+    return d->beta != NULL && (nb_uses_beta(k) || (k->op == NB_OP_RMSNORM && about_beta));
+}
+
+struct nb_ref_row nb_lab_row(const struct nb_lab_data *d, const struct nb_problem *p,
+                             const struct nb_kernel *k, size_t row)
+{
+    return nb_appraise_row(p, d->x + row * d->hidden, nb_uses_gamma(k) ? d->gamma : NULL,
+                           nb_lab_uses_beta(d, k) ? d->beta : NULL);
+}
+
+void nb_lab_prepare(struct nb_lab_data *d, const struct nb_accuracy_options *o,
+                    const struct nb_kernel *k)
+{
+    struct nb_lab_oracle *oracle = &d->oracles[k->op][nb_lab_uses_beta(d, k)];
+    const struct nb_problem p = nb_lab_problem(d, o, k);
+    if (oracle->y != NULL)
+        return;
+    oracle->y = alloc(d->rows * d->hidden, sizeof *oracle->y);
+    oracle->stats = alloc(d->rows, sizeof *oracle->stats);
+    for (size_t r = 0; r < d->rows; r++) {
+        const struct nb_ref_row row = nb_lab_row(d, &p, k, r);
+        nb_ref_forward(&row, oracle->y + r * d->hidden, &oracle->stats[r]);
+    }
+}

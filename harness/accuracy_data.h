@@ -1,0 +1,38 @@
+/* accuracy_data.h: the rows of one family at one dtype and hidden, with their parameters and exact results;
+ * made once, read by every kernel. */
+#ifndef NB_ACCURACY_DATA_H
+#define NB_ACCURACY_DATA_H
+
+#include "accuracy.h"
+
+/* Exact results for one op, with or without beta. */
+struct nb_lab_oracle {
+    struct nb_dd *y; /* [rows][hidden]; NULL: not made */
+    struct nb_ref_stats *stats;
+};
+struct nb_lab_data {
+    const struct nb_family *family;
+    uint32_t dtype, param_dtype;
+    size_t hidden, rows;
+    double *x, *gamma, *beta; /* [rows][hidden], [hidden]; gamma, beta NULL: none */
+    void *x_stored, *gamma_stored, *beta_stored;
+    struct nb_lab_oracle oracles[NB_OP_COUNT][2];
+};
+
+void nb_lab_data_make(struct nb_lab_data *d, const struct nb_accuracy_options *o,
+                      const struct nb_family *f, uint32_t dtype, size_t hidden);
+void nb_lab_data_free(struct nb_lab_data *d);
+
+/* Does this kernel have anything to do with this data? Ceilings take ordinary parameters alone. */
+bool nb_lab_takes(const struct nb_kernel *k, const struct nb_family *f);
+struct nb_problem nb_lab_problem(const struct nb_lab_data *d, const struct nb_accuracy_options *o,
+                                 const struct nb_kernel *k);
+bool nb_lab_uses_beta(const struct nb_lab_data *d, const struct nb_kernel *k);
+struct nb_ref_row nb_lab_row(const struct nb_lab_data *d, const struct nb_problem *p,
+                             const struct nb_kernel *k, size_t row);
+
+/* Makes the oracle that this kernel needs, once. */
+void nb_lab_prepare(struct nb_lab_data *d, const struct nb_accuracy_options *o,
+                    const struct nb_kernel *k);
+
+#endif
