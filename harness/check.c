@@ -441,6 +441,33 @@ static void check_mixture(struct nb_check_data *d, const struct nb_kernel *k,
     layout_free(&l);
 }
 
+/* Every row once more, in calls of so few rows that no block of a large call looks the same: what the
+ * mixture has shown of small calls then holds for all rows of the large one. */
+static void compare_chunks(const struct nb_check_data *d, const struct nb_kernel *k,
+                           const struct layout *l, struct nb_check_result *r)
+{
+    enum { CHUNK = 61 };
+    const struct nb_cell *c = &l->cell;
+    const size_t es = nb_dtype_bytes(c->dtype), row_bytes = c->hidden * es;
+    struct nb_cell few = *c;
+    few.ldy = c->hidden;
+    few.stats_out = 0;
+    char *y = alloc(CHUNK, row_bytes);
+    for (size_t first = 0; first < c->rows; first += CHUNK) {
+        few.rows = min_size(CHUNK, c->rows - first);
+        const struct nb_problem p = nb_cell_problem(&few, k);
+        const struct nb_args a = {.x = d->timed_x.data + first * c->ldx * es,
+                                  .gamma = l->exec.args.gamma,
+                                  .beta = l->exec.args.beta,
+                                  .y = y};
+        nb_run_once(k, &p, &a);
+        for (size_t i = 0; i < few.rows; i++)
+            if (memcmp(y + i * row_bytes, l->y.data + (first + i) * c->ldy * es, row_bytes) != 0)
+                fail(r, NB_FAIL_VALUE, "a row of the timed data comes out differently in a call of few rows");
+    }
+    free(y);
+}
+
 /* The timed data at the timed addresses. */
 static void check_timed(struct nb_check_data *d, const struct nb_kernel *k,
                         struct nb_check_result *r)
@@ -451,6 +478,7 @@ static void check_timed(struct nb_check_data *d, const struct nb_kernel *k,
     run_twice(&l, d->timed_hash, r);
     for (size_t i = 0; i < d->timed.count; i++)
         judge_row(d, &d->timed, i, k, &l, d->timed.row[i], true, "timed data", r);
+    compare_chunks(d, k, &l, r);
     r->hash = nb_output_hash(c, d->seed, l.y.data);
     layout_free(&l);
 }
