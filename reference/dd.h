@@ -1,8 +1,8 @@
 /* dd.h: double-double arithmetic, private to the oracle. A number is hi + lo, |lo| <=
  * ulp(hi)/2. Sums: Knuth, Dekker. Products: fma. Error of each operation, relative to its
- * result, in units of 2^-106 (Joldes, Muller, Popescu 2017): add_d 2, add 3, add_pos 3,
- * mul_d 3, mul 5, div_d 3. They hold while nothing over- or underflows; forward.c scales
- * rows so that they do. */
+ * result, in units of 2^-106 (Joldes, Muller, Popescu 2017): add_d 2, add and sub 3,
+ * add_pos 3, mul_d 3, mul 5, div_d 3. They hold while nothing over- or underflows; rows
+ * are scaled so that they do. */
 #ifndef NB_REFERENCE_DD_H
 #define NB_REFERENCE_DD_H
 
@@ -29,6 +29,11 @@ static inline struct nb_dd dd_two_prod(double a, double b)
     return (struct nb_dd){p, fma(a, b, -p)};
 }
 
+static inline struct nb_dd dd_neg(struct nb_dd a)
+{
+    return (struct nb_dd){-a.hi, -a.lo};
+}
+
 static inline struct nb_dd dd_add_d(struct nb_dd a, double b)
 {
     struct nb_dd s = dd_two_sum(a.hi, b);
@@ -40,6 +45,11 @@ static inline struct nb_dd dd_add(struct nb_dd a, struct nb_dd b)
     struct nb_dd s = dd_two_sum(a.hi, b.hi), t = dd_two_sum(a.lo, b.lo);
     s = dd_fast_two_sum(s.hi, s.lo + t.hi);
     return dd_fast_two_sum(s.hi, s.lo + t.lo);
+}
+
+static inline struct nb_dd dd_sub(struct nb_dd a, struct nb_dd b)
+{
+    return dd_add(a, dd_neg(b));
 }
 
 /* a and b of one sign: half the work of dd_add */
