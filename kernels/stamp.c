@@ -22,7 +22,7 @@ enum { /* what the CPU must have */
 #define NB_STREAMS (NB_VECTOR_BITS > 0)
 #define NB_LANES ((double)(VL * ACC))
 /* Of the probabilistic bound. Values with 8 or 11 bits repeat and make ties, whose roundings go one way. */
-#define NB_LAMBDA (sizeof(elem) == 2 ? 8.0 : 4.0)
+#define NB_LAMBDA (sizeof(elem) == 2 ? 12.0 : 4.0)
 /* squares of anything narrower than f64 stay in its range */
 #define NB_F64_SAFE (sizeof(elem) < sizeof(double))
 
