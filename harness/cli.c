@@ -2,6 +2,7 @@
 
 #include "accuracy_cli.h"
 #include "cpu.h"
+#include "eval.h"
 #include "err.h"
 #include "host.h"
 #include "list.h"
@@ -27,6 +28,7 @@ static const char HELP[] =
     "  run            check, measure and report (without options: the preset \"quick\")\n"
     "  check          check kernels against the oracle, without timing\n"
     "  accuracy       how wrong is each kernel, on which data, and where does it break\n"
+    "  eval           run kernels on your own tensors (.npy) and judge them\n"
     "  report DIR...  make tables and plots again from the files of a run\n"
     "  list [kernels|presets|isas]   what there is, and why something cannot run here\n"
     "  doctor         what about this machine hurts measurement, and what would help\n"
@@ -277,6 +279,8 @@ static enum nb_status dispatch(int argc, char **argv, int *code, struct nb_err *
         return cmd_check(argc, argv, code, err);
     if (strcmp(command, "accuracy") == 0)
         return nb_cmd_accuracy(argc, argv, code, err);
+    if (strcmp(command, "eval") == 0)
+        return nb_cmd_eval(argc, argv, code, err);
     if (strcmp(command, "report") == 0)
         return cmd_report(argc, argv, code, err);
     if (strcmp(command, "list") == 0)
@@ -292,7 +296,7 @@ static enum nb_status dispatch(int argc, char **argv, int *code, struct nb_err *
         *code = argc > 1 ? EXIT_FINE : EXIT_ERROR;
         return NB_OK;
     }
-    return nb_fail(err, "unknown command \"%s\"; known: run, check, accuracy, report, list, doctor. Try `normbench "
+    return nb_fail(err, "unknown command \"%s\"; known: run, check, accuracy, eval, report, list, doctor. Try `normbench "
                         "--help`", command);
 }
 
