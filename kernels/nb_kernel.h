@@ -32,8 +32,10 @@ enum nb_op {
 enum nb_dir { NB_FWD, NB_BWD, NB_DIR_COUNT };
 enum nb_fuse { NB_FUSE_NONE, NB_FUSE_RESIDUAL, NB_FUSE_POSTNORM, NB_FUSE_COUNT };
 enum nb_dtype { NB_F32, NB_F64, NB_F16, NB_BF16, NB_DTYPE_COUNT };
-enum nb_eps_mode { NB_EPS_INSIDE, NB_EPS_OUTSIDE };    /* 1/sqrt(v+eps) | 1/(sqrt(v)+eps) */
-enum nb_order { NB_CAST_AFTER, NB_CAST_BEFORE };       /* 16-bit: round once | round, then times gamma */
+enum nb_eps_mode { NB_EPS_INSIDE, NB_EPS_OUTSIDE }; /* 1/sqrt(v+eps) | 1/(sqrt(v)+eps) */
+/* What is rounded to dtype: y alone | xhat = (x-mean)*rstd before gamma and beta are applied,
+ * and y. The same thing where the arithmetic is in dtype itself. */
+enum nb_order { NB_CAST_AFTER, NB_CAST_BEFORE };
 
 /* What is to be computed. size is sizeof(struct nb_problem) of the caller's header: later fields
  * are only ever appended, so an older kernel reads a prefix. */
@@ -42,7 +44,9 @@ struct nb_problem {
     uint32_t op, dir, fuse; /* enum nb_op, nb_dir, nb_fuse */
     uint32_t stats_out;     /* 1: write mean and rstd */
     uint32_t dtype, param_dtype;
-    uint32_t eps_mode, order, gemma; /* gemma: gamma stands for 1 + gamma */
+    /* Norms only. gemma 1: gamma stands for 1 + gamma, added in the arithmetic type; a NULL
+     * gamma is still all ones. */
+    uint32_t eps_mode, order, gemma;
     size_t rows, hidden, ldx, ldy;
     size_t k; /* prefix length, groups or head length; 0 where the op has none */
     double eps, alpha, momentum;

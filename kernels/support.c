@@ -1,6 +1,6 @@
 #include "support.h"
 
-const char *nb_supports_ceiling(const struct nb_problem *p)
+static const char *why_not_shape(const struct nb_problem *p)
 {
     if (p->size < sizeof *p)
         return "built against a header with more fields in struct nb_problem";
@@ -15,22 +15,37 @@ const char *nb_supports_ceiling(const struct nb_problem *p)
     return NULL;
 }
 
-const char *nb_supports_affine(const struct nb_problem *p)
+static const char *why_not_params(const struct nb_problem *p)
 {
-    if (p->gemma)
-        return "gamma is gamma, not 1 + gamma";
-    if (p->order != NB_CAST_AFTER)
-        return "rounds to the storage type once, after gamma";
     if (p->param_dtype != p->dtype && p->param_dtype != NB_F32)
         return "gamma and beta are of x's type or f32";
-    return nb_supports_ceiling(p);
+    return NULL;
+}
+
+const char *nb_supports_ceiling(const struct nb_problem *p)
+{
+    const char *why_not = why_not_shape(p);
+    if (!why_not && p->gemma)
+        why_not = "gamma is gamma, not 1 + gamma";
+    if (!why_not && p->order != NB_CAST_AFTER)
+        why_not = "rounds to the storage type once: there is no xhat";
+    return why_not;
+}
+
+const char *nb_supports_affine(const struct nb_problem *p)
+{
+    const char *why_not = nb_supports_ceiling(p);
+    return why_not ? why_not : why_not_params(p);
 }
 
 const char *nb_supports_norm(const struct nb_problem *p)
 {
-    if (p->eps_mode != NB_EPS_INSIDE)
-        return "eps is added inside the square root";
-    return nb_supports_affine(p);
+    const char *why_not = why_not_shape(p);
+    if (!why_not && p->eps_mode > NB_EPS_OUTSIDE)
+        why_not = "eps_mode is neither inside nor outside";
+    if (!why_not && p->order > NB_CAST_BEFORE)
+        why_not = "order is neither cast_after nor cast_before";
+    return why_not ? why_not : why_not_params(p);
 }
 
 /* matrices of temporaries and one scalar for each row of a slice */

@@ -51,8 +51,9 @@ typedef double stat_f64;
 
 #define VL NB_CAT2(NB_VL_, NB_ARITH)   /* elements of a vec */
 #define ACC NB_CAT2(NB_ACC_, NB_ARITH) /* independent partial sums, in vecs */
-#define NB_F64_LANES_MAX 32            /* for buffers: VL may be unknown when compiling */
 #define BLK NB_BLK                     /* vecs loaded before any of them is stored */
+/* Of a buffer for a vec: VL may be unknown when compiling. */
+#define NB_LANES_MAX (256 / sizeof(real))
 
 /* ---- words of the arithmetic type ---- */
 #define NB_OF_ARITH(w) NB_CAT3(w, _, NB_ARITH)
@@ -100,6 +101,8 @@ typedef double stat_f64;
 #define rows_begin NB_LOCAL(rows_begin)
 #define rows_stats NB_LOCAL(rows_stats)
 #define rows_rstd NB_LOCAL(rows_rstd)
+#define row_den NB_LOCAL(row_den)
+#define row_den_scaled NB_LOCAL(row_den_scaled)
 #define row_first NB_LOCAL(row_first)
 #define block_load NB_LOCAL(block_load)
 #define block_store NB_LOCAL(block_store)
@@ -116,10 +119,14 @@ typedef double stat_f64;
 #define row_scaled_squares NB_LOCAL(row_scaled_squares)
 #define row_max_abs NB_LOCAL(row_max_abs)
 #define param_load NB_LOCAL(param_load)
+#define gamma_load NB_LOCAL(gamma_load)
 #define param_block NB_LOCAL(param_block)
+#define as_stored NB_LOCAL(as_stored)
+#define scale_row NB_LOCAL(scale_row)
 #define apply_step NB_LOCAL(apply_step)
 #define apply_part NB_LOCAL(apply_part)
 #define apply_row NB_LOCAL(apply_row)
+#define apply_any NB_LOCAL(apply_any)
 #define apply_scaled NB_LOCAL(apply_scaled)
 #define apply_centred NB_LOCAL(apply_centred)
 #define apply_divided NB_LOCAL(apply_divided)
@@ -129,7 +136,11 @@ typedef double stat_f64;
 #define prim_put NB_LOCAL(prim_put)
 #define prim_step NB_LOCAL(prim_step)
 #define prim_row NB_LOCAL(prim_row)
+#define prim_in NB_LOCAL(prim_in)
+#define prim_out NB_LOCAL(prim_out)
 #define prim_rows NB_LOCAL(prim_rows)
+#define prim_rows_plain NB_LOCAL(prim_rows_plain)
+#define prim_rows_any NB_LOCAL(prim_rows_any)
 #define prim_finish NB_LOCAL(prim_finish)
 #define moments NB_LOCAL(moments)
 #define moments_merge NB_LOCAL(moments_merge)
@@ -176,8 +187,12 @@ enum {
     NB_BETA = 16,
     NB_PARAMS = NB_GAMMA | NB_BETA,
     NB_PARAM_F32 = 32,
+    /* options, told apart at run time */
+    NB_ONE_PLUS = 256, /* of gamma */
+    NB_CAST_XHAT = 512,
+    NB_OPTIONS = NB_ONE_PLUS | NB_CAST_XHAT,
 };
-/* One primitive operation of a framework, with NB_PARAM_F32. */
+/* One primitive operation of a framework, with NB_PARAM_F32 and the options. */
 enum {
     NB_SUBTRACT,
     NB_DIVIDE_BY,

@@ -103,7 +103,8 @@ struct expected {
 };
 
 static void expect_row(uint32_t op, size_t n, const double *x, const double *gamma,
-                       const double *beta, double eps, struct expected *e)
+                       const double *beta, double eps, uint32_t eps_mode,
+                       struct expected *e)
 {
     double s = 0, q = 0, factor = 1;
     e->mean = 0;
@@ -114,7 +115,8 @@ static void expect_row(uint32_t op, size_t n, const double *x, const double *gam
     }
     for (size_t i = 0; i < n; i++)
         q += (x[i] - e->mean) * (x[i] - e->mean);
-    e->rstd = 1 / sqrt(q / (double)n + eps);
+    q /= (double)n;
+    e->rstd = 1 / (eps_mode == NB_EPS_OUTSIDE ? sqrt(q) + eps : sqrt(q + eps));
     if (op == NB_OP_LAYERNORM || op == NB_OP_RMSNORM)
         factor = e->rstd;
     else if (op != NB_OP_COPY)
@@ -145,12 +147,18 @@ static double tolerance(uint32_t dtype)
 
 /* ---- one call, everything around it guarded ---- */
 
+struct options {
+    uint32_t eps_mode, order, gemma;
+};
+
 struct setup {
     size_t hidden, ldx, ldy;
     int in_place, gamma, beta, stats;
     uint32_t parts, param_dtype;
-    double eps, scale; /* of the values of x */
-    double special;    /* put into row 2 unless 0 */
+    double eps, scale;       /* of the values of x */
+    double special;          /* put into row 2 unless 0 */
+    int tight;               /* y is compared by in_range */
+    struct options is, told; /* what is expected; what the kernel is told */
 };
 
 /* Memory that ends at a page nobody may touch: a read or write past the last element is a
@@ -197,7 +205,7 @@ static void fill(const struct nb_kernel *k, const struct setup *t)
     if (t->special != 0)
         encode(k->dtype, xs, 2 * t->ldx + t->hidden / 2, t->special);
     for (size_t i = 0; i < t->hidden; i++) {
-        encode(t->param_dtype, gs, i, 1 + 0.1 * normal());
+        encode(t->param_dtype, gs, i, (t->is.gemma ? 0 : 1) + 0.1 * normal());
         encode(t->param_dtype, bs, i, 0.1 * normal());
     }
 }
@@ -232,6 +240,9 @@ static struct nb_problem problem_of(const struct nb_kernel *k, const struct setu
                                .dtype = k->dtype,
                                .param_dtype = t->param_dtype,
                                .stats_out = (uint32_t)t->stats,
+                               .eps_mode = t->told.eps_mode,
+                               .order = t->told.order,
+                               .gemma = t->told.gemma,
                                .rows = ROWS,
                                .hidden = t->hidden,
                                .ldx = t->ldx,
@@ -269,6 +280,77 @@ static int call(const struct nb_kernel *k, const struct setup *t, unsigned char 
     return 1;
 }
 
+/* ---- y with the roundings of every step ---- */
+
+static double rounded(double v, int mantissa, int bias)
+{
+    int e;
+    if (v == 0 || !isfinite(v))
+        return v;
+    frexp(v, &e);
+    const int normal_ulp = e - 1 - mantissa, least = 1 - bias - mantissa;
+    const int ulp = normal_ulp > least ? normal_ulp : least;
+    const double r = ldexp(nearbyint(ldexp(v, -ulp)), ulp);
+    return fabs(r) < ldexp(1, bias + 1) ? r : copysign((double)INFINITY, r);
+}
+
+/* 16 bits by way of f32, as kernels store f64 */
+static double stored(uint32_t dtype, double v)
+{
+    if (dtype == NB_F64)
+        return v;
+    const double f = (double)(float)v;
+    if (dtype == NB_F32)
+        return f;
+    return dtype == NB_F16 ? rounded(f, 10, 15) : rounded(f, 7, 127);
+}
+
+static int in_f64(const struct nb_kernel *k)
+{
+    return k->dtype == NB_F64 || strcmp(k->algo, "f64acc") == 0;
+}
+
+/* Every value between the two is as good. */
+struct range {
+    double lo, hi;
+};
+
+static struct range spread(struct range v, double tol)
+{
+    return (struct range){v.lo - tol * (1 + fabs(v.lo)), v.hi + tol * (1 + fabs(v.hi))};
+}
+
+static struct range range_stored(uint32_t dtype, struct range v)
+{
+    return (struct range){stored(dtype, v.lo), stored(dtype, v.hi)};
+}
+
+/* Arithmetic may err by some of its own units: where a rounding to fewer bits is near a
+ * tie, both results of it count. */
+static struct range expect_range(const struct nb_kernel *k, const struct setup *t,
+                                 double xhat, double gamma, double beta)
+{
+    const double tol = in_f64(k) ? 1e-14 : 4e-6;
+    struct range v = spread((struct range){xhat, xhat}, tol);
+    if (t->is.order == NB_CAST_BEFORE)
+        v = range_stored(k->dtype, v);
+    if (gamma < 0)
+        v = (struct range){v.hi, v.lo};
+    v = (struct range){v.lo * gamma + beta, v.hi * gamma + beta};
+    return range_stored(k->dtype, spread(v, tol));
+}
+
+static int in_range(const struct nb_kernel *k, const struct setup *t)
+{
+    for (size_t i = 0; i < t->hidden; i++) {
+        const double xhat = (xd[i] - want.mean) * want.rstd;
+        const struct range v = expect_range(k, t, xhat, gd[i], bd[i]);
+        if (!(v.lo <= got[i] && got[i] <= v.hi))
+            return 0;
+    }
+    return 1;
+}
+
 static int uses_params(const struct nb_kernel *k)
 {
     return k->op != NB_OP_COPY && k->op != NB_OP_SCALE;
@@ -282,11 +364,11 @@ static int row_agrees(const struct nb_kernel *k, const struct setup *t,
     const int beta = uses_params(k) && t->beta && strcmp(k->algo, "gamma") != 0;
     for (size_t i = 0; i < t->hidden; i++) {
         xd[i] = decode(k->dtype, saved, r * t->ldx + i);
-        gd[i] = gamma ? decode(t->param_dtype, gs, i) : 1;
+        gd[i] = gamma ? t->is.gemma + decode(t->param_dtype, gs, i) : 1;
         bd[i] = beta ? decode(t->param_dtype, bs, i) : 0;
         got[i] = decode(k->dtype, y, r * t->ldy + i);
     }
-    expect_row(k->op, t->hidden, xd, gd, bd, t->eps, &want);
+    expect_row(k->op, t->hidden, xd, gd, bd, t->eps, t->is.eps_mode, &want);
     double stats[2] = {0}, exact[2] = {0};
     const uint32_t type = k->dtype == NB_F64 ? NB_F64 : NB_F32;
     if (t->stats && k->op == NB_OP_LAYERNORM) {
@@ -303,6 +385,8 @@ static int row_agrees(const struct nb_kernel *k, const struct setup *t,
     /* A row of one or two elements may be nearly constant: rstd then amplifies every
      * rounding. */
     const double k1 = fabs(want.mean) * want.rstd * (t->hidden > 2 ? 0 : 1);
+    if (t->tight)
+        return in_range(k, t) && close_to(stats, exact, 2, fine);
     return close_to(got, want.y, t->hidden, tol * (1 + (isfinite(k1) ? k1 : 0))) &&
            close_to(stats, exact, 2, fine * (1 + (isfinite(k1) ? k1 * k1 : 0)));
 }
@@ -329,9 +413,10 @@ static int report(const struct nb_kernel *k, const struct setup *t, const char *
 {
     printf(
         "FAIL %s: %s (hidden %zu ldx %zu ldy %zu in_place %d gamma %d beta %d params %s "
-        "stats %d parts %u)\n",
+        "stats %d parts %u; options %u %u %u, told %u %u %u)\n",
         k->name, what, t->hidden, t->ldx, t->ldy, t->in_place, t->gamma, t->beta,
-        nb_dtype_name(t->param_dtype), t->stats, t->parts);
+        nb_dtype_name(t->param_dtype), t->stats, t->parts, t->is.eps_mode, t->is.order,
+        t->is.gemma, t->told.eps_mode, t->told.order, t->told.gemma);
     return 1;
 }
 
@@ -384,23 +469,139 @@ static int check_special(const struct nb_kernel *k)
     return failed;
 }
 
-/* What may not over- or underflow holds on rows around 1e30 and 1e-30, eps 0. */
+/* What may not over- or underflow holds on rows around 1e30 and 1e-30, with eps 0 and,
+ * outside the root, of the size of the row. */
 static int check_range(const struct nb_kernel *k)
 {
     const int narrow = k->dtype == NB_F16;
     const double scales[] = {narrow ? 1e4 : 1e30, narrow ? 1e-4 : 1e-30};
     int failed = 0;
-    for (size_t s = 0; s < 2; s++) {
+    for (size_t i = 0; i < 4; i++) {
+        const size_t s = i / 2;
+        const struct options o = {.eps_mode = i % 2 ? NB_EPS_OUTSIDE : NB_EPS_INSIDE};
         const struct setup t = {.hidden = 257,
                                 .ldx = 257,
                                 .ldy = 257,
                                 .parts = 1,
                                 .gamma = 1,
                                 .param_dtype = k->dtype,
+                                .eps = i % 2 ? 0.3 * scales[s] : 0,
+                                .is = o,
+                                .told = o,
                                 .scale = scales[s]};
         if (!agrees(k, &t))
             failed += report(k, &t, s ? "fails on small rows" : "fails on large rows");
     }
+    return failed;
+}
+
+/* ---- options of the norms ---- */
+
+static const struct options all_options = {NB_EPS_OUTSIDE, NB_CAST_BEFORE, 1};
+
+static struct setup with_options(const struct nb_kernel *k, size_t hidden, int params,
+                                 struct options o)
+{
+    return (struct setup){.hidden = hidden,
+                          .ldx = hidden + 5,
+                          .ldy = hidden + 5,
+                          .in_place = params == 1,
+                          .gamma = params & 1,
+                          .beta = params >> 1 & 1,
+                          .stats = 1,
+                          .parts = 1 + (uint32_t)(params & 1),
+                          .param_dtype = params & 4 ? (uint32_t)NB_F32 : k->dtype,
+                          .eps = 0.3, /* inside and outside differ in any type */
+                          .scale = 1,
+                          .tight = 1,
+                          .is = o,
+                          .told = o};
+}
+
+static int check_options(const struct nb_kernel *k)
+{
+    static const size_t lengths[] = {1, 7, 16, 33, 100};
+    const struct options options[] = {{.eps_mode = NB_EPS_OUTSIDE},
+                                      {.order = NB_CAST_BEFORE},
+                                      {.gemma = 1},
+                                      all_options};
+    int failed = 0;
+    for (size_t h = 0; h < sizeof lengths / sizeof lengths[0]; h++)
+        for (int o = 0; o < 4; o++)
+            for (int params = 0; params < 8; params++) {
+                const struct setup t = with_options(k, lengths[h], params, options[o]);
+                if (params != 4 && !agrees(k, &t))
+                    failed += report(k, &t, "an option is not what it should be");
+            }
+    return failed;
+}
+
+/* The difference an option makes is more than the comparison lets pass: a kernel that is
+ * not told of it is caught, alone or beside the others; where it should make none, the
+ * kernel agrees. */
+static int check_forgotten(const struct nb_kernel *k)
+{
+    const int narrow = nb_dtype_bytes(k->dtype) < (in_f64(k) ? 8 : 4);
+    int failed = 0;
+    for (int i = 0; i < 6 * 8; i++) {
+        const int option = i / 8 % 3, params = i % 8, alone = i < 24;
+        struct options is = alone ? (struct options){0} : all_options;
+        struct options told = is;
+        uint32_t *const of_is[] = {&is.eps_mode, &is.order, &is.gemma};
+        uint32_t *const of_told[] = {&told.eps_mode, &told.order, &told.gemma};
+        *of_is[option] = 1;
+        *of_told[option] = 0;
+        const int matters[] = {1, narrow && (params & 3), params & 1};
+        struct setup t = with_options(k, 33, params, is);
+        t.told = told;
+        if (params != 4 && agrees(k, &t) == matters[option])
+            failed +=
+                report(k, &t, "an option makes a difference elsewhere than it should");
+    }
+    return failed;
+}
+
+/* 1 + gamma with gamma a multiple of 1/64 is exact in any type: the same bits as with
+ * that sum for gamma, for the loops differ and the steps do not. */
+static int check_same_bits(const struct nb_kernel *k)
+{
+    static unsigned char plain[BYTES];
+    int failed = 0;
+    for (int params = 1; params < 8; params += 2)
+        for (size_t hidden = 7; hidden <= 187; hidden += 30) {
+            struct setup t = with_options(k, hidden, params, (struct options){0});
+            t.in_place = 0;
+            fill(k, &t);
+            const size_t bytes = (size_t)(y_room.end - ys);
+            for (uint32_t gemma = 0; gemma < 2; gemma++) {
+                for (size_t i = 0; i < hidden; i++)
+                    encode(t.param_dtype, gs, i,
+                           1 - (double)gemma + (int)(i % 64) / 64.0);
+                t.told.gemma = gemma;
+                failed += !call(k, &t, ys);
+                if (!gemma)
+                    memcpy(plain, ys, bytes);
+            }
+            if (memcmp(plain, ys, bytes) != 0)
+                failed += report(k, &t, "gamma and 1 + (gamma - 1) give different bits");
+        }
+    return failed;
+}
+
+static int check_supports(const struct nb_kernel *k)
+{
+    const struct options o[] = {
+        {.order = NB_CAST_BEFORE}, {.gemma = 1}, {.eps_mode = 2}, {.order = 2}};
+    int failed = 0;
+    for (size_t i = 0; i < 4; i++) {
+        const struct setup t = with_options(k, 33, 3, o[i]);
+        const struct nb_problem p = problem_of(k, &t);
+        const int norm = k->op >= NB_OP_LAYERNORM, known = i < 2;
+        if (i != 2 || norm)
+            failed += (k->supports(&p) == NULL) != (norm && known);
+    }
+    if (failed)
+        printf("FAIL %s: supports() answers otherwise than it should\n", k->name);
     return failed;
 }
 
@@ -565,6 +766,9 @@ int main(void)
                 continue;
             here++;
             failed += check_shapes(k) + check_special(k);
+            failed += check_supports(k);
+            if (k->op >= NB_OP_LAYERNORM)
+                failed += check_options(k) + check_forgotten(k) + check_same_bits(k);
             if (k->bound.range_safe)
                 failed += check_range(k);
             if (strcmp(k->algo, "gamma") == 0 && nb_dtype_bytes(k->dtype) == 2)
