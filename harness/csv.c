@@ -1,4 +1,5 @@
 #include "csv.h"
+#include "markup.h"
 
 #include <errno.h>
 #include <math.h>
@@ -8,14 +9,18 @@
 enum nb_status nb_csv_fail(const struct nb_csv *c, struct nb_err *err, const char *format,
                            ...)
 {
-    char what[512];
+    char what[512], c4[4];
     va_list args;
     va_start(args, format);
     vsnprintf(what, sizeof(what), format, args);
     va_end(args);
-    for (char *s = what; *s; s++) /* what a broken file says may be anything */
-        if ((unsigned char)*s < 0x20 || *s == 0x7F)
-            *s = '?';
+    size_t n = 0; /* what a broken file says may be anything */
+    for (const char *s = what; *s;) {
+        size_t bytes = nb_next_char(&s, c4);
+        memcpy(what + n, c4, bytes);
+        n += bytes;
+    }
+    what[n] = 0;
     return nb_fail(err, "%.400s:%zu: %s", c->path, c->line, what);
 }
 

@@ -38,7 +38,8 @@ void nb_picture_free(struct nb_picture *p)
 
 /* ---- definitions ---- */
 
-/* Cut at a whole character. */
+/* Cut at a whole character. An apostrophe is written as U+2019: doubled, as gnuplot asks
+ * for, it is no part of the text where it comes first (gnuplot 5.4). */
 void nb_gp_quote(FILE *f, const char *s)
 {
     char c[4];
@@ -48,8 +49,9 @@ void nb_gp_quote(FILE *f, const char *s)
         size_t n = nb_next_char(&s, c);
         written += n;
         if (c[0] == '\'')
-            fputc('\'', f);
-        fwrite(c, 1, n, f);
+            fputs("\xE2\x80\x99", f);
+        else
+            fwrite(c, 1, n, f);
     }
     fputs(*s ? "...'" : "'", f);
 }
