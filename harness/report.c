@@ -1,40 +1,8 @@
 #include "report.h"
+#include "files.h"
 #include "report_data.h"
 
-#include <errno.h>
-#include <locale.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-static enum nb_status write_all(const char *path, const char *text, size_t length,
-                                struct nb_err *err)
-{
-    FILE *f = fopen(path, "w");
-    if (f == NULL)
-        return nb_fail(err, "%s: %s", path, strerror(errno));
-    bool short_write = fwrite(text, 1, length, f) != length;
-    if (fclose(f) != 0 || short_write) {
-        enum nb_status status = nb_fail(err, "%s: %s", path, strerror(errno));
-        (void)unlink(path);
-        return status;
-    }
-    return NB_OK;
-}
-
-enum nb_status rep_write(const char *dir, const char *name, const char *text,
-                         size_t length, struct nb_err *err)
-{
-    char path[4096], part[4096];
-    if ((size_t)snprintf(path, sizeof(path), "%s/%s", dir, name) >= sizeof(path) ||
-        (size_t)snprintf(part, sizeof(part), "%s/.%s.part", dir, name) >= sizeof(part))
-        return nb_fail(err, "%s: the path is too long", name);
-    enum nb_status status = write_all(part, text, length, err);
-    if (status == NB_OK && rename(part, path) != 0)
-        status = nb_fail(err, "%s: %s", path, strerror(errno));
-    return status;
-}
 
 /* Runs a writer into memory and puts the result in place. */
 static enum nb_status write_table(const struct rep_run *run, const char *dir,
@@ -48,7 +16,7 @@ static enum nb_status write_table(const struct rep_run *run, const char *dir,
     NB_ASSERT(f != NULL && "out of memory");
     table(run, f);
     NB_ASSERT(fclose(f) == 0 && "out of memory");
-    enum nb_status status = rep_write(dir, name, text, length, err);
+    enum nb_status status = nb_file_write(dir, name, text, length, err);
     free(text);
     return status;
 }
@@ -62,7 +30,7 @@ static enum nb_status write_report(struct rep_run *run, const char *dir,
     NB_ASSERT(f != NULL && "out of memory");
     rep_report_md(run, pictures, f);
     NB_ASSERT(fclose(f) == 0 && "out of memory");
-    enum nb_status status = rep_write(dir, "report.md", text, length, err);
+    enum nb_status status = nb_file_write(dir, "report.md", text, length, err);
     free(text);
     return status;
 }
@@ -93,18 +61,16 @@ static enum nb_status report(struct rep_run *run, const char *dir, FILE *out,
     return status;
 }
 
-/* Numbers are written with a point, whatever the user's language. */
 enum nb_status nb_report(const char *dir, FILE *out, struct nb_err *err)
 {
     struct rep_run run = {0};
-    locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
-    if (c == (locale_t)0)
-        return nb_fail(err, "the C locale cannot be set: %s", strerror(errno));
-    locale_t before = uselocale(c);
-    enum nb_status status = report(&run, dir, out, err);
+    struct nb_c_locale locale;
+    enum nb_status status = nb_c_locale_enter(&locale, err);
+    if (status != NB_OK)
+        return status;
+    status = report(&run, dir, out, err);
     rep_free(&run);
-    uselocale(before);
-    freelocale(c);
+    nb_c_locale_leave(&locale);
     return status;
 }
 

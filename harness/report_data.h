@@ -223,9 +223,4 @@ NB_USE_RESULT enum nb_status rep_plots(struct rep_run *run, const char *dir,
                                        struct rep_keys *pictures, char note[256],
                                        struct nb_err *err);
 
-/* report.c: writes a file of the run by way of a temporary one and rename. */
-NB_USE_RESULT enum nb_status rep_write(const char *dir, const char *name,
-                                       const char *text, size_t length,
-                                       struct nb_err *err);
-
 #endif

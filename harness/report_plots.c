@@ -1,106 +1,23 @@
-/* Writes NAME.gp and NAME.dat of each picture and has gnuplot draw NAME.svg and NAME.png
- * from them. A script is what the run says (names in single quotes, in which gnuplot
- * expands nothing) followed by the fixed part from the plots folder, so that it needs
- * nothing but its .dat. */
+/* The pictures of a run: what each shows of it. */
+#include "gnuplot.h"
 #include "report_data.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <math.h>
-#include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
-enum {
-    TIMEOUT_S = 60,
-    MAX_PANELS = 6,
-    MAX_SERIES = 64,
-    MAX_BARS = 200,
-    TITLE_BYTES = 120
-};
+enum { MAX_PANELS = 6, MAX_SERIES = 64, MAX_BARS = 200 };
 
 /* ---- one picture in the making ---- */
 
 struct picture {
     struct rep_run *run;
-    const char *name, *script; /* script: its fixed part */
-    FILE *gp, *dat;
-    char *gp_text, *dat_text;
-    size_t gp_length, dat_length;
+    struct nb_picture out;
     const char *panels[MAX_PANELS];
     int first[MAX_PANELS], last[MAX_PANELS], series[MAX_SERIES];
     int npanels, nseries;
 };
-
-static void picture_open(struct picture *p, struct rep_run *run, const char *name,
-                         const char *script)
-{
-    *p = (struct picture){.run = run, .name = name, .script = script};
-    p->gp = open_memstream(&p->gp_text, &p->gp_length);
-    p->dat = open_memstream(&p->dat_text, &p->dat_length);
-    NB_ASSERT(p->gp != NULL && p->dat != NULL && "out of memory");
-}
-
-static void picture_close(struct picture *p)
-{
-    if (p->gp != NULL)
-        NB_ASSERT(fclose(p->gp) == 0 && fclose(p->dat) == 0 && "out of memory");
-    p->gp = p->dat = NULL;
-}
-
-static void picture_free(struct picture *p)
-{
-    picture_close(p);
-    free(p->gp_text);
-    free(p->dat_text);
-}
-
-/* Cut at a whole UTF-8 character; control characters become spaces. */
-static void string(FILE *f, const char *s)
-{
-    size_t n = strlen(s), most = TITLE_BYTES;
-    while (n > most && ((unsigned char)s[most] & 0xC0) == 0x80)
-        most--;
-    fputc('\'', f);
-    for (size_t i = 0; i < n && i < most; i++) {
-        unsigned char c = (unsigned char)s[i];
-        if (c == '\'')
-            fputc('\'', f);
-        fputc(c < 0x20 || c == 0x7F ? ' ' : c, f);
-    }
-    fputs(n > most ? "...'" : "'", f);
-}
-
-static void define(struct picture *p, const char *key, const char *value)
-{
-    fprintf(p->gp, "%s = ", key);
-    string(p->gp, value);
-    fputc('\n', p->gp);
-}
-
-static void define_strings(struct picture *p, const char *key, const char *const *v,
-                           size_t n)
-{
-    fprintf(p->gp, "array %s[%zu] = [", key, n);
-    for (size_t i = 0; i < n; i++) {
-        fputs(i ? ", " : "", p->gp);
-        string(p->gp, v[i]);
-    }
-    fputs("]\n", p->gp);
-}
-
-static void define_ints(struct picture *p, const char *key, const int *v, size_t n)
-{
-    fprintf(p->gp, "array %s[%zu] = [", key, n);
-    for (size_t i = 0; i < n; i++)
-        fprintf(p->gp, "%s%d", i ? ", " : "", v[i]);
-    fputs("]\n", p->gp);
-}
 
 /* What a plot shows, when that is not the forward pass alone. */
 static const char *case_text(struct rep_run *run)
@@ -124,11 +41,9 @@ static void define_head(struct picture *p, const char *title, const char *detail
     char text[512];
     snprintf(text, sizeof(text), "%.80s, %.60s, %s%s", rep_cpu(p->run),
              rep_compiler(p->run), details, case_text(p->run));
-    define(p, "NAME", p->name);
-    define(p, "TITLE", title);
-    fputs("SUBTITLE = ", p->gp);
-    string(p->gp, text);
-    fputc('\n', p->gp);
+    nb_gp_text(&p->out, "NAME", p->out.name);
+    nb_gp_text(&p->out, "TITLE", title);
+    nb_gp_text(&p->out, "SUBTITLE", text);
 }
 
 /* Labels of a log2 axis: all where they stand apart, upright where they are close; of
@@ -139,20 +54,20 @@ static void define_x(struct picture *p, const struct rep_sizes *x, double panel_
     double px = panel_px / octaves, nearest = INFINITY, last = -INFINITY;
     for (size_t i = 1; i < x->n; i++)
         nearest = fmin(nearest, px * log2((double)x->value[i] / (double)x->value[i - 1]));
-    fprintf(p->gp, "NX = %zu\nXROT = %d\narray X[%zu] = [", x->n, nearest < 75, x->n);
+    fprintf(p->out.gp, "NX = %zu\nXROT = %d\narray X[%zu] = [", x->n, nearest < 75, x->n);
     for (size_t i = 0; i < x->n; i++)
-        fprintf(p->gp, "%s%zu", i ? ", " : "", x->value[i]);
-    fprintf(p->gp, "]\narray XLABEL[%zu] = [", x->n);
+        fprintf(p->out.gp, "%s%zu", i ? ", " : "", x->value[i]);
+    fprintf(p->out.gp, "]\narray XLABEL[%zu] = [", x->n);
     for (size_t i = 0; i < x->n; i++) {
         double at = px * log2((double)x->value[i]);
         if (at - last >= 20) {
-            fprintf(p->gp, "%s'%zu'", i ? ", " : "", x->value[i]);
+            fprintf(p->out.gp, "%s'%zu'", i ? ", " : "", x->value[i]);
             last = at;
         } else {
-            fputs(", ''", p->gp);
+            fputs(", ''", p->out.gp);
         }
     }
-    fputs("]\n", p->gp);
+    fputs("]\n", p->out.gp);
 }
 
 /* Panels hold series; a series is a block of the .dat file. A panel without series is not
@@ -182,16 +97,16 @@ static void end_series(struct picture *p, int kind, size_t points)
         return;
     NB_ASSERT(p->nseries < MAX_SERIES);
     p->series[p->nseries++] = kind;
-    fputs("\n\n", p->dat);
+    fputs("\n\n", p->out.dat);
 }
 
 static void define_panels(struct picture *p)
 {
-    fprintf(p->gp, "NP = %d\n", p->npanels);
-    define_strings(p, "PANEL", p->panels, (size_t)p->npanels);
-    define_ints(p, "FIRST", p->first, (size_t)p->npanels);
-    define_ints(p, "LAST", p->last, (size_t)p->npanels);
-    define_ints(p, "SERIES", p->series, (size_t)p->nseries);
+    fprintf(p->out.gp, "NP = %d\n", p->npanels);
+    nb_gp_texts(&p->out, "PANEL", p->panels, (size_t)p->npanels);
+    nb_gp_ints(&p->out, "FIRST", p->first, (size_t)p->npanels);
+    nb_gp_ints(&p->out, "LAST", p->last, (size_t)p->npanels);
+    nb_gp_ints(&p->out, "SERIES", p->series, (size_t)p->nseries);
 }
 
 static double panel_width(int npanels)
@@ -244,7 +159,7 @@ static size_t speedup_series(struct picture *p, bool best, const char *residency
             continue;
         const struct rep_estimate *s = &pair->speedup;
         bool interval = isfinite(s->lo);
-        fprintf(p->dat, "%.6g %.6g %.6g %.6g\n", (double)hiddens->value[h] * shift,
+        fprintf(p->out.dat, "%.6g %.6g %.6g %.6g\n", (double)hiddens->value[h] * shift,
                 s->value, interval ? s->lo : s->value, interval ? s->hi : s->value);
         widen(y, s->value);
         widen(y, s->lo);
@@ -263,7 +178,7 @@ static bool speedup_picture(struct picture *p, bool best)
     rep_types(p->run, &types);
     rep_hiddens(p->run, &hiddens);
     types.n = types.n > 8 ? 8 : types.n; /* as many as there are colours */
-    fputs("# hidden (shifted a little for each dtype), speedup, low, high\n", p->dat);
+    fputs("# hidden (shifted a little for each dtype), speedup, low, high\n", p->out.dat);
     for (size_t r = 0; r < places.n && begin_panel(p, places.text[r]); r++) {
         for (size_t t = 0; t < types.n; t++)
             end_series(p, (int)t + 1,
@@ -278,10 +193,10 @@ static bool speedup_picture(struct picture *p, bool best)
              : "Speedup of RMSNorm over LayerNorm: one-pass against two-pass, same ISA",
         threads_text(p->run, least_threads(p->run)));
     define_panels(p);
-    fprintf(p->gp, "NT = %zu\n", types.n);
-    define_strings(p, "TYPE", types.text, types.n);
+    fprintf(p->out.gp, "NT = %zu\n", types.n);
+    nb_gp_texts(&p->out, "TYPE", types.text, types.n);
     define_x(p, &hiddens, panel_width(p->npanels));
-    fprintf(p->gp, "YMIN = %.4g\nYMAX = %.4g\n", y.least - 0.06 * (y.most - y.least),
+    fprintf(p->out.gp, "YMIN = %.4g\nYMAX = %.4g\n", y.least - 0.06 * (y.most - y.least),
             y.most + 0.06 * (y.most - y.least));
     return true;
 }
@@ -374,7 +289,7 @@ static size_t bandwidth_series(struct picture *p, const char *residency, const c
         const struct rep_entry *e = c ? line_entry(c, line, affine) : NULL;
         if (e == NULL || !isfinite(e->gbps))
             continue;
-        fprintf(p->dat, "%zu %.6g\n", hiddens->value[h], e->gbps);
+        fprintf(p->out.dat, "%zu %.6g\n", hiddens->value[h], e->gbps);
         points++;
     }
     return points;
@@ -390,8 +305,8 @@ static void define_lines(struct picture *p, const struct rep_keys *affine)
         snprintf(text, 96, "reference: affine %.60s", affine->text[i]);
         lines[REF_1 + i] = text;
     }
-    fprintf(p->gp, "NL = %zu\n", REF_1 + affine->n);
-    define_strings(p, "LINE", lines, REF_1 + affine->n);
+    fprintf(p->out.gp, "NL = %zu\n", REF_1 + affine->n);
+    nb_gp_texts(&p->out, "LINE", lines, REF_1 + affine->n);
 }
 
 static bool bandwidth_picture(struct picture *p)
@@ -403,7 +318,7 @@ static bool bandwidth_picture(struct picture *p)
     rep_types(p->run, &types);
     rep_hiddens(p->run, &hiddens);
     find_affine(p->run, &affine);
-    fputs("# hidden, GB/s\n", p->dat);
+    fputs("# hidden, GB/s\n", p->out.dat);
     for (size_t r = 0; types.n > 0 && r < places.n && begin_panel(p, places.text[r]);
          r++) {
         for (int line = 0; line < LINES; line++)
@@ -496,12 +411,12 @@ static size_t write_bars(struct picture *p, const struct rep_cell *c, const char
         bool interval = isfinite(t->lo);
         b->labels[b->nlabels++] = bar_label(p->run, k);
         b->longest = fmax(b->longest, interval ? t->hi : t->value);
-        fprintf(p->dat, "%zu %.6g %.6g %.6g %d\n", i + 1, t->value,
+        fprintf(p->out.dat, "%zu %.6g %.6g %.6g %d\n", i + 1, t->value,
                 interval ? t->lo : t->value, interval ? t->hi : t->value,
                 isa_index(&b->isas, k->isa ? k->isa : "other") + 1);
     }
     if (n > 0)
-        fputs("\n\n", p->dat);
+        fputs("\n\n", p->out.dat);
     return n;
 }
 
@@ -517,17 +432,18 @@ static const char *ceiling_label(struct rep_run *run, const struct rep_cell *c)
 
 static void define_bars(struct picture *p, const struct rep_cell *c, const struct bars *b)
 {
-    fprintf(p->gp, "NA = %zu\n", b->nlabels);
-    define_strings(p, "LABEL", b->labels, b->nlabels);
-    fprintf(p->gp, "NG = %zu\n", b->isas.n);
-    define_strings(p, "ISA", b->isas.text, b->isas.n);
-    fprintf(p->gp, "XMAX = %.6g\n", b->longest);
+    fprintf(p->out.gp, "NA = %zu\n", b->nlabels);
+    nb_gp_texts(&p->out, "LABEL", b->labels, b->nlabels);
+    fprintf(p->out.gp, "NG = %zu\n", b->isas.n);
+    nb_gp_texts(&p->out, "ISA", b->isas.text, b->isas.n);
+    fprintf(p->out.gp, "XMAX = %.6g\n", b->longest);
     bool roof = c->roof != SIZE_MAX;
-    fprintf(p->gp, "ROOF = %.6g\n", roof ? c->entries[c->roof].ns_per_row.value : 0.0);
+    fprintf(p->out.gp, "ROOF = %.6g\n",
+            roof ? c->entries[c->roof].ns_per_row.value : 0.0);
     char text[96] = "";
     if (roof)
         snprintf(text, sizeof(text), "roof: %.60s", ceiling_label(p->run, c));
-    define(p, "ROOFNAME", text);
+    nb_gp_text(&p->out, "ROOFNAME", text);
 }
 
 static bool algorithms_picture(struct picture *p)
@@ -540,7 +456,7 @@ static bool algorithms_picture(struct picture *p)
     char details[160];
     if (c == NULL)
         return false;
-    fputs("# place, ns a row, low, high, ISA\n", p->dat);
+    fputs("# place, ns a row, low, high, ISA\n", p->out.dat);
     for (size_t i = 0; i < 2; i++) {
         size_t n = write_bars(p, c, ops[i], &b);
         if (n > 0) {
@@ -551,9 +467,9 @@ static bool algorithms_picture(struct picture *p)
     snprintf(details, sizeof(details), "%.30s, hidden %zu, data in %.20s, %s", c->type,
              c->hidden, c->residency, threads_text(p->run, c->threads));
     define_head(p, "Every algorithm: time of a row", details);
-    fprintf(p->gp, "NP = %d\n", p->npanels);
-    define_strings(p, "PANEL", p->panels, (size_t)p->npanels);
-    define_ints(p, "COUNT", count, (size_t)p->npanels);
+    fprintf(p->out.gp, "NP = %d\n", p->npanels);
+    nb_gp_texts(&p->out, "PANEL", p->panels, (size_t)p->npanels);
+    nb_gp_ints(&p->out, "COUNT", count, (size_t)p->npanels);
     define_bars(p, c, &b);
     return true;
 }
@@ -582,7 +498,7 @@ static size_t scaling_series(struct picture *p, const char *residency, const cha
         const struct rep_entry *e = c ? entry_of(c, first->kernel) : NULL;
         if (e == NULL || !rep_is_timed(e))
             continue;
-        fprintf(p->dat, "%zu %.6g\n", threads->value[t],
+        fprintf(p->out.dat, "%zu %.6g\n", threads->value[t],
                 first->ns_per_row.value / e->ns_per_row.value);
         points++;
     }
@@ -637,176 +553,23 @@ static bool scaling_picture(struct picture *p)
     rep_types(p->run, &types);
     rep_hiddens(p->run, &hiddens);
     rep_threads(p->run, &threads);
-    fputs("# threads, throughput over that of the fewest threads\n", p->dat);
+    fputs("# threads, throughput over that of the fewest threads\n", p->out.dat);
     for (size_t r = 0; threads.n > 1 && types.n > 0 && r < places.n; r++)
         scaling_panel(p, places.text[r], types.text[0], &threads, &hiddens);
     if (p->npanels == 0)
         return false;
     define_head(p, "What more threads bring", types.text[0]);
     define_panels(p);
-    fputs("NL = 4\n", p->gp);
-    define_strings(p, "LINE", lines, 4);
+    fputs("NL = 4\n", p->out.gp);
+    nb_gp_texts(&p->out, "LINE", lines, 4);
     define_x(p, &threads, panel_width(p->npanels));
     snprintf(text, sizeof(text), "throughput, %s = 1x",
              threads_text(p->run, threads.value[0]));
-    define(p, "YLABEL", text);
+    nb_gp_text(&p->out, "YLABEL", text);
     return true;
 }
 
-/* ---- drawing ---- */
-
-static const char *plots_source(void)
-{
-    const char *dir = getenv("NB_PLOTS_DIR");
-    return dir != NULL && dir[0] != 0 ? dir : NB_PLOTS_DIR;
-}
-
-/* Appends a fixed part to the script; false when it cannot be read. */
-static bool append_script(FILE *gp, const char *name)
-{
-    char path[4096], buffer[4096];
-    size_t n;
-    if ((size_t)snprintf(path, sizeof(path), "%s/%s", plots_source(), name) >=
-        sizeof(path))
-        return false;
-    FILE *f = fopen(path, "r");
-    if (f == NULL)
-        return false;
-    fputc('\n', gp);
-    while ((n = fread(buffer, 1, sizeof(buffer), f)) > 0)
-        fwrite(buffer, 1, n, gp);
-    bool whole = ferror(f) == 0;
-    fclose(f);
-    return whole;
-}
-
-static void become_gnuplot(const char *dir, const char *script)
-{
-    int null = open("/dev/null", O_RDWR);
-    if (null < 0 || chdir(dir) != 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 ||
-        dup2(null, 2) < 0)
-        _exit(126);
-    execlp("gnuplot", "gnuplot", "-d", script, (char *)NULL);
-    _exit(errno == ENOENT ? 127 : 126);
-}
-
-/* Waits for the child, at most until the deadline; then kills it. False: it was killed.
- */
-static bool wait_for(pid_t child, int *status)
-{
-    struct timespec pause = {0, 5000000}, now, start;
-    clock_gettime(CLOCK_MONOTONIC, &start);
-    for (;;) {
-        pid_t done = waitpid(child, status, WNOHANG);
-        if (done == child)
-            return true;
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        if ((done < 0 && errno != EINTR) || now.tv_sec - start.tv_sec >= TIMEOUT_S)
-            break;
-        nanosleep(&pause, NULL);
-    }
-    kill(child, SIGKILL);
-    waitpid(child, status, 0);
-    return false;
-}
-
-/* NULL: drawn; otherwise why not. */
-static const char *run_gnuplot(const char *dir, const char *script)
-{
-    int status = 0;
-    pid_t child = fork();
-    if (child < 0)
-        return "gnuplot could not be started";
-    if (child == 0)
-        become_gnuplot(dir, script);
-    if (!wait_for(child, &status))
-        return "gnuplot took more than 60 s and was stopped";
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
-        return "gnuplot is not installed (apt-get install gnuplot-nox fonts-dejavu-core)";
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-        return "gnuplot failed; in the run's plots folder, `gnuplot NAME.gp` shows why";
-    return NULL;
-}
-
-/* All paths are bounded: a run folder whose path is too long fails when its tables are
- * written. */
-static void path_of(char path[4096], const char *dir, const char *name, const char *end)
-{
-    if (snprintf(path, 4096, "%s/%s%s", dir, name, end) >= 4096)
-        path[0] = 0;
-}
-
-static bool same_bytes(const char *path, const char *text, size_t length)
-{
-    FILE *f = fopen(path, "r");
-    bool same = f != NULL;
-    for (size_t i = 0; same && i < length; i++)
-        same = fgetc(f) == (unsigned char)text[i];
-    same = same && fgetc(f) == EOF;
-    if (f != NULL)
-        fclose(f);
-    return same;
-}
-
-static const char *const ends[] = {".gp", ".dat", ".svg", ".png"};
-
-static void remove_files(const char *dir, const char *name)
-{
-    char path[4096];
-    for (size_t i = 0; i < 4; i++) {
-        path_of(path, dir, name, ends[i]);
-        (void)unlink(path);
-    }
-}
-
-/* The files of a picture are made in a folder of their own and moved from there, so that
- * nobody sees half a picture. Where gnuplot did not draw, an older picture stays only if
- * it shows the same data. */
-static void install_files(const struct picture *p, const char *from, const char *to,
-                          bool drawn)
-{
-    char source[4096], target[4096];
-    path_of(target, to, p->name, ".gp");
-    bool same = same_bytes(target, p->gp_text, p->gp_length);
-    path_of(target, to, p->name, ".dat");
-    same = same && same_bytes(target, p->dat_text, p->dat_length);
-    if (!drawn && !same)
-        remove_files(to, p->name);
-    for (size_t i = 0; i < (drawn ? 4u : 2u); i++) {
-        path_of(source, from, p->name, ends[i]);
-        path_of(target, to, p->name, ends[i]);
-        (void)rename(source, target);
-    }
-}
-
-static enum nb_status draw(struct picture *p, const char *plots, char note[256],
-                           struct nb_err *err)
-{
-    char part[4096], name[64], dat[64];
-    const char *wrong = NULL;
-    snprintf(name, sizeof(name), ".%s.part", p->name);
-    path_of(part, plots, name, "");
-    if (mkdir(part, 0777) != 0 && errno != EEXIST)
-        return nb_fail(err, "%s: %s", part, strerror(errno));
-    if (!append_script(p->gp, "style.gp") || !append_script(p->gp, p->script))
-        wrong = "the plot scripts are missing; set NB_PLOTS_DIR to the plots folder of "
-                "normbench";
-    picture_close(p);
-    snprintf(name, sizeof(name), "%s.gp", p->name);
-    snprintf(dat, sizeof(dat), "%s.dat", p->name);
-    enum nb_status status = rep_write(part, name, p->gp_text, p->gp_length, err);
-    if (status == NB_OK)
-        status = rep_write(part, dat, p->dat_text, p->dat_length, err);
-    if (status == NB_OK && wrong == NULL)
-        wrong = run_gnuplot(part, name);
-    if (status == NB_OK)
-        install_files(p, part, plots, wrong == NULL);
-    if (wrong != NULL)
-        snprintf(note, 256, "no pictures: %s", wrong);
-    remove_files(part, p->name);
-    (void)rmdir(part);
-    return status;
-}
+/* ---- all of them ---- */
 
 static bool fill(struct picture *p, size_t which)
 {
@@ -833,22 +596,19 @@ enum nb_status rep_plots(struct rep_run *run, const char *dir, struct rep_keys *
                                            {"algorithms", "algorithms.gp"},
                                            {"scaling", "scaling.gp"}};
     char plots[4096];
-    enum nb_status status = NB_OK;
     pictures->n = 0;
     note[0] = 0;
-    path_of(plots, dir, "plots", "");
-    if (mkdir(plots, 0777) != 0 && errno != EEXIST)
-        return nb_fail(err, "%s: %s", plots, strerror(errno));
+    enum nb_status status = nb_plots_folder(plots, dir, err);
     for (size_t i = 0; i < 5 && status == NB_OK; i++) {
-        struct picture p;
-        picture_open(&p, run, names[i][0], names[i][1]);
+        struct picture p = {.run = run};
+        nb_picture_open(&p.out, names[i][0], names[i][1]);
         if (run->ncells > 0 && fill(&p, i)) {
             pictures->text[pictures->n++] = names[i][0];
-            status = draw(&p, plots, note, err);
+            status = nb_picture_draw(&p.out, plots, note, err);
         } else {
-            remove_files(plots, names[i][0]);
+            nb_picture_remove(plots, names[i][0]);
         }
-        picture_free(&p);
+        nb_picture_free(&p.out);
     }
     return status;
 }

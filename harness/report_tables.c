@@ -1,4 +1,5 @@
 /* results.csv, speedup.csv and gbench.json: columns and definitions in docs/schema.md. */
+#include "csv.h"
 #include "report_data.h"
 #include "stats.h"
 
@@ -21,33 +22,10 @@ static void number(FILE *f, double v)
     rep_print_number(f, v);
 }
 
-/* Quoted where RFC 4180 asks for it. A spreadsheet takes a cell that begins with one of
- * =+-@, a tab or a return for a formula; a leading apostrophe makes it text. */
-static void first_text(FILE *f, const char *s)
-{
-    if (s == NULL) {
-        fputs("null", f);
-        return;
-    }
-    bool formula = s[0] != 0 && strchr("=+-@\t\r", s[0]) != NULL;
-    bool quote = strpbrk(s, ",\"\r\n") != NULL || s[0] == 0;
-    if (quote)
-        fputc('"', f);
-    if (formula)
-        fputc('\'', f);
-    for (; *s; s++) {
-        if (*s == '"')
-            fputc('"', f);
-        fputc(*s, f);
-    }
-    if (quote)
-        fputc('"', f);
-}
-
 static void text(FILE *f, const char *s)
 {
     fputc(',', f);
-    first_text(f, s);
+    nb_csv_put_text(f, s);
 }
 
 static const char *trick_name(const struct rep_kernel *k)

@@ -1,5 +1,5 @@
-/* report.md and the short table of the terminal. Strings of the run are data: they are
- * shown inside code spans or escaped, and control characters become spaces. */
+/* report.md and the short table of the terminal. Strings of the run are data. */
+#include "markup.h"
 #include "report_data.h"
 #include "stats.h"
 
@@ -9,55 +9,6 @@
 #include <string.h>
 
 enum { LADDERS = 8, LISTED = 30 };
-
-/* ---- strings ---- */
-
-/* The next byte to show: control characters, also those of two bytes (U+0080..9F), as
- * spaces. */
-static unsigned char shown(const char **s)
-{
-    unsigned char c = (unsigned char)*(*s)++;
-    if (c == 0xC2 && (unsigned char)**s >= 0x80 && (unsigned char)**s < 0xA0) {
-        (*s)++;
-        return ' ';
-    }
-    return c < 0x20 || c == 0x7F ? ' ' : c;
-}
-
-static void plain(FILE *f, const char *s)
-{
-    for (s = s ? s : "unknown"; *s;)
-        fputc(shown(&s), f);
-}
-
-/* Markdown text in which nothing is markup. */
-static void md(FILE *f, const char *s)
-{
-    for (s = s ? s : "unknown"; *s;) {
-        unsigned char c = shown(&s);
-        if (c == '<' || c == '>' || c == '&')
-            fputs(c == '<' ? "&lt;" : c == '>' ? "&gt;" : "&amp;", f);
-        else if (strchr("\\`*_[]|#!~$", c) != NULL)
-            fprintf(f, "\\%c", c);
-        else
-            fputc(c, f);
-    }
-}
-
-/* A code span, also inside a table: only the backtick and the bar mean something there.
- */
-static void code(FILE *f, const char *s)
-{
-    fputc('`', f);
-    for (s = s && *s ? s : "unknown"; *s;) {
-        unsigned char c = shown(&s);
-        if (c == '|')
-            fputs("\\|", f);
-        else
-            fputc(c == '`' ? '\'' : c, f);
-    }
-    fputc('`', f);
-}
 
 const char *rep_cpu(const struct rep_run *run)
 {
@@ -88,15 +39,15 @@ const char *rep_compiler(struct rep_run *run)
 static void short_name(FILE *f, const struct rep_kernel *k)
 {
     if (k == NULL || k->algo == NULL || k->isa == NULL) {
-        md(f, k ? k->name : NULL);
+        nb_md(f, k ? k->name : NULL);
         return;
     }
-    md(f, k->algo);
+    nb_md(f, k->algo);
     fputc(' ', f);
-    md(f, k->isa);
+    nb_md(f, k->isa);
     if (k->trick != NULL && k->trick[0] != 0) {
         fputc(' ', f);
-        md(f, k->trick);
+        nb_md(f, k->trick);
     }
 }
 
@@ -187,9 +138,9 @@ static const char *const same_words =
 
 static void case_name(FILE *f, const struct rep_cell *c)
 {
-    md(f, c->dir);
+    nb_md(f, c->dir);
     fputc('-', f);
-    md(f, c->fuse);
+    nb_md(f, c->fuse);
     if (c->stats_out)
         fputs("-stats", f);
 }
@@ -200,9 +151,9 @@ static void verdict_row(const struct rep_run *run, const struct rep_cell *c, FIL
     fputs("| ", f);
     case_name(f, c);
     fputs(" | ", f);
-    md(f, c->residency);
+    nb_md(f, c->residency);
     fputs(" | ", f);
-    md(f, c->type);
+    nb_md(f, c->type);
     fprintf(f, " | %zu | ", c->threads);
     if (b.cells > 0)
         fprintf(f, "x%.2f to x%.2f | %zu / %zu / %zu | ", b.least, b.most, b.faster,
@@ -260,9 +211,9 @@ static void speedup_row(const struct rep_cell *c, FILE *f)
     fputs("| ", f);
     case_name(f, c);
     fputs(" | ", f);
-    md(f, c->residency);
+    nb_md(f, c->residency);
     fputs(" | ", f);
-    md(f, c->type);
+    nb_md(f, c->type);
     fprintf(f, " | %zu | %zu | ", c->threads, c->hidden);
     for (int best = 1; best >= 0; best--) {
         const struct rep_pairing *p = headline(c, best);
@@ -369,18 +320,18 @@ static void count_verdicts(const struct rep_run *run, size_t counts[REP_VERDICTS
 static void bad_row(const struct rep_cell *c, const struct rep_entry *e, FILE *f)
 {
     fputs("| ", f);
-    code(f, e->kernel->name);
+    nb_md_code(f, e->kernel->name);
     fputs(" | ", f);
-    code(f, c->id);
+    nb_md_code(f, c->id);
     fprintf(f, " | %s | ", rep_verdict_name(e->verdict));
     rep_print_number(f, e->E_max);
     fputs(" | ", f);
     rep_print_number(f, e->bound);
     fputs(" | ", f);
-    md(f, e->reason ? e->reason : e->worst ? e->worst : "no check was made");
+    nb_md(f, e->reason ? e->reason : e->worst ? e->worst : "no check was made");
     fputs(" | ", f);
     if (e->repro)
-        code(f, e->repro);
+        nb_md_code(f, e->repro);
     else
         fputs("null", f);
     fputs(" |\n", f);
@@ -444,7 +395,7 @@ static void skip_rows(const struct rep_run *run, FILE *f)
     for (size_t i = 0; i < n; i++) {
         fprintf(f, "| %s | %zu | ", rep_verdict_name(classes[i].first->verdict),
                 classes[i].n);
-        md(f, classes[i].first->reason);
+        nb_md(f, classes[i].first->reason);
         fputs(" |\n", f);
     }
 }
@@ -476,9 +427,9 @@ static void roof_flags(const struct rep_run *run, FILE *f)
             if (!norm || !(e->roof_ratio.lo > 1.05))
                 continue;
             fputs("\n**Broken measurement**: ", f);
-            code(f, e->kernel->name);
+            nb_md_code(f, e->kernel->name);
             fputs(" in ", f);
-            code(f, run->cells[i].id);
+            nb_md_code(f, run->cells[i].id);
             fprintf(f,
                     " runs at %.3f [%.3f, %.3f] of the roof; its numbers mean nothing.\n",
                     e->roof_ratio.value, e->roof_ratio.lo, e->roof_ratio.hi);
@@ -541,7 +492,7 @@ static const struct rep_cell *ladder_cell(const struct rep_run *run, const char 
 static void ladder_row(const struct rep_entry *e, FILE *f)
 {
     fputs("| ", f);
-    code(f, e->kernel->name);
+    nb_md_code(f, e->kernel->name);
     fputs(" | ", f);
     fprintf(f, "%.4g", e->ns_per_row.value);
     if (isfinite(e->ns_per_row.lo))
@@ -564,10 +515,10 @@ static void ladder_row(const struct rep_entry *e, FILE *f)
 static void ladder(const struct rep_cell *c, FILE *f)
 {
     fputs("\n### ", f);
-    code(f, c->id);
+    nb_md_code(f, c->id);
     fputs("\n\nRoof: ", f);
     if (c->roof != SIZE_MAX)
-        code(f, c->entries[c->roof].kernel->name);
+        nb_md_code(f, c->entries[c->roof].kernel->name);
     else
         fputs("null (no ceiling was timed)", f);
     fputs("\n\n| kernel | ns a row | GB/s | of roof | E\\_max |\n|---|--:|--:|--:|--:|\n",
@@ -678,7 +629,7 @@ static void counters_section(const struct rep_run *run, FILE *f)
     }
     if (reason != NULL) {
         fputs(differ ? ". The first because: " : ", because: ", f);
-        md(f, reason);
+        nb_md(f, reason);
     }
     fputs(differ ? ". The others: `host.json`, papi.\n" : "\n", f);
 }
@@ -732,7 +683,7 @@ static void noise_section(const struct rep_run *run, FILE *f)
 static void fact(FILE *f, const json_t *v)
 {
     if (json_is_string(v))
-        md(f, json_string_value(v));
+        nb_md(f, json_string_value(v));
     else if (json_is_integer(v))
         fprintf(f, "%lld", (long long)json_integer_value(v));
     else if (json_is_real(v))
@@ -772,7 +723,7 @@ static void facts(const struct rep_run *run, const char *name, FILE *f)
         if (json_is_object(v))
             continue;
         fputs(first ? "" : ", ", f);
-        md(f, key);
+        nb_md(f, key);
         fputc(' ', f);
         fact_list(f, v);
         first = false;
@@ -806,9 +757,9 @@ static void dropped_cells(const struct rep_run *run, FILE *f)
             break;
         }
         fputs("- ", f);
-        code(f, rep_string(d, "cell"));
+        nb_md_code(f, rep_string(d, "cell"));
         fputs(": ", f);
-        md(f, rep_string(d, "reason"));
+        nb_md(f, rep_string(d, "reason"));
         fputc('\n', f);
     }
 }
@@ -816,15 +767,15 @@ static void dropped_cells(const struct rep_run *run, FILE *f)
 static void reproduce_section(const struct rep_run *run, FILE *f)
 {
     fputs("\n## Reproduce\n\n    ", f);
-    plain(f, rep_string(run->plan, "command"));
+    nb_plain(f, rep_string(run->plan, "command"));
     fputs("\n\nThese pages again from the raw files: `normbench report DIR`. Program: "
           "normbench ",
           f);
-    md(f, rep_string(run->host, "version"));
+    nb_md(f, rep_string(run->host, "version"));
     fputs(", git ", f);
-    md(f, rep_string(run->host, "git"));
+    nb_md(f, rep_string(run->host, "git"));
     fputs("; plan ", f);
-    code(f, rep_string(run->plan, "id"));
+    nb_md_code(f, rep_string(run->plan, "id"));
     fputs(".\n", f);
     dropped_cells(run, f);
     if (run->foreign_lines > 0)
@@ -866,13 +817,13 @@ static void quote_section(struct rep_run *run, FILE *f)
     }
     const struct rep_estimate *s = &c->best->speedup;
     fputs("> On ", f);
-    md(f, rep_cpu(run));
+    nb_md(f, rep_cpu(run));
     fputs(" (", f);
-    md(f, rep_compiler(run));
+    nb_md(f, rep_compiler(run));
     fputs("; ", f);
-    md(f, c->type);
+    nb_md(f, c->type);
     fprintf(f, ", hidden %zu, data in ", c->hidden);
-    md(f, c->residency);
+    nb_md(f, c->residency);
     fprintf(f, ", %zu thread%s), the time of the fastest LayerNorm (", c->threads,
             c->threads == 1 ? "" : "s");
     short_name(f, c->best->base);
@@ -882,18 +833,18 @@ static void quote_section(struct rep_run *run, FILE *f)
             ") is %.3f [%.3f, %.3f]: median over %zu processes, %.1f %% confidence. "
             "normbench ",
             s->value, s->lo, s->hi, s->processes, 100 * s->confidence);
-    md(f, rep_string(run->host, "version"));
+    nb_md(f, rep_string(run->host, "version"));
     fputs(", git ", f);
-    md(f, rep_string(run->host, "git"));
+    nb_md(f, rep_string(run->host, "git"));
     fputs(".\n\nAcross machines compare such ratios only, never times.\n", f);
 }
 
 void rep_report_md(struct rep_run *run, const struct rep_keys *pictures, FILE *f)
 {
     fputs("# normbench: ", f);
-    md(f, rep_cpu(run));
+    nb_md(f, rep_cpu(run));
     fputs(", ", f);
-    md(f, rep_compiler(run));
+    nb_md(f, rep_compiler(run));
     fputs("\n\n", f);
     verdict_section(run, f);
     speedup_section(run, f);
@@ -937,13 +888,6 @@ static void table_cell(const struct rep_pairing *p, bool interval, FILE *f)
     fprintf(f, interval ? " %19s" : " %6s", text);
 }
 
-static void padded(FILE *f, const char *s, int width)
-{
-    for (; *s && width > 0; width--)
-        fputc(shown(&s), f);
-    fprintf(f, "%*s", width + 1, "");
-}
-
 struct table {
     struct rep_keys places, types;
     struct rep_sizes hiddens;
@@ -967,8 +911,10 @@ static void table_line(const struct rep_run *run, const struct table *t,
 {
     double least = INFINITY, most = -INFINITY;
     fprintf(f, "  ");
-    padded(f, place, 5);
-    padded(f, type, 9);
+    nb_plain_padded(f, place, 5);
+    fputc(' ', f);
+    nb_plain_padded(f, type, 9);
+    fputc(' ', f);
     for (size_t h = 0; h < t->hiddens.n; h++) {
         size_t hidden = t->hiddens.value[h];
         table_cell(table_pairing(run, place, type, hidden, t->threads, best), t->interval,
@@ -1092,9 +1038,9 @@ void rep_terminal(struct rep_run *run, const char *dir, const struct rep_keys *p
 {
     struct summary b = summarize(run, true, NULL), s = summarize(run, false, NULL);
     fputc('\n', f);
-    plain(f, rep_cpu(run));
+    nb_plain(f, rep_cpu(run));
     fputs(", ", f);
-    plain(f, rep_compiler(run));
+    nb_plain(f, rep_compiler(run));
     fputc('\n', f);
     if (b.cells == 0)
         fputs("RMSNorm vs LayerNorm: not measured in this run\n", f);
