@@ -25,7 +25,8 @@ enum acc_verdict {
 enum acc_class {
     ACC_RANDOM,
     ACC_ATTACK,
-    ACC_HAZARD,
+    ACC_RANGE,
+    ACC_PARAMS,
     ACC_SPECIAL,
     ACC_SWEEP,
     ACC_CLASSES

@@ -11,8 +11,8 @@
 enum { SCHEMA = 1 };
 
 const char *const acc_dtype[ACC_DTYPES] = {"f32", "f64", "f16", "bf16"};
-const char *const acc_class_name[ACC_CLASSES] = {"random", "attack", "hazard", "special",
-                                                 "sweep"};
+const char *const acc_class_name[ACC_CLASSES] = {"random", "attack", "range", "params",
+                                                 "special", "sweep"};
 
 enum column {
     C_SCHEMA,
@@ -193,8 +193,8 @@ static enum nb_status find_family(struct reader *r, size_t *index, struct nb_err
     size_t class = word(cell(r, C_CLASS), acc_class_name, ACC_CLASSES);
     if (class == SIZE_MAX)
         return nb_csv_fail(&a->csv, err,
-                           "class \"%.40s\" is none of random, attack, hazard, special, "
-                           "sweep",
+                           "class \"%.40s\" is none of random, attack, range, params, "
+                           "special, sweep",
                            cell(r, C_CLASS));
     for (*index = 0; *index < a->nfamilies; ++*index)
         if ((size_t)a->families[*index].class == class &&

@@ -289,7 +289,7 @@ static void class_lines(struct line *l, const char *class, const char *const *na
             random_line(l);
         else if (strcmp(class, "attack") == 0)
             attack_line(l);
-        else if (strcmp(class, "hazard") == 0)
+        else if (strcmp(class, "range") == 0)
             hazard_line(l);
         else
             special_line(l);
@@ -304,7 +304,7 @@ static void kernel_lines(struct line *l)
     if (l->s->family != NULL)
         class_lines(l, "random", &l->s->family, 1);
     class_lines(l, "attack", attack_names, LENGTH(attack_names));
-    class_lines(l, "hazard", hazard_names, LENGTH(hazard_names));
+    class_lines(l, "range", hazard_names, LENGTH(hazard_names));
     class_lines(l, "special", special_names, LENGTH(special_names));
     l->class = "sweep";
     sweep_lines(l);
