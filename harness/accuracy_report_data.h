@@ -19,6 +19,7 @@ enum acc_verdict {
     ACC_FAIL_OTHER, /* any other FAIL_... */
     ACC_CRASHED,
     ACC_TIMED_OUT,
+    ACC_WIDE, /* MISTRUSTED: any output would be inside the bound */
     ACC_SKIP, /* SKIP_... */
 };
 

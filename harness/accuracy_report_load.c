@@ -82,19 +82,19 @@ static size_t word(const char *text, const char *const *words, size_t n)
 static bool read_verdict(const char *text, enum acc_verdict *v)
 {
     static const char *const names[] = {"PASS",           "UNTESTED", "FAIL_VALUE",
-                                        "FAIL_NONFINITE", "CRASHED",  "TIMED_OUT"};
+                                        "FAIL_NONFINITE", "CRASHED",  "TIMED_OUT", "MISTRUSTED"};
     static const enum acc_verdict values[] = {ACC_PASS,       ACC_UNTESTED,
                                               ACC_FAIL_VALUE, ACC_FAIL_NONFINITE,
-                                              ACC_CRASHED,    ACC_TIMED_OUT};
-    size_t i = word(text, names, 6);
+                                              ACC_CRASHED,    ACC_TIMED_OUT, ACC_WIDE};
+    size_t i = word(text, names, 7);
     bool skip = strncmp(text, "SKIP_", 5) == 0, fail = strncmp(text, "FAIL_", 5) == 0;
-    *v = i < 6 ? values[i] : skip ? ACC_SKIP : ACC_FAIL_OTHER;
-    return i < 6 || skip || fail || strcmp(text, "MISTRUSTED") == 0;
+    *v = i < 7 ? values[i] : skip ? ACC_SKIP : ACC_FAIL_OTHER;
+    return i < 7 || skip || fail;
 }
 
 bool acc_is_fail(enum acc_verdict v)
 {
-    return v != ACC_PASS && v != ACC_UNTESTED && v != ACC_SKIP;
+    return v != ACC_PASS && v != ACC_UNTESTED && v != ACC_WIDE && v != ACC_SKIP;
 }
 
 bool acc_is_norm(const char *op)

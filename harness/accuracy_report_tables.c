@@ -167,7 +167,7 @@ static const char *sweep_text(char text[32], const struct sweep *s, const char *
 
 static const char *const verdict_words[VERDICTS] = {
     "PASS",        "UNTESTED (hazard)", "FAIL_VALUE", "FAIL_NONFINITE",
-    "other fails", "CRASHED",           "TIMED_OUT",  "skipped"};
+    "other fails", "CRASHED",           "TIMED_OUT",  "MISTRUSTED (bound too wide)", "skipped"};
 
 static void verdict_counts(const struct summary *s, FILE *f)
 {
