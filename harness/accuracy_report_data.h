@@ -48,6 +48,7 @@ struct acc_family {
     const char *name;
     enum acc_class class;
     double mean; /* of a sweep: a of a + N(0,1) */
+    unsigned hard; /* bit per dtype: some kernel has rows outside its bound */
 };
 
 /* An op's algorithm, over ISAs and dtypes. */
@@ -92,6 +93,8 @@ void acc_times_load(struct acc_times *t, const struct acc *a, const char *run_di
 void acc_times_free(struct acc_times *t);
 
 bool acc_is_norm(const char *op);
+/* Random data on which the bound of every kernel of the dtype holds: there they can be compared. */
+bool acc_is_common(const struct acc *a, const struct acc_case *c);
 bool acc_is_fail(enum acc_verdict v); /* crashes and time-outs too */
 /* The kernel that stands for an algorithm: of the strongest ISA, or (scalar) of the plain
  * C loops; SIZE_MAX: none that runs. */

@@ -97,6 +97,12 @@ bool acc_is_fail(enum acc_verdict v)
     return v != ACC_PASS && v != ACC_UNTESTED && v != ACC_WIDE && v != ACC_SKIP;
 }
 
+bool acc_is_common(const struct acc *a, const struct acc_case *c)
+{
+    const struct acc_family *f = &a->families[c->family];
+    return f->class == ACC_RANDOM && !(f->hard >> a->kernels[c->kernel].dtype & 1u);
+}
+
 bool acc_is_norm(const char *op)
 {
     return strcmp(op, "layernorm") == 0 || strcmp(op, "rmsnorm") == 0;
@@ -203,7 +209,7 @@ static enum nb_status find_family(struct reader *r, size_t *index, struct nb_err
     a->families =
         grow(a->families, a->nfamilies, &a->families_room, sizeof(*a->families));
     a->families[a->nfamilies++] =
-        (struct acc_family){name, (enum acc_class) class, sweep_mean(name)};
+        (struct acc_family){name, (enum acc_class) class, sweep_mean(name), 0};
     return NB_OK;
 }
 
@@ -280,6 +286,8 @@ static enum nb_status read_case(struct reader *r, struct nb_err *err)
     a->cases = grow(a->cases, a->ncases, &a->cases_room, sizeof(*a->cases));
     a->cases[a->ncases++] = c;
     a->kernels[c.kernel].runs |= c.verdict != ACC_SKIP;
+    if (c.unstable > 0 || c.overflow > 0)
+        a->families[c.family].hard |= 1u << a->kernels[c.kernel].dtype;
     return NB_OK;
 }
 

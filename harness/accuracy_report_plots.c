@@ -623,7 +623,7 @@ static void random_errors(struct pareto *w, size_t hidden)
         w->E[i] = NAN;
     for (size_t i = 0; i < a->ncases; i++) {
         const struct acc_case *c = &a->cases[i];
-        if (c->hidden == hidden && a->families[c->family].class == ACC_RANDOM)
+        if (c->hidden == hidden && acc_is_common(a, c))
             w->E[c->kernel] = fmax(w->E[c->kernel], c->E_max);
     }
 }
@@ -713,7 +713,7 @@ static void pareto_details(struct picture *p, size_t hidden)
     char details[160];
     size_t timed = p->t->hidden[p->dtype];
     int n = snprintf(details, sizeof(details),
-                     "%s, hidden %zu, data in L2, 1 thread; error: worst on random data",
+                     "%s, hidden %zu, data in L2, 1 thread; error: worst on easy random data",
                      acc_dtype[p->dtype], timed);
     if (hidden != timed)
         snprintf(details + n, sizeof(details) - (size_t)n, " of hidden %zu", hidden);
@@ -773,8 +773,7 @@ static double collect_hist(const struct acc *a, size_t kernel, double counts[ACC
     double sum = 0;
     memset(counts, 0, ACC_HIST * sizeof(*counts));
     for (size_t i = 0; i < a->ncases; i++)
-        if (a->cases[i].kernel == kernel &&
-            a->families[a->cases[i].family].class == ACC_RANDOM)
+        if (a->cases[i].kernel == kernel && acc_is_common(a, &a->cases[i]))
             acc_add_hist(&a->cases[i], counts);
     for (int i = 0; i < ACC_HIST; i++)
         sum += counts[i];
@@ -832,7 +831,7 @@ static bool ulp_picture(struct picture *p)
     if (w.npanels == 0)
         return false;
     snprintf(details, sizeof(details),
-             "%s, random data, all hiddens, strongest ISA of each algorithm",
+             "%s, easy random data (inside the bound of every algorithm), all hiddens, strongest ISA of each",
              acc_dtype[p->dtype]);
     head(p, "How far off the elements of the output are", details);
     number(p, "NP", w.npanels);
