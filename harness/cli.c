@@ -10,7 +10,9 @@
 #include "worker.h"
 
 #include <argp.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #ifndef NB_VERSION
 #define NB_VERSION "0"
@@ -296,11 +298,24 @@ static enum nb_status dispatch(int argc, char **argv, int *code, struct nb_err *
                         "--help`", command);
 }
 
+/* Where the caller closed stdin, stdout or stderr, the next file opened would take its number and
+ * receive what is printed. */
+static void occupy_standard_files(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= 2);
+    if (fd > 2)
+        close(fd);
+}
+
 int nb_main(int argc, char **argv)
 {
     struct nb_err err = {""};
     char bad[64];
     int code = EXIT_FINE;
+    occupy_standard_files();
     if (argc == 3 && strcmp(argv[1], "--worker") == 0)
         return nb_worker_main(atoi(argv[2]));
     if (nb_cpu_init(bad, sizeof bad) != 0) {

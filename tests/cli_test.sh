@@ -74,6 +74,13 @@ nb doctor
 expect "doctor exits 0, not $rc" [ "$rc" = 0 ]
 expect "doctor says something" [ -s out ]
 
+# standard files that the caller closed must not be mistaken for files of the run
+"$normbench" run --kernels headline --hidden 64 --processes 2 --rounds 2 --out closed <&- >&- 2>&-
+expect "a run without stdin, stdout and stderr exits 0" [ $? = 0 ]
+for lines in checks samples; do
+    expect "$lines.jsonl holds JSON alone" jq -e . closed/$lines.jsonl >jq.out
+done
+
 # without gnuplot the tables still come, and the report says what is missing
 mkdir empty
 PATH=$work/empty "$normbench" run --kernels headline --hidden 64 --processes 2 --rounds 2 --out nognuplot \
