@@ -308,9 +308,12 @@ static void teardown(struct run *u)
 
 /* ---- rounds ---- */
 
+struct rounds;
 struct sample {
     struct run *run;
     struct runner *runner;
+    struct rounds *rounds;
+    unsigned member;
 };
 struct rounds {
     struct run *run;
@@ -318,13 +321,28 @@ struct rounds {
     size_t group_index;
     unsigned (*orders)[NB_GROUP_MAX]; /* per round: members in the order they run */
     size_t active;                    /* members that run */
+    size_t ran;                       /* samples taken, in the order asked for */
+    bool disordered;
     double ns[NB_GROUP_MAX];
 };
+
+/* The member whose turn it is after so many samples; none when all have run. */
+static bool member_at(const struct rounds *r, size_t index, unsigned *member)
+{
+    if (index >= r->active * r->run->unit->rounds)
+        return false;
+    *member = r->orders[index / r->active][index % r->active];
+    return true;
+}
 
 /* One untimed pass precedes: it brings code, parameters and the cell's lines to where they belong. */
 static uint64_t take_sample(void *context, unsigned passes)
 {
     struct sample *s = context;
+    unsigned member;
+    if (!member_at(s->rounds, s->rounds->ran, &member) || member != s->member)
+        s->rounds->disordered = true;
+    s->rounds->ran++;
     s->run->env->at(s->run->env->context, s->runner->exec.kernel->name);
     s->run->warm_ns += (double)run_passes(s->run, s->runner, 1);
     const uint64_t ns = run_passes(s->run, s->runner, passes);
@@ -350,7 +368,12 @@ static void emit_round(struct rounds *r, size_t round)
 static void take_result(void *context, size_t index, double ns)
 {
     struct rounds *r = context;
-    r->ns[r->orders[index / r->active][index % r->active]] = ns;
+    unsigned member;
+    if (r->disordered || !member_at(r, index, &member) || r->ran != index + 1) {
+        r->disordered = true; /* this time belongs to some other sample */
+        return;
+    }
+    r->ns[member] = ns;
     if ((index + 1) % r->active == 0)
         emit_round(r, index / r->active);
 }
@@ -365,10 +388,10 @@ static uint64_t group_seed(const struct run *u, size_t group)
  * that few rounds a process still balance over all of them. */
 static void make_orders(struct rounds *r, struct runner *const *runners, uint64_t seed)
 {
-    unsigned members[NB_GROUP_MAX], row[NB_GROUP_MAX];
-    for (size_t m = 0; m < r->group->count; m++)
+    unsigned members[NB_GROUP_MAX], row[NB_GROUP_MAX], count = 0;
+    for (unsigned m = 0; m < r->group->count; m++)
         if (runners[m] != NULL)
-            members[r->active++] = (unsigned)m;
+            members[count++] = m;
     const size_t even = r->active + r->active % 2;
     for (unsigned k = 0; k < r->run->unit->rounds; k++) {
         size_t n = 0;
@@ -379,7 +402,7 @@ static void make_orders(struct rounds *r, struct runner *const *runners, uint64_
     }
 }
 
-static void run_group(struct run *u, size_t index)
+static enum nb_status run_group(struct run *u, size_t index, struct nb_err *err)
 {
     const struct nb_group *g = &u->unit->cell->groups[index];
     struct runner *runners[NB_GROUP_MAX];
@@ -391,8 +414,13 @@ static void run_group(struct run *u, size_t index)
         runners[m] = runner_of(u, g->members[m].kernel);
         if (runners[m] != NULL && !runners[m]->trusted)
             runners[m] = NULL;
-        samples[m] = (struct sample){u, runners[m]};
+        samples[m] = (struct sample){u, runners[m], &r, (unsigned)m};
         r.ns[m] = -1;
+        r.active += runners[m] != NULL;
+    }
+    if (r.active == 0) { /* all crashed or are mistrusted */
+        free(r.orders);
+        return NB_OK;
     }
     make_orders(&r, runners, group_seed(u, index));
     nb_gb_clear();
@@ -401,10 +429,15 @@ static void run_group(struct run *u, size_t index)
             const unsigned m = r.orders[k][i];
             nb_gb_add(g->members[m].kernel->name, g->members[m].passes, take_sample, &samples[m]);
         }
-    if (r.active > 0)
-        nb_gb_run(take_result, &r);
+    const size_t wanted = r.active * u->unit->rounds, got = nb_gb_run(take_result, &r);
     nb_gb_clear();
     free(r.orders);
+    if (got == wanted && r.ran == wanted && !r.disordered)
+        return NB_OK;
+    return nb_fail(err, "cell %s: %zu samples were asked for, %zu taken and %zu reported, %s; is "
+                        "Google Benchmark configured from outside (BENCHMARK_* variables)?",
+                   u->unit->cell->id, wanted, r.ran, got,
+                   r.disordered ? "not in the order asked for" : "in order");
 }
 
 /* ---- counters ---- */
@@ -555,9 +588,11 @@ enum nb_status nb_measure_unit(const struct nb_worker_env *env, const struct nb_
     if (s == NB_OK) {
         warm_first(&u);
         lap(&mark, &u.warm_ns);
-        for (size_t g = 0; g < unit->cell->group_count; g++)
+        for (size_t g = 0; s == NB_OK && g < unit->cell->group_count; g++)
             if (!(unit->screening && unit->cell->groups[g].measure_only))
-                run_group(&u, g);
+                s = run_group(&u, g, err);
+    }
+    if (s == NB_OK) {
         mark = nb_now_ns();
         if (unit->counters)
             count_all(&u);
