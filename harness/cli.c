@@ -270,9 +270,31 @@ static enum nb_status cmd_doctor(int argc, char **argv, int *code, struct nb_err
     return NB_OK;
 }
 
+/* An OpenMP runtime that is told of places binds the first thread before main begins. From then on this
+ * process sees one core, and what it was allowed before is not known any more. */
+static enum nb_status not_bound_by_openmp(struct nb_err *err)
+{
+    static const char *const names[] = {"OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY",
+                                        "KMP_AFFINITY"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *value = getenv(names[i]);
+        if (value != NULL && strcmp(value, "false") != 0)
+            return nb_fail(err, "%s is set (\"%s\"), so OpenMP binds this process before normbench can "
+                                "see its cores; normbench binds its threads itself: unset OMP_PROC_BIND "
+                                "OMP_PLACES GOMP_CPU_AFFINITY KMP_AFFINITY", names[i], value);
+    }
+    return NB_OK;
+}
+
 static enum nb_status dispatch(int argc, char **argv, int *code, struct nb_err *err)
 {
     const char *command = argc > 1 ? argv[1] : "--help";
+    if (strcmp(command, "run") == 0 || strcmp(command, "check") == 0 ||
+        strcmp(command, "accuracy") == 0 || strcmp(command, "doctor") == 0) {
+        enum nb_status s = not_bound_by_openmp(err);
+        if (s != NB_OK)
+            return s;
+    }
     if (strcmp(command, "run") == 0)
         return cmd_run(argc, argv, code, err);
     if (strcmp(command, "check") == 0)

@@ -278,7 +278,10 @@ static enum nb_status setup(struct run *u, const struct nb_worker_env *env,
     *u = (struct run){.env = env, .unit = unit, .mistrusted = json_array()};
     u->runners = calloc(c->kernel_count, sizeof *u->runners);
     NB_ASSERT(u->runners != NULL && u->mistrusted != NULL);
-    enum nb_status s = map_tensors(env, c, &u->memory, err);
+    env->at(env->context, ""); /* whatever fails here is no kernel's fault */
+    enum nb_status s = nb_execute_team(c->threads, true, err);
+    if (s == NB_OK)
+        s = map_tensors(env, c, &u->memory, err);
     if (s == NB_OK)
         s = map_params(env, c, &u->memory, err);
     if (s == NB_OK)

@@ -30,6 +30,13 @@ fails 1 "unknown word" list nonsense
 fails 1 "usage" report
 fails 1 "nodir" report "$work/nodir"
 
+for bound in OMP_PROC_BIND=close OMP_PLACES=cores GOMP_CPU_AFFINITY=0; do
+    export "${bound?}"
+    fails 1 "${bound%%=*} is set" run --kernels headline --hidden 64
+    fails 1 "unset OMP_PROC_BIND" doctor
+    unset "${bound%%=*}"
+done
+
 mkdir exists
 fails 1 "exists already" run --kernels headline --hidden 64 --out exists
 fails 1 "cannot make the folder" run --kernels headline --hidden 64 --out "$work/no/such/place"
