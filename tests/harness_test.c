@@ -26,6 +26,9 @@ static const struct nb_topology MACHINE = {.cores = 4,
                                            .l3 = 32 << 20,
                                            .l2_cores = 1,
                                            .l3_cores = 4,
+                                           .llc = 32 << 20,
+                                           .llcs = 1,
+                                           .llc_cores = 4,
                                            .memory = (size_t)8 << 30};
 
 static struct nb_preset selection(const char *const (*keys)[2], size_t n)
