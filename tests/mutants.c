@@ -185,7 +185,7 @@ static void idle_elsewhere(const struct nb_problem *p, const struct nb_args *a, 
     {.size = sizeof(struct nb_kernel), .op = NB_OP_RMSNORM, .dir = NB_FWD, \
      .fuse = NB_FUSE_NONE, .dtype = NB_F32, .name = "rmsnorm_fwd_" #f "__f32_mutant", \
      .algo = #f, .isa = "mutant", .trick = "", .source = "none", .x_reads = 2, \
-     .bound = {NB_BOUND_RMS, 1, 0, 4, 1}, .flops = 4, .run = run_##f},
+     .bound = {NB_BOUND_RMS, 1, 0, 4, 1, 0}, .flops = 4, .run = run_##f},
 #define MUTANTS(X) \
     X(right) X(last_element_skipped) X(eps_dropped) X(zeros) X(writes_behind) \
     X(leaves_unwritten) X(not_a_number) X(random_bits) X(changes_input) X(crashes) X(hangs) \
