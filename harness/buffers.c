@@ -1,5 +1,7 @@
 #include "buffers.h"
 
+#include "sysread.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -85,7 +87,7 @@ enum nb_status nb_buffer_map(struct nb_buffer *b, size_t bytes, size_t offset, b
         return s;
     const uintptr_t first = (uintptr_t)b->map + PAGE;
     b->data = (char *)((first + align - 1) / align * align) + offset;
-    if (huge) /* a request; how many huge pages came is recorded by the host module */
+    if (huge) /* a request; nb_buffer_huge_bytes tells how many came */
         (void)madvise(b->map + PAGE, b->map_bytes - 2 * PAGE, MADV_HUGEPAGE);
     write_canaries(b);
     return NB_OK;
@@ -116,6 +118,20 @@ static bool all_canary(const char *p, const char *end)
         if ((unsigned char)*p != CANARY)
             return false;
     return true;
+}
+
+void nb_buffer_repair(struct nb_buffer *b)
+{
+    if (b->map != NULL)
+        write_canaries(b);
+}
+
+double nb_buffer_huge_bytes(void)
+{
+    char text[32];
+    if (nb_read_key("/proc/self/smaps_rollup", "AnonHugePages", text, sizeof text) != 0)
+        return -1;
+    return 1024 * strtod(text, NULL); /* "2048 kB" */
 }
 
 bool nb_buffer_canaries_intact(const struct nb_buffer *b)

@@ -25,6 +25,12 @@ NB_USE_RESULT enum nb_status nb_buffer_map_tail(struct nb_buffer *b, size_t byte
                                                 struct nb_err *err);
 void nb_buffer_free(struct nb_buffer *b);
 
+/* Writes the canaries again, so that a later look finds later damage alone. */
+void nb_buffer_repair(struct nb_buffer *b);
+
+/* Bytes of anonymous memory of this process that lie in huge pages now; -1: the kernel does not tell. */
+double nb_buffer_huge_bytes(void);
+
 /* False when a byte outside data, inside the mapping, was overwritten. */
 bool nb_buffer_canaries_intact(const struct nb_buffer *b);
 

@@ -11,7 +11,9 @@
 #include "worker.h"
 
 #include <argp.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #ifndef NB_VERSION
 #define NB_VERSION "0"
@@ -270,9 +272,31 @@ static enum nb_status cmd_doctor(int argc, char **argv, int *code, struct nb_err
     return NB_OK;
 }
 
+/* An OpenMP runtime that is told of places binds the first thread before main begins. From then on this
+ * process sees one core, and what it was allowed before is not known any more. */
+static enum nb_status not_bound_by_openmp(struct nb_err *err)
+{
+    static const char *const names[] = {"OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY",
+                                        "KMP_AFFINITY"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *value = getenv(names[i]);
+        if (value != NULL && strcmp(value, "false") != 0)
+            return nb_fail(err, "%s is set (\"%s\"), so OpenMP binds this process before normbench can "
+                                "see its cores; normbench binds its threads itself: unset OMP_PROC_BIND "
+                                "OMP_PLACES GOMP_CPU_AFFINITY KMP_AFFINITY", names[i], value);
+    }
+    return NB_OK;
+}
+
 static enum nb_status dispatch(int argc, char **argv, int *code, struct nb_err *err)
 {
     const char *command = argc > 1 ? argv[1] : "--help";
+    if (strcmp(command, "run") == 0 || strcmp(command, "check") == 0 ||
+        strcmp(command, "accuracy") == 0 || strcmp(command, "doctor") == 0) {
+        enum nb_status s = not_bound_by_openmp(err);
+        if (s != NB_OK)
+            return s;
+    }
     if (strcmp(command, "run") == 0)
         return cmd_run(argc, argv, code, err);
     if (strcmp(command, "check") == 0)
@@ -300,11 +324,24 @@ static enum nb_status dispatch(int argc, char **argv, int *code, struct nb_err *
                         "--help`", command);
 }
 
+/* Where the caller closed stdin, stdout or stderr, the next file opened would take its number and
+ * receive what is printed. */
+static void occupy_standard_files(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= 2);
+    if (fd > 2)
+        close(fd);
+}
+
 int nb_main(int argc, char **argv)
 {
     struct nb_err err = {""};
     char bad[64];
     int code = EXIT_FINE;
+    occupy_standard_files();
     if (argc == 3 && strcmp(argv[1], "--worker") == 0)
         return nb_worker_main(atoi(argv[2]));
     if (nb_cpu_init(bad, sizeof bad) != 0) {

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -21,9 +22,32 @@ static void __attribute__((constructor)) remember_cpus(void)
     have_original_cpus = sched_getaffinity(0, sizeof original_cpus, &original_cpus) == 0;
 }
 
+/* Libraries of the worker take settings from these: Google Benchmark defaults of its flags (a filter,
+ * repetitions, another order), OpenMP runtimes limits, places and waiting. What is measured must not
+ * depend on what a shell happens to export. */
+static void clean_environment(void)
+{
+    static const char *const prefixes[] = {"BENCHMARK_", "OMP_", "GOMP_", "KMP_"};
+    for (char **e = environ; e != NULL && *e != NULL;) {
+        char name[256];
+        bool remove = false;
+        for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
+            remove = remove || strncmp(*e, prefixes[i], strlen(prefixes[i])) == 0;
+        const size_t len = strcspn(*e, "=");
+        if (!remove || len >= sizeof name) {
+            e++;
+            continue;
+        }
+        snprintf(name, sizeof name, "%.*s", (int)len, *e);
+        unsetenv(name);
+        e = environ; /* it has moved up */
+    }
+}
+
 static void child(int in, int out, int page_fd)
 {
     char fd[16];
+    clean_environment();
     if (have_original_cpus)
         (void)sched_setaffinity(0, sizeof original_cpus, &original_cpus);
     setpgid(0, 0); /* Ctrl-C on the terminal reaches the orchestrator alone */

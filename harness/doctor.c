@@ -340,6 +340,18 @@ static void check_hypervisor(struct doctor *d)
            "run on bare metal, or on an instance that fills its host");
 }
 
+static void check_llc(struct doctor *d)
+{
+    if (d->t->llc > 0)
+        return;
+    seen(d, "hwloc knows of no L3 here.");
+    effect(d,
+           "L3 cells are left out; DRAM and cold cells take the last level to be 256 MiB, so they "
+           "work on 1 GiB. If more of an L3 than that is hidden, they lie in it.",
+           "run where lscpu --caches shows the L3; in a guest, pass the host's cache topology on (libvirt: "
+           "<cache mode='passthrough'/>)");
+}
+
 static void check_quota(struct doctor *d)
 {
     double cpus = nb_cgroup_cpus("");
@@ -525,6 +537,7 @@ int nb_host_doctor(const struct nb_topology *t, FILE *out)
         check_load,  check_pmu,        check_paranoid, check_watchdog, check_governor,
         check_boost, check_smt,        check_steal,    check_cpuset,   check_quota,
         check_timer, check_hypervisor, check_thp,      check_aslr,     check_gnuplot,
+        check_llc,
     };
     struct doctor d = {.t = t, .out = out};
     nb_counters_init();

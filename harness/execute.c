@@ -11,6 +11,7 @@ static const struct nb_topology *topology;
 void nb_execute_init(const struct nb_topology *t)
 {
     topology = t;
+    omp_set_dynamic(0); /* a runtime that shrinks teams would leave rows to nobody */
 }
 
 uint64_t nb_now_ns(void)
@@ -65,15 +66,43 @@ void nb_execution_end(struct nb_execution *e)
         e->kernel->finish(e->state);
 }
 
-/* A thread's binding lasts as long as the thread; a failed one is found by the migration count. */
-static void bind_once(unsigned thread)
+/* A thread's binding lasts as long as the thread, and the runtime keeps the threads of a team for the
+ * next one of that size. */
+static enum nb_status bind_once(unsigned thread, struct nb_err *err)
 {
     static __thread unsigned bound; /* thread + 1 */
-    if (bound != thread + 1 && topology != NULL) {
-        enum nb_status s = nb_topology_bind(topology, thread, NULL);
-        (void)s;
+    if (bound == thread + 1 || topology == NULL)
+        return NB_OK;
+    enum nb_status s = nb_topology_bind(topology, thread, err);
+    if (s == NB_OK)
         bound = thread + 1;
+    return s;
+}
+
+enum nb_status nb_execute_team(unsigned threads, bool must_bind, struct nb_err *err)
+{
+    unsigned team = 1;
+    struct nb_err unbound = {""};
+    if (threads == 1) {
+        if (bind_once(0, &unbound) != NB_OK && must_bind)
+            return nb_fail(err, "%s", unbound.text);
+        return NB_OK;
     }
+#pragma omp parallel num_threads(threads)
+    {
+        struct nb_err mine = {""};
+        const enum nb_status s = bind_once((unsigned)omp_get_thread_num(), &mine);
+#pragma omp critical
+        {
+            team = (unsigned)omp_get_num_threads();
+            if (s != NB_OK)
+                unbound = mine;
+        }
+    }
+    if (team != threads)
+        return nb_fail(err, "%u threads were asked for and %u started; what limits them? See "
+                            "OMP_THREAD_LIMIT, `ulimit -u` and the cgroup's pids.max", threads, team);
+    return must_bind && unbound.text[0] ? nb_fail(err, "%s", unbound.text) : NB_OK;
 }
 
 static void one_part(const struct nb_execution *e, size_t window, unsigned part)
@@ -91,7 +120,6 @@ static void one_part(const struct nb_execution *e, size_t window, unsigned part)
 static uint64_t execute_one(struct nb_execution *e, unsigned passes)
 {
     size_t window = e->next_window;
-    bind_once(0);
     const uint64_t start = nb_now_ns();
     for (unsigned p = 0; p < passes; p++) {
         one_part(e, window, 0);
@@ -107,7 +135,6 @@ static uint64_t execute_many(struct nb_execution *e, unsigned passes)
     {
         const unsigned part = (unsigned)omp_get_thread_num();
         size_t window = e->next_window;
-        bind_once(part);
 #pragma omp barrier
         if (part == 0)
             start = nb_now_ns();
@@ -142,14 +169,12 @@ void nb_on_threads(unsigned threads, void (*work)(void *context, unsigned part, 
                    void *context)
 {
     if (threads == 1) {
-        bind_once(0);
         work(context, 0, 1);
         return;
     }
 #pragma omp parallel num_threads(threads)
     {
         const unsigned part = (unsigned)omp_get_thread_num();
-        bind_once(part);
         work(context, part, threads);
     }
 }
@@ -165,7 +190,6 @@ double nb_barrier_ns(unsigned threads)
 #pragma omp parallel num_threads(threads)
         {
             const int part = omp_get_thread_num();
-            bind_once((unsigned)part);
 #pragma omp barrier
             if (part == 0)
                 start = nb_now_ns();

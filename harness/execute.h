@@ -31,8 +31,12 @@ void nb_execution_begin(struct nb_execution *e, const struct nb_cell *cell,
                         const struct nb_kernel *k, const struct nb_args *args, char *scratch);
 void nb_execution_end(struct nb_execution *e);
 
-/* Threads bind themselves to cores of this topology when they first take part. */
+/* Threads of a team bind themselves to cores of this topology; NULL, the initial value: to none. */
 void nb_execute_init(const struct nb_topology *t);
+
+/* Starts the team of so many threads, each bound to its core. A smaller team is an error, and so is a
+ * thread that cannot be bound where must_bind. Call it before anything is run or touched. */
+NB_USE_RESULT enum nb_status nb_execute_team(unsigned threads, bool must_bind, struct nb_err *err);
 
 /* One call over all rows in this thread, with scratch of its own; any problem, any kernel. */
 void nb_run_once(const struct nb_kernel *k, const struct nb_problem *p, const struct nb_args *args);

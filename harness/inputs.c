@@ -77,3 +77,17 @@ void nb_input_stream_copy(uint32_t dtype, uint64_t seed, size_t first, void *to,
         done += run;
     }
 }
+
+bool nb_input_stream_equal(uint32_t dtype, uint64_t seed, size_t first, const void *at, size_t n)
+{
+    const char *stream = nb_input_stream(dtype, seed), *data = at;
+    const size_t bytes = nb_dtype_bytes(dtype);
+    for (size_t done = 0; done < n;) {
+        const size_t from = (first + done) % NB_STREAM;
+        const size_t run = n - done < NB_STREAM - from ? n - done : NB_STREAM - from;
+        if (memcmp(data + done * bytes, stream + from * bytes, run * bytes) != 0)
+            return false;
+        done += run;
+    }
+    return true;
+}

@@ -5,6 +5,8 @@
 
 #include "families.h"
 
+#include <stdbool.h>
+
 /* A number in (0,1), and one of N(0,1), that depend on the counters alone. */
 double nb_uniform(uint64_t seed, uint64_t row, uint64_t i);
 double nb_normal(uint64_t seed, uint64_t row, uint64_t i);
@@ -23,5 +25,8 @@ const void *nb_input_stream(uint32_t dtype, uint64_t seed);
 
 /* Copies elements [first, first+n) of the endless stream to `to` (storage of dtype). */
 void nb_input_stream_copy(uint32_t dtype, uint64_t seed, size_t first, void *to, size_t n);
+
+/* Whether that is what lies there. */
+bool nb_input_stream_equal(uint32_t dtype, uint64_t seed, size_t first, const void *at, size_t n);
 
 #endif

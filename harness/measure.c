@@ -17,8 +17,8 @@
 /* ---- memory of a cell ---- */
 
 /* Arena of windows for DRAM and cold cells: kept over the units of one dtype and thread count, since
- * filling gigabytes costs more than measuring in them. Every window starts at a multiple of the
- * stream's period, so all windows of all shapes hold the data that was checked. */
+ * filling gigabytes costs more than measuring in them. It holds the endless stream, so a window holds
+ * the stream from where it begins; a window that is verified is given the data that was checked. */
 static struct {
     struct nb_buffer x, y;
     uint32_t dtype;
@@ -91,17 +91,25 @@ static enum nb_status arena_ready(const struct nb_worker_env *env, const struct 
     return NB_OK;
 }
 
+struct nb_windows nb_measure_windows(const struct nb_cell *c, const struct nb_topology *t)
+{
+    const size_t bytes = c->rows * c->ldx * nb_dtype_bytes(c->dtype), line = 64;
+    const size_t half = 2 * nb_topology_llc(t, c->threads); /* of x; y is as much again */
+    struct nb_windows w = {.count = 1, .step = (bytes + line - 1) / line * line};
+    if (w.step < half)
+        w.count = (half + w.step - 1) / w.step;
+    return w;
+}
+
 static enum nb_status map_tensors(const struct nb_worker_env *env, const struct nb_cell *c,
                                   struct memory *m, struct nb_err *err)
 {
     const size_t es = nb_dtype_bytes(c->dtype), bytes = c->rows * c->ldx * es;
     m->in_arena = c->residency == NB_DRAM || c->residency == NB_COLD;
     if (m->in_arena) {
-        const size_t period = NB_STREAM * es;
-        m->step = (bytes + period - 1) / period * period;
-        /* x and y together at least 4 times the last level */
-        const size_t half = 2 * nb_topology_llc(env->topology);
-        m->windows = half / m->step + 1 > 2 ? half / m->step + 1 : 2;
+        const struct nb_windows w = nb_measure_windows(c, env->topology);
+        m->step = w.step;
+        m->windows = w.count;
         return arena_ready(env, c, m->windows * m->step, err);
     }
     m->windows = 1;
@@ -113,22 +121,26 @@ static enum nb_status map_tensors(const struct nb_worker_env *env, const struct 
     return s;
 }
 
+static void fill_params(const struct nb_worker_env *env, const struct nb_cell *c, struct memory *m)
+{
+    double *wide = malloc(c->hidden * sizeof *wide);
+    NB_ASSERT(wide != NULL);
+    nb_input_gamma(c->param_dtype, env->seed, wide, c->hidden);
+    nb_encode(c->param_dtype, wide, m->gamma.data, c->hidden);
+    nb_input_beta(c->param_dtype, env->seed, wide, c->hidden);
+    nb_encode(c->param_dtype, wide, m->beta.data, c->hidden);
+    free(wide);
+}
+
 static enum nb_status map_params(const struct nb_worker_env *env, const struct nb_cell *c,
                                  struct memory *m, struct nb_err *err)
 {
     const size_t ps = nb_dtype_bytes(c->param_dtype), ss = nb_stat_bytes(c->dtype);
-    double *wide = malloc(c->hidden * sizeof *wide);
-    NB_ASSERT(wide != NULL);
     enum nb_status s = nb_buffer_map(&m->gamma, c->hidden * ps, 1024, false, err);
     if (s == NB_OK)
         s = nb_buffer_map(&m->beta, c->hidden * ps, 3136, false, err);
-    if (s == NB_OK) {
-        nb_input_gamma(c->param_dtype, env->seed, wide, c->hidden);
-        nb_encode(c->param_dtype, wide, m->gamma.data, c->hidden);
-        nb_input_beta(c->param_dtype, env->seed, wide, c->hidden);
-        nb_encode(c->param_dtype, wide, m->beta.data, c->hidden);
-    }
-    free(wide);
+    if (s == NB_OK)
+        fill_params(env, c, m);
     if (s == NB_OK && c->stats_out)
         s = nb_buffer_map(&m->mean, c->rows * ss, 0, false, err);
     if (s == NB_OK && c->stats_out)
@@ -159,14 +171,38 @@ static void unmap(struct memory *m)
         nb_buffer_free(all[i]);
 }
 
-static bool canaries_intact(const struct memory *m)
+enum { BUFFERS = 7 };
+
+static void all_buffers(struct memory *m, struct nb_buffer *all[BUFFERS])
 {
-    const struct nb_buffer *all[] = {m->in_arena ? &arena.x : &m->x, m->in_arena ? &arena.y : &m->y,
-                                     &m->gamma, &m->beta, &m->mean, &m->rstd, &m->scratch};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+    struct nb_buffer *list[BUFFERS] = {m->in_arena ? &arena.x : &m->x, m->in_arena ? &arena.y : &m->y,
+                                       &m->gamma, &m->beta, &m->mean, &m->rstd, &m->scratch};
+    memcpy(all, list, sizeof list);
+}
+
+static bool canaries_intact(struct memory *m)
+{
+    struct nb_buffer *all[BUFFERS];
+    all_buffers(m, all);
+    for (size_t i = 0; i < BUFFERS; i++)
         if (!nb_buffer_canaries_intact(all[i]))
             return false;
     return true;
+}
+
+static void repair_canaries(struct memory *m)
+{
+    struct nb_buffer *all[BUFFERS];
+    all_buffers(m, all);
+    for (size_t i = 0; i < BUFFERS; i++)
+        nb_buffer_repair(all[i]);
+}
+
+/* Damage must not reach the next unit. */
+static void forget_arena(void)
+{
+    nb_buffer_free(&arena.x);
+    nb_buffer_free(&arena.y);
 }
 
 static void begin(struct nb_execution *e, const struct nb_cell *c, const struct nb_kernel *k,
@@ -185,6 +221,9 @@ static void begin(struct nb_execution *e, const struct nb_cell *c, const struct 
 
 /* ---- running ---- */
 
+/* A cell whose memory was damaged with nobody found guilty; its next unit looks after each sample. */
+static char suspect[sizeof(((struct nb_cell *)NULL)->id)];
+
 /* One kernel of the unit; all groups that name it share this. */
 struct runner {
     const struct nb_worker_env *env;
@@ -197,52 +236,164 @@ struct run {
     struct memory memory;
     struct runner *runners; /* by index in cell->kernels */
     size_t window;          /* shared: the next sample goes on where the last one stopped */
-    uint64_t inputs_hash;
+    uint64_t walked;        /* passes so far */
+    uint64_t params_hash;
+    bool suspicious;        /* looks after each sample: the unit before this one was damaged */
     json_t *mistrusted;
     double setup_ns, warm_ns, timed_ns;
 };
+
+/* The rotation goes on over all kernels and their counting: no pass meets what one just before left. */
+static void rotate(struct run *u, unsigned passes)
+{
+    u->window = (u->window + passes) % u->memory.windows;
+    u->walked += passes;
+}
 
 static uint64_t run_passes(struct run *u, struct runner *r, unsigned passes)
 {
     r->exec.next_window = u->window;
     const uint64_t ns = nb_execute(&r->exec, passes);
-    u->window = r->exec.next_window;
+    rotate(u, passes);
     return ns;
 }
 
-/* x (its first window), gamma and beta: a kernel must not change them. */
-static uint64_t inputs_hash(const struct run *u)
+/* ---- is everything as it should be? ---- */
+
+static char *window_x(const struct run *u, size_t window)
 {
-    const struct nb_cell *c = u->unit->cell;
-    const char *x = u->memory.in_arena ? arena.x.data : u->memory.x.data;
-    struct nb_cell as_y = *c;
-    as_y.ldy = c->ldx;
-    uint64_t h = nb_output_hash(&as_y, u->env->seed, x);
-    h = nb_hash_bytes(h, u->memory.gamma.data, u->memory.gamma.bytes);
+    return (u->memory.in_arena ? arena.x.data : u->memory.x.data) + window * u->memory.step;
+}
+
+static char *window_y(const struct run *u, size_t window)
+{
+    return (u->memory.in_arena ? arena.y.data : u->memory.y.data) + window * u->memory.step;
+}
+
+static size_t elements(const struct run *u)
+{
+    return u->unit->cell->rows * u->unit->cell->ldx;
+}
+
+/* Where in the stream a window's data begins, but for the one that is being verified: at 0. */
+static size_t own_start(const struct run *u, size_t window)
+{
+    return window * u->memory.step / nb_dtype_bytes(u->unit->cell->dtype);
+}
+
+static void put_x(struct run *u, size_t window, size_t start)
+{
+    nb_input_stream_copy(u->unit->cell->dtype, u->env->seed, start, window_x(u, window), elements(u));
+}
+
+static uint64_t params_hash(const struct run *u)
+{
+    const uint64_t h = nb_hash_bytes(0, u->memory.gamma.data, u->memory.gamma.bytes);
     return nb_hash_bytes(h, u->memory.beta.data, u->memory.beta.bytes);
+}
+
+static bool surroundings_intact(struct run *u)
+{
+    return canaries_intact(&u->memory) && params_hash(u) == u->params_hash;
+}
+
+static bool x_is(const struct run *u, size_t window, size_t start)
+{
+    return nb_input_stream_equal(u->unit->cell->dtype, u->env->seed, start, window_x(u, window),
+                                 elements(u));
+}
+
+/* All of a window: x as the stream has it, parameters and canaries. */
+static bool intact(struct run *u, size_t window)
+{
+    return surroundings_intact(u) && x_is(u, window, own_start(u, window));
+}
+
+/* After damage: who comes next is judged by what it does itself. */
+static void repair(struct run *u, size_t window, size_t start)
+{
+    put_x(u, window, start);
+    fill_params(u->env, u->unit->cell, &u->memory);
+    repair_canaries(&u->memory);
 }
 
 static void mistrust(struct run *u, struct runner *r)
 {
+    if (r->trusted)
+        json_array_append_new(u->mistrusted, json_string(r->exec.kernel->name));
     r->trusted = false;
-    json_array_append_new(u->mistrusted, json_string(r->exec.kernel->name));
 }
 
-/* One pass over window 0, whose output must be the one that was checked. */
-static void verify(struct run *u, struct runner *r)
+/* Hash of the rows of x whose outputs are hashed too. */
+static uint64_t x_hash(const struct run *u, size_t window)
 {
+    struct nb_cell as_y = *u->unit->cell;
+    as_y.ldy = as_y.ldx;
+    return nb_output_hash(&as_y, u->env->seed, window_x(u, window));
+}
+
+/* One pass over a window that holds the checked data: its output must be the one that was checked, and
+ * nothing else may change. */
+static void verify(struct run *u, struct runner *r, size_t window, uint64_t x_wanted)
+{
+    const struct nb_cell *c = u->unit->cell;
     const char *name = r->exec.kernel->name;
     const char *wanted = json_string_value(json_object_get(u->unit->hashes, name));
     char hash[17];
     u->env->at(u->env->context, name);
-    u->window = 0;
-    nb_output_clear(u->unit->cell, u->env->seed, r->exec.args.y); /* else yesterday's could pass */
-    run_passes(u, r, 1);
+    nb_output_clear(c, u->env->seed, window_y(u, window)); /* else yesterday's could pass */
+    r->exec.next_window = window;
+    nb_execute(&r->exec, 1);
     snprintf(hash, sizeof hash, "%016llx",
-             (unsigned long long)nb_output_hash(u->unit->cell, u->env->seed, r->exec.args.y));
-    if (wanted == NULL || strcmp(hash, wanted) != 0 || !canaries_intact(&u->memory) ||
-        inputs_hash(u) != u->inputs_hash)
+             (unsigned long long)nb_output_hash(c, u->env->seed, window_y(u, window)));
+    const bool changed = !surroundings_intact(u) || x_hash(u, window) != x_wanted ||
+                         (u->suspicious && !x_is(u, window, 0));
+    if (wanted == NULL || strcmp(hash, wanted) != 0 || changed)
         mistrust(u, r);
+    if (changed)
+        repair(u, window, 0);
+}
+
+/* Every kernel still trusted, at one window: the data that was checked is laid there for as long. */
+static void verify_all(struct run *u, size_t window)
+{
+    const bool foreign = own_start(u, window) % NB_STREAM != 0;
+    if (foreign)
+        put_x(u, window, 0);
+    const uint64_t x_wanted = x_hash(u, window);
+    for (size_t i = 0; i < u->unit->cell->kernel_count; i++)
+        if (u->runners[i].exec.kernel != NULL && u->runners[i].trusted)
+            verify(u, &u->runners[i], window, x_wanted);
+    u->env->at(u->env->context, "");
+    if (foreign)
+        put_x(u, window, own_start(u, window));
+}
+
+/* The i-th last window that was walked. */
+static size_t window_before(const struct run *u, size_t i)
+{
+    const size_t n = u->memory.windows;
+    return (u->window + n - i % n) % n;
+}
+
+/* Different ones in so many passes. */
+static size_t windows_walked(const struct run *u, uint64_t passes)
+{
+    return passes < u->memory.windows ? (size_t)passes : u->memory.windows;
+}
+
+/* In a unit tried again after damage that nobody was found guilty of: are the windows walked since then,
+ * and all else, what they were before? */
+static void look_after(struct run *u, struct runner *r, uint64_t since)
+{
+    const size_t n = windows_walked(u, u->walked - since);
+    for (size_t i = 1; u->suspicious && i <= n; i++) {
+        const size_t window = window_before(u, i);
+        if (intact(u, window))
+            continue;
+        mistrust(u, r);
+        repair(u, window, own_start(u, window));
+    }
 }
 
 static struct runner *runner_of(struct run *u, const struct nb_kernel *k)
@@ -271,28 +422,39 @@ static void warm_up(struct run *u, struct runner *r)
     }
 }
 
+static size_t seeded(const struct run *u)
+{
+    const char *id = u->unit->cell->id;
+    unsigned long long state = nb_hash_bytes(u->env->seed + u->unit->process, id, strlen(id));
+    return (size_t)nb_random(&state);
+}
+
 static enum nb_status setup(struct run *u, const struct nb_worker_env *env,
                             const struct nb_unit *unit, struct nb_err *err)
 {
     const struct nb_cell *c = unit->cell;
-    *u = (struct run){.env = env, .unit = unit, .mistrusted = json_array()};
+    *u = (struct run){.env = env, .unit = unit, .mistrusted = json_array(),
+                      .suspicious = strcmp(suspect, c->id) == 0};
     u->runners = calloc(c->kernel_count, sizeof *u->runners);
     NB_ASSERT(u->runners != NULL && u->mistrusted != NULL);
-    enum nb_status s = map_tensors(env, c, &u->memory, err);
+    env->at(env->context, ""); /* whatever fails here is no kernel's fault */
+    enum nb_status s = nb_execute_team(c->threads, true, err);
+    if (s == NB_OK)
+        s = map_tensors(env, c, &u->memory, err);
     if (s == NB_OK)
         s = map_params(env, c, &u->memory, err);
     if (s == NB_OK)
         s = map_scratch(c, &u->memory, err);
     if (s != NB_OK)
         return s;
-    u->inputs_hash = inputs_hash(u);
+    u->params_hash = params_hash(u);
     for (size_t i = 0; i < c->kernel_count; i++) {
         if (json_object_get(unit->hashes, c->kernels[i]->name) == NULL)
             continue;
         u->runners[i] = (struct runner){.env = env, .trusted = true};
         begin(&u->runners[i].exec, c, c->kernels[i], &u->memory);
-        verify(u, &u->runners[i]);
     }
+    verify_all(u, seeded(u) % u->memory.windows);
     return NB_OK;
 }
 
@@ -308,9 +470,12 @@ static void teardown(struct run *u)
 
 /* ---- rounds ---- */
 
+struct rounds;
 struct sample {
     struct run *run;
     struct runner *runner;
+    struct rounds *rounds;
+    unsigned member;
 };
 struct rounds {
     struct run *run;
@@ -318,17 +483,34 @@ struct rounds {
     size_t group_index;
     unsigned (*orders)[NB_GROUP_MAX]; /* per round: members in the order they run */
     size_t active;                    /* members that run */
+    size_t ran;                       /* samples taken, in the order asked for */
+    bool disordered;
     double ns[NB_GROUP_MAX];
 };
+
+/* The member whose turn it is after so many samples; none when all have run. */
+static bool member_at(const struct rounds *r, size_t index, unsigned *member)
+{
+    if (index >= r->active * r->run->unit->rounds)
+        return false;
+    *member = r->orders[index / r->active][index % r->active];
+    return true;
+}
 
 /* One untimed pass precedes: it brings code, parameters and the cell's lines to where they belong. */
 static uint64_t take_sample(void *context, unsigned passes)
 {
     struct sample *s = context;
+    unsigned member;
+    if (!member_at(s->rounds, s->rounds->ran, &member) || member != s->member)
+        s->rounds->disordered = true;
+    s->rounds->ran++;
+    const uint64_t since = s->run->walked;
     s->run->env->at(s->run->env->context, s->runner->exec.kernel->name);
     s->run->warm_ns += (double)run_passes(s->run, s->runner, 1);
     const uint64_t ns = run_passes(s->run, s->runner, passes);
     s->run->timed_ns += (double)ns;
+    look_after(s->run, s->runner, since);
     return ns;
 }
 
@@ -350,7 +532,12 @@ static void emit_round(struct rounds *r, size_t round)
 static void take_result(void *context, size_t index, double ns)
 {
     struct rounds *r = context;
-    r->ns[r->orders[index / r->active][index % r->active]] = ns;
+    unsigned member;
+    if (r->disordered || !member_at(r, index, &member) || r->ran != index + 1) {
+        r->disordered = true; /* this time belongs to some other sample */
+        return;
+    }
+    r->ns[member] = ns;
     if ((index + 1) % r->active == 0)
         emit_round(r, index / r->active);
 }
@@ -365,10 +552,10 @@ static uint64_t group_seed(const struct run *u, size_t group)
  * that few rounds a process still balance over all of them. */
 static void make_orders(struct rounds *r, struct runner *const *runners, uint64_t seed)
 {
-    unsigned members[NB_GROUP_MAX], row[NB_GROUP_MAX];
-    for (size_t m = 0; m < r->group->count; m++)
+    unsigned members[NB_GROUP_MAX], row[NB_GROUP_MAX], count = 0;
+    for (unsigned m = 0; m < r->group->count; m++)
         if (runners[m] != NULL)
-            members[r->active++] = (unsigned)m;
+            members[count++] = m;
     const size_t even = r->active + r->active % 2;
     for (unsigned k = 0; k < r->run->unit->rounds; k++) {
         size_t n = 0;
@@ -379,7 +566,7 @@ static void make_orders(struct rounds *r, struct runner *const *runners, uint64_
     }
 }
 
-static void run_group(struct run *u, size_t index)
+static enum nb_status run_group(struct run *u, size_t index, struct nb_err *err)
 {
     const struct nb_group *g = &u->unit->cell->groups[index];
     struct runner *runners[NB_GROUP_MAX];
@@ -391,8 +578,13 @@ static void run_group(struct run *u, size_t index)
         runners[m] = runner_of(u, g->members[m].kernel);
         if (runners[m] != NULL && !runners[m]->trusted)
             runners[m] = NULL;
-        samples[m] = (struct sample){u, runners[m]};
+        samples[m] = (struct sample){u, runners[m], &r, (unsigned)m};
         r.ns[m] = -1;
+        r.active += runners[m] != NULL;
+    }
+    if (r.active == 0) { /* all crashed or are mistrusted */
+        free(r.orders);
+        return NB_OK;
     }
     make_orders(&r, runners, group_seed(u, index));
     nb_gb_clear();
@@ -401,10 +593,15 @@ static void run_group(struct run *u, size_t index)
             const unsigned m = r.orders[k][i];
             nb_gb_add(g->members[m].kernel->name, g->members[m].passes, take_sample, &samples[m]);
         }
-    if (r.active > 0)
-        nb_gb_run(take_result, &r);
+    const size_t wanted = r.active * u->unit->rounds, got = nb_gb_run(take_result, &r);
     nb_gb_clear();
     free(r.orders);
+    if (got == wanted && r.ran == wanted && !r.disordered)
+        return NB_OK;
+    return nb_fail(err, "cell %s: %zu samples were asked for, %zu taken and %zu reported, %s; is "
+                        "Google Benchmark configured from outside (BENCHMARK_* variables)?",
+                   u->unit->cell->id, wanted, r.ran, got,
+                   r.disordered ? "not in the order asked for" : "in order");
 }
 
 /* ---- counters ---- */
@@ -437,7 +634,9 @@ static void count_group(struct count *c, size_t group, double sums[NB_EV_COUNT],
     const unsigned threads = c->run->unit->cell->threads;
     c->group = group;
     memset(c->values, 0, threads * sizeof *c->values);
+    c->runner->exec.next_window = c->run->window;
     nb_on_threads(threads, count_part, c);
+    rotate(c->run, c->passes);
     bool all = true;
     for (unsigned t = 0; t < threads; t++)
         all = all && c->counted[t];
@@ -461,12 +660,14 @@ static void count_kernel(struct run *u, struct runner *r, const struct nb_member
     c.counted = calloc(threads, sizeof *c.counted);
     NB_ASSERT(c.values != NULL && c.counted != NULL);
     u->env->at(u->env->context, m->kernel->name);
+    const uint64_t since = u->walked;
     run_passes(u, r, 1);
     const uint64_t ticks = nb_cpu_ticks();
     const uint64_t ns = run_passes(u, r, m->passes);
     const uint64_t ref_cycles = nb_cpu_ticks() - ticks;
     for (size_t g = 0; g < nb_counters_groups(); g++)
         count_group(&c, g, sums, known);
+    look_after(u, r, since);
     json_t *events = json_object();
     for (int e = 0; e < NB_EV_COUNT; e++)
         json_object_set_new(events, nb_event_name((enum nb_event)e),
@@ -498,17 +699,28 @@ static void count_all(struct run *u)
 
 /* ---- the unit ---- */
 
-/* Whether memory is still as it should be, and every kernel still computes what was checked: one pass
- * of each over cleared output names who does not. */
-static bool still_sound(struct run *u)
+/* Whether memory is still as it should be, and every kernel still computes what was checked, at windows
+ * that were timed: the last one and another. A pass of each over cleared output names who does not.
+ * found: kernels mistrusted before the samples. */
+static bool still_sound(struct run *u, size_t found)
 {
-    const struct nb_cell *c = u->unit->cell;
-    const size_t before = json_array_size(u->mistrusted);
-    const bool memory = canaries_intact(&u->memory) && inputs_hash(u) == u->inputs_hash;
-    for (size_t i = 0; i < c->kernel_count; i++)
-        if (u->runners[i].exec.kernel != NULL && u->runners[i].trusted)
-            verify(u, &u->runners[i]);
-    return memory && json_array_size(u->mistrusted) == before;
+    const size_t last = window_before(u, 1);
+    const size_t n = windows_walked(u, u->walked);
+    const size_t other = window_before(u, 1 + seeded(u) % (n > 0 ? n : 1));
+    const bool memory = intact(u, last) && intact(u, other);
+    if (!memory) {
+        repair(u, last, own_start(u, last));
+        repair(u, other, own_start(u, other));
+    }
+    verify_all(u, last);
+    if (other != last)
+        verify_all(u, other);
+    const bool sound = memory && json_array_size(u->mistrusted) == found;
+    const bool innocent = !sound && json_array_size(u->mistrusted) == found;
+    snprintf(suspect, sizeof suspect, "%s", innocent ? u->unit->cell->id : "");
+    if (!sound)
+        forget_arena();
+    return sound;
 }
 
 static void emit_end(struct run *u, bool sound, double wall_ns)
@@ -523,6 +735,8 @@ static void emit_end(struct run *u, bool sound, double wall_ns)
     if (!sound)
         json_object_set_new(line, "reason",
                             json_string("memory or a kernel's output changed during the unit"));
+    const double huge = nb_buffer_huge_bytes();
+    json_object_set_new(line, "huge_kib", huge < 0 ? json_null() : json_integer((json_int_t)(huge / 1024)));
     json_object_set_new(line, "flushes_subnormals", json_boolean(nb_cpu_flushes_subnormals()));
     u->env->emit(u->env->context, line);
 }
@@ -540,6 +754,7 @@ static void warm_first(struct run *u)
     for (size_t i = 0; i < u->unit->cell->kernel_count; i++)
         if (u->runners[i].exec.kernel != NULL && u->runners[i].trusted) {
             warm_up(u, &u->runners[i]);
+            look_after(u, &u->runners[i], 0);
             return;
         }
 }
@@ -552,17 +767,20 @@ enum nb_status nb_measure_unit(const struct nb_worker_env *env, const struct nb_
     uint64_t mark = start;
     enum nb_status s = setup(&u, env, unit, err);
     lap(&mark, &u.setup_ns);
+    const size_t found = json_array_size(u.mistrusted);
     if (s == NB_OK) {
         warm_first(&u);
         lap(&mark, &u.warm_ns);
-        for (size_t g = 0; g < unit->cell->group_count; g++)
+        for (size_t g = 0; s == NB_OK && g < unit->cell->group_count; g++)
             if (!(unit->screening && unit->cell->groups[g].measure_only))
-                run_group(&u, g);
+                s = run_group(&u, g, err);
+    }
+    if (s == NB_OK) {
         mark = nb_now_ns();
         if (unit->counters)
             count_all(&u);
         lap(&mark, &u.warm_ns);
-        const bool sound = still_sound(&u);
+        const bool sound = still_sound(&u, found);
         lap(&mark, &u.setup_ns);
         emit_end(&u, sound, (double)(mark - start));
     }

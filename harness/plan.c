@@ -60,10 +60,11 @@ static size_t cell_rows(const struct nb_cell *c, size_t wanted, const struct nb_
         return 0;
     }
     if (c->residency == NB_DRAM || c->residency == NB_COLD) {
-        const size_t llc = nb_topology_llc(t);
-        if (llc == 0 || 4 * llc > t->memory / 2) {
-            snprintf(reason, len, "SKIP_SHAPE: %s needs 4 times the last-level cache (%zu MiB), of "
-                     "%zu MiB memory", level, llc >> 20, t->memory >> 20);
+        const size_t llc = nb_topology_llc(t, c->threads), need = 4 * llc + wanted * row;
+        if (need > t->memory / 2) {
+            snprintf(reason, len, "SKIP_SHAPE: %s needs %zu MiB, 4 times the last level (%zu MiB%s) and its "
+                     "rows, more than half of this machine's memory (%zu MiB)", level, need >> 20,
+                     llc >> 20, t->llc == 0 ? ", assumed: no L3 is known" : "", t->memory >> 20);
             return 0;
         }
         return wanted ? wanted : max_size(c->threads, room / row * c->threads);

@@ -277,6 +277,28 @@ static void entry_roof(const struct work *w, const struct rep_cell *cell,
     e->roof_ratio = exponential(estimate(w->processes, n));
 }
 
+/* A norm whose whole interval lies more than 5 % above the roof was not measured rightly: copying x to y
+ * is part of its work. No number of it is shown, and nothing is compared with it. */
+static void distrust_above_roof(struct rep_run *run, struct rep_entry *e)
+{
+    const struct rep_estimate r = e->roof_ratio;
+    const bool norm = rep_is_op(e->kernel, "layernorm") || rep_is_op(e->kernel, "rmsnorm");
+    enum { ROOM = 128 };
+    if (!norm || !(r.lo > 1.05))
+        return;
+    char *reason = rep_alloc(run, ROOM);
+    snprintf(reason, ROOM, "broken measurement: %.3f [%.3f, %.3f] times as fast as the roof",
+             r.value, r.lo, r.hi);
+    e->verdict = REP_MISTRUSTED;
+    e->reason = reason;
+    e->ns_per_row = e->roof_ratio = unknown;
+    e->gbps = NAN;
+    e->group = e->member = SIZE_MAX;
+    e->rounds = 0;
+    for (int c = 0; c < REP_COUNTS; c++)
+        e->counts[c] = NAN;
+}
+
 /* ---- speedups ---- */
 
 static const char *speedup_verdict(struct rep_estimate s)
@@ -401,6 +423,8 @@ static void cell_numbers(struct rep_run *run, struct rep_cell *cell)
     find_roof(&w, cell);
     for (size_t i = 0; i < cell->nentries && cell->roof != SIZE_MAX; i++)
         entry_roof(&w, cell, &cell->entries[i]);
+    for (size_t i = 0; i < cell->nentries; i++)
+        distrust_above_roof(run, &cell->entries[i]);
     for (size_t i = 0; i < cell->npairings; i++)
         pairing_speedup(&w, cell, &cell->pairings[i]);
     find_headlines(cell);

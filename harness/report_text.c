@@ -416,26 +416,6 @@ static void unstable_rows(const struct rep_run *run, FILE *f)
                 unstable, overflow);
 }
 
-/* A kernel faster than the hardware allows was not measured rightly. */
-static void roof_flags(const struct rep_run *run, FILE *f)
-{
-    for (size_t i = 0; i < run->ncells; i++)
-        for (size_t j = 0; j < run->cells[i].nentries; j++) {
-            const struct rep_entry *e = &run->cells[i].entries[j];
-            bool norm =
-                rep_is_op(e->kernel, "layernorm") || rep_is_op(e->kernel, "rmsnorm");
-            if (!norm || !(e->roof_ratio.lo > 1.05))
-                continue;
-            fputs("\n**Broken measurement**: ", f);
-            nb_md_code(f, e->kernel->name);
-            fputs(" in ", f);
-            nb_md_code(f, run->cells[i].id);
-            fprintf(f,
-                    " runs at %.3f [%.3f, %.3f] of the roof; its numbers mean nothing.\n",
-                    e->roof_ratio.value, e->roof_ratio.lo, e->roof_ratio.hi);
-        }
-}
-
 static void kernels_section(const struct rep_run *run, FILE *f)
 {
     size_t counts[REP_VERDICTS], skipped = 0, bad = 0;
@@ -456,7 +436,6 @@ static void kernels_section(const struct rep_run *run, FILE *f)
     if (skipped > 0)
         skip_rows(run, f);
     unstable_rows(run, f);
-    roof_flags(run, f);
 }
 
 /* ---- ladders ---- */

@@ -68,6 +68,22 @@ static size_t cache_size(hwloc_topology_t h, hwloc_obj_type_t type, unsigned *co
     return least;
 }
 
+/* For data that must not stay in L3: its largest instance, and the fewest usable cores of one, hence the
+ * most instances that some threads may reach. */
+static void last_level(hwloc_topology_t h, struct nb_topology *t)
+{
+    hwloc_obj_t cache = NULL;
+    t->llc_cores = t->cores > 0 ? t->cores : 1;
+    while ((cache = hwloc_get_next_obj_by_type(h, HWLOC_OBJ_L3CACHE, cache)) != NULL) {
+        const int n = hwloc_get_nbobjs_inside_cpuset_by_type(h, cache->cpuset, core_type(h));
+        t->llcs++;
+        if (cache->attr->cache.size > t->llc)
+            t->llc = cache->attr->cache.size;
+        if (n > 0 && (unsigned)n < t->llc_cores)
+            t->llc_cores = (unsigned)n;
+    }
+}
+
 static size_t usable_memory(void)
 {
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
@@ -134,6 +150,7 @@ enum nb_status nb_topology_load(struct nb_topology *t, struct nb_err *err)
     t->l1d = cache_size(h, HWLOC_OBJ_L1CACHE, &alone);
     t->l2 = cache_size(h, HWLOC_OBJ_L2CACHE, &t->l2_cores);
     t->l3 = cache_size(h, HWLOC_OBJ_L3CACHE, &t->l3_cores);
+    last_level(h, t);
     t->memory = usable_memory();
     status = list_cpus(impl, t->cores, err);
 out:
@@ -153,9 +170,12 @@ void nb_topology_free(struct nb_topology *t)
     t->impl = NULL;
 }
 
-size_t nb_topology_llc(const struct nb_topology *t)
+size_t nb_topology_llc(const struct nb_topology *t, unsigned threads)
 {
-    return t->l3 > 0 ? t->l3 : t->l2 > 0 ? t->l2 : t->l1d;
+    if (t->llc == 0)
+        return NB_LLC_UNKNOWN;
+    const unsigned spanned = (threads + t->llc_cores - 1) / t->llc_cores;
+    return t->llc * (spanned < t->llcs ? spanned : t->llcs);
 }
 
 unsigned nb_topology_cpu(const struct nb_topology *t, unsigned i)

@@ -13,6 +13,8 @@ struct nb_topology {
     unsigned numa_nodes;
     size_t l1d, l2, l3;  /* bytes of one instance; 0: unknown */
     unsigned l2_cores, l3_cores; /* usable cores that share one instance (>= 1) */
+    size_t llc;          /* bytes of the largest L3; 0: none is known */
+    unsigned llcs, llc_cores; /* L3 instances; fewest usable cores that share one (>= 1) */
     size_t memory;       /* bytes of RAM usable (cgroup limit included) */
     void *impl;
 };
@@ -20,8 +22,12 @@ struct nb_topology {
 NB_USE_RESULT enum nb_status nb_topology_load(struct nb_topology *t, struct nb_err *err);
 void nb_topology_free(struct nb_topology *t);
 
-/* Last-level cache: the largest known level, in bytes of one instance; 0: unknown. */
-size_t nb_topology_llc(const struct nb_topology *t);
+/* What is assumed where no L3 is known: a guest that is told of none runs on a host that has one. */
+#define NB_LLC_UNKNOWN ((size_t)256 << 20)
+
+/* Bytes of last-level cache that so many threads reach together, rather too many than too few: as many
+ * instances as their cores may span. */
+size_t nb_topology_llc(const struct nb_topology *t, unsigned threads);
 
 /* OS index of the CPU on which thread i (of at most cores) is to run: one a core, cores in order. */
 unsigned nb_topology_cpu(const struct nb_topology *t, unsigned i);

@@ -48,13 +48,20 @@ static void emit_error(const char *text)
 
 /* ---- checks: one forked child a kernel ---- */
 
+/* What a check's child sends first: whether its team of threads stands. A child that dies before it
+ * says so was stopped by the environment, not by the kernel. */
+struct preface {
+    enum nb_status status;
+    struct nb_err err;
+};
+
 static int result_fd; /* of a check's child, for its signal handler */
 
-static bool send_result(int out, const struct nb_check_result *r)
+static bool send_bytes(int out, const void *bytes, size_t len)
 {
-    const char *p = (const char *)r;
-    for (size_t done = 0; done < sizeof *r;) {
-        const ssize_t n = write(out, p + done, sizeof *r - done);
+    const char *p = bytes;
+    for (size_t done = 0; done < len;) {
+        const ssize_t n = write(out, p + done, len - done);
         if (n <= 0)
             return false;
         done += (size_t)n;
@@ -69,47 +76,47 @@ static void on_fault(int number, siginfo_t *info, void *context)
         .verdict = NB_FAIL_OOB_WRITE,
         .reason = "touched the guard page just before or behind a tensor (write or read out of bounds)"};
     (void)context;
-    if (nb_buffer_guards(info->si_addr) && send_result(result_fd, &r))
+    if (nb_buffer_guards(info->si_addr) && send_bytes(result_fd, &r, sizeof r))
         _exit(0);
     signal(number, SIG_DFL);
     raise(number);
 }
 
 /* The child sends its result as bytes of the struct; a short read means that it died. */
-static void check_child(struct nb_check_data *data, const struct nb_kernel *k, int out)
+static void check_child(struct nb_check_data *data, const struct nb_kernel *k, unsigned threads,
+                        int out)
 {
     struct nb_check_result r = {.verdict = NB_UNTESTED};
+    struct preface p = {NB_OK, {""}};
     struct sigaction fault = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_NODEFER};
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    p.status = nb_execute_team(threads, false, &p.err);
+    if (!send_bytes(out, &p, sizeof p) || p.status != NB_OK)
+        _exit(1);
     result_fd = out;
     sigaction(SIGSEGV, &fault, NULL);
     prctl(PR_SET_DUMPABLE, 0); /* a crash is expected here, a core file is not */
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
     nb_check_kernel(data, k, &r);
-    _exit(send_result(out, &r) ? 0 : 1);
+    _exit(send_bytes(out, &r, sizeof r) ? 0 : 1);
 }
 
 /* Reads what the child sends until it is whole, the pipe closes, or time is up. */
-static size_t read_result(int in, struct nb_check_result *r, double timeout_s, bool *timed_out)
+static bool read_bytes(int in, void *bytes, size_t len, uint64_t end, bool *timed_out)
 {
-    const uint64_t end = nb_now_ns() + (uint64_t)(timeout_s * 1e9);
     size_t have = 0;
-    *timed_out = false;
-    while (have < sizeof *r) {
+    while (have < len && !*timed_out) {
         const uint64_t now = nb_now_ns();
         struct pollfd p = {.fd = in, .events = POLLIN};
         const int ready = now >= end ? 0 : poll(&p, 1, (int)((end - now) / 1000000 + 1));
         if (ready < 0 && errno == EINTR)
             continue;
-        if (ready <= 0) {
-            *timed_out = true;
-            break;
-        }
-        const ssize_t n = read(in, (char *)r + have, sizeof *r - have);
+        *timed_out = ready <= 0;
+        const ssize_t n = ready > 0 ? read(in, (char *)bytes + have, len - have) : 0;
         if (n <= 0)
             break;
         have += (size_t)n;
     }
-    return have;
+    return have == len;
 }
 
 static void died(struct nb_check_result *r, bool timed_out, int status, double timeout_s)
@@ -125,42 +132,56 @@ static void died(struct nb_check_result *r, bool timed_out, int status, double t
                  WEXITSTATUS(status));
 }
 
-static void check_forked(struct nb_check_data *data, const struct nb_kernel *k, double timeout_s,
-                         struct nb_check_result *r)
+static enum nb_status check_forked(struct nb_check_data *data, const struct nb_kernel *k,
+                                   unsigned threads, double timeout_s, struct nb_check_result *r,
+                                   struct nb_err *err)
 {
+    const uint64_t end = nb_now_ns() + (uint64_t)(timeout_s * 1e9);
     int ends[2], status = 0;
     bool timed_out = false;
+    struct preface p;
     NB_ASSERT(pipe(ends) == 0);
     fflush(stdout);
     const pid_t child = fork();
     NB_ASSERT(child >= 0);
     if (child == 0) {
         close(ends[0]);
-        check_child(data, k, ends[1]);
+        check_child(data, k, threads, ends[1]);
     }
     close(ends[1]);
-    const size_t have = read_result(ends[0], r, timeout_s, &timed_out);
+    const bool begun = read_bytes(ends[0], &p, sizeof p, end, &timed_out);
+    const bool ended = begun && read_bytes(ends[0], r, sizeof *r, end, &timed_out);
     close(ends[0]);
-    if (have < sizeof *r && timed_out)
+    if (timed_out)
         kill(child, SIGKILL);
     while (waitpid(child, &status, 0) < 0 && errno == EINTR)
         ;
-    if (have < sizeof *r)
+    if (!begun)
+        return nb_fail(err, "%u threads could not be started for a check; what limits them? See "
+                            "`ulimit -u` and the cgroup's pids.max", threads);
+    if (p.status != NB_OK)
+        return nb_fail(err, "%s", p.err.text);
+    if (!ended)
         died(r, timed_out, status, timeout_s);
+    return NB_OK;
 }
 
-static void check_one(struct worker *w, struct nb_check_data *data, const struct nb_cell *cell,
-                      const struct nb_kernel *k, double timeout_s)
+static enum nb_status check_one(struct worker *w, struct nb_check_data *data,
+                                const struct nb_cell *cell, const struct nb_kernel *k,
+                                double timeout_s, struct nb_err *err)
 {
     struct nb_check_result r;
     const uint64_t start = nb_now_ns();
+    enum nb_status s = NB_OK;
     at_kernel(w, k->name);
     nb_check_skip(cell, k, &r);
     if (r.verdict == NB_UNTESTED) {
         nb_check_prepare(data, k);
-        check_forked(data, k, timeout_s, &r);
+        s = check_forked(data, k, cell->threads, timeout_s, &r, err);
     }
-    emit(NULL, nb_check_to_json(cell, k, w->seed, &r, (double)(nb_now_ns() - start) / 1e6));
+    if (s == NB_OK)
+        emit(NULL, nb_check_to_json(cell, k, w->seed, &r, (double)(nb_now_ns() - start) / 1e6));
+    return s;
 }
 
 static enum nb_status cmd_check(struct worker *w, const json_t *in, const struct nb_cell *cell,
@@ -177,7 +198,7 @@ static enum nb_status cmd_check(struct worker *w, const json_t *in, const struct
         if (k == NULL)
             s = nb_fail(err, "check: no kernel \"%s\"", name != NULL ? name : "?");
         else
-            check_one(w, data, cell, k, timeout_s);
+            s = check_one(w, data, cell, k, timeout_s, err);
     }
     nb_check_data_free(data);
     if (s == NB_OK)

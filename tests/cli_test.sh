@@ -30,6 +30,13 @@ fails 1 "unknown word" list nonsense
 fails 1 "usage" report
 fails 1 "nodir" report "$work/nodir"
 
+for bound in OMP_PROC_BIND=close OMP_PLACES=cores GOMP_CPU_AFFINITY=0; do
+    export "${bound?}"
+    fails 1 "${bound%%=*} is set" run --kernels headline --hidden 64
+    fails 1 "unset OMP_PROC_BIND" doctor
+    unset "${bound%%=*}"
+done
+
 mkdir exists
 fails 1 "exists already" run --kernels headline --hidden 64 --out exists
 fails 1 "cannot make the folder" run --kernels headline --hidden 64 --out "$work/no/such/place"
@@ -73,6 +80,13 @@ done
 nb doctor
 expect "doctor exits 0, not $rc" [ "$rc" = 0 ]
 expect "doctor says something" [ -s out ]
+
+# standard files that the caller closed must not be mistaken for files of the run
+"$normbench" run --kernels headline --hidden 64 --processes 2 --rounds 2 --out closed <&- >&- 2>&-
+expect "a run without stdin, stdout and stderr exits 0" [ $? = 0 ]
+for lines in checks samples; do
+    expect "$lines.jsonl holds JSON alone" jq -e . closed/$lines.jsonl >jq.out
+done
 
 # without gnuplot the tables still come, and the report says what is missing
 mkdir empty

@@ -4,7 +4,9 @@
 #include "codec.h"
 #include "cpu.h"
 #include "execute.h"
+#include "counters.h"
 #include "inputs.h"
+#include "measure.h"
 #include "plan.h"
 #include "registry.h"
 #include "stats.h"
@@ -26,6 +28,9 @@ static const struct nb_topology MACHINE = {.cores = 4,
                                            .l3 = 32 << 20,
                                            .l2_cores = 1,
                                            .l3_cores = 4,
+                                           .llc = 32 << 20,
+                                           .llcs = 1,
+                                           .llc_cores = 4,
                                            .memory = (size_t)8 << 30};
 
 static struct nb_preset selection(const char *const (*keys)[2], size_t n)
@@ -429,6 +434,149 @@ static void windows_rotate(void **state)
     nb_execution_end(&e);
 }
 
+/* ---- measuring, in this process ---- */
+
+/* A kernel that copies and writes down where it was called; two entries share the log. */
+enum { LOG = 1 << 21 };
+static size_t logged[LOG];
+static size_t log_count;
+static const char *log_base;
+
+static void run_probe(const void *state, const struct nb_args *a)
+{
+    const struct nb_problem *p = state;
+    memcpy(a->y, a->x, p->rows * p->ldx * nb_dtype_bytes(p->dtype));
+    if (log_base == NULL || (const char *)a->y < log_base)
+        log_base = a->y;
+    if (log_count < LOG)
+        logged[log_count++] = (size_t)a->y;
+}
+
+#define PROBE(n) \
+    {.size = sizeof(struct nb_kernel), .op = NB_OP_COPY, .dir = NB_FWD, .fuse = NB_FUSE_NONE, \
+     .dtype = NB_F32, .name = "copy_fwd_probe" n "__f32_test", .algo = "probe" n, .isa = "test", \
+     .trick = "", .source = "none", .x_reads = 1, .run = run_probe}
+static const struct nb_kernel PROBES[] = {PROBE("1"), PROBE("2")};
+static const struct nb_kernel *const PROBE_LIST[] = {&PROBES[0], &PROBES[1]};
+
+/* Small caches, so that the arena is small too. */
+static const struct nb_topology SMALL = {.cores = 1, .cpus = 1, .smt = 1, .numa_nodes = 1,
+                                         .l1d = 4 << 10, .l2 = 64 << 10, .l3 = 1 << 20, .l2_cores = 1,
+                                         .l3_cores = 1, .llc = 1 << 20, .llcs = 1, .llc_cores = 1,
+                                         .memory = (size_t)1 << 30};
+
+static struct nb_cell probe_cell(size_t rows, size_t hidden, struct nb_group *group)
+{
+    *group = (struct nb_group){
+        .members = {{&PROBES[0], NB_ROLE_MEMBER, 5}, {&PROBES[1], NB_ROLE_MEMBER, 7}}, .count = 2};
+    return (struct nb_cell){.id = "probes", .dtype = NB_F32, .param_dtype = NB_F32, .hidden = hidden,
+                            .rows = rows, .ldx = hidden, .ldy = hidden, .threads = 1,
+                            .residency = NB_COLD, .kernels = (const struct nb_kernel **)PROBE_LIST,
+                            .kernel_count = 2, .groups = group, .group_count = 1};
+}
+
+static json_t *last_line;
+
+static void keep_line(void *context, json_t *line)
+{
+    (void)context;
+    json_decref(last_line);
+    last_line = line;
+}
+
+static void at_nothing(void *context, const char *kernel)
+{
+    (void)context;
+    (void)kernel;
+}
+
+/* The probes copy: the hash of their output is that of the stream. */
+static json_t *probe_hashes(const struct nb_cell *c, uint64_t seed)
+{
+    char hash[17];
+    float *y = malloc(c->rows * c->ldx * sizeof *y);
+    assert_non_null(y);
+    nb_input_stream_copy(c->dtype, seed, 0, y, c->rows * c->ldx);
+    const uint64_t h = nb_output_hash(c, seed, y);
+    free(y);
+    snprintf(hash, sizeof hash, "%016llx", (unsigned long long)h);
+    return json_pack("{ss ss}", PROBES[0].name, hash, PROBES[1].name, hash);
+}
+
+/* A small window and one larger than the stream's period: windows follow each other through verification,
+ * warming, samples and counting, and all of them together are what the method promises. */
+static void rotation_meets_no_window_twice(void **state)
+{
+    (void)state;
+    const size_t shapes[][2] = {{1, 4}, {3, 65}, {16, 64}, {100, 1000}, {1100, 1000}};
+    nb_counters_init();
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        struct nb_group group;
+        struct nb_cell c = probe_cell(shapes[i][0], shapes[i][1], &group);
+        struct nb_err err = {""};
+        const struct nb_worker_env env = {&SMALL, 1, keep_line, at_nothing, NULL};
+        const struct nb_windows w = nb_measure_windows(&c, &SMALL);
+        const size_t bytes = c.rows * c.ldx * 4;
+        json_t *hashes = probe_hashes(&c, 1);
+        const struct nb_unit unit = {.cell = &c, .rounds = 4, .counters = true, .hashes = hashes};
+        assert_true(w.step >= bytes && w.step < bytes + 64);
+        assert_true(w.count * w.step >= 2 * SMALL.llc);
+        assert_true(w.count * w.step < 2 * SMALL.llc + 2 * w.step);
+        log_count = 0;
+        log_base = NULL;
+        if (nb_measure_unit(&env, &unit, &err) != NB_OK)
+            fail_msg("%s", err.text);
+        assert_string_equal(json_string_value(json_object_get(last_line, "type")), "done");
+        const size_t ends = w.count > 1 ? 4 : 2; /* verification at two windows by two kernels */
+        assert_true(log_count > 2 + ends + 2 * 4 * 6 && log_count < LOG);
+        for (size_t k = 3; k < log_count - ends; k++) {
+            const size_t from = (logged[k - 1] - (size_t)log_base) / w.step;
+            const size_t to = (logged[k] - (size_t)log_base) / w.step;
+            assert_int_equal(to, (from + 1) % w.count);
+        }
+        json_decref(hashes);
+    }
+    json_decref(last_line);
+    last_line = NULL;
+}
+
+/* Nobody left to run is an answer, not a crash. */
+static void a_unit_without_kernels_ends(void **state)
+{
+    (void)state;
+    struct nb_group group;
+    struct nb_cell c = probe_cell(4, 64, &group);
+    struct nb_err err = {""};
+    const struct nb_worker_env env = {&SMALL, 1, keep_line, at_nothing, NULL};
+    json_t *none = json_object();
+    const struct nb_unit unit = {.cell = &c, .rounds = 4, .counters = true, .hashes = none};
+    assert_int_equal(nb_measure_unit(&env, &unit, &err), NB_OK);
+    assert_string_equal(json_string_value(json_object_get(last_line, "type")), "done");
+    json_decref(none);
+    json_decref(last_line);
+    last_line = NULL;
+}
+
+static void windows_cover_the_last_level(void **state)
+{
+    (void)state;
+    struct nb_topology two = MACHINE, unknown = MACHINE;
+    two.llcs = 2;
+    two.llc_cores = 2;
+    unknown.l3 = unknown.llc = 0;
+    for (size_t rows = 1; rows < 5000000; rows = rows * 3 + 1)
+        for (unsigned threads = 1; threads <= 4; threads += 3) {
+            const struct nb_cell c = {.rows = rows, .hidden = 33, .ldx = 33, .ldy = 33,
+                                      .dtype = NB_BF16, .threads = threads};
+            const struct nb_windows a = nb_measure_windows(&c, &MACHINE),
+                                    b = nb_measure_windows(&c, &two),
+                                    n = nb_measure_windows(&c, &unknown);
+            assert_true(a.count * a.step >= (size_t)64 << 20);
+            assert_true(b.count * b.step >= (size_t)(threads > 2 ? 128 : 64) << 20);
+            assert_true(n.count * n.step >= 2 * NB_LLC_UNKNOWN);
+        }
+}
+
 int main(void)
 {
     char bad[32];
@@ -449,6 +597,9 @@ int main(void)
         cmocka_unit_test(canaries_catch_one_byte),
         cmocka_unit_test(hashes_see_one_bit),
         cmocka_unit_test(windows_rotate),
+        cmocka_unit_test(windows_cover_the_last_level),
+        cmocka_unit_test(rotation_meets_no_window_twice),
+        cmocka_unit_test(a_unit_without_kernels_ends),
     };
     if (nb_cpu_init(bad, sizeof bad) != 0)
         return 1;

@@ -109,7 +109,7 @@ static void topology_names_our_cpus(void **state)
     assert_true(t.memory > 0);
     assert_true(t.memory <=
                 (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE));
-    size_t llc = nb_topology_llc(&t);
+    size_t llc = nb_topology_llc(&t, t.cores);
     assert_true(llc >= t.l1d && llc >= t.l2 && llc >= t.l3);
     nb_topology_free(&t);
 }
@@ -155,7 +155,8 @@ static void topology_counts_what_shares_a_cache(void **state)
     assert_int_equal(t.l3, 32 << 20);
     assert_int_equal(t.l2_cores, 1);
     assert_int_equal(t.l3_cores, 4);
-    assert_int_equal(nb_topology_llc(&t), 32 << 20);
+    assert_int_equal(nb_topology_llc(&t, 4), 32 << 20);
+    assert_int_equal(nb_topology_llc(&t, 5), 64 << 20); /* threads on both L3s */
     assert_int_equal(nb_topology_cpu(&t, 3), 6); /* the first of two threads of core 3 */
     assert_int_equal(nb_topology_bind(&t, 0, &err), NB_ERROR);
     assert_non_null(strstr(err.text, "HWLOC_SYNTHETIC"));
@@ -605,6 +606,22 @@ static void doctor_sees_what_is_missing(void **state)
     free(path);
 }
 
+/* Without an L3 nothing tells when data has left it: an amount is assumed and said. */
+static void unknown_last_level_is_assumed_large(void **state)
+{
+    (void)state;
+    char *text;
+    setenv("HWLOC_SYNTHETIC", "pack:1 l2:2(size=1048576) core:1 pu:1", 1);
+    struct nb_topology t = load();
+    (void)doctor(&text);
+    unsetenv("HWLOC_SYNTHETIC");
+    assert_int_equal(t.llc, 0);
+    assert_int_equal(nb_topology_llc(&t, 2), NB_LLC_UNKNOWN);
+    assert_non_null(strstr(text, "hwloc knows of no L3"));
+    free(text);
+    nb_topology_free(&t);
+}
+
 /* ---- counters ---- */
 
 static void each_event_has_a_source_or_a_reason(void **state)
@@ -859,6 +876,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(moment_says_when),
         cmocka_unit_test(steal_is_a_share_or_unknown),
         cmocka_unit_test(doctor_fits_a_terminal),
+        cmocka_unit_test(unknown_last_level_is_assumed_large),
         cmocka_unit_test(doctor_sees_what_is_missing),
         cmocka_unit_test(each_event_has_a_source_or_a_reason),
         cmocka_unit_test(groups_are_small_and_of_one_kind),

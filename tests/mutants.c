@@ -137,6 +137,44 @@ static void wrong_late(const struct nb_problem *p, const struct nb_args *a, cons
         y[0] = 0;
 }
 
+/* Damage that is done to what all share: the others must not be blamed for it. */
+static void corrupts_late(const struct nb_problem *p, const struct nb_args *a, const float *x,
+                          float *y)
+{
+    right(p, a, x, y);
+    if (calls_of_run > 20 && x == a->x)
+        ((float *)(uintptr_t)x)[0] += 1;
+}
+
+static void overruns_late(const struct nb_problem *p, const struct nb_args *a, const float *x,
+                          float *y)
+{
+    right(p, a, x, y);
+    if (calls_of_run > 20 && x == (const float *)a->x + (p->rows - 1) * p->ldx)
+        y[p->hidden] = 0;
+}
+
+/* Once only: no pass that follows repeats it. */
+static void corrupts_once(const struct nb_problem *p, const struct nb_args *a, const float *x,
+                          float *y)
+{
+    static unsigned own_calls;
+    right(p, a, x, y);
+    if (x == a->x && own_calls++ == 200)
+        ((float *)(uintptr_t)x)[0] += 1;
+}
+
+/* Right where the first call was; elsewhere it does nothing, in no time. */
+static void idle_elsewhere(const struct nb_problem *p, const struct nb_args *a, const float *x,
+                           float *y)
+{
+    static const void *first;
+    if (first == NULL)
+        first = a->y;
+    if (calls_of_run <= 20 || a->y == first)
+        right(p, a, x, y);
+}
+
 #define MUTANT(name) \
     static void run_##name(const void *state, const struct nb_args *a) \
     { \
@@ -147,11 +185,12 @@ static void wrong_late(const struct nb_problem *p, const struct nb_args *a, cons
     {.size = sizeof(struct nb_kernel), .op = NB_OP_RMSNORM, .dir = NB_FWD, \
      .fuse = NB_FUSE_NONE, .dtype = NB_F32, .name = "rmsnorm_fwd_" #f "__f32_mutant", \
      .algo = #f, .isa = "mutant", .trick = "", .source = "none", .x_reads = 2, \
-     .bound = {NB_BOUND_RMS, 1, 0, 4, 1}, .flops = 4, .run = run_##f},
+     .bound = {NB_BOUND_RMS, 1, 0, 4, 1, 0}, .flops = 4, .run = run_##f},
 #define MUTANTS(X) \
     X(right) X(last_element_skipped) X(eps_dropped) X(zeros) X(writes_behind) \
     X(leaves_unwritten) X(not_a_number) X(random_bits) X(changes_input) X(crashes) X(hangs) \
-    X(crashes_late) X(hangs_late) X(wrong_late)
+    X(crashes_late) X(hangs_late) X(wrong_late) X(corrupts_late) X(overruns_late) X(corrupts_once) \
+    X(idle_elsewhere)
 
 MUTANTS(MUTANT)
 static const struct nb_kernel kernels[] = {MUTANTS(ENTRY)};

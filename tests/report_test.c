@@ -492,6 +492,35 @@ static void test_slower_and_unresolved(void **state)
     expect_speedup(dir, "unresolved", 100 / 110.0, 6);
 }
 
+/* Faster than the roof with its whole interval: no number, no speedup, and it counts as mistrusted. */
+static void test_faster_than_the_roof(void **state)
+{
+    (void)state;
+    const char *dir = mini("");
+    for (int p = 0; p <= 6; p++)
+        process_of(dir, p, 300, 80, 100);
+    report(dir);
+    expect_speedup(dir, "not-measured", NAN, 0);
+    struct csv c = kernel_line(dir, "rms");
+    assert_string_equal(get(&c, "verdict"), "MISTRUSTED");
+    null(&c, "ns_per_row");
+    null(&c, "gbps");
+    null(&c, "roof_ratio");
+    free(c.text);
+    assert_true(file_holds(dir, "report.md", "times as fast as the roof"));
+    struct nb_report_counts n;
+    struct nb_err err;
+    must(nb_report_counts(dir, &n, &err), &err);
+    assert_int_equal(n.mistrusted, 1);
+    dir = mini("");
+    for (int p = 0; p <= 6; p++)
+        process_of(dir, p, 300, p == 3 ? 98 : 90, 100);
+    report(dir);
+    c = kernel_line(dir, "rms"); /* the interval reaches down to 1.02 */
+    assert_string_equal(get(&c, "verdict"), "PASS");
+    free(c.text);
+}
+
 static void test_too_few_processes(void **state)
 {
     (void)state;
@@ -1071,6 +1100,7 @@ int main(void)
         cmocka_unit_test(test_gbench),
         cmocka_unit_test(test_screening_is_ignored),
         cmocka_unit_test(test_slower_and_unresolved),
+        cmocka_unit_test(test_faster_than_the_roof),
         cmocka_unit_test(test_too_few_processes),
         cmocka_unit_test(test_attempts),
         cmocka_unit_test(test_begin_drops_what_was_open),

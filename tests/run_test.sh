@@ -48,6 +48,14 @@ expect "missing counters have their reason" jq -e \
     '.papi.events | to_entries | all(.value.source != null or (.value.reason | length) > 0)' run/host.json >jq.out
 expect "units of host.json tell the flags of each ISA" jq -e '.units | length >= 2' run/host.json >jq.out
 
+# what the shell exports for other programs changes nothing: not the order, not the number of samples
+BENCHMARK_ENABLE_RANDOM_INTERLEAVING=true BENCHMARK_FILTER=foo BENCHMARK_REPETITIONS=3 BENCHMARK_DRY_RUN=1 \
+    OMP_NUM_THREADS=1 OMP_THREAD_LIMIT=1 OMP_DYNAMIC=true nb run --kernels headline --dtype f32 --hidden 64 \
+    --residency L1 --threads all --processes 2 --rounds 2 --out exported --quiet
+expect "exit 0 with variables of Google Benchmark and OpenMP set, not $rc" [ "$rc" = 0 ]
+expect "every kernel has a time" awk -F, 'NR==1{for(i=1;i<=NF;i++)c[$i]=i;next}
+    $c["verdict"]!="PASS" || !($c["ns_per_row"]>0){exit 1} END{if(NR<2)exit 1}' exported/results.csv
+
 # the report alone, byte for byte
 cp -r run before
 rm -rf run/plots run/report.md run/results.csv run/speedup.csv run/gbench.json

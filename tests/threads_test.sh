@@ -18,6 +18,18 @@ if [ "$threads" -gt 1 ]; then
     expect "scaling is drawn" [ -s run/plots/scaling.svg ]
 fi
 
+# a team smaller than asked for is an error of the environment and no kernel's fault
+if [ "$threads" -gt 1 ]; then
+    head -c 4096 /dev/zero >page
+    for cmd in check unit; do
+        jq -c --arg cmd $cmd '(.cells | max_by(.threads)) as $c | {cmd:"hello",protocol:1,seed:1},
+            {cmd:$cmd,cell:$c,kernels:$c.kernels,timeout_s:20,process:0,attempt:0,rounds:1,hashes:{}}' run/plan.json |
+            OMP_THREAD_LIMIT=1 "$normbench" --worker 9 9<>page >said
+        expect "$cmd: a team that is too small is an error" grep -q '"error".*threads were asked for and 1 started' said
+        expect "$cmd: and no verdict on a kernel" [ "$(grep -c '"verdict"' said)" = 0 ]
+    done
+fi
+
 # the mutants count their calls without a lock: with TSan that must be seen, or the above says nothing
 if [ "${3:-}" = thread ] && [ "$threads" -gt 1 ]; then
     normbench=$(readlink -f "$2")
