@@ -356,11 +356,19 @@ static unsigned default_passes(double sample_ms, double ns)
     return passes < 1 ? 1 : passes > 1e7 ? 10000000u : (unsigned)passes;
 }
 
+/* Speeds close enough for equal counts of passes. */
+static bool similar(double a_ns, double b_ns)
+{
+    return a_ns < 4 * b_ns && b_ns < 4 * a_ns;
+}
+
 /* Members of a pairing use equal counts when their speeds differ less than 4x, so that warm-up and
- * the cost of starting a sample weigh on both alike. Repeated, since a kernel may be in two pairings. */
+ * the cost of starting a sample weigh on both alike. Repeated until nothing changes, since a kernel may
+ * be in several pairings. */
 static void equal_passes(const struct nb_cell *c, const double *pass_ns, unsigned *passes)
 {
-    for (unsigned again = 0; again < 2; again++) {
+    for (bool again = true; again;) {
+        again = false;
         for (size_t p = 0; p < c->pairing_count; p++) {
             size_t a = c->kernel_count, b = c->kernel_count;
             for (size_t i = 0; i < c->kernel_count; i++) {
@@ -369,9 +377,10 @@ static void equal_passes(const struct nb_cell *c, const double *pass_ns, unsigne
             }
             if (a == c->kernel_count || b == c->kernel_count || !passes[a] || !passes[b])
                 continue;
-            const double ratio = pass_ns[a] / pass_ns[b];
-            if (ratio < 4 && ratio > 0.25)
-                passes[a] = passes[b] = passes[a] < passes[b] ? passes[a] : passes[b];
+            if (passes[a] == passes[b] || !similar(pass_ns[a], pass_ns[b]))
+                continue;
+            passes[a] = passes[b] = passes[a] < passes[b] ? passes[a] : passes[b];
+            again = true;
         }
     }
 }
@@ -525,35 +534,51 @@ unsigned nb_plan_rounds(const struct nb_plan *plan, const struct nb_cell *c, uns
     return process < plan->settings.screening ? c->screen_rounds : c->rounds;
 }
 
-/* Rounds of every cell when each may take tau ns a process for them; the time of one process. */
-static double share_out(struct nb_plan *plan, const struct nb_unit_cost *cost, double tau)
+/* Screening only ranks, by the least of its samples: a quarter of the rounds, at least four, and three
+ * where a cell is so dear that it has fewer than four; never more than was asked for. */
+static unsigned screen_rounds(const struct nb_plan *plan, unsigned rounds)
+{
+    const unsigned most = plan->settings.rounds;
+    const unsigned wanted = rounds >= 16 ? rounds / 4 : rounds >= 4 ? 4 : 3;
+    return wanted < most ? wanted : most;
+}
+
+/* Rounds of every cell when each may take tau ns a process for them; the time of all processes. A
+ * screening process is reserved no less than a measuring one: what it leaves, the refit gives back. */
+static double share_out(struct nb_plan *plan, const struct nb_unit_cost *cost, unsigned screening,
+                        double tau)
 {
     const unsigned most = plan->settings.rounds;
     const unsigned least = most < ROUNDS_MIN ? most : ROUNDS_MIN;
     double ns = 0;
     for (size_t i = 0; i < plan->count; i++) {
-        const double rounds = floor(tau / cost[i].round_ns);
-        plan->cells[i].rounds = rounds < least ? least : rounds > most ? most : (unsigned)rounds;
-        ns += plan->cells[i].rounds * cost[i].round_ns + cost[i].fixed_ns;
+        const double wanted = floor(tau / cost[i].round_ns);
+        const unsigned rounds = wanted < least ? least : wanted > most ? most : (unsigned)wanted;
+        const unsigned first = screen_rounds(plan, rounds);
+        plan->cells[i].rounds = rounds;
+        ns += plan->settings.processes * (rounds * cost[i].round_ns + cost[i].fixed_ns);
+        ns += screening *
+              ((first > rounds ? first : rounds) * cost[i].round_ns + cost[i].fixed_ns);
     }
     return ns;
 }
 
-/* Largest equal share of time a cell, by bisection, with which one process keeps its budget. False: not
- * even the least number of rounds keeps it; every cell then has that. */
-static bool fit_rounds(struct nb_plan *plan, const struct nb_unit_cost *cost, double process_ns)
+/* Largest equal share of time a cell, by bisection, with which all processes, so many of them screening,
+ * keep the budget. False: not even the least number of rounds keeps it; every cell then has that. */
+static bool fit_rounds(struct nb_plan *plan, const struct nb_unit_cost *cost, unsigned screening,
+                       double budget_ns)
 {
     double low = 0, high = 1e12;
-    if (share_out(plan, cost, high) <= process_ns)
+    if (share_out(plan, cost, screening, high) <= budget_ns)
         return true;
     for (int i = 0; i < 60; i++) {
         const double mid = (low + high) / 2;
-        if (share_out(plan, cost, mid) <= process_ns)
+        if (share_out(plan, cost, screening, mid) <= budget_ns)
             low = mid;
         else
             high = mid;
     }
-    return share_out(plan, cost, low) <= process_ns;
+    return share_out(plan, cost, screening, low) <= budget_ns;
 }
 
 static double least_unit_ns(const struct nb_unit_cost *c)
@@ -573,17 +598,6 @@ static void drop_dearest(struct nb_plan *plan, struct nb_unit_cost *cost)
     memmove(&plan->cells[worst], &plan->cells[worst + 1],
             (plan->count - worst) * sizeof *plan->cells);
     memmove(&cost[worst], &cost[worst + 1], (plan->count - worst) * sizeof *cost);
-}
-
-/* Screening only ranks: a quarter of the rounds, at least two. */
-static void set_screen_rounds(struct nb_plan *plan)
-{
-    for (size_t i = 0; i < plan->count; i++) {
-        struct nb_cell *c = &plan->cells[i];
-        c->screen_rounds = c->rounds / 4 > ROUNDS_MIN ? c->rounds / 4 : ROUNDS_MIN;
-        if (c->screen_rounds > c->rounds)
-            c->screen_rounds = c->rounds;
-    }
 }
 
 static bool fewer_processes(struct nb_plan *plan)
@@ -610,8 +624,7 @@ enum nb_status nb_plan_calibrate(struct nb_plan *plan, const struct nb_calibrati
         cost[i].round_ns = fmax(1, guess_round_ns(&plan->cells[i], cal->pass_ns[i]));
     }
     bool fits;
-    while (!(fits = fit_rounds(plan, cost, budget_ns(plan) / (plan->settings.screening +
-                                                              plan->settings.processes))))
+    while (!(fits = fit_rounds(plan, cost, plan->settings.screening, budget_ns(plan))))
         if (!fewer_processes(plan)) {
             if (plan->count == 1)
                 break;
@@ -621,7 +634,8 @@ enum nb_status nb_plan_calibrate(struct nb_plan *plan, const struct nb_calibrati
     if (!fits)
         return nb_fail(err, "budget: %.1f s are not enough for even one cell with %u processes; give more, or "
                             "fewer kernels", plan->settings.budget_s, plan->settings.processes);
-    set_screen_rounds(plan);
+    for (size_t i = 0; i < plan->count; i++)
+        plan->cells[i].screen_rounds = screen_rounds(plan, plan->cells[i].rounds);
     plan->state = NB_CALIBRATED;
     return NB_OK;
 }
@@ -630,7 +644,7 @@ void nb_plan_refit(struct nb_plan *plan, struct nb_unit_cost *cost, double left_
 {
     if (plan->settings.budget_s <= 0)
         return;
-    while (!fit_rounds(plan, cost, left_s * 1e9 / plan->settings.processes))
+    while (!fit_rounds(plan, cost, 0, left_s * 1e9))
         if (!fewer_processes(plan)) {
             if (plan->count == 1)
                 break;
@@ -665,41 +679,72 @@ void nb_plan_order(const struct nb_plan *plan, unsigned process, size_t *order)
 
 /* ---- screening ---- */
 
-static bool share_group(const struct nb_cell *c, const struct nb_kernel *a,
-                        const struct nb_kernel *b)
+/* The least of a list of times; infinity where there is none. */
+static double least_of(const json_t *times)
 {
-    for (size_t g = 0; g < c->group_count; g++) {
-        bool has_a = false, has_b = false;
+    double ns = INFINITY;
+    for (size_t i = 0; i < json_array_size(times); i++)
+        ns = fmin(ns, json_number_value(json_array_get(times, i)));
+    return ns;
+}
+
+struct nb_winner nb_plan_fastest(const struct nb_cell *c, const json_t *samples, const json_t *hashes,
+                                 uint32_t op)
+{
+    struct nb_winner best = {.ns = INFINITY};
+    for (size_t g = 0; g < c->group_count; g++)
         for (size_t m = 0; m < c->groups[g].count; m++) {
             const struct nb_member *mem = &c->groups[g].members[m];
-            has_a = has_a || (mem->kernel == a && mem->role != NB_ROLE_AA);
-            has_b = has_b || (mem->kernel == b && mem->role != NB_ROLE_AA);
+            const double ns = least_of(json_object_get(samples, mem->kernel->name));
+            if (mem->kernel->op == op && ns < best.ns &&
+                json_object_get(hashes, mem->kernel->name) != NULL)
+                best = (struct nb_winner){mem->kernel, mem->passes, ns};
         }
-        if (has_a && has_b)
+    return best;
+}
+
+/* Passes of a kernel in a group; 0: it is no member. */
+static unsigned passes_in(const struct nb_group *g, const struct nb_kernel *k)
+{
+    for (size_t m = 0; m < g->count; m++)
+        if (g->members[m].kernel == k && g->members[m].role == NB_ROLE_MEMBER)
+            return g->members[m].passes;
+    return 0;
+}
+
+/* Do both run in one group already, in the counts that a pairing wants? */
+static bool share_group(const struct nb_cell *c, const struct nb_winner *a,
+                        const struct nb_winner *b)
+{
+    for (size_t g = 0; g < c->group_count; g++) {
+        const unsigned pa = passes_in(&c->groups[g], a->kernel);
+        const unsigned pb = passes_in(&c->groups[g], b->kernel);
+        if (pa > 0 && pb > 0 && (pa == pb || !similar(a->ns, b->ns)))
             return true;
     }
     return false;
 }
 
-void nb_plan_choose(const struct nb_plan *plan, struct nb_cell *c, const struct nb_kernel *layernorm,
-                    const struct nb_kernel *rmsnorm, unsigned layernorm_passes,
-                    unsigned rmsnorm_passes)
+void nb_plan_choose(struct nb_cell *c, struct nb_winner layernorm, struct nb_winner rmsnorm)
 {
-    (void)plan;
     for (size_t p = 0; p < c->pairing_count; p++)
         if (c->pairings[p].best) {
-            c->pairings[p].base = layernorm;
-            c->pairings[p].test = rmsnorm;
+            c->pairings[p].base = layernorm.kernel;
+            c->pairings[p].test = rmsnorm.kernel;
         }
-    if (layernorm == NULL || rmsnorm == NULL || share_group(c, layernorm, rmsnorm))
+    if (layernorm.kernel == NULL || rmsnorm.kernel == NULL ||
+        share_group(c, &layernorm, &rmsnorm))
         return;
+    if (similar(layernorm.ns, rmsnorm.ns))
+        layernorm.passes = rmsnorm.passes =
+            layernorm.passes < rmsnorm.passes ? layernorm.passes : rmsnorm.passes;
     struct nb_group *g = new_group(c);
     const struct nb_group *first = &c->groups[0];
     g->measure_only = true;
     if (first->count > 0 && first->members[0].role == NB_ROLE_ANCHOR)
         group_add(g, first->members[0].kernel, NB_ROLE_ANCHOR, first->members[0].passes);
-    group_add(g, layernorm, NB_ROLE_MEMBER, layernorm_passes);
-    group_add(g, rmsnorm, NB_ROLE_MEMBER, rmsnorm_passes);
+    group_add(g, layernorm.kernel, NB_ROLE_MEMBER, layernorm.passes);
+    group_add(g, rmsnorm.kernel, NB_ROLE_MEMBER, rmsnorm.passes);
     close_group(g);
 }
 

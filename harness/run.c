@@ -9,7 +9,6 @@
 #include "progress.h"
 #include "registry.h"
 #include "report.h"
-#include "stats.h"
 #include "store.h"
 
 #include <errno.h>
@@ -537,33 +536,6 @@ static enum nb_status run_process(struct job *j, unsigned process, struct nb_err
     return s;
 }
 
-/* Fastest kernel of an op by the median of its screening rounds; NULL: none was timed. */
-static const struct nb_kernel *fastest(const struct job *j, const struct nb_cell *cell, uint32_t op,
-                                       unsigned *passes)
-{
-    const json_t *kernels = json_object_get(j->screen, cell->id);
-    const json_t *hashes = json_object_get(j->hashes, cell->id);
-    const struct nb_kernel *best = NULL;
-    double best_ns = INFINITY;
-    for (size_t g = 0; g < cell->group_count; g++)
-        for (size_t m = 0; m < cell->groups[g].count; m++) {
-            const struct nb_kernel *k = cell->groups[g].members[m].kernel;
-            const json_t *list = json_object_get(kernels, k->name);
-            double ns[256];
-            size_t n = 0;
-            if (k->op != op || json_object_get(hashes, k->name) == NULL)
-                continue;
-            for (; n < json_array_size(list) && n < 256; n++)
-                ns[n] = json_number_value(json_array_get(list, n));
-            if (n == 0 || nb_median(ns, n) >= best_ns)
-                continue;
-            best = k;
-            best_ns = nb_median(ns, n);
-            *passes = cell->groups[g].members[m].passes;
-        }
-    return best;
-}
-
 /* Rounds again: what screening took, cell by cell, and what is left of the budget. A cell without a
  * finished screening unit keeps a guess of zero, which leaves its rounds at most. */
 static void refit_rounds(struct job *j)
@@ -594,10 +566,10 @@ static enum nb_status choose_winners(struct job *j, struct nb_err *err)
         refit_rounds(j);
     for (size_t i = 0; i < j->plan.count; i++) {
         struct nb_cell *cell = &j->plan.cells[i];
-        unsigned a = 1, b = 1;
-        const struct nb_kernel *layernorm = fastest(j, cell, NB_OP_LAYERNORM, &a);
-        const struct nb_kernel *rmsnorm = fastest(j, cell, NB_OP_RMSNORM, &b);
-        nb_plan_choose(&j->plan, cell, layernorm, rmsnorm, a, b);
+        const json_t *samples = json_object_get(j->screen, cell->id);
+        const json_t *hashes = json_object_get(j->hashes, cell->id);
+        nb_plan_choose(cell, nb_plan_fastest(cell, samples, hashes, NB_OP_LAYERNORM),
+                       nb_plan_fastest(cell, samples, hashes, NB_OP_RMSNORM));
     }
     j->plan.state = NB_SCREENED;
     return save_plan(j, err);
