@@ -214,6 +214,12 @@ static enum nb_status cmd_run(int argc, char **argv, int *code, struct nb_err *e
                              "--budget 2m\n  normbench run --resume results/mine", err);
     if (s == NB_OK && c.run.resume != NULL && c.run.out != NULL)
         s = nb_fail(err, "--resume and --out exclude each other: a resumed run stays in its folder");
+    if (s == NB_OK && c.run.resume != NULL && (c.seed || c.budget || c.processes || c.rounds))
+        s = nb_fail(err, "--%s: a resumed run keeps its settings; leave it out, or start a new run",
+                    c.seed        ? "seed"
+                    : c.budget    ? "budget"
+                    : c.processes ? "processes"
+                                  : "rounds");
     if (s == NB_OK)
         s = nb_run(&c.run, code, err);
     nb_preset_free(&c.run.preset);

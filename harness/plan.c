@@ -809,13 +809,16 @@ json_t *nb_cell_to_json(const struct nb_cell *c, const struct nb_settings *s)
                      "screen_rounds", (int)c->screen_rounds, "repro", repro, "kernels", kernels, "groups", groups, "pairings", pairings);
 }
 
-/* Tells a plan.json that was edited by hand. */
-static json_int_t cells_digest(const json_t *cells)
+/* Of all that stands in plan.json but itself: tells one that was edited by hand. */
+static json_int_t plan_digest(const json_t *plan)
 {
-    char *text = json_dumps(cells, JSON_COMPACT | JSON_SORT_KEYS);
+    json_t *rest = json_copy((json_t *)plan);
+    json_object_del(rest, "digest");
+    char *text = json_dumps(rest, JSON_COMPACT | JSON_SORT_KEYS);
     NB_ASSERT(text != NULL);
     const uint64_t h = nb_hash_bytes(0, text, strlen(text));
     free(text);
+    json_decref(rest);
     return (json_int_t)(h >> 1);
 }
 
@@ -833,14 +836,16 @@ json_t *nb_plan_to_json(const struct nb_plan *plan)
     for (size_t i = 0; i < plan->dropped_count; i++)
         json_array_append_new(dropped, json_pack("{ss ss}", "cell", plan->dropped[i].cell, "reason",
                                                  plan->dropped[i].reason));
-    const json_int_t digest = cells_digest(cells);
-    return json_pack("{si ss sI sI si si sb si sf si ss ss sf ss so so so}", "schema", 1, "id", plan->id,
-                     "digest", digest, "seed", (json_int_t)s->seed, "screening", (int)s->screening, "processes",
+    json_t *json = json_pack("{si ss sI sI si si sb si sf si ss ss sf ss so so so}", "schema", 1, "id",
+                     plan->id, "digest", (json_int_t)0, "seed", (json_int_t)s->seed, "screening", (int)s->screening, "processes",
                      (int)s->processes, "processes_given", (int)s->processes_given, "rounds",
                      (int)s->rounds, "sample_ms", s->sample_ms, "offset", NB_OFFSET, "preset",
                      plan->preset, "command", plan->command ? plan->command : "normbench run",
                      "budget_s", s->budget_s, "state", STATE_NAMES[plan->state], "kernels", kernels,
                      "dropped", dropped, "cells", cells);
+    NB_ASSERT(json != NULL);
+    json_object_set_new(json, "digest", json_integer(plan_digest(json)));
+    return json;
 }
 
 static int word_index(const char *const *words, int n, const char *word)
@@ -988,7 +993,7 @@ enum nb_status nb_plan_from_json(struct nb_plan *plan, const json_t *json, struc
     size_t i;
     if (s == NB_OK && json_array_size(cells) == 0)
         s = nb_fail(err, "plan.json: no cells");
-    if (s == NB_OK && json_integer_value(json_object_get(json, "digest")) != cells_digest(cells))
+    if (s == NB_OK && json_integer_value(json_object_get(json, "digest")) != plan_digest(json))
         s = nb_fail(err, "plan.json was changed since the run began; start a new run");
     if (s != NB_OK)
         return s;

@@ -39,6 +39,7 @@ struct job {
     struct nb_plan plan;
     struct nb_store store;
     bool stored;           /* false: `check`, which prints instead */
+    bool finished;         /* a resumed run of which nothing is missing */
     struct nb_client client;
     struct nb_cpulock lock;
     struct nb_progress progress;
@@ -710,7 +711,7 @@ static enum nb_status same_fact(const json_t *then, const json_t *now, const cha
     if (json_equal(then, now))
         return NB_OK;
     return nb_fail(err, "%s was measured with another %s; a run is continued only by the same program "
-                        "on the same CPU. Start a new one", dir, fact);
+                        "on the same machine. Start a new one", dir, fact);
 }
 
 static enum nb_status load_json(const char *dir, const char *name, json_t **json,
@@ -727,13 +728,17 @@ static enum nb_status load_json(const char *dir, const char *name, json_t **json
 
 static enum nb_status same_machine(struct job *j, const char *dir, struct nb_err *err)
 {
+    static const char *const facts[][2] = {{"binary", "program"},
+                                           {"host", "host name"},
+                                           {"cpu", "CPU"},
+                                           {"topology", "number or set of cores"},
+                                           {"caches", "set of caches"}};
     json_t *now = nb_host_facts(&j->topology);
+    enum nb_status s = NB_OK;
     NB_ASSERT(now != NULL);
-    enum nb_status s = same_fact(json_object_get(j->host, "binary"),
-                                 json_object_get(now, "binary"), dir, "program", err);
-    if (s == NB_OK)
-        s = same_fact(json_object_get(j->host, "cpu"), json_object_get(now, "cpu"), dir, "CPU",
-                      err);
+    for (size_t i = 0; s == NB_OK && i < sizeof facts / sizeof *facts; i++)
+        s = same_fact(json_object_get(j->host, facts[i][0]), json_object_get(now, facts[i][0]), dir,
+                      facts[i][1], err);
     json_decref(now);
     return s;
 }
@@ -742,9 +747,11 @@ static enum nb_status same_machine(struct job *j, const char *dir, struct nb_err
 static enum nb_status same_plan(struct job *j, const char *dir, struct nb_err *err)
 {
     struct nb_plan asked;
+    struct nb_preset preset = j->options->preset;
     if (!j->options->selection_given)
         return NB_OK;
-    enum nb_status s = nb_plan_make(&asked, &j->options->preset, &j->topology, err);
+    preset.settings = j->plan.settings; /* a resumed run keeps its own */
+    enum nb_status s = nb_plan_make(&asked, &preset, &j->topology, err);
     if (s == NB_OK && strcmp(asked.id, j->plan.id) != 0)
         s = nb_fail(err, "%s has another plan (%s) than the selection given (%s); --resume needs no "
                          "selection", dir, j->plan.id, asked.id);
@@ -752,11 +759,40 @@ static enum nb_status same_plan(struct job *j, const char *dir, struct nb_err *e
     return s;
 }
 
+static enum nb_status enough_cores(const struct job *j, const char *dir, struct nb_err *err)
+{
+    const unsigned threads = most_threads(&j->plan);
+    if (threads <= j->topology.cores)
+        return NB_OK;
+    return nb_fail(err, "%s needs %u cores, but this process may use %u; give it as many as the run "
+                        "began with", dir, threads, j->topology.cores);
+}
+
+/* Its end was written, and nothing that the plan wants is missing. */
+static bool is_finished(struct job *j)
+{
+    const struct nb_plan *plan = &j->plan;
+    if (!json_is_object(json_object_get(j->host, "after")) || plan->state != NB_SCREENED)
+        return false;
+    for (size_t i = 0; i < plan->count; i++) {
+        json_t *missing = unchecked(j, &plan->cells[i]);
+        bool whole = json_array_size(missing) == 0;
+        json_decref(missing);
+        for (unsigned p = 0; whole && p < plan->settings.screening + plan->settings.processes; p++)
+            whole = unit_is_done(j, p, &plan->cells[i]);
+        if (!whole)
+            return false;
+    }
+    return true;
+}
+
 static enum nb_status resumed_run(struct job *j, struct nb_err *err)
 {
     const char *dir = j->options->resume;
     json_t *plan = NULL;
-    enum nb_status s = load_json(dir, "host.json", &j->host, err);
+    enum nb_status s = nb_store_reopen(&j->store, dir, err);
+    if (s == NB_OK)
+        s = load_json(dir, "host.json", &j->host, err);
     if (s == NB_OK)
         s = same_machine(j, dir, err);
     if (s == NB_OK)
@@ -767,13 +803,23 @@ static enum nb_status resumed_run(struct job *j, struct nb_err *err)
     if (s == NB_OK)
         s = same_plan(j, dir, err);
     if (s == NB_OK)
-        s = take_cores(j, err);
-    if (s == NB_OK)
-        s = nb_store_reopen(&j->store, dir, err);
+        s = enough_cores(j, dir, err);
     if (s == NB_OK)
         s = nb_store_each(dir, "checks.jsonl", take_check, j, err);
     if (s == NB_OK)
         s = nb_store_each(dir, "samples.jsonl", take_sample_line, j, err);
+    if (s != NB_OK)
+        return s;
+    j->finished = is_finished(j);
+    if (j->finished) {
+        if (!j->options->quiet)
+            fprintf(stderr, "%s is finished: nothing is measured, its raw files stay as they are; its "
+                            "report is made again\n", dir);
+        return NB_OK;
+    }
+    s = take_cores(j, err);
+    if (s == NB_OK)
+        s = nb_store_cut(&j->store, err);
     if (s == NB_OK && !j->options->quiet)
         fprintf(stderr, "continuing %s: %zu units are done already\n", dir, json_object_size(j->done));
     return s;
@@ -793,10 +839,13 @@ static void print_cost(const struct job *j)
 static enum nb_status finish(struct job *j, int *exit_code, struct nb_err *err)
 {
     struct nb_report_counts n;
-    json_object_set_new(j->host, "after", nb_host_moment());
-    enum nb_status s = nb_store_json(&j->store, "host.json", j->host, err);
-    if (s == NB_OK && !j->options->quiet)
-        print_cost(j);
+    enum nb_status s = NB_OK;
+    if (!j->finished) {
+        json_object_set_new(j->host, "after", nb_host_moment());
+        s = nb_store_json(&j->store, "host.json", j->host, err);
+        if (s == NB_OK && !j->options->quiet)
+            print_cost(j);
+    }
     if (s == NB_OK)
         s = nb_report(j->store.dir, j->options->quiet ? NULL : stdout, err);
     if (s == NB_OK)
@@ -830,11 +879,11 @@ enum nb_status nb_run(const struct nb_run_options *o, int *exit_code, struct nb_
         s = o->resume != NULL ? resumed_run(&j, err) : new_run(&j, err);
     const bool started = s == NB_OK;
     j.stored = started;
-    if (s == NB_OK)
+    if (s == NB_OK && !j.finished)
         s = check_all(&j, err);
     if (s == NB_OK && j.plan.state == NB_PLANNED)
         s = calibrate_all(&j, err);
-    if (s == NB_OK)
+    if (s == NB_OK && !j.finished)
         s = measure_all(&j, err);
     if (s == NB_OK)
         s = finish(&j, exit_code, err);

@@ -313,9 +313,19 @@ static void plan_survives_json(void **state)
         fail_msg("%s", err.text);
     second = nb_plan_to_json(&again);
     assert_true(json_equal(json, second));
+    nb_plan_free(&again);
+    static const char *const edited[] = {"screening", "seed", "processes", "rounds", "offset"};
+    for (size_t i = 0; i < sizeof edited / sizeof *edited; i++) {
+        json_t *copy = json_copy(json);
+        json_object_set_new(copy, edited[i],
+                            json_integer(1 + json_integer_value(json_object_get(json, edited[i]))));
+        assert_int_equal(nb_plan_from_json(&again, copy, &err), NB_ERROR);
+        assert_non_null(strstr(err.text, "changed"));
+        json_decref(copy);
+        nb_plan_free(&again);
+    }
     json_object_set_new(json_array_get(json_object_get(json, "cells"), 0), "rounds",
                         json_integer(99));
-    nb_plan_free(&again);
     assert_int_equal(nb_plan_from_json(&again, json, &err), NB_ERROR);
     assert_non_null(strstr(err.text, "changed"));
     json_decref(json);

@@ -41,9 +41,14 @@ expect "what was measured is still there" cmp -n "$(wc -c <kept)" kept killed/sa
 expect "no finished unit was measured again" [ "$(units killed | uniq -d)" = "" ]
 expect "all units ended" [ "$(units killed | wc -l)" = 40 ]
 expect "results are there" [ -s killed/results.csv ]
-nb run --resume killed --quiet
+raw() { (cd "$1" && md5sum host.json plan.json checks.jsonl samples.jsonl && stat -c %y host.json plan.json); }
+raw killed >before
+rm killed/report.md
+nb run --resume killed
 expect "resuming a finished run changes nothing: $rc" [ "$rc" = 0 ]
-expect "no unit more" [ "$(units killed | wc -l)" = 40 ]
+expect "its raw files least of all" [ "$(raw killed)" = "$(cat before)" ]
+expect "it says so" grep -q "is finished" err
+expect "its report is made again" [ -s killed/report.md ]
 
 # killed while checking, before anything was calibrated
 start early
@@ -77,6 +82,30 @@ fails 1 "another program" run --resume other
 cp -r killed cpu
 jq '.cpu.model = "Z80"' cpu/host.json >h && mv h cpu/host.json
 fails 1 "another CPU" run --resume cpu
+cp -r killed place
+jq ".host = \"elsewhere\"" place/host.json >h && mv h place/host.json
+fails 1 "another host name" run --resume place
+cp -r killed caches
+jq ".caches.l2 = 1234" caches/host.json >h && mv h caches/host.json
+fails 1 "another set of caches" run --resume caches
+for key in screening seed processes; do
+    rm -rf edited && cp -r killed edited
+    jq ".$key = 7" edited/plan.json >h && mv h edited/plan.json
+    fails 1 "was changed" run --resume edited
+done
+for setting in "--processes 20" "--seed 9" "--rounds 1" "--budget 5s"; do
+    # shellcheck disable=SC2086 # two words
+    fails 1 "a resumed run keeps its settings" run --resume killed $setting
+done
+nb run --resume killed "${select_args[@]:0:8}" --quiet
+expect "the same selection again is no other plan: $rc" [ "$rc" = 0 ]
+if [ "$(nproc)" -gt 1 ]; then
+    cp -r killed fewer
+    taskset -c 0 "$normbench" run --resume fewer >out 2>err
+    rc=$?
+    expect "fewer cores are refused with 1, not $rc" [ $rc = 1 ]
+    expect "and the message says so" grep -q "number or set of cores" err
+fi
 
 # a full disk: what fits is kept, the message says so, and the run can go on elsewhere in time
 if [ "$(id -u)" = 0 ] && mkdir full && mount -t tmpfs -o size=2900k tmpfs full 2>/dev/null; then
@@ -96,9 +125,11 @@ if [ "$(id -u)" = 0 ] && mkdir full && mount -t tmpfs -o size=2900k tmpfs full 2
     umount full
 fi
 
-# two runs at once on the same cores
+# two runs at once on the same cores, or in the same folder
 start first
 expect "some units end" wait_for_units first 1
 fails 1 "in use by another normbench run" run "${select_args[@]}" --out second
+mkdir other_locks
+NB_LOCK_DIR=$work/other_locks fails 1 "is being written by another normbench" run --resume first
 wait $pid
 finish
