@@ -41,8 +41,8 @@ static const char HELP[] =
     "  normbench run --resume results/mine              # after Ctrl-C, a crash or a full disk\n"
     "  normbench check --isa all --dtype f16 --hidden 1,17,1000\n"
     "\n"
-    "exit codes: 0 fine; 1 usage, input or environment; 2 a kernel failed its check, crashed or hung;\n"
-    "130 interrupted\n";
+    "exit codes: 0 fine; 1 usage, input or environment; 2 a kernel failed its check or was left\n"
+    "untested, crashed or hung; 130 interrupted\n";
 
 enum option_key {
     KEY_FIRST_SELECTION = 1000, /* + enum nb_key */

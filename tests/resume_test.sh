@@ -70,6 +70,11 @@ expect "it says how to go on" grep -q -- "--resume interrupted" err
 nb run --resume interrupted --quiet
 expect "and that works: $rc" [ "$rc" = 0 ]
 
+cp -r killed untested
+jq -c "select(.kernel | test(\"layernorm\")) | .verdict = \"UNTESTED\"" killed/checks.jsonl | head -1 >>untested/checks.jsonl
+nb run --resume untested --quiet
+expect "an untested kernel is a failure: $rc" [ "$rc" = 2 ]
+
 # refusals
 fails 1 "another plan" run --resume killed --hidden 128
 fails 1 "no run that can be resumed" run --resume "$work/none"
