@@ -1,6 +1,7 @@
 #include "plan.h"
 
 #include "buffers.h"
+#include "execute.h"
 #include "registry.h"
 #include "stats.h"
 
@@ -151,6 +152,24 @@ static size_t cell_add_kernels(struct nb_cell *c, const struct nb_block *b)
     return taken;
 }
 
+/* What the check of a cell holds at once, from above: x, oracle and output of the judged rows (check.c:
+ * 24 to 64 of the mixture, 4 to 16 of the timed ones), once in double and, for each op, in double-double,
+ * and the tensors of two layouts. In double, since it may exceed any size. */
+static double check_bytes(const struct nb_cell *c, double tensors)
+{
+    const double h = (double)c->hidden, es = nb_dtype_bytes(c->dtype);
+    const double mixture = fmax(24, fmin(64, ldexp(1, 18) / h));
+    const double timed = fmax(4, fmin(16, ldexp(1, 17) / h));
+    double oracles = 0;
+    bool seen[NB_OP_COUNT][2] = {{false}};
+    for (size_t i = 0; i < c->kernel_count; i++) {
+        const struct nb_kernel *k = c->kernels[i];
+        oracles += !seen[k->op][nb_uses_beta(k)];
+        seen[k->op][nb_uses_beta(k)] = true;
+    }
+    return 2 * tensors + (mixture + timed) * h * (8 + 16 * oracles) + 3 * mixture * h * es;
+}
+
 static enum nb_status add_cell(struct nb_plan *plan, const struct nb_block *b,
                                const struct nb_topology *t, struct nb_cell wanted, size_t rows,
                                struct nb_err *err)
@@ -161,24 +180,28 @@ static enum nb_status add_cell(struct nb_plan *plan, const struct nb_block *b,
                             "runs on each", wanted.threads, t->cores);
     wanted.rows = cell_rows(&wanted, rows, t, reason, sizeof reason);
     wanted.ldx = wanted.ldy = wanted.hidden;
-    const size_t es = nb_dtype_bytes(wanted.dtype);
-    wanted.bytes = 2 * wanted.rows * wanted.hidden * es +
-                   2 * wanted.hidden * nb_dtype_bytes(wanted.param_dtype);
+    const size_t es = nb_dtype_bytes(wanted.dtype), ps = nb_dtype_bytes(wanted.param_dtype);
+    const double bytes = 2.0 * (double)wanted.hidden * ((double)wanted.rows * (double)es + (double)ps);
     cell_id(&wanted);
     if (wanted.rows == 0) {
         drop(plan, wanted.id, reason);
         return NB_OK;
     }
-    if (wanted.bytes > t->memory / 2)
-        return nb_fail(err, "%s needs %zu MiB, more than half of this machine's memory (%zu MiB); choose "
-                            "smaller hidden or rows", wanted.id, wanted.bytes >> 20, t->memory >> 20);
+    if (bytes > (double)t->memory / 2)
+        return nb_fail(err, "%s needs %.0f MiB, more than half of this machine's memory (%zu MiB); choose "
+                            "smaller hidden or rows", wanted.id, bytes / 0x1p20, t->memory >> 20);
+    wanted.bytes = 2 * wanted.hidden * (wanted.rows * es + ps);
     struct nb_cell probe = wanted;
-    if (cell_add_kernels(&probe, b) == 0) {
-        free(probe.kernels);
-        return NB_OK;
-    }
+    const size_t taken = cell_add_kernels(&probe, b);
+    const double check = check_bytes(&probe, bytes);
     free(probe.kernels);
-    cell_add_kernels(cell_find_or_add(plan, &wanted), b);
+    if (taken > 0 && check > (double)t->memory / 2) {
+        snprintf(reason, sizeof reason, "SKIP_SHAPE: its check with the oracle needs up to %.0f MiB, more "
+                 "than half of this machine's memory (%zu MiB)", check / 0x1p20, t->memory >> 20);
+        drop(plan, wanted.id, reason);
+    } else if (taken > 0) {
+        cell_add_kernels(cell_find_or_add(plan, &wanted), b);
+    }
     return NB_OK;
 }
 
@@ -822,6 +845,23 @@ static json_int_t plan_digest(const json_t *plan)
     return (json_int_t)(h >> 1);
 }
 
+/* A string that is no UTF-8 (names of files need not be) cannot stand in JSON: its strange bytes become
+ * question marks. */
+static json_t *any_text(const char *text)
+{
+    json_t *json = json_string(text);
+    if (json != NULL)
+        return json;
+    char *clean = strdup(text);
+    NB_ASSERT(clean != NULL);
+    for (char *c = clean; *c != '\0'; c++)
+        *c = (unsigned char)*c >= 0x80 ? '?' : *c;
+    json = json_string(clean);
+    free(clean);
+    NB_ASSERT(json != NULL);
+    return json;
+}
+
 json_t *nb_plan_to_json(const struct nb_plan *plan)
 {
     const struct nb_settings *s = &plan->settings;
@@ -836,11 +876,12 @@ json_t *nb_plan_to_json(const struct nb_plan *plan)
     for (size_t i = 0; i < plan->dropped_count; i++)
         json_array_append_new(dropped, json_pack("{ss ss}", "cell", plan->dropped[i].cell, "reason",
                                                  plan->dropped[i].reason));
-    json_t *json = json_pack("{si ss sI sI si si sb si sf si ss ss sf ss so so so}", "schema", 1, "id",
+    json_t *json = json_pack("{si ss sI sI si si sb si sf si so so sf ss so so so}", "schema", 1, "id",
                      plan->id, "digest", (json_int_t)0, "seed", (json_int_t)s->seed, "screening", (int)s->screening, "processes",
                      (int)s->processes, "processes_given", (int)s->processes_given, "rounds",
                      (int)s->rounds, "sample_ms", s->sample_ms, "offset", NB_OFFSET, "preset",
-                     plan->preset, "command", plan->command ? plan->command : "normbench run",
+                     any_text(plan->preset), "command",
+                     any_text(plan->command ? plan->command : "normbench run"),
                      "budget_s", s->budget_s, "state", STATE_NAMES[plan->state], "kernels", kernels,
                      "dropped", dropped, "cells", cells);
     NB_ASSERT(json != NULL);

@@ -99,6 +99,43 @@ static void too_large_is_dropped_with_reason(void **state)
     nb_plan_free(&plan);
 }
 
+static void impossible_memory_is_told_before(void **state)
+{
+    (void)state;
+    const char *const huge[][2] = {{"residency", "cold"}, {"hidden", "268435456"},
+                                   {"rows", "4294967296"}, {"dtype", "f64"}};
+    struct nb_preset p = selection(huge, 4);
+    struct nb_plan plan;
+    struct nb_err err = {""};
+    assert_int_equal(nb_plan_make(&plan, &p, &MACHINE, &err), NB_ERROR); /* 2^64 bytes are not 0 */
+    assert_non_null(strstr(err.text, "more than half of this machine's memory"));
+    nb_plan_free(&plan);
+    nb_preset_free(&p);
+    const char *const wide[][2] = {{"residency", "cold"}, {"hidden", "1024,4194304"},
+                                   {"isa", "scalar"}};
+    plan = plan_of(wide, 3);
+    assert_int_equal(plan.count, 1);
+    assert_int_equal(plan.cells[0].hidden, 1024);
+    assert_int_equal(plan.dropped_count, 1);
+    assert_non_null(strstr(plan.dropped[0].reason, "SKIP_SHAPE: its check with the oracle"));
+    nb_plan_free(&plan);
+}
+
+/* Names of files need not be UTF-8, JSON must. */
+static void any_command_can_be_written(void **state)
+{
+    (void)state;
+    const char *const keys[][2] = {{"isa", "scalar"}};
+    struct nb_plan plan = plan_of(keys, 1);
+    free(plan.command);
+    plan.command = strdup("normbench run --out 'bad\xff'");
+    json_t *json = nb_plan_to_json(&plan);
+    assert_string_equal(json_string_value(json_object_get(json, "command")),
+                        "normbench run --out 'bad?'");
+    json_decref(json);
+    nb_plan_free(&plan);
+}
+
 static double calibrated_ns(const struct nb_cell *c, const struct nb_kernel *kernel)
 {
     for (size_t k = 0; k < c->kernel_count; k++)
@@ -521,6 +558,8 @@ int main(void)
         cmocka_unit_test(hidden_ranges),
         cmocka_unit_test(residency_bounds_bytes),
         cmocka_unit_test(too_large_is_dropped_with_reason),
+        cmocka_unit_test(impossible_memory_is_told_before),
+        cmocka_unit_test(any_command_can_be_written),
         cmocka_unit_test(groups_hold_what_the_method_says),
         cmocka_unit_test(winners_share_a_group),
         cmocka_unit_test(winners_of_one_group_get_equal_passes),
