@@ -48,6 +48,7 @@ struct job {
     json_t *hashes;   /* cell: {kernel: hash of the checked output}; only of kernels that passed */
     json_t *done;     /* "process cell": true */
     json_t *attempts; /* "process cell": next attempt */
+    json_t *spared;   /* "kernel cell": was not blamed once for a worker killed from outside */
     json_t *spent;    /* cell: {units, wall_ms, setup_ms} of screening */
     json_t *screen;   /* cell: {kernel: [ns a pass, one a screening process round]} */
     size_t checked[NB_VERDICT_COUNT];
@@ -251,13 +252,30 @@ static enum nb_status check_all(struct job *j, struct nb_err *err)
 
 /* ---- crashes and silence while timing ---- */
 
+/* No kernel sends itself SIGKILL: somebody, or the kernel of the system short of memory, did. Once a
+ * kernel and cell that is nobody's fault. */
+static bool spare(struct job *j, const struct nb_cell *cell, const char *kernel, const char *how)
+{
+    char key[sizeof(j->client.page->kernel) + sizeof(cell->id) + 2];
+    snprintf(key, sizeof key, "%s %s", kernel, cell->id);
+    if (json_object_get(j->spared, key) != NULL)
+        return false;
+    json_object_set_new(j->spared, key, json_true());
+    if (!j->options->quiet)
+        fprintf(stderr, "\na worker was %s from outside in cell %s; trying once more\n", how, cell->id);
+    return true;
+}
+
 /* Blames the kernel that the status page names and goes on without it. */
 static enum nb_status blame(struct job *j, const struct nb_cell *cell, enum outcome outcome,
                             const char *how, struct nb_err *err)
 {
     char kernel[sizeof(j->client.page->kernel)], reason[256];
     snprintf(kernel, sizeof kernel, "%s", j->client.page != NULL ? j->client.page->kernel : "");
+    const bool killed = outcome == DIED && j->client.death == SIGKILL;
     nb_client_stop(&j->client, 1);
+    if (killed && spare(j, cell, kernel, how))
+        return NB_OK;
     if (json_object_get(json_object_get(j->hashes, cell->id), kernel) == NULL)
         return nb_fail(err, "a worker %s in cell %s while no kernel ran; too little memory?", how,
                        cell->id);
@@ -295,7 +313,7 @@ static bool take_calibration(struct job *j, const struct nb_cell *cell, const js
 static enum nb_status calibrate_cell(struct job *j, const struct nb_cell *cell, double *pass_ns,
                                      double *setup_ns, struct nb_err *err)
 {
-    for (unsigned attempt = 0; attempt <= cell->kernel_count; attempt++) {
+    for (size_t attempt = 0; attempt <= 2 * cell->kernel_count + 1; attempt++) {
         char how[160] = "";
         enum nb_status s = send_command(
             j, json_pack("{ss so sO}", "cmd", "calibrate", "cell",
@@ -623,6 +641,7 @@ static enum nb_status job_begin(struct job *j, const struct nb_run_options *o, s
     j->hashes = json_object();
     j->done = json_object();
     j->attempts = json_object();
+    j->spared = json_object();
     j->screen = json_object();
     j->spent = json_object();
     catch_signals();
@@ -631,7 +650,8 @@ static enum nb_status job_begin(struct job *j, const struct nb_run_options *o, s
 
 static void job_end(struct job *j)
 {
-    json_t *all[] = {j->host, j->verdicts, j->hashes, j->done, j->attempts, j->screen, j->spent};
+    json_t *all[] = {j->host, j->verdicts, j->hashes, j->done, j->attempts, j->spared, j->screen,
+                     j->spent};
     nb_client_stop(&j->client, 1);
     nb_store_close(&j->store);
     nb_cpulock_release(&j->lock);

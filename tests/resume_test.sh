@@ -59,6 +59,27 @@ nb run --resume early --quiet
 expect "an early kill can be resumed: $rc" [ "$rc" = 0 ]
 expect "all units ended" [ "$(units early | wc -l)" = 40 ]
 
+# a worker killed from outside is no crash of the kernel that ran
+worker() { # waits for a worker of $pid that has begun to measure, and tells its pid
+    local p
+    for _ in $(seq 200); do
+        for p in $(awk -v p=$pid '$4 == p {print $1}' /proc/[0-9]*/stat 2>/dev/null); do
+            [ -s "$1/samples.jsonl" ] && tail -1 "$1/samples.jsonl" | grep -q '"round"' && echo "$p" && return
+        done
+        sleep 0.01
+    done
+}
+"$normbench" run "${select_args[@]}" --out outside >out 2>err &
+pid=$!
+expect "some units end" wait_for_units outside 2
+kill -9 "$(worker outside)"
+wait $pid
+rc=$?
+expect "the run goes on and ends with 0, not $rc" [ $rc = 0 ]
+expect "it says what happened" grep -q "killed by signal 9 (Killed) from outside" err
+expect "nothing is called a crash" [ "$(jq -s '[.[]|select(.verdict!="PASS")]|length' outside/checks.jsonl)" = 0 ]
+expect "all units ended" [ "$(units outside | wc -l)" = 40 ]
+
 # Ctrl-C
 start interrupted
 expect "some units end" wait_for_units interrupted 3
