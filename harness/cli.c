@@ -45,8 +45,8 @@ static const char HELP[] =
     "  normbench run --resume results/mine              # after Ctrl-C, a crash or a full disk\n"
     "  normbench check --isa all --dtype f16 --hidden 1,17,1000\n"
     "\n"
-    "exit codes: 0 fine; 1 usage, input or environment; 2 a kernel failed its check, crashed or hung;\n"
-    "130 interrupted\n";
+    "exit codes: 0 fine; 1 usage, input or environment; 2 a kernel failed its check or was left\n"
+    "untested, crashed or hung; 130 interrupted\n";
 
 enum option_key {
     KEY_FIRST_SELECTION = 1000, /* + enum nb_key */
@@ -218,6 +218,12 @@ static enum nb_status cmd_run(int argc, char **argv, int *code, struct nb_err *e
                              "--budget 2m\n  normbench run --resume results/mine", err);
     if (s == NB_OK && c.run.resume != NULL && c.run.out != NULL)
         s = nb_fail(err, "--resume and --out exclude each other: a resumed run stays in its folder");
+    if (s == NB_OK && c.run.resume != NULL && (c.seed || c.budget || c.processes || c.rounds))
+        s = nb_fail(err, "--%s: a resumed run keeps its settings; leave it out, or start a new run",
+                    c.seed        ? "seed"
+                    : c.budget    ? "budget"
+                    : c.processes ? "processes"
+                                  : "rounds");
     if (s == NB_OK)
         s = nb_run(&c.run, code, err);
     nb_preset_free(&c.run.preset);

@@ -147,6 +147,7 @@ static void reap(struct nb_client *c, char *how, size_t len)
     int status = 0;
     while (waitpid(c->pid, &status, 0) < 0 && errno == EINTR)
         ;
+    c->death = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     if (WIFSIGNALED(status))
         snprintf(how, len, "killed by signal %d (%s)", WTERMSIG(status),
                  strsignal(WTERMSIG(status)));

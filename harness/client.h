@@ -17,6 +17,7 @@ struct nb_client {
     size_t used, room;
     struct nb_status_page *page;
     int page_fd;
+    int death; /* the signal that ended it; 0: none did */
 };
 
 enum nb_heard {

@@ -1,6 +1,7 @@
 #include "plan.h"
 
 #include "buffers.h"
+#include "execute.h"
 #include "registry.h"
 #include "stats.h"
 
@@ -152,6 +153,24 @@ static size_t cell_add_kernels(struct nb_cell *c, const struct nb_block *b)
     return taken;
 }
 
+/* What the check of a cell holds at once, from above: x, oracle and output of the judged rows (check.c:
+ * 24 to 64 of the mixture, 4 to 16 of the timed ones), once in double and, for each op, in double-double,
+ * and the tensors of two layouts. In double, since it may exceed any size. */
+static double check_bytes(const struct nb_cell *c, double tensors)
+{
+    const double h = (double)c->hidden, es = nb_dtype_bytes(c->dtype);
+    const double mixture = fmax(24, fmin(64, ldexp(1, 18) / h));
+    const double timed = fmax(4, fmin(16, ldexp(1, 17) / h));
+    double oracles = 0;
+    bool seen[NB_OP_COUNT][2] = {{false}};
+    for (size_t i = 0; i < c->kernel_count; i++) {
+        const struct nb_kernel *k = c->kernels[i];
+        oracles += !seen[k->op][nb_uses_beta(k)];
+        seen[k->op][nb_uses_beta(k)] = true;
+    }
+    return 2 * tensors + (mixture + timed) * h * (8 + 16 * oracles) + 3 * mixture * h * es;
+}
+
 static enum nb_status add_cell(struct nb_plan *plan, const struct nb_block *b,
                                const struct nb_topology *t, struct nb_cell wanted, size_t rows,
                                struct nb_err *err)
@@ -162,24 +181,28 @@ static enum nb_status add_cell(struct nb_plan *plan, const struct nb_block *b,
                             "runs on each", wanted.threads, t->cores);
     wanted.rows = cell_rows(&wanted, rows, t, reason, sizeof reason);
     wanted.ldx = wanted.ldy = wanted.hidden;
-    const size_t es = nb_dtype_bytes(wanted.dtype);
-    wanted.bytes = 2 * wanted.rows * wanted.hidden * es +
-                   2 * wanted.hidden * nb_dtype_bytes(wanted.param_dtype);
+    const size_t es = nb_dtype_bytes(wanted.dtype), ps = nb_dtype_bytes(wanted.param_dtype);
+    const double bytes = 2.0 * (double)wanted.hidden * ((double)wanted.rows * (double)es + (double)ps);
     cell_id(&wanted);
     if (wanted.rows == 0) {
         drop(plan, wanted.id, reason);
         return NB_OK;
     }
-    if (wanted.bytes > t->memory / 2)
-        return nb_fail(err, "%s needs %zu MiB, more than half of this machine's memory (%zu MiB); choose "
-                            "smaller hidden or rows", wanted.id, wanted.bytes >> 20, t->memory >> 20);
+    if (bytes > (double)t->memory / 2)
+        return nb_fail(err, "%s needs %.0f MiB, more than half of this machine's memory (%zu MiB); choose "
+                            "smaller hidden or rows", wanted.id, bytes / 0x1p20, t->memory >> 20);
+    wanted.bytes = 2 * wanted.hidden * (wanted.rows * es + ps);
     struct nb_cell probe = wanted;
-    if (cell_add_kernels(&probe, b) == 0) {
-        free(probe.kernels);
-        return NB_OK;
-    }
+    const size_t taken = cell_add_kernels(&probe, b);
+    const double check = check_bytes(&probe, bytes);
     free(probe.kernels);
-    cell_add_kernels(cell_find_or_add(plan, &wanted), b);
+    if (taken > 0 && check > (double)t->memory / 2) {
+        snprintf(reason, sizeof reason, "SKIP_SHAPE: its check with the oracle needs up to %.0f MiB, more "
+                 "than half of this machine's memory (%zu MiB)", check / 0x1p20, t->memory >> 20);
+        drop(plan, wanted.id, reason);
+    } else if (taken > 0) {
+        cell_add_kernels(cell_find_or_add(plan, &wanted), b);
+    }
     return NB_OK;
 }
 
@@ -357,11 +380,19 @@ static unsigned default_passes(double sample_ms, double ns)
     return passes < 1 ? 1 : passes > 1e7 ? 10000000u : (unsigned)passes;
 }
 
+/* Speeds close enough for equal counts of passes. */
+static bool similar(double a_ns, double b_ns)
+{
+    return a_ns < 4 * b_ns && b_ns < 4 * a_ns;
+}
+
 /* Members of a pairing use equal counts when their speeds differ less than 4x, so that warm-up and
- * the cost of starting a sample weigh on both alike. Repeated, since a kernel may be in two pairings. */
+ * the cost of starting a sample weigh on both alike. Repeated until nothing changes, since a kernel may
+ * be in several pairings. */
 static void equal_passes(const struct nb_cell *c, const double *pass_ns, unsigned *passes)
 {
-    for (unsigned again = 0; again < 2; again++) {
+    for (bool again = true; again;) {
+        again = false;
         for (size_t p = 0; p < c->pairing_count; p++) {
             size_t a = c->kernel_count, b = c->kernel_count;
             for (size_t i = 0; i < c->kernel_count; i++) {
@@ -370,9 +401,10 @@ static void equal_passes(const struct nb_cell *c, const double *pass_ns, unsigne
             }
             if (a == c->kernel_count || b == c->kernel_count || !passes[a] || !passes[b])
                 continue;
-            const double ratio = pass_ns[a] / pass_ns[b];
-            if (ratio < 4 && ratio > 0.25)
-                passes[a] = passes[b] = passes[a] < passes[b] ? passes[a] : passes[b];
+            if (passes[a] == passes[b] || !similar(pass_ns[a], pass_ns[b]))
+                continue;
+            passes[a] = passes[b] = passes[a] < passes[b] ? passes[a] : passes[b];
+            again = true;
         }
     }
 }
@@ -526,35 +558,51 @@ unsigned nb_plan_rounds(const struct nb_plan *plan, const struct nb_cell *c, uns
     return process < plan->settings.screening ? c->screen_rounds : c->rounds;
 }
 
-/* Rounds of every cell when each may take tau ns a process for them; the time of one process. */
-static double share_out(struct nb_plan *plan, const struct nb_unit_cost *cost, double tau)
+/* Screening only ranks, by the least of its samples: a quarter of the rounds, at least four, and three
+ * where a cell is so dear that it has fewer than four; never more than was asked for. */
+static unsigned screen_rounds(const struct nb_plan *plan, unsigned rounds)
+{
+    const unsigned most = plan->settings.rounds;
+    const unsigned wanted = rounds >= 16 ? rounds / 4 : rounds >= 4 ? 4 : 3;
+    return wanted < most ? wanted : most;
+}
+
+/* Rounds of every cell when each may take tau ns a process for them; the time of all processes. A
+ * screening process is reserved no less than a measuring one: what it leaves, the refit gives back. */
+static double share_out(struct nb_plan *plan, const struct nb_unit_cost *cost, unsigned screening,
+                        double tau)
 {
     const unsigned most = plan->settings.rounds;
     const unsigned least = most < ROUNDS_MIN ? most : ROUNDS_MIN;
     double ns = 0;
     for (size_t i = 0; i < plan->count; i++) {
-        const double rounds = floor(tau / cost[i].round_ns);
-        plan->cells[i].rounds = rounds < least ? least : rounds > most ? most : (unsigned)rounds;
-        ns += plan->cells[i].rounds * cost[i].round_ns + cost[i].fixed_ns;
+        const double wanted = floor(tau / cost[i].round_ns);
+        const unsigned rounds = wanted < least ? least : wanted > most ? most : (unsigned)wanted;
+        const unsigned first = screen_rounds(plan, rounds);
+        plan->cells[i].rounds = rounds;
+        ns += plan->settings.processes * (rounds * cost[i].round_ns + cost[i].fixed_ns);
+        ns += screening *
+              ((first > rounds ? first : rounds) * cost[i].round_ns + cost[i].fixed_ns);
     }
     return ns;
 }
 
-/* Largest equal share of time a cell, by bisection, with which one process keeps its budget. False: not
- * even the least number of rounds keeps it; every cell then has that. */
-static bool fit_rounds(struct nb_plan *plan, const struct nb_unit_cost *cost, double process_ns)
+/* Largest equal share of time a cell, by bisection, with which all processes, so many of them screening,
+ * keep the budget. False: not even the least number of rounds keeps it; every cell then has that. */
+static bool fit_rounds(struct nb_plan *plan, const struct nb_unit_cost *cost, unsigned screening,
+                       double budget_ns)
 {
     double low = 0, high = 1e12;
-    if (share_out(plan, cost, high) <= process_ns)
+    if (share_out(plan, cost, screening, high) <= budget_ns)
         return true;
     for (int i = 0; i < 60; i++) {
         const double mid = (low + high) / 2;
-        if (share_out(plan, cost, mid) <= process_ns)
+        if (share_out(plan, cost, screening, mid) <= budget_ns)
             low = mid;
         else
             high = mid;
     }
-    return share_out(plan, cost, low) <= process_ns;
+    return share_out(plan, cost, screening, low) <= budget_ns;
 }
 
 static double least_unit_ns(const struct nb_unit_cost *c)
@@ -574,17 +622,6 @@ static void drop_dearest(struct nb_plan *plan, struct nb_unit_cost *cost)
     memmove(&plan->cells[worst], &plan->cells[worst + 1],
             (plan->count - worst) * sizeof *plan->cells);
     memmove(&cost[worst], &cost[worst + 1], (plan->count - worst) * sizeof *cost);
-}
-
-/* Screening only ranks: a quarter of the rounds, at least two. */
-static void set_screen_rounds(struct nb_plan *plan)
-{
-    for (size_t i = 0; i < plan->count; i++) {
-        struct nb_cell *c = &plan->cells[i];
-        c->screen_rounds = c->rounds / 4 > ROUNDS_MIN ? c->rounds / 4 : ROUNDS_MIN;
-        if (c->screen_rounds > c->rounds)
-            c->screen_rounds = c->rounds;
-    }
 }
 
 static bool fewer_processes(struct nb_plan *plan)
@@ -611,8 +648,7 @@ enum nb_status nb_plan_calibrate(struct nb_plan *plan, const struct nb_calibrati
         cost[i].round_ns = fmax(1, guess_round_ns(&plan->cells[i], cal->pass_ns[i]));
     }
     bool fits;
-    while (!(fits = fit_rounds(plan, cost, budget_ns(plan) / (plan->settings.screening +
-                                                              plan->settings.processes))))
+    while (!(fits = fit_rounds(plan, cost, plan->settings.screening, budget_ns(plan))))
         if (!fewer_processes(plan)) {
             if (plan->count == 1)
                 break;
@@ -622,7 +658,8 @@ enum nb_status nb_plan_calibrate(struct nb_plan *plan, const struct nb_calibrati
     if (!fits)
         return nb_fail(err, "budget: %.1f s are not enough for even one cell with %u processes; give more, or "
                             "fewer kernels", plan->settings.budget_s, plan->settings.processes);
-    set_screen_rounds(plan);
+    for (size_t i = 0; i < plan->count; i++)
+        plan->cells[i].screen_rounds = screen_rounds(plan, plan->cells[i].rounds);
     plan->state = NB_CALIBRATED;
     return NB_OK;
 }
@@ -631,7 +668,7 @@ void nb_plan_refit(struct nb_plan *plan, struct nb_unit_cost *cost, double left_
 {
     if (plan->settings.budget_s <= 0)
         return;
-    while (!fit_rounds(plan, cost, left_s * 1e9 / plan->settings.processes))
+    while (!fit_rounds(plan, cost, 0, left_s * 1e9))
         if (!fewer_processes(plan)) {
             if (plan->count == 1)
                 break;
@@ -666,41 +703,72 @@ void nb_plan_order(const struct nb_plan *plan, unsigned process, size_t *order)
 
 /* ---- screening ---- */
 
-static bool share_group(const struct nb_cell *c, const struct nb_kernel *a,
-                        const struct nb_kernel *b)
+/* The least of a list of times; infinity where there is none. */
+static double least_of(const json_t *times)
 {
-    for (size_t g = 0; g < c->group_count; g++) {
-        bool has_a = false, has_b = false;
+    double ns = INFINITY;
+    for (size_t i = 0; i < json_array_size(times); i++)
+        ns = fmin(ns, json_number_value(json_array_get(times, i)));
+    return ns;
+}
+
+struct nb_winner nb_plan_fastest(const struct nb_cell *c, const json_t *samples, const json_t *hashes,
+                                 uint32_t op)
+{
+    struct nb_winner best = {.ns = INFINITY};
+    for (size_t g = 0; g < c->group_count; g++)
         for (size_t m = 0; m < c->groups[g].count; m++) {
             const struct nb_member *mem = &c->groups[g].members[m];
-            has_a = has_a || (mem->kernel == a && mem->role != NB_ROLE_AA);
-            has_b = has_b || (mem->kernel == b && mem->role != NB_ROLE_AA);
+            const double ns = least_of(json_object_get(samples, mem->kernel->name));
+            if (mem->kernel->op == op && ns < best.ns &&
+                json_object_get(hashes, mem->kernel->name) != NULL)
+                best = (struct nb_winner){mem->kernel, mem->passes, ns};
         }
-        if (has_a && has_b)
+    return best;
+}
+
+/* Passes of a kernel in a group; 0: it is no member. */
+static unsigned passes_in(const struct nb_group *g, const struct nb_kernel *k)
+{
+    for (size_t m = 0; m < g->count; m++)
+        if (g->members[m].kernel == k && g->members[m].role == NB_ROLE_MEMBER)
+            return g->members[m].passes;
+    return 0;
+}
+
+/* Do both run in one group already, in the counts that a pairing wants? */
+static bool share_group(const struct nb_cell *c, const struct nb_winner *a,
+                        const struct nb_winner *b)
+{
+    for (size_t g = 0; g < c->group_count; g++) {
+        const unsigned pa = passes_in(&c->groups[g], a->kernel);
+        const unsigned pb = passes_in(&c->groups[g], b->kernel);
+        if (pa > 0 && pb > 0 && (pa == pb || !similar(a->ns, b->ns)))
             return true;
     }
     return false;
 }
 
-void nb_plan_choose(const struct nb_plan *plan, struct nb_cell *c, const struct nb_kernel *layernorm,
-                    const struct nb_kernel *rmsnorm, unsigned layernorm_passes,
-                    unsigned rmsnorm_passes)
+void nb_plan_choose(struct nb_cell *c, struct nb_winner layernorm, struct nb_winner rmsnorm)
 {
-    (void)plan;
     for (size_t p = 0; p < c->pairing_count; p++)
         if (c->pairings[p].best) {
-            c->pairings[p].base = layernorm;
-            c->pairings[p].test = rmsnorm;
+            c->pairings[p].base = layernorm.kernel;
+            c->pairings[p].test = rmsnorm.kernel;
         }
-    if (layernorm == NULL || rmsnorm == NULL || share_group(c, layernorm, rmsnorm))
+    if (layernorm.kernel == NULL || rmsnorm.kernel == NULL ||
+        share_group(c, &layernorm, &rmsnorm))
         return;
+    if (similar(layernorm.ns, rmsnorm.ns))
+        layernorm.passes = rmsnorm.passes =
+            layernorm.passes < rmsnorm.passes ? layernorm.passes : rmsnorm.passes;
     struct nb_group *g = new_group(c);
     const struct nb_group *first = &c->groups[0];
     g->measure_only = true;
     if (first->count > 0 && first->members[0].role == NB_ROLE_ANCHOR)
         group_add(g, first->members[0].kernel, NB_ROLE_ANCHOR, first->members[0].passes);
-    group_add(g, layernorm, NB_ROLE_MEMBER, layernorm_passes);
-    group_add(g, rmsnorm, NB_ROLE_MEMBER, rmsnorm_passes);
+    group_add(g, layernorm.kernel, NB_ROLE_MEMBER, layernorm.passes);
+    group_add(g, rmsnorm.kernel, NB_ROLE_MEMBER, rmsnorm.passes);
     close_group(g);
 }
 
@@ -765,14 +833,34 @@ json_t *nb_cell_to_json(const struct nb_cell *c, const struct nb_settings *s)
                      "screen_rounds", (int)c->screen_rounds, "repro", repro, "kernels", kernels, "groups", groups, "pairings", pairings);
 }
 
-/* Tells a plan.json that was edited by hand. */
-static json_int_t cells_digest(const json_t *cells)
+/* Of all that stands in plan.json but itself: tells one that was edited by hand. */
+static json_int_t plan_digest(const json_t *plan)
 {
-    char *text = json_dumps(cells, JSON_COMPACT | JSON_SORT_KEYS);
+    json_t *rest = json_copy((json_t *)plan);
+    json_object_del(rest, "digest");
+    char *text = json_dumps(rest, JSON_COMPACT | JSON_SORT_KEYS);
     NB_ASSERT(text != NULL);
     const uint64_t h = nb_hash_bytes(0, text, strlen(text));
     free(text);
+    json_decref(rest);
     return (json_int_t)(h >> 1);
+}
+
+/* A string that is no UTF-8 (names of files need not be) cannot stand in JSON: its strange bytes become
+ * question marks. */
+static json_t *any_text(const char *text)
+{
+    json_t *json = json_string(text);
+    if (json != NULL)
+        return json;
+    char *clean = strdup(text);
+    NB_ASSERT(clean != NULL);
+    for (char *c = clean; *c != '\0'; c++)
+        *c = (unsigned char)*c >= 0x80 ? '?' : *c;
+    json = json_string(clean);
+    free(clean);
+    NB_ASSERT(json != NULL);
+    return json;
 }
 
 json_t *nb_plan_to_json(const struct nb_plan *plan)
@@ -789,14 +877,17 @@ json_t *nb_plan_to_json(const struct nb_plan *plan)
     for (size_t i = 0; i < plan->dropped_count; i++)
         json_array_append_new(dropped, json_pack("{ss ss}", "cell", plan->dropped[i].cell, "reason",
                                                  plan->dropped[i].reason));
-    const json_int_t digest = cells_digest(cells);
-    return json_pack("{si ss sI sI si si sb si sf si ss ss sf ss so so so}", "schema", 1, "id", plan->id,
-                     "digest", digest, "seed", (json_int_t)s->seed, "screening", (int)s->screening, "processes",
+    json_t *json = json_pack("{si ss sI sI si si sb si sf si so so sf ss so so so}", "schema", 1, "id",
+                     plan->id, "digest", (json_int_t)0, "seed", (json_int_t)s->seed, "screening", (int)s->screening, "processes",
                      (int)s->processes, "processes_given", (int)s->processes_given, "rounds",
                      (int)s->rounds, "sample_ms", s->sample_ms, "offset", NB_OFFSET, "preset",
-                     plan->preset, "command", plan->command ? plan->command : "normbench run",
+                     any_text(plan->preset), "command",
+                     any_text(plan->command ? plan->command : "normbench run"),
                      "budget_s", s->budget_s, "state", STATE_NAMES[plan->state], "kernels", kernels,
                      "dropped", dropped, "cells", cells);
+    NB_ASSERT(json != NULL);
+    json_object_set_new(json, "digest", json_integer(plan_digest(json)));
+    return json;
 }
 
 static int word_index(const char *const *words, int n, const char *word)
@@ -944,7 +1035,7 @@ enum nb_status nb_plan_from_json(struct nb_plan *plan, const json_t *json, struc
     size_t i;
     if (s == NB_OK && json_array_size(cells) == 0)
         s = nb_fail(err, "plan.json: no cells");
-    if (s == NB_OK && json_integer_value(json_object_get(json, "digest")) != cells_digest(cells))
+    if (s == NB_OK && json_integer_value(json_object_get(json, "digest")) != plan_digest(json))
         s = nb_fail(err, "plan.json was changed since the run began; start a new run");
     if (s != NB_OK)
         return s;

@@ -87,10 +87,21 @@ struct nb_unit_cost {
  * the entries of dropped cells. */
 void nb_plan_refit(struct nb_plan *plan, struct nb_unit_cost *cost, double left_s);
 
-/* The winners of best-of-each in one cell; adds a group of their own where they share none. */
-void nb_plan_choose(const struct nb_plan *plan, struct nb_cell *cell, const struct nb_kernel *layernorm,
-                    const struct nb_kernel *rmsnorm, unsigned layernorm_passes,
-                    unsigned rmsnorm_passes);
+/* A kernel with the passes of its samples and its time a pass; kernel NULL: none was timed. */
+struct nb_winner {
+    const struct nb_kernel *kernel;
+    unsigned passes;
+    double ns;
+};
+/* The kernel of an op with the least sample: what disturbs a sample only ever adds time, and with few
+ * samples a median holds it. samples: kernel: [ns a pass of each screening sample]; only kernels that
+ * stand in hashes, that is, passed. */
+struct nb_winner nb_plan_fastest(const struct nb_cell *cell, const json_t *samples,
+                                 const json_t *hashes, uint32_t op);
+
+/* The winners of best-of-each in one cell; adds a group of their own where they share none in which
+ * their passes are equal (or their speeds 4x apart). */
+void nb_plan_choose(struct nb_cell *cell, struct nb_winner layernorm, struct nb_winner rmsnorm);
 
 /* Order in which process p runs the cells: shuffled; cells that share a DRAM arena stay together. */
 void nb_plan_order(const struct nb_plan *plan, unsigned process, size_t *order);

@@ -112,6 +112,9 @@ struct rep_pairing {
     const struct rep_kernel *base, *test; /* NULL: not known */
     struct rep_estimate speedup;
     const char *verdict;
+    /* best-of-each: the fastest kernel of the op whose interval of times lies wholly below
+     * that of base (test); NULL: there is none */
+    const struct rep_entry *beats_base, *beats_test;
 };
 
 /* The A/A copy of a group against the original. */
@@ -202,6 +205,9 @@ void rep_threads(const struct rep_run *run, struct rep_sizes *sizes);
 const struct rep_cell *rep_find(const struct rep_run *run, const char *residency,
                                 const char *type, size_t hidden, size_t threads);
 bool rep_has_speedup(const struct rep_pairing *p);
+bool rep_is_beaten(const struct rep_pairing *p); /* a winner that was not the fastest */
+const struct rep_entry *rep_entry_of(const struct rep_cell *cell,
+                                     const struct rep_kernel *k); /* NULL: not there */
 size_t rep_timed_norms(const struct rep_cell *cell);
 
 /* report_tables.c: the files for machines */

@@ -318,21 +318,57 @@ static size_t entry_of(const struct rep_cell *cell, const struct rep_kernel *k)
     return SIZE_MAX;
 }
 
-/* Both partners must have passed and have been measured in the same rounds. */
+const struct rep_entry *rep_entry_of(const struct rep_cell *cell,
+                                     const struct rep_kernel *k)
+{
+    size_t i = entry_of(cell, k);
+    return i == SIZE_MAX ? NULL : &cell->entries[i];
+}
+
+bool rep_is_beaten(const struct rep_pairing *p)
+{
+    return p != NULL && (p->beats_base != NULL || p->beats_test != NULL);
+}
+
+/* The fastest kernel of an op whose whole interval lies below that of the winner. */
+static const struct rep_entry *faster_than(const struct rep_cell *cell, const char *op,
+                                           const struct rep_kernel *winner)
+{
+    const struct rep_entry *w = rep_entry_of(cell, winner), *found = NULL;
+    for (size_t i = 0; w != NULL && i < cell->nentries; i++) {
+        const struct rep_entry *e = &cell->entries[i];
+        if (rep_is_timed(e) && rep_is_op(e->kernel, op) &&
+            e->ns_per_row.hi < w->ns_per_row.lo &&
+            (found == NULL || e->ns_per_row.value < found->ns_per_row.value))
+            found = e;
+    }
+    return found;
+}
+
+/* Both partners must have passed and have been measured in the same rounds. The group that
+ * was made for two winners is the last one, and goes before another that holds both. */
 static void pairing_speedup(const struct work *w, const struct rep_cell *cell,
                             struct rep_pairing *p)
 {
+    bool best = rep_same(p->name, "best-of-each");
     size_t base = entry_of(cell, p->base), test = entry_of(cell, p->test);
     if (base == SIZE_MAX || test == SIZE_MAX ||
         !rep_has_times(cell->entries[base].verdict) ||
         !rep_has_times(cell->entries[test].verdict))
         return;
-    for (size_t g = 0; g < cell->ngroups && !rep_has_speedup(p); g++) {
+    for (size_t i = 0; i < cell->ngroups && !rep_has_speedup(p); i++) {
+        size_t g = best ? cell->ngroups - 1 - i : i;
         size_t b = find_member(cell, g, base), t = find_member(cell, g, test);
         if (b != SIZE_MAX && t != SIZE_MAX && !cell->groups[g].screen_only)
             p->speedup = ratio_estimate(w, cell, g, b, t);
     }
     p->verdict = speedup_verdict(p->speedup);
+    if (!best || !rep_has_speedup(p))
+        return;
+    p->beats_base = faster_than(cell, p->base_op, p->base);
+    p->beats_test = faster_than(cell, p->test_op, p->test);
+    if (rep_is_beaten(p))
+        p->verdict = "not-best";
 }
 
 static bool is_norm_pair(const struct rep_pairing *p)

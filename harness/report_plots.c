@@ -155,7 +155,7 @@ static size_t speedup_series(struct picture *p, bool best, const char *residency
         const struct rep_cell *c =
             rep_find(p->run, residency, types->text[type], hiddens->value[h], threads);
         const struct rep_pairing *pair = c == NULL ? NULL : best ? c->best : c->same;
-        if (!rep_has_speedup(pair))
+        if (!rep_has_speedup(pair) || rep_is_beaten(pair))
             continue;
         const struct rep_estimate *s = &pair->speedup;
         bool interval = isfinite(s->lo);
@@ -205,15 +205,6 @@ static bool speedup_picture(struct picture *p, bool best)
 
 enum { ROOF, BEST_LN, BEST_RMS, TWOPASS_LN, ONEPASS_RMS, REF_1, REF_2, LINES };
 
-static const struct rep_entry *entry_of(const struct rep_cell *c,
-                                        const struct rep_kernel *k)
-{
-    for (size_t i = 0; k != NULL && i < c->nentries; i++)
-        if (c->entries[i].kernel == k)
-            return &c->entries[i];
-    return NULL;
-}
-
 /* Fastest timed kernel of an op; algo NULL: of any algorithm. */
 static const struct rep_entry *fastest(const struct rep_cell *c, const char *op,
                                        const char *algo)
@@ -233,15 +224,15 @@ static const struct rep_entry *textbook(const struct rep_cell *c, bool base,
                                         const char *op, const char *algo)
 {
     if (c->same != NULL)
-        return entry_of(c, base ? c->same->base : c->same->test);
+        return rep_entry_of(c, base ? c->same->base : c->same->test);
     return fastest(c, op, algo);
 }
 
 static const struct rep_entry *best_of(const struct rep_cell *c, bool base,
                                        const char *op)
 {
-    if (rep_has_speedup(c->best))
-        return entry_of(c, base ? c->best->base : c->best->test);
+    if (rep_has_speedup(c->best) && !rep_is_beaten(c->best))
+        return rep_entry_of(c, base ? c->best->base : c->best->test);
     return fastest(c, op, NULL);
 }
 
@@ -495,7 +486,7 @@ static size_t scaling_series(struct picture *p, const char *residency, const cha
     for (size_t t = 0; first != NULL && rep_is_timed(first) && t < threads->n; t++) {
         const struct rep_cell *c =
             rep_find(p->run, residency, type, hidden, threads->value[t]);
-        const struct rep_entry *e = c ? entry_of(c, first->kernel) : NULL;
+        const struct rep_entry *e = c ? rep_entry_of(c, first->kernel) : NULL;
         if (e == NULL || !rep_is_timed(e))
             continue;
         fprintf(p->out.dat, "%zu %.6g\n", threads->value[t],

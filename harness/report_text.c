@@ -54,7 +54,7 @@ static void short_name(FILE *f, const struct rep_kernel *k)
 /* ---- what a set of cells says ---- */
 
 struct summary {
-    size_t cells, faster, slower, unresolved, few, missing;
+    size_t cells, faster, slower, unresolved, few, missing, beaten;
     double least, most, confidence;
     size_t processes; /* smallest and largest number of them */
     size_t most_processes;
@@ -69,6 +69,10 @@ static void count_pairing(struct summary *s, const struct rep_pairing *p)
 {
     if (!rep_has_speedup(p)) {
         s->missing++;
+        return;
+    }
+    if (rep_is_beaten(p)) {
+        s->beaten++;
         return;
     }
     const struct rep_estimate *e = &p->speedup;
@@ -117,12 +121,19 @@ static void counted_as(FILE *f, const struct summary *s)
         fprintf(f, ", too few processes for an interval in %zu", s->few);
     if (s->missing > 0)
         fprintf(f, "; not measured in %zu more", s->missing);
+    if (s->beaten > 0)
+        fprintf(f, "; not best in %zu more", s->beaten);
 }
 
 static void sentence(FILE *f, const char *what, const struct summary *s)
 {
     if (s->cells == 0) {
-        fprintf(f, "RMSNorm vs LayerNorm, %s: not measured in this run.", what);
+        fprintf(f, "RMSNorm vs LayerNorm, %s: ", what);
+        if (s->beaten > 0)
+            fprintf(f, "no answer; in %zu cell%s the winner was not the fastest.", s->beaten,
+                    s->beaten == 1 ? "" : "s");
+        else
+            fputs("not measured in this run.", f);
         return;
     }
     fprintf(f,
@@ -175,7 +186,7 @@ static void verdict_section(const struct rep_run *run, FILE *f)
     fputs("**\n\n", f);
     sentence(f, same_words, &s);
     fputc('\n', f);
-    if (b.cells + s.cells == 0)
+    if (b.cells + b.beaten + s.cells == 0)
         return;
     fputs(
         "\nA ratio is time of LayerNorm over time of RMSNorm: above 1, RMSNorm is "
@@ -221,6 +232,8 @@ static void speedup_row(const struct rep_cell *c, FILE *f)
             estimate_text(f, &p->speedup);
         else
             fputs("null", f);
+        if (rep_is_beaten(p))
+            fputs(" not best", f);
         fputs(best ? " | " : " |", f);
         if (best && p != NULL && p->base != NULL && p->test != NULL) {
             short_name(f, p->base);
@@ -234,6 +247,42 @@ static void speedup_row(const struct rep_cell *c, FILE *f)
     fputc('\n', f);
 }
 
+static void beaten_side(const struct rep_cell *c, const struct rep_kernel *winner,
+                        const struct rep_entry *faster, FILE *f)
+{
+    const struct rep_entry *w = rep_entry_of(c, winner);
+    if (faster == NULL || w == NULL)
+        return;
+    fputs("- ", f);
+    code(f, c->id);
+    fputs(": ", f);
+    code(f, faster->kernel->name);
+    fprintf(f, ", %.4g ns a row [%.4g, %.4g], was faster than the winner ",
+            faster->ns_per_row.value, faster->ns_per_row.lo, faster->ns_per_row.hi);
+    code(f, winner->name);
+    fprintf(f, ", %.4g [%.4g, %.4g]\n", w->ns_per_row.value, w->ns_per_row.lo,
+            w->ns_per_row.hi);
+}
+
+/* Winners that screening chose wrongly: the ratio is one of two kernels, not of the best. */
+static void beaten_list(const struct rep_run *run, FILE *f)
+{
+    bool first = true;
+    for (size_t i = 0; i < run->ncells; i++) {
+        const struct rep_pairing *p = run->cells[i].best;
+        if (!rep_is_beaten(p))
+            continue;
+        if (first)
+            fputs("\n**Not best**: where the measuring processes show a kernel that was faster "
+                  "than the winner of the screening, the ratio is not best against best. It is "
+                  "left out of the sentence above, of the pictures and of what to quote.\n\n",
+                  f);
+        first = false;
+        beaten_side(&run->cells[i], p->base, p->beats_base, f);
+        beaten_side(&run->cells[i], p->test, p->beats_test, f);
+    }
+}
+
 static void speedup_section(const struct rep_run *run, FILE *f)
 {
     fputs("\n## Speedups\n\nMedian over processes, with the order-statistic interval of "
@@ -245,6 +294,7 @@ static void speedup_section(const struct rep_run *run, FILE *f)
     for (size_t i = 0; i < run->ncells; i++)
         if (run->cells[i].best != NULL || run->cells[i].same != NULL)
             speedup_row(&run->cells[i], f);
+    beaten_list(run, f);
 }
 
 /* ---- published claims ---- */
@@ -266,7 +316,7 @@ static void claim_row(const struct rep_run *run, const struct claim *claim, bool
     size_t inside = 0, above = 0, below = 0, across = 0, none = 0;
     for (size_t i = 0; i < run->ncells; i++) {
         const struct rep_pairing *p = headline(&run->cells[i], best);
-        if (p == NULL)
+        if (p == NULL || rep_is_beaten(p))
             continue;
         if (!isfinite(p->speedup.lo))
             none++;
@@ -772,7 +822,7 @@ static const struct rep_cell *quoted_cell(const struct rep_run *run)
     for (size_t i = 0; i < run->ncells; i++) {
         const struct rep_cell *c = &run->cells[i];
         if (!rep_has_speedup(c->best) || !isfinite(c->best->speedup.lo) ||
-            c->best->base == NULL)
+            c->best->base == NULL || rep_is_beaten(c->best))
             continue;
         double distance = hidden_distance(c) + (strcmp(c->type, "f32") == 0 ? 0 : 100) +
                           (double)c->threads;
@@ -790,7 +840,7 @@ static void quote_section(struct rep_run *run, FILE *f)
     fputs("\n## How to quote this result\n\n", f);
     if (c == NULL) {
         fputs("Not yet: no ratio of this run has an interval (that takes at least 6 "
-              "processes).\n",
+              "processes) and stands between kernels that were the fastest.\n",
               f);
         return;
     }
@@ -851,13 +901,16 @@ static const struct rep_pairing *table_pairing(const struct rep_run *run,
 }
 
 /* A ratio, with its interval where there is room; ~ marks an interval that holds 1, ? one
- * that could not be formed. */
+ * that could not be formed, ! a winner that was not the fastest. */
 static void table_cell(const struct rep_pairing *p, bool interval, FILE *f)
 {
     char text[40] = "-";
     if (rep_has_speedup(p)) {
         const struct rep_estimate *s = &p->speedup;
-        const char *mark = !isfinite(s->lo) ? "?" : s->lo <= 1 && s->hi >= 1 ? "~" : " ";
+        const char *mark = rep_is_beaten(p)                ? "!"
+                           : !isfinite(s->lo)              ? "?"
+                           : s->lo <= 1 && s->hi >= 1 ? "~"
+                                                           : " ";
         if (interval && isfinite(s->lo))
             snprintf(text, sizeof(text), "%.2f%s[%.2f, %.2f]", s->value, mark, s->lo,
                      s->hi);
@@ -959,8 +1012,10 @@ static void terminal_tables(const struct rep_run *run, FILE *f)
     fprintf(f,
             "\nTime of LayerNorm over time of RMSNorm, %zu thread%s. Above 1: RMSNorm is "
             "faster."
-            "\n~: the interval holds 1%s\n",
+            "\n~: the interval holds 1%s%s\n",
             t.threads, t.threads == 1 ? "" : "s",
+            summarize(run, true, NULL).beaten > 0 ? "; !: a faster kernel was seen (report.md)"
+                                                  : "",
             t.interval ? "" : "; all intervals: speedup.csv");
     table_lines(run, &t, "best against best", true, f);
     if (t.merged)
@@ -1021,7 +1076,12 @@ void rep_terminal(struct rep_run *run, const char *dir, const struct rep_keys *p
     fputs(", ", f);
     nb_plain(f, rep_compiler(run));
     fputc('\n', f);
-    if (b.cells == 0)
+    if (b.cells == 0 && b.beaten > 0)
+        fprintf(f,
+                "RMSNorm vs LayerNorm, best against best: no answer; in %zu cell%s the winner "
+                "was not the fastest\n",
+                b.beaten, b.beaten == 1 ? "" : "s");
+    else if (b.cells == 0)
         fputs("RMSNorm vs LayerNorm: not measured in this run\n", f);
     else
         fprintf(
@@ -1033,9 +1093,10 @@ void rep_terminal(struct rep_run *run, const char *dir, const struct rep_keys *p
         counted_as(f, &b);
         fputs(")\n", f);
     }
-    if (b.cells + s.cells > 0) {
+    if (b.cells + b.beaten + s.cells > 0) {
         terminal_tables(run, f);
-        terminal_processes(b.cells > 0 ? &b : &s, f);
+        if (b.cells + s.cells > 0)
+            terminal_processes(b.cells > 0 ? &b : &s, f);
     }
     terminal_checks(run, f);
     terminal_noise(run, f);

@@ -9,7 +9,6 @@
 #include "progress.h"
 #include "registry.h"
 #include "report.h"
-#include "stats.h"
 #include "store.h"
 
 #include <errno.h>
@@ -40,6 +39,7 @@ struct job {
     struct nb_plan plan;
     struct nb_store store;
     bool stored;           /* false: `check`, which prints instead */
+    bool finished;         /* a resumed run of which nothing is missing */
     struct nb_client client;
     struct nb_cpulock lock;
     struct nb_progress progress;
@@ -48,6 +48,7 @@ struct job {
     json_t *hashes;   /* cell: {kernel: hash of the checked output}; only of kernels that passed */
     json_t *done;     /* "process cell": true */
     json_t *attempts; /* "process cell": next attempt */
+    json_t *spared;   /* "kernel cell": was not blamed once for a worker killed from outside */
     json_t *spent;    /* cell: {units, wall_ms, setup_ms} of screening */
     json_t *screen;   /* cell: {kernel: [ns a pass, one a screening process round]} */
     size_t checked[NB_VERDICT_COUNT];
@@ -251,13 +252,30 @@ static enum nb_status check_all(struct job *j, struct nb_err *err)
 
 /* ---- crashes and silence while timing ---- */
 
+/* No kernel sends itself SIGKILL: somebody, or the kernel of the system short of memory, did. Once a
+ * kernel and cell that is nobody's fault. */
+static bool spare(struct job *j, const struct nb_cell *cell, const char *kernel, const char *how)
+{
+    char key[sizeof(j->client.page->kernel) + sizeof(cell->id) + 2];
+    snprintf(key, sizeof key, "%s %s", kernel, cell->id);
+    if (json_object_get(j->spared, key) != NULL)
+        return false;
+    json_object_set_new(j->spared, key, json_true());
+    if (!j->options->quiet)
+        fprintf(stderr, "\na worker was %s from outside in cell %s; trying once more\n", how, cell->id);
+    return true;
+}
+
 /* Blames the kernel that the status page names and goes on without it. */
 static enum nb_status blame(struct job *j, const struct nb_cell *cell, enum outcome outcome,
                             const char *how, struct nb_err *err)
 {
     char kernel[sizeof(j->client.page->kernel)], reason[256];
     snprintf(kernel, sizeof kernel, "%s", j->client.page != NULL ? j->client.page->kernel : "");
+    const bool killed = outcome == DIED && j->client.death == SIGKILL;
     nb_client_stop(&j->client, 1);
+    if (killed && spare(j, cell, kernel, how))
+        return NB_OK;
     if (json_object_get(json_object_get(j->hashes, cell->id), kernel) == NULL)
         return nb_fail(err, "a worker %s in cell %s while no kernel ran; too little memory?", how,
                        cell->id);
@@ -295,7 +313,7 @@ static bool take_calibration(struct job *j, const struct nb_cell *cell, const js
 static enum nb_status calibrate_cell(struct job *j, const struct nb_cell *cell, double *pass_ns,
                                      double *setup_ns, struct nb_err *err)
 {
-    for (unsigned attempt = 0; attempt <= cell->kernel_count; attempt++) {
+    for (size_t attempt = 0; attempt <= 2 * cell->kernel_count + 1; attempt++) {
         char how[160] = "";
         enum nb_status s = send_command(
             j, json_pack("{ss so sO}", "cmd", "calibrate", "cell",
@@ -537,33 +555,6 @@ static enum nb_status run_process(struct job *j, unsigned process, struct nb_err
     return s;
 }
 
-/* Fastest kernel of an op by the median of its screening rounds; NULL: none was timed. */
-static const struct nb_kernel *fastest(const struct job *j, const struct nb_cell *cell, uint32_t op,
-                                       unsigned *passes)
-{
-    const json_t *kernels = json_object_get(j->screen, cell->id);
-    const json_t *hashes = json_object_get(j->hashes, cell->id);
-    const struct nb_kernel *best = NULL;
-    double best_ns = INFINITY;
-    for (size_t g = 0; g < cell->group_count; g++)
-        for (size_t m = 0; m < cell->groups[g].count; m++) {
-            const struct nb_kernel *k = cell->groups[g].members[m].kernel;
-            const json_t *list = json_object_get(kernels, k->name);
-            double ns[256];
-            size_t n = 0;
-            if (k->op != op || json_object_get(hashes, k->name) == NULL)
-                continue;
-            for (; n < json_array_size(list) && n < 256; n++)
-                ns[n] = json_number_value(json_array_get(list, n));
-            if (n == 0 || nb_median(ns, n) >= best_ns)
-                continue;
-            best = k;
-            best_ns = nb_median(ns, n);
-            *passes = cell->groups[g].members[m].passes;
-        }
-    return best;
-}
-
 /* Rounds again: what screening took, cell by cell, and what is left of the budget. A cell without a
  * finished screening unit keeps a guess of zero, which leaves its rounds at most. */
 static void refit_rounds(struct job *j)
@@ -594,10 +585,10 @@ static enum nb_status choose_winners(struct job *j, struct nb_err *err)
         refit_rounds(j);
     for (size_t i = 0; i < j->plan.count; i++) {
         struct nb_cell *cell = &j->plan.cells[i];
-        unsigned a = 1, b = 1;
-        const struct nb_kernel *layernorm = fastest(j, cell, NB_OP_LAYERNORM, &a);
-        const struct nb_kernel *rmsnorm = fastest(j, cell, NB_OP_RMSNORM, &b);
-        nb_plan_choose(&j->plan, cell, layernorm, rmsnorm, a, b);
+        const json_t *samples = json_object_get(j->screen, cell->id);
+        const json_t *hashes = json_object_get(j->hashes, cell->id);
+        nb_plan_choose(cell, nb_plan_fastest(cell, samples, hashes, NB_OP_LAYERNORM),
+                       nb_plan_fastest(cell, samples, hashes, NB_OP_RMSNORM));
     }
     j->plan.state = NB_SCREENED;
     return save_plan(j, err);
@@ -650,6 +641,7 @@ static enum nb_status job_begin(struct job *j, const struct nb_run_options *o, s
     j->hashes = json_object();
     j->done = json_object();
     j->attempts = json_object();
+    j->spared = json_object();
     j->screen = json_object();
     j->spent = json_object();
     catch_signals();
@@ -658,7 +650,8 @@ static enum nb_status job_begin(struct job *j, const struct nb_run_options *o, s
 
 static void job_end(struct job *j)
 {
-    json_t *all[] = {j->host, j->verdicts, j->hashes, j->done, j->attempts, j->screen, j->spent};
+    json_t *all[] = {j->host, j->verdicts, j->hashes, j->done, j->attempts, j->spared, j->screen,
+                     j->spent};
     nb_client_stop(&j->client, 1);
     nb_store_close(&j->store);
     nb_cpulock_release(&j->lock);
@@ -738,7 +731,7 @@ static enum nb_status same_fact(const json_t *then, const json_t *now, const cha
     if (json_equal(then, now))
         return NB_OK;
     return nb_fail(err, "%s was measured with another %s; a run is continued only by the same program "
-                        "on the same CPU. Start a new one", dir, fact);
+                        "on the same machine. Start a new one", dir, fact);
 }
 
 static enum nb_status load_json(const char *dir, const char *name, json_t **json,
@@ -755,13 +748,17 @@ static enum nb_status load_json(const char *dir, const char *name, json_t **json
 
 static enum nb_status same_machine(struct job *j, const char *dir, struct nb_err *err)
 {
+    static const char *const facts[][2] = {{"binary", "program"},
+                                           {"host", "host name"},
+                                           {"cpu", "CPU"},
+                                           {"topology", "number or set of cores"},
+                                           {"caches", "set of caches"}};
     json_t *now = nb_host_facts(&j->topology);
+    enum nb_status s = NB_OK;
     NB_ASSERT(now != NULL);
-    enum nb_status s = same_fact(json_object_get(j->host, "binary"),
-                                 json_object_get(now, "binary"), dir, "program", err);
-    if (s == NB_OK)
-        s = same_fact(json_object_get(j->host, "cpu"), json_object_get(now, "cpu"), dir, "CPU",
-                      err);
+    for (size_t i = 0; s == NB_OK && i < sizeof facts / sizeof *facts; i++)
+        s = same_fact(json_object_get(j->host, facts[i][0]), json_object_get(now, facts[i][0]), dir,
+                      facts[i][1], err);
     json_decref(now);
     return s;
 }
@@ -770,9 +767,11 @@ static enum nb_status same_machine(struct job *j, const char *dir, struct nb_err
 static enum nb_status same_plan(struct job *j, const char *dir, struct nb_err *err)
 {
     struct nb_plan asked;
+    struct nb_preset preset = j->options->preset;
     if (!j->options->selection_given)
         return NB_OK;
-    enum nb_status s = nb_plan_make(&asked, &j->options->preset, &j->topology, err);
+    preset.settings = j->plan.settings; /* a resumed run keeps its own */
+    enum nb_status s = nb_plan_make(&asked, &preset, &j->topology, err);
     if (s == NB_OK && strcmp(asked.id, j->plan.id) != 0)
         s = nb_fail(err, "%s has another plan (%s) than the selection given (%s); --resume needs no "
                          "selection", dir, j->plan.id, asked.id);
@@ -780,11 +779,40 @@ static enum nb_status same_plan(struct job *j, const char *dir, struct nb_err *e
     return s;
 }
 
+static enum nb_status enough_cores(const struct job *j, const char *dir, struct nb_err *err)
+{
+    const unsigned threads = most_threads(&j->plan);
+    if (threads <= j->topology.cores)
+        return NB_OK;
+    return nb_fail(err, "%s needs %u cores, but this process may use %u; give it as many as the run "
+                        "began with", dir, threads, j->topology.cores);
+}
+
+/* Its end was written, and nothing that the plan wants is missing. */
+static bool is_finished(struct job *j)
+{
+    const struct nb_plan *plan = &j->plan;
+    if (!json_is_object(json_object_get(j->host, "after")) || plan->state != NB_SCREENED)
+        return false;
+    for (size_t i = 0; i < plan->count; i++) {
+        json_t *missing = unchecked(j, &plan->cells[i]);
+        bool whole = json_array_size(missing) == 0;
+        json_decref(missing);
+        for (unsigned p = 0; whole && p < plan->settings.screening + plan->settings.processes; p++)
+            whole = unit_is_done(j, p, &plan->cells[i]);
+        if (!whole)
+            return false;
+    }
+    return true;
+}
+
 static enum nb_status resumed_run(struct job *j, struct nb_err *err)
 {
     const char *dir = j->options->resume;
     json_t *plan = NULL;
-    enum nb_status s = load_json(dir, "host.json", &j->host, err);
+    enum nb_status s = nb_store_reopen(&j->store, dir, err);
+    if (s == NB_OK)
+        s = load_json(dir, "host.json", &j->host, err);
     if (s == NB_OK)
         s = same_machine(j, dir, err);
     if (s == NB_OK)
@@ -795,13 +823,23 @@ static enum nb_status resumed_run(struct job *j, struct nb_err *err)
     if (s == NB_OK)
         s = same_plan(j, dir, err);
     if (s == NB_OK)
-        s = take_cores(j, err);
-    if (s == NB_OK)
-        s = nb_store_reopen(&j->store, dir, err);
+        s = enough_cores(j, dir, err);
     if (s == NB_OK)
         s = nb_store_each(dir, "checks.jsonl", take_check, j, err);
     if (s == NB_OK)
         s = nb_store_each(dir, "samples.jsonl", take_sample_line, j, err);
+    if (s != NB_OK)
+        return s;
+    j->finished = is_finished(j);
+    if (j->finished) {
+        if (!j->options->quiet)
+            fprintf(stderr, "%s is finished: nothing is measured, its raw files stay as they are; its "
+                            "report is made again\n", dir);
+        return NB_OK;
+    }
+    s = take_cores(j, err);
+    if (s == NB_OK)
+        s = nb_store_cut(&j->store, err);
     if (s == NB_OK && !j->options->quiet)
         fprintf(stderr, "continuing %s: %zu units are done already\n", dir, json_object_size(j->done));
     return s;
@@ -821,16 +859,19 @@ static void print_cost(const struct job *j)
 static enum nb_status finish(struct job *j, int *exit_code, struct nb_err *err)
 {
     struct nb_report_counts n;
-    json_object_set_new(j->host, "after", nb_host_moment());
-    enum nb_status s = nb_store_json(&j->store, "host.json", j->host, err);
-    if (s == NB_OK && !j->options->quiet)
-        print_cost(j);
+    enum nb_status s = NB_OK;
+    if (!j->finished) {
+        json_object_set_new(j->host, "after", nb_host_moment());
+        s = nb_store_json(&j->store, "host.json", j->host, err);
+        if (s == NB_OK && !j->options->quiet)
+            print_cost(j);
+    }
     if (s == NB_OK)
         s = nb_report(j->store.dir, j->options->quiet ? NULL : stdout, err);
     if (s == NB_OK)
         s = nb_report_counts(j->store.dir, &n, err);
     if (s == NB_OK)
-        *exit_code = n.fail + n.crashed + n.timed_out + n.mistrusted > 0 ? 2 : 0;
+        *exit_code = n.fail + n.crashed + n.timed_out + n.mistrusted + n.untested > 0 ? 2 : 0;
     return s;
 }
 
@@ -858,11 +899,11 @@ enum nb_status nb_run(const struct nb_run_options *o, int *exit_code, struct nb_
         s = o->resume != NULL ? resumed_run(&j, err) : new_run(&j, err);
     const bool started = s == NB_OK;
     j.stored = started;
-    if (s == NB_OK)
+    if (s == NB_OK && !j.finished)
         s = check_all(&j, err);
     if (s == NB_OK && j.plan.state == NB_PLANNED)
         s = calibrate_all(&j, err);
-    if (s == NB_OK)
+    if (s == NB_OK && !j.finished)
         s = measure_all(&j, err);
     if (s == NB_OK)
         s = finish(&j, exit_code, err);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -11,13 +12,26 @@ static enum nb_status open_files(struct nb_store *s, int flags, struct nb_err *e
 {
     char path[4200];
     snprintf(path, sizeof path, "%s/checks.jsonl", s->dir);
-    s->checks = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | flags, 0666);
+    s->checks = open(path, O_RDWR | O_APPEND | O_CLOEXEC | flags, 0666);
     if (s->checks >= 0) {
         snprintf(path, sizeof path, "%s/samples.jsonl", s->dir);
-        s->samples = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | flags, 0666);
+        s->samples = open(path, O_RDWR | O_APPEND | O_CLOEXEC | flags, 0666);
     }
-    if (s->checks < 0 || s->samples < 0)
-        return nb_fail(err, "cannot write %s: %s", path, strerror(errno));
+    if (s->checks >= 0 && s->samples >= 0)
+        return NB_OK;
+    if (errno == ENOENT)
+        return nb_fail(err, "%s is no run that can be resumed: %s: %s", s->dir, path,
+                       strerror(errno));
+    return nb_fail(err, "cannot write %s: %s", path, strerror(errno));
+}
+
+/* One writer a run: the lock lasts as long as samples.jsonl is open here. A file system without locks
+ * is no reason not to measure. */
+static enum nb_status lock(const struct nb_store *s, struct nb_err *err)
+{
+    if (flock(s->samples, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+        return nb_fail(err, "%s is being written by another normbench; wait until it has ended",
+                       s->dir);
     return NB_OK;
 }
 
@@ -55,7 +69,8 @@ enum nb_status nb_store_create(struct nb_store *s, const char *dir, const char *
                             "--resume %s", s->dir, s->dir);
     if (access(s->dir, W_OK) != 0)
         return nb_fail(err, "cannot make the folder %s: %s", s->dir, strerror(errno));
-    return open_files(s, O_EXCL, err);
+    enum nb_status status = open_files(s, O_CREAT | O_EXCL, err);
+    return status == NB_OK ? lock(s, err) : status;
 }
 
 /* Length of the file up to and with its last newline. */
@@ -73,26 +88,18 @@ static enum nb_status cut_last_line(int fd, const char *name, struct nb_err *err
     return NB_OK;
 }
 
-static enum nb_status cut(const char *dir, const char *name, struct nb_err *err)
-{
-    char path[4200];
-    snprintf(path, sizeof path, "%s/%s", dir, name);
-    const int fd = open(path, O_RDWR | O_CLOEXEC);
-    if (fd < 0)
-        return nb_fail(err, "%s is no run that can be resumed: %s: %s", dir, path, strerror(errno));
-    enum nb_status status = cut_last_line(fd, path, err);
-    close(fd);
-    return status;
-}
-
 enum nb_status nb_store_reopen(struct nb_store *s, const char *dir, struct nb_err *err)
 {
     *s = (struct nb_store){.checks = -1, .samples = -1};
     snprintf(s->dir, sizeof(s->dir), "%s", dir);
-    enum nb_status status = cut(dir, "checks.jsonl", err);
-    if (status == NB_OK)
-        status = cut(dir, "samples.jsonl", err);
-    return status == NB_OK ? open_files(s, 0, err) : status;
+    enum nb_status status = open_files(s, 0, err);
+    return status == NB_OK ? lock(s, err) : status;
+}
+
+enum nb_status nb_store_cut(const struct nb_store *s, struct nb_err *err)
+{
+    enum nb_status status = cut_last_line(s->checks, "checks.jsonl", err);
+    return status == NB_OK ? cut_last_line(s->samples, "samples.jsonl", err) : status;
 }
 
 void nb_store_close(struct nb_store *s)

@@ -12,12 +12,14 @@ struct nb_store {
 };
 
 /* Makes the folder (its parent must exist or be "results"); an existing one is an error. dir NULL: a new
- * name under results/. */
+ * name under results/. Until it is closed no other process can create or reopen this run. */
 NB_USE_RESULT enum nb_status nb_store_create(struct nb_store *s, const char *dir, const char *host,
                                              const char *id, struct nb_err *err);
-/* Opens an interrupted run; a line that was cut off is removed from the end of each file. */
+/* Opens a run for more lines and changes nothing yet. One that another process writes is an error. */
 NB_USE_RESULT enum nb_status nb_store_reopen(struct nb_store *s, const char *dir,
                                              struct nb_err *err);
+/* Removes a line that was cut off from the end of each file. */
+NB_USE_RESULT enum nb_status nb_store_cut(const struct nb_store *s, struct nb_err *err);
 void nb_store_close(struct nb_store *s);
 
 /* Replaces DIR/name at once (written beside it and renamed). */

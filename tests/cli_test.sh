@@ -61,6 +61,11 @@ head -c 100000 /dev/urandom >bad.preset
 nb run --preset ./bad.preset
 expect "random bytes are refused, not crashed on: $rc" [ "$rc" = 1 ]
 
+odd=$(printf "bad\\377")
+nb run --kernels headline --hidden 64 --processes 1 --rounds 1 --quiet --out "$odd"
+expect "a name that is no UTF-8 is no trouble: $rc" [ "$rc" = 0 ]
+expect "its command can be read again" grep -q "bad?" "$odd/report.md"
+
 nb --help
 expect "help exits 0" [ "$rc" = 0 ]
 expect "help shows examples" grep -q "normbench run --preset" out

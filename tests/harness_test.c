@@ -104,6 +104,51 @@ static void too_large_is_dropped_with_reason(void **state)
     nb_plan_free(&plan);
 }
 
+static void impossible_memory_is_told_before(void **state)
+{
+    (void)state;
+    const char *const huge[][2] = {{"residency", "cold"}, {"hidden", "268435456"},
+                                   {"rows", "4294967296"}, {"dtype", "f64"}};
+    struct nb_preset p = selection(huge, 4);
+    struct nb_plan plan;
+    struct nb_err err = {""};
+    assert_int_equal(nb_plan_make(&plan, &p, &MACHINE, &err), NB_ERROR); /* 2^64 bytes are not 0 */
+    assert_non_null(strstr(err.text, "more than half of this machine's memory"));
+    nb_plan_free(&plan);
+    nb_preset_free(&p);
+    const char *const wide[][2] = {{"residency", "cold"}, {"hidden", "1024,4194304"},
+                                   {"isa", "scalar"}};
+    plan = plan_of(wide, 3);
+    assert_int_equal(plan.count, 1);
+    assert_int_equal(plan.cells[0].hidden, 1024);
+    assert_int_equal(plan.dropped_count, 1);
+    assert_non_null(strstr(plan.dropped[0].reason, "SKIP_SHAPE: its check with the oracle"));
+    nb_plan_free(&plan);
+}
+
+/* Names of files need not be UTF-8, JSON must. */
+static void any_command_can_be_written(void **state)
+{
+    (void)state;
+    const char *const keys[][2] = {{"isa", "scalar"}};
+    struct nb_plan plan = plan_of(keys, 1);
+    free(plan.command);
+    plan.command = strdup("normbench run --out 'bad\xff'");
+    json_t *json = nb_plan_to_json(&plan);
+    assert_string_equal(json_string_value(json_object_get(json, "command")),
+                        "normbench run --out 'bad?'");
+    json_decref(json);
+    nb_plan_free(&plan);
+}
+
+static double calibrated_ns(const struct nb_cell *c, const struct nb_kernel *kernel)
+{
+    for (size_t k = 0; k < c->kernel_count; k++)
+        if (c->kernels[k] == kernel)
+            return 1e4 * (double)(1 + k % 7);
+    return 0;
+}
+
 static struct nb_plan calibrated_plan(double budget_s)
 {
     const char *const keys[][2] = {{"isa", "all"}, {"dtype", "f32,bf16"}, {"hidden", "64,1024"}};
@@ -117,7 +162,7 @@ static struct nb_plan calibrated_plan(double budget_s)
         cal.setup_ns[i] = 5e6;
         cal.pass_ns[i] = calloc(plan.cells[i].kernel_count, sizeof(double));
         for (size_t k = 0; k < plan.cells[i].kernel_count; k++)
-            cal.pass_ns[i][k] = 1e4 * (double)(1 + k % 7);
+            cal.pass_ns[i][k] = calibrated_ns(&plan.cells[i], plan.cells[i].kernels[k]);
     }
     if (nb_plan_calibrate(&plan, &cal, &err) != NB_OK)
         fail_msg("%s", err.text);
@@ -181,6 +226,9 @@ static void groups_hold_what_the_method_says(void **state)
             if (c->pairings[p].best)
                 continue;
             assert_true(together(c, &c->pairings[p], &a, &b));
+            const double ratio = calibrated_ns(c, c->pairings[p].base) /
+                                 calibrated_ns(c, c->pairings[p].test);
+            assert_true(a == b || ratio >= 4 || ratio <= 0.25);
         }
     }
     nb_plan_free(&plan);
@@ -204,16 +252,76 @@ static void winners_share_a_group(void **state)
         skip();
     }
     const size_t before = c->group_count;
-    nb_plan_choose(&plan, c, layernorm, rmsnorm, 7, 9);
+    nb_plan_choose(c, (struct nb_winner){layernorm, 7, 300}, (struct nb_winner){rmsnorm, 9, 250});
     assert_int_equal(c->group_count, before + 1);
     assert_true(c->groups[before].measure_only);
     for (size_t p = 0; p < c->pairing_count; p++)
         if (c->pairings[p].best) {
             assert_true(together(c, &c->pairings[p], &a, &b));
-            assert_int_equal(a, 7);
-            assert_int_equal(b, 9);
+            assert_int_equal(a, 7); /* below a factor 4 counts are equal */
+            assert_int_equal(b, 7);
         }
+    c->group_count = before;
+    nb_plan_choose(c, (struct nb_winner){layernorm, 7, 900}, (struct nb_winner){rmsnorm, 30, 200});
+    assert_int_equal(c->groups[before].members[1].passes, 7);
+    assert_int_equal(c->groups[before].members[2].passes, 30);
     nb_plan_free(&plan);
+}
+
+/* Members of one group are taken as they are only where their counts are equal. */
+static void winners_of_one_group_get_equal_passes(void **state)
+{
+    (void)state;
+    struct nb_plan plan = calibrated_plan(0);
+    struct nb_cell *c = &plan.cells[0];
+    struct nb_group *g = NULL;
+    size_t l = 0, r = 0;
+    for (size_t i = 0; i < c->group_count && (g == NULL || !l || !r); i++) {
+        g = &c->groups[i];
+        l = r = 0;
+        for (size_t m = 0; m < g->count; m++) {
+            const bool member = g->members[m].role == NB_ROLE_MEMBER;
+            l = member && g->members[m].kernel->op == NB_OP_LAYERNORM ? m : l;
+            r = member && g->members[m].kernel->op == NB_OP_RMSNORM ? m : r;
+        }
+    }
+    assert_true(l > 0 && r > 0);
+    const size_t before = c->group_count;
+    const struct nb_winner a = {g->members[l].kernel, g->members[l].passes = 40, 300};
+    struct nb_winner b = {g->members[r].kernel, g->members[r].passes = 40, 250};
+    nb_plan_choose(c, a, b);
+    assert_int_equal(c->group_count, before);
+    b.passes = g->members[r].passes = 50;
+    nb_plan_choose(c, a, b); /* moves the groups: g is no more */
+    assert_int_equal(c->group_count, before + 1);
+    for (size_t m = 0; m < c->groups[before].count; m++)
+        if (c->groups[before].members[m].role == NB_ROLE_MEMBER)
+            assert_int_equal(c->groups[before].members[m].passes, 40);
+    nb_plan_free(&plan);
+}
+
+/* Three of the four samples of the faster kernel fell into a pre-emption: a median takes the slower one. */
+static void winners_are_found_under_disturbance(void **state)
+{
+    (void)state;
+    const struct nb_kernel *k[2] = {nb_kernel_find("layernorm_fwd_naive__f32_scalar"),
+                                    nb_kernel_find("layernorm_fwd_twopass__f32_scalar")};
+    struct nb_group group = {.members = {{k[0], NB_ROLE_MEMBER, 5}, {k[1], NB_ROLE_MEMBER, 9}},
+                             .count = 2};
+    const struct nb_cell c = {.groups = &group, .group_count = 1};
+    json_t *samples = json_pack("{s[ffff] s[ffff]}", k[0]->name, 200.0, 201.0, 200.0, 203.0,
+                                k[1]->name, 4100.0, 101.0, 4000.0, 2100.0);
+    json_t *hashes = json_pack("{ss ss}", k[0]->name, "a", k[1]->name, "b");
+    struct nb_winner w = nb_plan_fastest(&c, samples, hashes, NB_OP_LAYERNORM);
+    assert_ptr_equal(w.kernel, k[1]);
+    assert_int_equal(w.passes, 9);
+    assert_true(w.ns == 101);
+    json_object_del(hashes, k[1]->name); /* what failed does not win */
+    w = nb_plan_fastest(&c, samples, hashes, NB_OP_LAYERNORM);
+    assert_ptr_equal(w.kernel, k[0]);
+    assert_null(nb_plan_fastest(&c, samples, hashes, NB_OP_RMSNORM).kernel);
+    json_decref(samples);
+    json_decref(hashes);
 }
 
 static void budgets_shorten_rounds_then_processes_then_drop(void **state)
@@ -224,6 +332,10 @@ static void budgets_shorten_rounds_then_processes_then_drop(void **state)
     assert_int_equal(free_plan.cells[0].rounds, free_plan.settings.rounds);
     assert_true(tight.cells[0].rounds < free_plan.cells[0].rounds);
     assert_true(tight.cells[0].rounds >= 2);
+    for (size_t i = 0; i < tight.count; i++) /* few rounds still rank */
+        assert_true(tight.cells[i].screen_rounds >= (tight.cells[i].rounds < 4 ? 3 : 4));
+    for (size_t i = 0; i < tiny.count; i++)
+        assert_true(tiny.cells[i].screen_rounds >= 3);
     assert_int_equal(tiny.settings.processes, 6);
     assert_true(tiny.count < free_plan.count);
     assert_true(tiny.dropped_count > 0);
@@ -243,9 +355,19 @@ static void plan_survives_json(void **state)
         fail_msg("%s", err.text);
     second = nb_plan_to_json(&again);
     assert_true(json_equal(json, second));
+    nb_plan_free(&again);
+    static const char *const edited[] = {"screening", "seed", "processes", "rounds", "offset"};
+    for (size_t i = 0; i < sizeof edited / sizeof *edited; i++) {
+        json_t *copy = json_copy(json);
+        json_object_set_new(copy, edited[i],
+                            json_integer(1 + json_integer_value(json_object_get(json, edited[i]))));
+        assert_int_equal(nb_plan_from_json(&again, copy, &err), NB_ERROR);
+        assert_non_null(strstr(err.text, "changed"));
+        json_decref(copy);
+        nb_plan_free(&again);
+    }
     json_object_set_new(json_array_get(json_object_get(json, "cells"), 0), "rounds",
                         json_integer(99));
-    nb_plan_free(&again);
     assert_int_equal(nb_plan_from_json(&again, json, &err), NB_ERROR);
     assert_non_null(strstr(err.text, "changed"));
     json_decref(json);
@@ -584,8 +706,12 @@ int main(void)
         cmocka_unit_test(hidden_ranges),
         cmocka_unit_test(residency_bounds_bytes),
         cmocka_unit_test(too_large_is_dropped_with_reason),
+        cmocka_unit_test(impossible_memory_is_told_before),
+        cmocka_unit_test(any_command_can_be_written),
         cmocka_unit_test(groups_hold_what_the_method_says),
         cmocka_unit_test(winners_share_a_group),
+        cmocka_unit_test(winners_of_one_group_get_equal_passes),
+        cmocka_unit_test(winners_are_found_under_disturbance),
         cmocka_unit_test(budgets_shorten_rounds_then_processes_then_drop),
         cmocka_unit_test(plan_survives_json),
         cmocka_unit_test(orders_are_permutations_and_keep_arenas_together),

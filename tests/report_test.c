@@ -336,6 +336,85 @@ static void test_exact_speedups(void **state)
     free(c.text);
 }
 
+static json_t *load(const char *dir, const char *name)
+{
+    char path[256];
+    snprintf(path, sizeof(path), "%s/%s", dir, name);
+    json_t *json = json_load_file(path, 0, NULL);
+    assert_non_null(json);
+    return json;
+}
+
+/* Makes the slowest LayerNorm the winner of best-of-each in every cell that has it. */
+static size_t crown_the_slowest(const char *dir)
+{
+    json_t *plan = load(dir, "plan.json"), *cell, *pairing;
+    size_t i, j, crowned = 0;
+    char path[256], name[96];
+    json_array_foreach(json_object_get(plan, "cells"), i, cell)
+    {
+        if (json_integer_value(json_object_get(cell, "hidden")) != 1024)
+            continue;
+        synthetic_name(name, &synthetic_kernels[0],
+                       json_string_value(json_object_get(cell, "dtype")));
+        json_array_foreach(json_object_get(cell, "pairings"), j, pairing) if (
+            strcmp(json_string_value(json_object_get(pairing, "pairing")),
+                   "best-of-each") == 0)
+        {
+            json_object_set_new(pairing, "base", json_string(name));
+            crowned++;
+        }
+    }
+    snprintf(path, sizeof(path), "%s/plan.json", dir);
+    assert_int_equal(json_dump_file(plan, path, 0), 0);
+    json_decref(plan);
+    return crowned;
+}
+
+/* A winner of the screening that another kernel beats clearly: no answer to best against
+ * best. */
+static void test_not_best(void **state)
+{
+    (void)state;
+    const char *dir = new_folder();
+    struct synthetic_run run = exact;
+    run.residencies = "L2";
+    synthetic_write(dir, &run);
+    assert_int_equal(crown_the_slowest(dir), 2);
+    report(dir);
+    size_t beaten = 0, best = 0;
+    struct csv c = csv_open(dir, "speedup.csv");
+    while (csv_next(&c)) {
+        int marked = strcmp(get(&c, "verdict"), "not-best") == 0;
+        int slowest = strstr(get(&c, "base_kernel"), "naive") != NULL;
+        assert_int_equal(marked, slowest);
+        beaten += (size_t)marked;
+        best += strcmp(get(&c, "pairing"), "best-of-each") == 0;
+    }
+    free(c.text);
+    assert_int_equal(beaten, 2);
+    assert_int_equal(best, 6);
+    assert_true(file_holds(dir, "report.md", "over 4 cells (faster in 4, slower in 0, "
+                                             "unresolved in 0; not best in 2 more)"));
+    assert_true(file_holds(dir, "report.md",
+                           "`layernorm_fwd_onepass__f32_avx512`, "));
+    assert_int_equal(lines_with(dir, "report.md", "], was faster than the winner `"), 2);
+    char *quote = slurp(dir, "report.md", NULL);
+    assert_non_null(strstr(quote, "hidden 256, data in")); /* not 1024: it is beaten */
+    free(quote);
+    assert_false(file_holds(dir, "plots/speedup_best.dat", "\n1024 "));
+    assert_int_equal(lines_with(dir, "plots/speedup_best.dat", "."), 4);
+
+    static const size_t one[] = {1024, 0};
+    run.hiddens = one;
+    synthetic_write(dir, &run);
+    crown_the_slowest(dir);
+    report(dir);
+    assert_true(file_holds(dir, "report.md", "in 2 cells the winner was not the fastest"));
+    assert_true(file_holds(dir, "report.md", "\nNot yet: no ratio of this run"));
+    assert_false(exists(dir, "plots/speedup_best.gp"));
+}
+
 static void test_gbench(void **state)
 {
     (void)state;
@@ -1097,6 +1176,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_exact_results),
         cmocka_unit_test(test_exact_speedups),
+        cmocka_unit_test(test_not_best),
         cmocka_unit_test(test_gbench),
         cmocka_unit_test(test_screening_is_ignored),
         cmocka_unit_test(test_slower_and_unresolved),

@@ -41,9 +41,14 @@ expect "what was measured is still there" cmp -n "$(wc -c <kept)" kept killed/sa
 expect "no finished unit was measured again" [ "$(units killed | uniq -d)" = "" ]
 expect "all units ended" [ "$(units killed | wc -l)" = 40 ]
 expect "results are there" [ -s killed/results.csv ]
-nb run --resume killed --quiet
+raw() { (cd "$1" && md5sum host.json plan.json checks.jsonl samples.jsonl && stat -c %y host.json plan.json); }
+raw killed >before
+rm killed/report.md
+nb run --resume killed
 expect "resuming a finished run changes nothing: $rc" [ "$rc" = 0 ]
-expect "no unit more" [ "$(units killed | wc -l)" = 40 ]
+expect "its raw files least of all" [ "$(raw killed)" = "$(cat before)" ]
+expect "it says so" grep -q "is finished" err
+expect "its report is made again" [ -s killed/report.md ]
 
 # killed while checking, before anything was calibrated
 start early
@@ -53,6 +58,27 @@ wait $pid 2>/dev/null
 nb run --resume early --quiet
 expect "an early kill can be resumed: $rc" [ "$rc" = 0 ]
 expect "all units ended" [ "$(units early | wc -l)" = 40 ]
+
+# a worker killed from outside is no crash of the kernel that ran
+worker() { # waits for a worker of $pid that has begun to measure, and tells its pid
+    local p
+    for _ in $(seq 200); do
+        for p in $(awk -v p=$pid '$4 == p {print $1}' /proc/[0-9]*/stat 2>/dev/null); do
+            [ -s "$1/samples.jsonl" ] && tail -1 "$1/samples.jsonl" | grep -q '"round"' && echo "$p" && return
+        done
+        sleep 0.01
+    done
+}
+"$normbench" run "${select_args[@]}" --out outside >out 2>err &
+pid=$!
+expect "some units end" wait_for_units outside 2
+kill -9 "$(worker outside)"
+wait $pid
+rc=$?
+expect "the run goes on and ends with 0, not $rc" [ $rc = 0 ]
+expect "it says what happened" grep -q "killed by signal 9 (Killed) from outside" err
+expect "nothing is called a crash" [ "$(jq -s '[.[]|select(.verdict!="PASS")]|length' outside/checks.jsonl)" = 0 ]
+expect "all units ended" [ "$(units outside | wc -l)" = 40 ]
 
 # Ctrl-C
 start interrupted
@@ -64,6 +90,11 @@ expect "130 after Ctrl-C, not $rc" [ $rc = 130 ]
 expect "it says how to go on" grep -q -- "--resume interrupted" err
 nb run --resume interrupted --quiet
 expect "and that works: $rc" [ "$rc" = 0 ]
+
+cp -r killed untested
+jq -c "select(.kernel | test(\"layernorm\")) | .verdict = \"UNTESTED\"" killed/checks.jsonl | head -1 >>untested/checks.jsonl
+nb run --resume untested --quiet
+expect "an untested kernel is a failure: $rc" [ "$rc" = 2 ]
 
 # refusals
 fails 1 "another plan" run --resume killed --hidden 128
@@ -77,6 +108,30 @@ fails 1 "another program" run --resume other
 cp -r killed cpu
 jq '.cpu.model = "Z80"' cpu/host.json >h && mv h cpu/host.json
 fails 1 "another CPU" run --resume cpu
+cp -r killed place
+jq ".host = \"elsewhere\"" place/host.json >h && mv h place/host.json
+fails 1 "another host name" run --resume place
+cp -r killed caches
+jq ".caches.l2 = 1234" caches/host.json >h && mv h caches/host.json
+fails 1 "another set of caches" run --resume caches
+for key in screening seed processes; do
+    rm -rf edited && cp -r killed edited
+    jq ".$key = 7" edited/plan.json >h && mv h edited/plan.json
+    fails 1 "was changed" run --resume edited
+done
+for setting in "--processes 20" "--seed 9" "--rounds 1" "--budget 5s"; do
+    # shellcheck disable=SC2086 # two words
+    fails 1 "a resumed run keeps its settings" run --resume killed $setting
+done
+nb run --resume killed "${select_args[@]:0:8}" --quiet
+expect "the same selection again is no other plan: $rc" [ "$rc" = 0 ]
+if [ "$(nproc)" -gt 1 ]; then
+    cp -r killed fewer
+    taskset -c 0 "$normbench" run --resume fewer >out 2>err
+    rc=$?
+    expect "fewer cores are refused with 1, not $rc" [ $rc = 1 ]
+    expect "and the message says so" grep -q "number or set of cores" err
+fi
 
 # a full disk: what fits is kept, the message says so, and the run can go on elsewhere in time
 if [ "$(id -u)" = 0 ] && mkdir full && mount -t tmpfs -o size=2900k tmpfs full 2>/dev/null; then
@@ -96,9 +151,11 @@ if [ "$(id -u)" = 0 ] && mkdir full && mount -t tmpfs -o size=2900k tmpfs full 2
     umount full
 fi
 
-# two runs at once on the same cores
+# two runs at once on the same cores, or in the same folder
 start first
 expect "some units end" wait_for_units first 1
 fails 1 "in use by another normbench run" run "${select_args[@]}" --out second
+mkdir other_locks
+NB_LOCK_DIR=$work/other_locks fails 1 "is being written by another normbench" run --resume first
 wait $pid
 finish
