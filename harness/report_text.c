@@ -254,7 +254,7 @@ static void beaten_side(const struct rep_cell *c, const struct rep_kernel *winne
     if (faster == NULL || w == NULL)
         return;
     fputs("- ", f);
-    code(f, c->id);
+    nb_md_code(f, c->id);
     fputs(": ", f);
     code(f, faster->kernel->name);
     fprintf(f, ", %.4g ns a row [%.4g, %.4g], was faster than the winner ",
