@@ -256,10 +256,10 @@ static void beaten_side(const struct rep_cell *c, const struct rep_kernel *winne
     fputs("- ", f);
     nb_md_code(f, c->id);
     fputs(": ", f);
-    code(f, faster->kernel->name);
+    nb_md_code(f, faster->kernel->name);
     fprintf(f, ", %.4g ns a row [%.4g, %.4g], was faster than the winner ",
             faster->ns_per_row.value, faster->ns_per_row.lo, faster->ns_per_row.hi);
-    code(f, winner->name);
+    nb_md_code(f, winner->name);
     fprintf(f, ", %.4g [%.4g, %.4g]\n", w->ns_per_row.value, w->ns_per_row.lo,
             w->ns_per_row.hi);
 }
