@@ -112,20 +112,21 @@ static void hangs(const struct nb_problem *p, const struct nb_args *a, const flo
 }
 
 /* Fine for as long as a check takes, so that it is caught only while it is timed. */
+enum { CHECK_CALLS = 60 }; /* more than any check here makes */
 static unsigned long long calls_of_run;
 
 static void crashes_late(const struct nb_problem *p, const struct nb_args *a, const float *x,
                          float *y)
 {
     right(p, a, x, y);
-    if (calls_of_run > 20)
+    if (calls_of_run > CHECK_CALLS)
         abort();
 }
 
 static void hangs_late(const struct nb_problem *p, const struct nb_args *a, const float *x, float *y)
 {
     right(p, a, x, y);
-    while (calls_of_run > 20)
+    while (calls_of_run > CHECK_CALLS)
         pause();
 }
 
@@ -133,7 +134,7 @@ static void wrong_late(const struct nb_problem *p, const struct nb_args *a, cons
                        float *y)
 {
     right(p, a, x, y);
-    if (calls_of_run > 20)
+    if (calls_of_run > CHECK_CALLS)
         y[0] = 0;
 }
 
@@ -142,7 +143,7 @@ static void corrupts_late(const struct nb_problem *p, const struct nb_args *a, c
                           float *y)
 {
     right(p, a, x, y);
-    if (calls_of_run > 20 && x == a->x)
+    if (calls_of_run > CHECK_CALLS && x == a->x)
         ((float *)(uintptr_t)x)[0] += 1;
 }
 
@@ -150,7 +151,7 @@ static void overruns_late(const struct nb_problem *p, const struct nb_args *a, c
                           float *y)
 {
     right(p, a, x, y);
-    if (calls_of_run > 20 && x == (const float *)a->x + (p->rows - 1) * p->ldx)
+    if (calls_of_run > CHECK_CALLS && x == (const float *)a->x + (p->rows - 1) * p->ldx)
         y[p->hidden] = 0;
 }
 
@@ -171,7 +172,7 @@ static void idle_elsewhere(const struct nb_problem *p, const struct nb_args *a, 
     static const void *first;
     if (first == NULL)
         first = a->y;
-    if (calls_of_run <= 20 || a->y == first)
+    if (calls_of_run <= CHECK_CALLS || a->y == first)
         right(p, a, x, y);
 }
 
