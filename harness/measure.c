@@ -354,19 +354,19 @@ static void verify(struct run *u, struct runner *r, size_t window, uint64_t x_wa
         repair(u, window, 0);
 }
 
-/* Every kernel still trusted, at one window: the data that was checked is laid there for as long. */
+/* Every kernel still trusted, at one window: the data that was checked is laid there for as long. What
+ * was damaged before, by whomever, is repaired first. */
 static void verify_all(struct run *u, size_t window)
 {
-    const bool foreign = own_start(u, window) % NB_STREAM != 0;
-    if (foreign)
-        put_x(u, window, 0);
+    put_x(u, window, 0);
+    if (!surroundings_intact(u))
+        repair(u, window, 0);
     const uint64_t x_wanted = x_hash(u, window);
     for (size_t i = 0; i < u->unit->cell->kernel_count; i++)
         if (u->runners[i].exec.kernel != NULL && u->runners[i].trusted)
             verify(u, &u->runners[i], window, x_wanted);
     u->env->at(u->env->context, "");
-    if (foreign)
-        put_x(u, window, own_start(u, window));
+    put_x(u, window, own_start(u, window));
 }
 
 /* The i-th last window that was walked. */
@@ -708,10 +708,6 @@ static bool still_sound(struct run *u, size_t found)
     const size_t n = windows_walked(u, u->walked);
     const size_t other = window_before(u, 1 + seeded(u) % (n > 0 ? n : 1));
     const bool memory = intact(u, last) && intact(u, other);
-    if (!memory) {
-        repair(u, last, own_start(u, last));
-        repair(u, other, own_start(u, other));
-    }
     verify_all(u, last);
     if (other != last)
         verify_all(u, other);

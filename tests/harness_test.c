@@ -563,11 +563,13 @@ enum { LOG = 1 << 21 };
 static size_t logged[LOG];
 static size_t log_count;
 static const char *log_base;
+static char *log_x; /* x of the last call */
 
 static void run_probe(const void *state, const struct nb_args *a)
 {
     const struct nb_problem *p = state;
     memcpy(a->y, a->x, p->rows * p->ldx * nb_dtype_bytes(p->dtype));
+    log_x = (char *)(uintptr_t)a->x;
     if (log_base == NULL || (const char *)a->y < log_base)
         log_base = a->y;
     if (log_count < LOG)
@@ -679,6 +681,36 @@ static void a_unit_without_kernels_ends(void **state)
     last_line = NULL;
 }
 
+/* Damage that a cell left in the arena unseen costs the next one a unit, and no kernel its verdict. */
+static void damage_left_behind_blames_nobody(void **state)
+{
+    (void)state;
+    struct nb_group group;
+    struct nb_cell c = probe_cell(100, 1000, &group);
+    const struct nb_windows w = nb_measure_windows(&c, &SMALL);
+    struct nb_err err = {""};
+    const struct nb_worker_env env = {&SMALL, 1, keep_line, at_nothing, NULL};
+    json_t *hashes = probe_hashes(&c, 1);
+    const struct nb_unit unit = {.cell = &c, .rounds = 4, .hashes = hashes};
+    const char *const ends[] = {"done", "discard", "done"};
+    log_count = 0;
+    log_base = NULL;
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(nb_measure_unit(&env, &unit, &err), NB_OK);
+        assert_string_equal(json_string_value(json_object_get(last_line, "type")), ends[i]);
+        assert_int_equal(json_array_size(json_object_get(last_line, "mistrusted")), 0);
+        if (i == 0) {
+            char *x = log_x - (logged[log_count - 1] - (size_t)log_base);
+            for (size_t window = 0; window < w.count; window++)
+                x[window * w.step] ^= 1;
+            x[-1] ^= 1; /* a canary too */
+        }
+    }
+    json_decref(hashes);
+    json_decref(last_line);
+    last_line = NULL;
+}
+
 static void windows_cover_the_last_level(void **state)
 {
     (void)state;
@@ -726,6 +758,7 @@ int main(void)
         cmocka_unit_test(windows_cover_the_last_level),
         cmocka_unit_test(rotation_meets_no_window_twice),
         cmocka_unit_test(a_unit_without_kernels_ends),
+        cmocka_unit_test(damage_left_behind_blames_nobody),
     };
     if (nb_cpu_init(bad, sizeof bad) != 0)
         return 1;
