@@ -143,6 +143,11 @@ struct rep_cell {
     size_t nnoise;
 };
 
+struct rep_sizes { /* ascending; as many as there are */
+    size_t *value;
+    size_t n;
+};
+
 struct rep_run {
     json_t *host, *plan, *cell_index;
     struct rep_kernel *kernels;
@@ -156,6 +161,7 @@ struct rep_run {
     struct rep_cell *strays;
     size_t nstrays, strays_room;
     size_t foreign_lines; /* lines about these */
+    struct rep_sizes hiddens, threads; /* derived: of the plain cells */
     void **owned;
     size_t nowned, owned_room;
 };
@@ -190,18 +196,12 @@ struct rep_keys {
     const char *text[REP_MAX_KEYS];
     size_t n;
 };
-struct rep_sizes {
-    size_t value[REP_MAX_KEYS];
-    size_t n;
-};
 /* Cells of the plain case: forward, unfused, no statistics written; or, where a run has
  * none of these, whatever its first cell is. Only they enter the plots and the short
  * table. */
 bool rep_is_plain(const struct rep_run *run, const struct rep_cell *cell);
 void rep_residencies(const struct rep_run *run, struct rep_keys *keys);
 void rep_types(const struct rep_run *run, struct rep_keys *keys);
-void rep_hiddens(const struct rep_run *run, struct rep_sizes *sizes);
-void rep_threads(const struct rep_run *run, struct rep_sizes *sizes);
 const struct rep_cell *rep_find(const struct rep_run *run, const char *residency,
                                 const char *type, size_t hidden, size_t threads);
 bool rep_has_speedup(const struct rep_pairing *p);

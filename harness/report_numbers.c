@@ -445,12 +445,6 @@ static void cell_numbers(struct rep_run *run, struct rep_cell *cell)
     free(w.processes);
 }
 
-void rep_numbers(struct rep_run *run)
-{
-    for (size_t i = 0; i < run->ncells; i++)
-        cell_numbers(run, &run->cells[i]);
-}
-
 /* ---- keys in their natural order ---- */
 
 static int place(const char *const *order, size_t n, const char *word)
@@ -494,7 +488,7 @@ static void add_size(struct rep_sizes *sizes, size_t v)
     size_t i = 0;
     while (i < sizes->n && sizes->value[i] < v)
         i++;
-    if ((i < sizes->n && sizes->value[i] == v) || sizes->n == REP_MAX_KEYS)
+    if (i < sizes->n && sizes->value[i] == v)
         return;
     memmove(&sizes->value[i + 1], &sizes->value[i],
             (sizes->n++ - i) * sizeof(*sizes->value));
@@ -536,20 +530,22 @@ void rep_types(const struct rep_run *run, struct rep_keys *keys)
             add_key(keys, run->cells[i].type, type_place);
 }
 
-void rep_hiddens(const struct rep_run *run, struct rep_sizes *sizes)
+static void find_sizes(struct rep_run *run)
 {
-    sizes->n = 0;
+    run->hiddens.value = rep_alloc(run, run->ncells * sizeof(size_t));
+    run->threads.value = rep_alloc(run, run->ncells * sizeof(size_t));
     for (size_t i = 0; i < run->ncells; i++)
-        if (rep_is_plain(run, &run->cells[i]))
-            add_size(sizes, run->cells[i].hidden);
+        if (rep_is_plain(run, &run->cells[i])) {
+            add_size(&run->hiddens, run->cells[i].hidden);
+            add_size(&run->threads, run->cells[i].threads);
+        }
 }
 
-void rep_threads(const struct rep_run *run, struct rep_sizes *sizes)
+void rep_numbers(struct rep_run *run)
 {
-    sizes->n = 0;
     for (size_t i = 0; i < run->ncells; i++)
-        if (rep_is_plain(run, &run->cells[i]))
-            add_size(sizes, run->cells[i].threads);
+        cell_numbers(run, &run->cells[i]);
+    find_sizes(run);
 }
 
 const struct rep_cell *rep_find(const struct rep_run *run, const char *residency,

@@ -1142,6 +1142,32 @@ static void test_terminal_size(void **state)
     free(path);
 }
 
+/* No number of values is too many: all are drawn, and the short table says that it is short. */
+static void test_many_hiddens(void **state)
+{
+    (void)state;
+    static size_t many[101];
+    const char *dir = new_folder();
+    struct synthetic_run run = exact;
+    char *path = strdup(getenv("PATH"));
+    for (size_t i = 0; i < 100; i++)
+        many[i] = 16 * (i + 1);
+    run.hiddens = many;
+    run.residencies = "L2";
+    run.dtypes = "f32";
+    run.rounds = 1;
+    synthetic_write(dir, &run);
+    setenv("PATH", "/nonexistent", 1);
+    char *text = terminal_text(dir);
+    setenv("PATH", path, 1);
+    assert_int_equal(lines_with(dir, "plots/speedup_best.dat", "."), 100);
+    assert_int_equal(lines_with(dir, "plots/bandwidth.dat", "1600 "), 7);
+    assert_non_null(strstr(text, "all 100 columns: speedup.csv"));
+    assert_non_null(strstr(text, " 1600 "));
+    free(text);
+    free(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1175,6 +1201,7 @@ int main(void)
         cmocka_unit_test(test_without_gnuplot),
         cmocka_unit_test(test_without_scripts),
         cmocka_unit_test(test_terminal_size),
+        cmocka_unit_test(test_many_hiddens),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
