@@ -28,7 +28,7 @@ enum rep_verdict {
     REP_VERDICTS
 };
 
-enum rep_role { REP_MEMBER, REP_CEILING, REP_ANCHOR, REP_AA };
+enum rep_role { REP_MEMBER, REP_CEILING, REP_ANCHOR, REP_AA, REP_COUNT };
 
 /* What `counters` lines count, per pass; the order of enum, keys and CSV columns is one.
  */
@@ -117,7 +117,7 @@ struct rep_pairing {
     const struct rep_entry *beats_base, *beats_test;
 };
 
-/* The A/A copy of a group against the original. */
+/* The A/A copy of a group, or its copy in another count, against the original. */
 struct rep_noise {
     const struct rep_kernel *kernel;
     struct rep_estimate ratio;
@@ -139,8 +139,8 @@ struct rep_cell {
     size_t roof; /* entry of the fastest ceiling; SIZE_MAX: none */
     const struct rep_pairing *best,
         *same; /* best-of-each; two-pass LN, one-pass RMS. NULL: none */
-    struct rep_noise *noise;
-    size_t nnoise;
+    struct rep_noise *noise, *bias; /* of A/A copies; of copies in another count */
+    size_t nnoise, nbias;
 };
 
 struct rep_sizes { /* ascending; as many as there are */

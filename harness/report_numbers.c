@@ -132,7 +132,7 @@ static size_t find_member(const struct rep_cell *cell, size_t group, size_t entr
 {
     const struct rep_group *g = &cell->groups[group];
     for (size_t m = 0; m < g->nmembers; m++)
-        if (g->members[m].entry == entry && g->members[m].role != REP_AA)
+        if (g->members[m].entry == entry && g->members[m].role < REP_AA)
             return m;
     return SIZE_MAX;
 }
@@ -385,7 +385,7 @@ static void find_headlines(struct rep_cell *cell)
     }
 }
 
-/* ---- A/A ---- */
+/* ---- A/A, and the count ---- */
 
 static void cell_noise(struct rep_run *run, const struct work *w, struct rep_cell *cell)
 {
@@ -393,18 +393,23 @@ static void cell_noise(struct rep_run *run, const struct work *w, struct rep_cel
     for (size_t g = 0; g < cell->ngroups; g++)
         most += cell->groups[g].nmembers;
     cell->noise = rep_alloc(run, most * sizeof(*cell->noise));
+    cell->bias = rep_alloc(run, most * sizeof(*cell->bias));
     for (size_t g = 0; g < cell->ngroups; g++) {
         const struct rep_group *group = &cell->groups[g];
         for (size_t m = 0; m < group->nmembers; m++) {
             size_t entry = group->members[m].entry,
                    original = find_member(cell, g, entry);
-            if (group->members[m].role != REP_AA || original == SIZE_MAX ||
+            if (group->members[m].role < REP_AA || original == SIZE_MAX ||
                 !rep_has_times(cell->entries[entry].verdict))
                 continue;
-            struct rep_estimate r = ratio_estimate(w, cell, g, m, original);
-            if (isfinite(r.value))
-                cell->noise[cell->nnoise++] =
-                    (struct rep_noise){cell->entries[entry].kernel, r};
+            struct rep_noise n = {cell->entries[entry].kernel,
+                                  ratio_estimate(w, cell, g, m, original)};
+            if (!isfinite(n.ratio.value))
+                continue;
+            if (group->members[m].role == REP_AA)
+                cell->noise[cell->nnoise++] = n;
+            else
+                cell->bias[cell->nbias++] = n;
         }
     }
 }
