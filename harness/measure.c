@@ -690,7 +690,7 @@ static void count_all(struct run *u)
         for (size_t m = 0; m < c->groups[g].count; m++) {
             const struct nb_member *mem = &c->groups[g].members[m];
             struct runner *r = runner_of(u, mem->kernel);
-            const bool again = mem->role == NB_ROLE_AA || (mem->role == NB_ROLE_ANCHOR && g > 0) ||
+            const bool again = mem->role >= NB_ROLE_AA || (mem->role == NB_ROLE_ANCHOR && g > 0) ||
                                c->groups[g].measure_only;
             if (r != NULL && r->trusted && !again)
                 count_kernel(u, r, mem, g);

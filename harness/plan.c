@@ -461,14 +461,20 @@ struct grouping {
     struct nb_group *open;
 };
 
+/* The first group of a cell also holds the anchor in a quarter of its passes: the control of the promise
+ * that times a pass do not depend on their count. */
 static void open_group(struct grouping *w)
 {
     if (w->open != NULL)
         close_group(w->open);
     w->open = new_group(w->cell);
-    for (size_t i = 0; i < w->cell->kernel_count; i++)
-        if (is_anchor(w->cell->kernels[i]) && w->passes[i] > 0)
-            group_add(w->open, w->cell->kernels[i], NB_ROLE_ANCHOR, w->passes[i]);
+    for (size_t i = 0; i < w->cell->kernel_count; i++) {
+        if (!is_anchor(w->cell->kernels[i]) || w->passes[i] == 0)
+            continue;
+        group_add(w->open, w->cell->kernels[i], NB_ROLE_ANCHOR, w->passes[i]);
+        if (w->cell->group_count == 1 && w->passes[i] >= 4)
+            group_add(w->open, w->cell->kernels[i], NB_ROLE_COUNT, w->passes[i] / 4);
+    }
 }
 
 static void place(struct grouping *w, size_t i, enum nb_role role)
@@ -774,7 +780,8 @@ void nb_plan_choose(struct nb_cell *c, struct nb_winner layernorm, struct nb_win
 
 /* ---- JSON ---- */
 
-static const char *const ROLE_NAMES[] = {"member", "ceiling", "anchor", "aa"};
+enum { ROLES = 5 };
+static const char *const ROLE_NAMES[ROLES] = {"member", "ceiling", "anchor", "aa", "count"};
 static const char *const STATE_NAMES[] = {"planned", "calibrated", "screened"};
 
 static json_t *kernel_json(const struct nb_kernel *k)
@@ -919,7 +926,7 @@ static enum nb_status group_from_json(struct nb_cell *c, const json_t *json, str
                        NB_GROUP_MAX);
     for (size_t i = 0; i < json_array_size(members); i++) {
         const json_t *m = json_array_get(members, i);
-        const int role = word_index(ROLE_NAMES, 4, json_string_value(json_object_get(m, "role")));
+        const int role = word_index(ROLE_NAMES, ROLES, json_string_value(json_object_get(m, "role")));
         const json_int_t passes = json_integer_value(json_object_get(m, "passes"));
         const struct nb_kernel *k;
         enum nb_status s = kernel_by_name(json_object_get(m, "kernel"), &k, err);

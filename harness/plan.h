@@ -7,7 +7,13 @@
 
 #include <jansson.h>
 
-enum nb_role { NB_ROLE_MEMBER, NB_ROLE_CEILING, NB_ROLE_ANCHOR, NB_ROLE_AA };
+enum nb_role {
+    NB_ROLE_MEMBER,
+    NB_ROLE_CEILING,
+    NB_ROLE_ANCHOR,
+    NB_ROLE_AA,   /* a second copy, in the same count: noise */
+    NB_ROLE_COUNT /* the anchor in a quarter of its count: what the count does to a time a pass */
+};
 
 #define NB_GROUP_MAX 12 /* even: Williams squares of even order balance neighbours */
 

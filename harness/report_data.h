@@ -28,7 +28,7 @@ enum rep_verdict {
     REP_VERDICTS
 };
 
-enum rep_role { REP_MEMBER, REP_CEILING, REP_ANCHOR, REP_AA };
+enum rep_role { REP_MEMBER, REP_CEILING, REP_ANCHOR, REP_AA, REP_COUNT };
 
 /* What `counters` lines count, per pass; the order of enum, keys and CSV columns is one.
  */
@@ -117,7 +117,7 @@ struct rep_pairing {
     const struct rep_entry *beats_base, *beats_test;
 };
 
-/* The A/A copy of a group against the original. */
+/* The A/A copy of a group, or its copy in another count, against the original. */
 struct rep_noise {
     const struct rep_kernel *kernel;
     struct rep_estimate ratio;
@@ -139,8 +139,13 @@ struct rep_cell {
     size_t roof; /* entry of the fastest ceiling; SIZE_MAX: none */
     const struct rep_pairing *best,
         *same; /* best-of-each; two-pass LN, one-pass RMS. NULL: none */
-    struct rep_noise *noise;
-    size_t nnoise;
+    struct rep_noise *noise, *bias; /* of A/A copies; of copies in another count */
+    size_t nnoise, nbias;
+};
+
+struct rep_sizes { /* ascending; as many as there are */
+    size_t *value;
+    size_t n;
 };
 
 struct rep_run {
@@ -156,6 +161,7 @@ struct rep_run {
     struct rep_cell *strays;
     size_t nstrays, strays_room;
     size_t foreign_lines; /* lines about these */
+    struct rep_sizes hiddens, threads; /* derived: of the plain cells */
     void **owned;
     size_t nowned, owned_room;
 };
@@ -190,18 +196,12 @@ struct rep_keys {
     const char *text[REP_MAX_KEYS];
     size_t n;
 };
-struct rep_sizes {
-    size_t value[REP_MAX_KEYS];
-    size_t n;
-};
 /* Cells of the plain case: forward, unfused, no statistics written; or, where a run has
  * none of these, whatever its first cell is. Only they enter the plots and the short
  * table. */
 bool rep_is_plain(const struct rep_run *run, const struct rep_cell *cell);
 void rep_residencies(const struct rep_run *run, struct rep_keys *keys);
 void rep_types(const struct rep_run *run, struct rep_keys *keys);
-void rep_hiddens(const struct rep_run *run, struct rep_sizes *sizes);
-void rep_threads(const struct rep_run *run, struct rep_sizes *sizes);
 const struct rep_cell *rep_find(const struct rep_run *run, const char *residency,
                                 const char *type, size_t hidden, size_t threads);
 bool rep_has_speedup(const struct rep_pairing *p);

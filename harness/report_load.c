@@ -238,8 +238,8 @@ static size_t add_entry(struct rep_run *run, struct rep_cell *cell, const char *
 
 static bool parse_role(const char *word, enum rep_role *role)
 {
-    static const char *const names[] = {"member", "ceiling", "anchor", "aa"};
-    for (size_t i = 0; word != NULL && i < 4; i++)
+    static const char *const names[] = {"member", "ceiling", "anchor", "aa", "count"};
+    for (size_t i = 0; word != NULL && i < sizeof(names) / sizeof(*names); i++)
         if (strcmp(word, names[i]) == 0) {
             *role = (enum rep_role)i;
             return true;
@@ -264,7 +264,7 @@ static const char *load_group(struct rep_run *run, struct rep_cell *cell,
         if (g->members[m].entry == SIZE_MAX)
             return "a member of a group names no kernel";
         if (!parse_role(rep_string(member, "role"), &g->members[m].role))
-            return "the role of a member is none of member, ceiling, anchor, aa";
+            return "the role of a member is none of member, ceiling, anchor, aa, count";
         if (!(g->members[m].passes >= 1))
             return "passes of a member must be a positive number";
     }

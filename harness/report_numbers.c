@@ -132,7 +132,7 @@ static size_t find_member(const struct rep_cell *cell, size_t group, size_t entr
 {
     const struct rep_group *g = &cell->groups[group];
     for (size_t m = 0; m < g->nmembers; m++)
-        if (g->members[m].entry == entry && g->members[m].role != REP_AA)
+        if (g->members[m].entry == entry && g->members[m].role < REP_AA)
             return m;
     return SIZE_MAX;
 }
@@ -407,7 +407,7 @@ static void find_headlines(struct rep_cell *cell)
     }
 }
 
-/* ---- A/A ---- */
+/* ---- A/A, and the count ---- */
 
 static void cell_noise(struct rep_run *run, const struct work *w, struct rep_cell *cell)
 {
@@ -415,18 +415,23 @@ static void cell_noise(struct rep_run *run, const struct work *w, struct rep_cel
     for (size_t g = 0; g < cell->ngroups; g++)
         most += cell->groups[g].nmembers;
     cell->noise = rep_alloc(run, most * sizeof(*cell->noise));
+    cell->bias = rep_alloc(run, most * sizeof(*cell->bias));
     for (size_t g = 0; g < cell->ngroups; g++) {
         const struct rep_group *group = &cell->groups[g];
         for (size_t m = 0; m < group->nmembers; m++) {
             size_t entry = group->members[m].entry,
                    original = find_member(cell, g, entry);
-            if (group->members[m].role != REP_AA || original == SIZE_MAX ||
+            if (group->members[m].role < REP_AA || original == SIZE_MAX ||
                 !rep_has_times(cell->entries[entry].verdict))
                 continue;
-            struct rep_estimate r = ratio_estimate(w, cell, g, m, original);
-            if (isfinite(r.value))
-                cell->noise[cell->nnoise++] =
-                    (struct rep_noise){cell->entries[entry].kernel, r};
+            struct rep_noise n = {cell->entries[entry].kernel,
+                                  ratio_estimate(w, cell, g, m, original)};
+            if (!isfinite(n.ratio.value))
+                continue;
+            if (group->members[m].role == REP_AA)
+                cell->noise[cell->nnoise++] = n;
+            else
+                cell->bias[cell->nbias++] = n;
         }
     }
 }
@@ -467,12 +472,6 @@ static void cell_numbers(struct rep_run *run, struct rep_cell *cell)
     cell_noise(run, &w, cell);
     free(w.rounds);
     free(w.processes);
-}
-
-void rep_numbers(struct rep_run *run)
-{
-    for (size_t i = 0; i < run->ncells; i++)
-        cell_numbers(run, &run->cells[i]);
 }
 
 /* ---- keys in their natural order ---- */
@@ -518,7 +517,7 @@ static void add_size(struct rep_sizes *sizes, size_t v)
     size_t i = 0;
     while (i < sizes->n && sizes->value[i] < v)
         i++;
-    if ((i < sizes->n && sizes->value[i] == v) || sizes->n == REP_MAX_KEYS)
+    if (i < sizes->n && sizes->value[i] == v)
         return;
     memmove(&sizes->value[i + 1], &sizes->value[i],
             (sizes->n++ - i) * sizeof(*sizes->value));
@@ -560,20 +559,22 @@ void rep_types(const struct rep_run *run, struct rep_keys *keys)
             add_key(keys, run->cells[i].type, type_place);
 }
 
-void rep_hiddens(const struct rep_run *run, struct rep_sizes *sizes)
+static void find_sizes(struct rep_run *run)
 {
-    sizes->n = 0;
+    run->hiddens.value = rep_alloc(run, run->ncells * sizeof(size_t));
+    run->threads.value = rep_alloc(run, run->ncells * sizeof(size_t));
     for (size_t i = 0; i < run->ncells; i++)
-        if (rep_is_plain(run, &run->cells[i]))
-            add_size(sizes, run->cells[i].hidden);
+        if (rep_is_plain(run, &run->cells[i])) {
+            add_size(&run->hiddens, run->cells[i].hidden);
+            add_size(&run->threads, run->cells[i].threads);
+        }
 }
 
-void rep_threads(const struct rep_run *run, struct rep_sizes *sizes)
+void rep_numbers(struct rep_run *run)
 {
-    sizes->n = 0;
     for (size_t i = 0; i < run->ncells; i++)
-        if (rep_is_plain(run, &run->cells[i]))
-            add_size(sizes, run->cells[i].threads);
+        cell_numbers(run, &run->cells[i]);
+    find_sizes(run);
 }
 
 const struct rep_cell *rep_find(const struct rep_run *run, const char *residency,

@@ -118,7 +118,7 @@ static double panel_width(int npanels)
 static size_t least_threads(const struct rep_run *run)
 {
     struct rep_sizes threads;
-    rep_threads(run, &threads);
+    threads = run->threads;
     return threads.n ? threads.value[0] : 1;
 }
 
@@ -176,7 +176,7 @@ static bool speedup_picture(struct picture *p, bool best)
     struct span y = {0.98, 1.28};
     rep_residencies(p->run, &places);
     rep_types(p->run, &types);
-    rep_hiddens(p->run, &hiddens);
+    hiddens = p->run->hiddens;
     types.n = types.n > 8 ? 8 : types.n; /* as many as there are colours */
     fputs("# hidden (shifted a little for each dtype), speedup, low, high\n", p->out.dat);
     for (size_t r = 0; r < places.n && begin_panel(p, places.text[r]); r++) {
@@ -307,7 +307,7 @@ static bool bandwidth_picture(struct picture *p)
     char details[160];
     rep_residencies(p->run, &places);
     rep_types(p->run, &types);
-    rep_hiddens(p->run, &hiddens);
+    hiddens = p->run->hiddens;
     find_affine(p->run, &affine);
     fputs("# hidden, GB/s\n", p->out.dat);
     for (size_t r = 0; types.n > 0 && r < places.n && begin_panel(p, places.text[r]);
@@ -542,8 +542,8 @@ static bool scaling_picture(struct picture *p)
     char text[96];
     rep_residencies(p->run, &places);
     rep_types(p->run, &types);
-    rep_hiddens(p->run, &hiddens);
-    rep_threads(p->run, &threads);
+    hiddens = p->run->hiddens;
+    threads = p->run->threads;
     fputs("# threads, throughput over that of the fewest threads\n", p->out.dat);
     for (size_t r = 0; threads.n > 1 && types.n > 0 && r < places.n; r++)
         scaling_panel(p, places.text[r], types.text[0], &threads, &hiddens);

@@ -691,20 +691,44 @@ static struct noise run_noise(const struct rep_run *run)
     return r;
 }
 
+/* One kernel in two counts of passes: what a sample costs beside its passes would show as a ratio above 1. */
+static void bias_text(const struct rep_run *run, FILE *f)
+{
+    size_t n = 0, room = 0, excluded = 0;
+    double *v = NULL, most = 0;
+    for (size_t i = 0; i < run->ncells; i++)
+        for (size_t k = 0; k < run->cells[i].nbias; k++) {
+            const struct rep_estimate *e = &run->cells[i].bias[k].ratio;
+            v = rep_grow(v, n, &room, sizeof(*v));
+            v[n++] = e->value - 1;
+            most = fmax(most, fabs(e->value - 1));
+            excluded += e->lo > 1 || e->hi < 1;
+        }
+    if (n == 0)
+        fputs("\nCount bias: null, no ceiling was measured in two counts of passes.\n", f);
+    else
+        fprintf(f,
+                "\nCount bias: `scale` in samples of a quarter of its passes, in the same rounds, in "
+                "%zu cell%s: its time a pass is off by %+.2f %% in the median and %.2f %% at most. The "
+                "interval excludes 1 in %zu.\n",
+                n, n == 1 ? "" : "s", 100 * nb_median(v, n), 100 * most, excluded);
+    free(v);
+}
+
 static void noise_section(const struct rep_run *run, FILE *f)
 {
     struct noise n = run_noise(run);
     fputs("\n## Noise floor\n\n", f);
-    if (n.n == 0) {
+    if (n.n == 0)
         fputs("null: no kernel was measured against a copy of itself.\n", f);
-        return;
-    }
-    fprintf(f,
+    else
+        fprintf(f,
             "The same function measured twice in the same rounds (A/A), %zu times: the "
             "ratio is off "
             "1 by %.2f %% in the median and %.2f %% at most. The interval excludes 1 in "
             "%zu of %zu.\n",
             n.n, 100 * n.median, 100 * n.most, n.excluded, n.with_interval);
+    bias_text(run, f);
 }
 
 /* ---- host, reproduction, quotation ---- */
@@ -987,36 +1011,34 @@ static void table_lines(const struct rep_run *run, const struct table *t,
 }
 
 /* Too many values of hidden for a line: first, last and evenly chosen ones between. */
-static void thin(struct rep_sizes *s, size_t most)
+static void thin(const struct rep_sizes *all, size_t most, struct rep_sizes *s)
 {
-    struct rep_sizes all = *s;
-    if (s->n <= most)
-        return;
-    for (size_t i = 0; i < most; i++)
-        s->value[i] = all.value[i * (all.n - 1) / (most - 1)];
-    s->n = most;
+    s->n = all->n < most ? all->n : most;
+    for (size_t i = 0; i < s->n; i++)
+        s->value[i] = all->value[s->n < most ? i : i * (all->n - 1) / (most - 1)];
 }
 
 static void terminal_tables(const struct rep_run *run, FILE *f)
 {
     struct table t;
-    struct rep_sizes threads;
+    size_t columns[10];
     rep_residencies(run, &t.places);
     rep_types(run, &t.types);
-    rep_hiddens(run, &t.hiddens);
-    rep_threads(run, &threads);
-    t.threads = threads.n ? threads.value[0] : 1;
+    t.hiddens.value = columns;
+    t.threads = run->threads.n ? run->threads.value[0] : 1;
     t.merged = t.places.n * t.types.n > TABLE_LINES;
-    t.interval = t.hiddens.n <= 3;
-    thin(&t.hiddens, t.merged ? 9 : 10);
+    t.interval = run->hiddens.n <= 3;
+    thin(&run->hiddens, t.merged ? 9 : 10, &t.hiddens);
     fprintf(f,
             "\nTime of LayerNorm over time of RMSNorm, %zu thread%s. Above 1: RMSNorm is "
             "faster."
-            "\n~: the interval holds 1%s%s\n",
+            "\n~: the interval holds 1%s",
             t.threads, t.threads == 1 ? "" : "s",
-            summarize(run, true, NULL).beaten > 0 ? "; !: a faster kernel was seen (report.md)"
-                                                  : "",
-            t.interval ? "" : "; all intervals: speedup.csv");
+            summarize(run, true, NULL).beaten > 0 ? "; !: not the best (report.md)" : "");
+    if (t.hiddens.n < run->hiddens.n)
+        fprintf(f, "; all intervals, all %zu columns: speedup.csv\n", run->hiddens.n);
+    else
+        fputs(t.interval ? "\n" : "; all intervals: speedup.csv\n", f);
     table_lines(run, &t, "best against best", true, f);
     if (t.merged)
         fputs("two-/one-pass: two-pass LayerNorm over one-pass RMSNorm, its range over "

@@ -410,7 +410,7 @@ static void take_screen_round(struct job *j, const struct nb_cell *cell, const j
         const struct nb_member *mem = &cell->groups[g].members[m];
         const json_t *t = json_array_get(ns, m);
         json_t *list = json_object_get(kernels, mem->kernel->name);
-        if (!json_is_number(t) || mem->role == NB_ROLE_AA)
+        if (!json_is_number(t) || mem->role == NB_ROLE_AA || mem->role == NB_ROLE_COUNT)
             continue;
         if (list == NULL)
             json_object_set_new(kernels, mem->kernel->name, list = json_array());

@@ -208,17 +208,23 @@ static void groups_hold_what_the_method_says(void **state)
     struct nb_plan plan = calibrated_plan(0);
     for (size_t i = 0; i < plan.count; i++) {
         const struct nb_cell *c = &plan.cells[i];
-        size_t anchors = 0;
+        size_t anchors = 0, counts = 0;
         for (size_t g = 0; g < c->group_count; g++) {
             size_t aa = 0;
             assert_true(c->groups[g].count <= NB_GROUP_MAX && c->groups[g].count % 2 == 0);
             for (size_t m = 0; m < c->groups[g].count; m++) {
                 aa += c->groups[g].members[m].role == NB_ROLE_AA;
                 anchors += c->groups[g].members[m].role == NB_ROLE_ANCHOR;
+                if (c->groups[g].members[m].role != NB_ROLE_COUNT)
+                    continue;
+                counts++;
+                assert_ptr_equal(c->groups[g].members[m].kernel, c->groups[g].members[0].kernel);
+                assert_int_equal(c->groups[g].members[m].passes, c->groups[g].members[0].passes / 4);
             }
             assert_true(aa >= 1 && aa <= 2);
         }
         assert_int_equal(anchors, c->group_count);
+        assert_int_equal(counts, 1);
         for (size_t k = 0; k < c->kernel_count; k++)
             assert_true(times_placed(c, c->kernels[k]) <= 1);
         for (size_t p = 0; p < c->pairing_count; p++) {

@@ -678,6 +678,30 @@ static void test_attempts_without_begin(void **state)
     free(c.text);
 }
 
+/* scale in samples of 100 and of 25 passes; a sample costs 10 ns beside its passes. */
+static void test_count_bias(void **state)
+{
+    (void)state;
+    const char *dir =
+        mini("{\"members\":[{\"kernel\":\"scale\",\"role\":\"anchor\",\"passes\":100},"
+             "{\"kernel\":\"scale\",\"role\":\"count\",\"passes\":25}],"
+             "\"stage\":\"all\"},");
+    for (int p = 1; p <= 6; p++) {
+        event(dir, "begin", p, 0, "");
+        event(dir, "round", p, 0, ",\"group\":0,\"ns\":[1010,260]");
+        round_of(dir, p, 0, 1, 300, 200, 100);
+        event(dir, "done", p, 0, "");
+    }
+    report(dir);
+    assert_true(file_holds(dir, "report.md",
+                           "in 1 cell: its time a pass is off by +2.97 % in the median and 2.97 % "
+                           "at most. The interval excludes 1 in 1."));
+    assert_true(file_holds(dir, "report.md", "0.00 % in the median"));
+    struct csv c = kernel_line(dir, "scale");
+    near(&c, "ns_per_row", 5.05, 1e-5);
+    free(c.text);
+}
+
 static void test_null_times(void **state)
 {
     (void)state;
@@ -1171,6 +1195,32 @@ static void test_terminal_size(void **state)
     free(path);
 }
 
+/* No number of values is too many: all are drawn, and the short table says that it is short. */
+static void test_many_hiddens(void **state)
+{
+    (void)state;
+    static size_t many[101];
+    const char *dir = new_folder();
+    struct synthetic_run run = exact;
+    char *path = strdup(getenv("PATH"));
+    for (size_t i = 0; i < 100; i++)
+        many[i] = 16 * (i + 1);
+    run.hiddens = many;
+    run.residencies = "L2";
+    run.dtypes = "f32";
+    run.rounds = 1;
+    synthetic_write(dir, &run);
+    setenv("PATH", "/nonexistent", 1);
+    char *text = terminal_text(dir);
+    setenv("PATH", path, 1);
+    assert_int_equal(lines_with(dir, "plots/speedup_best.dat", "."), 100);
+    assert_int_equal(lines_with(dir, "plots/bandwidth.dat", "1600 "), 7);
+    assert_non_null(strstr(text, "all 100 columns: speedup.csv"));
+    assert_non_null(strstr(text, " 1600 "));
+    free(text);
+    free(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1185,6 +1235,7 @@ int main(void)
         cmocka_unit_test(test_attempts),
         cmocka_unit_test(test_begin_drops_what_was_open),
         cmocka_unit_test(test_attempts_without_begin),
+        cmocka_unit_test(test_count_bias),
         cmocka_unit_test(test_null_times),
         cmocka_unit_test(test_later_check_wins),
         cmocka_unit_test(test_no_time_without_pass),
@@ -1205,6 +1256,7 @@ int main(void)
         cmocka_unit_test(test_without_gnuplot),
         cmocka_unit_test(test_without_scripts),
         cmocka_unit_test(test_terminal_size),
+        cmocka_unit_test(test_many_hiddens),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

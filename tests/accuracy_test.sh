@@ -1,0 +1,64 @@
+#!/bin/bash
+# accuracy_test.sh: the laboratory over every kernel: no kernel above its bound or 1.5 times its record, no
+# probabilistic bound so wide that it checks nothing, wrong words refused. $2: the record; $3: "sanitized"
+# runs one short hidden only.
+# shellcheck source=tests/common.sh
+. "$(dirname "$0")/common.sh"
+record=$2
+selection=()
+[ -n "${3:-}" ] && selection=(--hidden 67)
+
+nb accuracy --out acc --baseline "$record" --quiet "${selection[@]}"
+expect "no kernel above its bound or its record: exit 0, not $rc" [ "$rc" = 0 ]
+nb accuracy --out acc2 --quiet --hidden 67 --dtype f32 --seed 1
+expect "the same seed gives the same numbers" \
+    [ "$(grep ',f32,.*,67,' acc/accuracy.csv | md5sum)" = "$(grep ',f32,.*,67,' acc2/accuracy.csv | md5sum)" ]
+
+# the largest share of the probabilistic bound that each kernel with sums has used: at least a fiftieth
+awk -F, 'NR==1 {for (i = 1; i <= NF; i++) c[$i] = i}
+    NR > 1 && $c["share_likely"] != "null" && $c["share_likely"] + 0 > m[$c["kernel"]] + 0 {
+        m[$c["kernel"]] = $c["share_likely"]}
+    END {for (k in m) if (m[k] != "") {n++; if (least == "" || m[k] + 0 < least + 0) {least = m[k]; who = k}}
+        print n, least, who}' acc/accuracy.csv >tightness
+read -r kernels least who <tightness
+echo "$kernels kernels; the loosest probabilistic bound is 1/$least of the worst error seen: $who"
+expect "every probabilistic bound within 50 times of an error seen ($who: $least)" \
+    awk -v v="$least" 'BEGIN {exit !(v >= 0.02)}'
+expect "over 100 kernels were judged" [ "$kernels" -ge 30 ]
+
+for file in accuracy.md plots/heatmap-f32.svg plots/conditioning-f32.svg plots/ulp-bf16.svg; do
+    expect "$file was made" [ -s "acc/$file" ]
+done
+
+# the anchor that onnxruntime's issue 31973 publishes
+normwise() {
+    awk -F, -v k="$1" 'NR==1 {for (i = 1; i <= NF; i++) c[$i] = i}
+        $2 == k && $c["family"] == "ort-b1" {printf "%.4e", $c["normwise"]}' b1/accuracy.csv
+}
+nb accuracy --out b1 --quiet --hidden 1024 --dtype f32 --isa scalar --family ort-b1
+expect "ORT-B1 welford" [ "$(normwise layernorm_fwd_welford__f32_scalar)" = 9.3573e-01 ]
+expect "ORT-B1 twopass" [ "$(normwise layernorm_fwd_twopass__f32_scalar)" = 3.2976e-02 ]
+expect "ORT-B1 f64acc at most 1e-7" awk -v v="$(normwise layernorm_fwd_f64acc__f32_scalar)" \
+    'BEGIN {exit !(v + 0 > 0 && v + 0 <= 1e-7)}'
+
+refuses() { # text, then arguments
+    local text=$1
+    shift
+    fails 1 "$text" accuracy --out bad --quiet "$@"
+}
+refuses 'no family matches "sweeps"' --family sweeps
+refuses 'neither inside nor outside' --eps-mode beside
+refuses 'is no finite number' --eps inf
+refuses 'is no finite number' --eps -1
+refuses 'neither cast_after nor cast_before' --order never
+refuses 'is not a whole number' --hidden 0
+refuses 'No such file' --baseline nowhere.csv
+refuses 'unexpected word' --dtype f32 extra
+printf 'kernel,hidden,E_max\nbroken line\n' >broken.csv
+refuses 'broken.csv:2' --baseline broken.csv
+
+printf 'kernel,hidden,E_max\nlayernorm_fwd_twopass__f32_scalar,67,0.01\n' >strict.csv
+nb accuracy --out strict --quiet --hidden 67 --kernel layernorm_fwd_twopass__f32_scalar --baseline strict.csv
+expect "a regression exits 2, not $rc" [ "$rc" = 2 ]
+expect "and is named" grep -q 'REGRESSION: layernorm_fwd_twopass__f32_scalar' err
+finish
