@@ -47,13 +47,29 @@ int nb_key_parse(const char *word)
 
 static void list_add(struct nb_list *list, size_t value)
 {
-    for (size_t i = 0; i < list->n; i++)
-        if (list->v[i] == value)
-            return;
     size_t *v = realloc(list->v, (list->n + 1) * sizeof *v);
     NB_ASSERT(v != NULL);
     list->v = v;
     list->v[list->n++] = value;
+}
+
+static bool list_holds(const struct nb_list *list, size_t value)
+{
+    for (size_t i = 0; i < list->n; i++)
+        if (list->v[i] == value)
+            return true;
+    return false;
+}
+
+/* Drops repetitions, once for all words: a range a word, each searched for in all that came before,
+ * could be made to last for minutes. */
+static void list_unique(struct nb_list *list)
+{
+    const size_t n = list->n;
+    list->n = 0;
+    for (size_t i = 0; i < n; i++)
+        if (!list_holds(list, list->v[i]))
+            list->v[list->n++] = list->v[i];
 }
 
 static void words_add(struct nb_words *words, const char *word)
@@ -194,21 +210,23 @@ enum nb_status nb_parse_seconds(const char *key, const char *text, double *secon
     return NB_OK;
 }
 
-enum { HIDDEN_MAX = 1 << 28 };
+enum { HIDDEN_MAX = 1 << 28, HIDDEN_COUNT_MAX = 4096 };
 
 /* "768" or "64:16384:x2" or "1000:2000:+100". */
 static enum nb_status read_hidden(void *target, const char *word, struct nb_err *err)
 {
     char first[32], last[32], step[32];
     size_t from, to, by;
+    int end = 0;
+    struct nb_list *list = target;
     if (strchr(word, ':') == NULL) {
         enum nb_status s = nb_parse_size("hidden", word, 1, HIDDEN_MAX, &from, err);
         if (s == NB_OK)
             list_add(target, from);
         return s;
     }
-    if (sscanf(word, "%31[^:]:%31[^:]:%31[^:]", first, last, step) != 3 ||
-        (step[0] != 'x' && step[0] != '+'))
+    if (sscanf(word, "%31[^:]:%31[^:]:%31[^:]%n", first, last, step, &end) != 3 ||
+        word[end] != '\0' || (step[0] != 'x' && step[0] != '+'))
         return nb_fail(err, "hidden: \"%s\" is no range; say 64:16384:x2 or 1000:2000:+100", word);
     enum nb_status s = nb_parse_size("hidden", first, 1, HIDDEN_MAX, &from, err);
     if (s == NB_OK)
@@ -217,10 +235,12 @@ static enum nb_status read_hidden(void *target, const char *word, struct nb_err 
         s = nb_parse_size("hidden", step + 1, step[0] == 'x' ? 2 : 1, HIDDEN_MAX, &by, err);
     if (s != NB_OK)
         return s;
-    if (step[0] == '+' && (to - from) / by > 4096)
-        return nb_fail(err, "hidden: \"%s\" has more than 4096 steps", word);
-    for (size_t h = from; h <= to; h = step[0] == 'x' ? h * by : h + by)
-        list_add(target, h);
+    for (size_t h = from; h <= to; h = step[0] == 'x' ? h * by : h + by) {
+        if (list->n == HIDDEN_COUNT_MAX)
+            return nb_fail(err, "hidden: more than %d sizes with \"%s\"", HIDDEN_COUNT_MAX,
+                           word);
+        list_add(list, h);
+    }
     return NB_OK;
 }
 
@@ -299,7 +319,10 @@ enum nb_status nb_block_set(struct nb_block *b, enum nb_key key, const char *val
     else
         words_free(targets[key].words);
     void *target = targets[key].list != NULL ? (void *)targets[key].list : targets[key].words;
-    return each_word(KEY_NAMES[key], value, targets[key].read, target, err);
+    const enum nb_status s = each_word(KEY_NAMES[key], value, targets[key].read, target, err);
+    if (targets[key].list != NULL)
+        list_unique(targets[key].list);
+    return s;
 }
 
 enum nb_status nb_block_init(struct nb_block *b, const char *name, struct nb_err *err)
@@ -389,6 +412,8 @@ bool nb_block_takes(const struct nb_block *b, const struct nb_kernel *k)
 
 /* ---- presets ---- */
 
+enum { PRESET_MAX = 1 << 20, LINE_MAX_LEN = 1198, BLOCKS_MAX = 256 };
+
 struct nb_settings nb_settings_default(void)
 {
     return (struct nb_settings){
@@ -409,7 +434,8 @@ static enum nb_status set_setting(struct nb_preset *p, const char *key, const ch
     size_t n = 0;
     enum nb_status status = NB_OK;
     if (strcmp(key, "title") == 0) {
-        snprintf(p->title, sizeof(p->title), "%s", value);
+        if ((size_t)snprintf(p->title, sizeof(p->title), "%s", value) >= sizeof(p->title))
+            status = nb_fail(err, "title: longer than %zu characters", sizeof(p->title) - 1);
     } else if (strcmp(key, "budget") == 0) {
         status = nb_parse_seconds(key, value, &s->budget_s, err);
     } else if (strcmp(key, "sample") == 0) {
@@ -433,6 +459,8 @@ static enum nb_status set_setting(struct nb_preset *p, const char *key, const ch
 
 static enum nb_status add_block(struct nb_preset *p, const char *name, struct nb_err *err)
 {
+    if (p->count == BLOCKS_MAX)
+        return nb_fail(err, "more than %d blocks", BLOCKS_MAX);
     struct nb_block *blocks = realloc(p->blocks, (p->count + 1) * sizeof *blocks);
     NB_ASSERT(blocks != NULL);
     p->blocks = blocks;
@@ -442,7 +470,7 @@ static enum nb_status add_block(struct nb_preset *p, const char *name, struct nb
 /* One line of a preset: empty, comment, [block] or key = value. */
 static enum nb_status preset_line(struct nb_preset *p, char *line, struct nb_err *err)
 {
-    char key[64], value[1024], name[40];
+    char key[64], value[LINE_MAX_LEN + 1], name[40];
     line[strcspn(line, "#\r\n")] = '\0';
     line += strspn(line, " \t");
     if (*line == '\0')
@@ -453,7 +481,7 @@ static enum nb_status preset_line(struct nb_preset *p, char *line, struct nb_err
             return nb_fail(err, "\"%.60s\" is no [block] name (a-z, 0-9, - and _)", line);
         return add_block(p, name, err);
     }
-    if (sscanf(line, "%63[a-z-] = %1023[^\n]", key, value) != 2)
+    if (sscanf(line, "%63[a-z-] = %[^\n]", key, value) != 2)
         return nb_fail(err, "\"%.60s\" is not of the form key = value", line);
     for (size_t n = strlen(value); n > 0 && isspace((unsigned char)value[n - 1]); n--)
         value[n - 1] = '\0';
@@ -463,47 +491,86 @@ static enum nb_status preset_line(struct nb_preset *p, char *line, struct nb_err
     if (k < 0)
         return nb_fail(err, "unknown key \"%s\"; known: op, algo, isa, dtype, param-dtype, hidden, "
                             "rows, threads, residency, kernel, kernels, stats", key);
-    return nb_block_set(&p->blocks[p->count - 1], (enum nb_key)k, value, err);
+    struct nb_block *b = &p->blocks[p->count - 1];
+    if (b->given & 1u << k)
+        return nb_fail(err, "%s: given twice in block [%s]; join the values with commas", key, b->name);
+    return nb_block_set(b, (enum nb_key)k, value, err);
 }
 
-static enum nb_status read_lines(struct nb_preset *p, FILE *f, const char *path,
-                                 struct nb_err *err)
+/* A byte that has no place in a line of text, or -1; a tab has, and a CR before the newline. */
+static int control_in(const char *line, size_t n)
 {
-    char line[1200];
-    for (unsigned number = 1; fgets(line, sizeof line, f) != NULL; number++) {
-        struct nb_err inner;
-        if (strlen(line) + 1 == sizeof line)
-            return nb_fail(err, "%s:%u: line longer than %zu characters", path, number,
-                           sizeof line - 2);
+    for (size_t i = 0; i < n; i++) {
+        const unsigned char c = (unsigned char)line[i];
+        if ((c < ' ' && c != '\t' && !(c == '\r' && i + 1 == n)) || c == 0x7f)
+            return c;
+    }
+    return -1;
+}
+
+static enum nb_status read_lines(struct nb_preset *p, const char *path, const char *text,
+                                 size_t len, struct nb_err *err)
+{
+    char line[LINE_MAX_LEN + 1];
+    struct nb_err inner;
+    const char *const end = text + len;
+    for (unsigned number = 1; text < end; number++) {
+        const char *newline = memchr(text, '\n', (size_t)(end - text));
+        const size_t n = (size_t)((newline != NULL ? newline : end) - text);
+        if (n > LINE_MAX_LEN)
+            return nb_fail(err, "%s:%u: line longer than %d characters", path, number,
+                           LINE_MAX_LEN);
+        const int control = control_in(text, n);
+        if (control >= 0)
+            return nb_fail(err, "%s:%u: control byte 0x%02x; a preset is plain text", path, number,
+                           (unsigned)control);
+        memcpy(line, text, n);
+        line[n] = '\0';
         if (preset_line(p, line, &inner) != NB_OK)
             return nb_fail(err, "%s:%u: %s", path, number, inner.text);
+        text += newline != NULL ? n + 1 : n;
     }
-    if (ferror(f))
-        return nb_fail(err, "%s: %s", path, strerror(errno));
     if (p->count == 0)
         return nb_fail(err, "%s: no [block]; a preset needs at least one", path);
     return NB_OK;
 }
 
+enum nb_status nb_preset_parse(struct nb_preset *p, const char *path, const char *text,
+                               size_t len, struct nb_err *err)
+{
+    const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path;
+    *p = (struct nb_preset){.settings = nb_settings_default()};
+    snprintf(p->name, sizeof(p->name), "%.*s", (int)strcspn(name, "."), name);
+    enum nb_status status = read_lines(p, path, text, len, err);
+    if (status != NB_OK)
+        nb_preset_free(p);
+    return status;
+}
+
 enum nb_status nb_preset_load(struct nb_preset *p, const char *name_or_path, struct nb_err *err)
 {
     char path[4096];
-    *p = (struct nb_preset){.settings = nb_settings_default()};
+    *p = (struct nb_preset){0};
     if (strpbrk(name_or_path, "/.") != NULL)
         snprintf(path, sizeof path, "%s", name_or_path);
     else
         snprintf(path, sizeof path, "%s/%s.preset", nb_presets_dir(), name_or_path);
-    const char *slash = strrchr(path, '/');
-    snprintf(p->name, sizeof(p->name), "%.*s",
-             (int)strcspn(slash != NULL ? slash + 1 : path, "."), slash != NULL ? slash + 1 : path);
-    FILE *f = fopen(path, "r");
+    FILE *f = fopen(path, "re");
     if (f == NULL)
         return nb_fail(err, "preset %s: %s: %s; `normbench list presets` shows what there is",
                        name_or_path, path, strerror(errno));
-    enum nb_status status = read_lines(p, f, path, err);
+    char *text = malloc(PRESET_MAX + 1); /* a pipe has no size to ask for, /dev/zero no end */
+    NB_ASSERT(text != NULL);
+    const size_t len = fread(text, 1, PRESET_MAX + 1, f);
+    enum nb_status status;
+    if (ferror(f))
+        status = nb_fail(err, "%s: %s", path, strerror(errno));
+    else if (len > PRESET_MAX)
+        status = nb_fail(err, "%s: larger than %d bytes; a preset is a short text", path, PRESET_MAX);
+    else
+        status = nb_preset_parse(p, path, text, len, err);
+    free(text);
     fclose(f);
-    if (status != NB_OK)
-        nb_preset_free(p);
     return status;
 }
 

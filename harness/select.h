@@ -77,6 +77,9 @@ void nb_block_free(struct nb_block *b);
 /* name_or_path: a word is looked up in the presets folder, anything with a slash or a dot is a file. */
 NB_USE_RESULT enum nb_status nb_preset_load(struct nb_preset *p, const char *name_or_path,
                                             struct nb_err *err);
+/* The text of a preset; path is for its name and for messages. After an error there is nothing to free. */
+NB_USE_RESULT enum nb_status nb_preset_parse(struct nb_preset *p, const char *path, const char *text,
+                                             size_t len, struct nb_err *err);
 NB_USE_RESULT enum nb_status nb_preset_set_all(struct nb_preset *p, enum nb_key key,
                                                const char *value, struct nb_err *err);
 void nb_preset_free(struct nb_preset *p);

@@ -57,6 +57,22 @@ preset 'title = x\n'
 fails 1 'needs at least one' run --preset ./bad.preset
 preset '[a]\nhidden 3\n'
 fails 1 'bad.preset:2: "hidden 3" is not of the form key = value' run --preset ./bad.preset
+preset '[a]\nhidden = 3\nhidden = 4\n'
+fails 1 'bad.preset:3: hidden: given twice in block [a]; join the values' run --preset ./bad.preset
+preset '[a]\nhidden = 1:8:x2:9\n'
+fails 1 'bad.preset:2: hidden: "1:8:x2:9" is no range' run --preset ./bad.preset
+preset '[a]\nhidden = 1:4096:+1,1:4096:+1\n'
+fails 1 'bad.preset:2: hidden: more than 4096 sizes' run --preset ./bad.preset
+preset '[a]\nhidden = 3\0000 and more\n'
+fails 1 'bad.preset:2: control byte 0x00' run --preset ./bad.preset
+preset '[a]\nhidden = 3\rrows = 7\n'
+fails 1 'bad.preset:2: control byte 0x0d' run --preset ./bad.preset
+preset "title = $(printf '%0256d' 0)\n[a]\n"
+fails 1 'bad.preset:1: title: longer than 255' run --preset ./bad.preset
+preset "$(printf '[b%d]\\n' {1..257})"
+fails 1 'bad.preset:257: more than 256 blocks' run --preset ./bad.preset
+fails 1 '/dev/zero: larger than 1048576 bytes' run --preset /dev/zero
+fails 1 'Is a directory' run --preset ./
 head -c 100000 /dev/urandom >bad.preset
 nb run --preset ./bad.preset
 expect "random bytes are refused, not crashed on: $rc" [ "$rc" = 1 ]

@@ -70,6 +70,24 @@ static void hidden_ranges(void **state)
     nb_preset_free(&p);
 }
 
+/* As many sizes as a line holds: none is lost behind some inner limit. */
+static void long_lines_are_read_whole(void **state)
+{
+    (void)state;
+    char text[1300] = "[a]\r\nhidden = 1000";
+    struct nb_preset p;
+    struct nb_err err = {""};
+    for (int h = 1001; h < 1236; h++)
+        snprintf(text + strlen(text), sizeof text - strlen(text), ",%d", h);
+    if (nb_preset_parse(&p, "some/where.preset", text, strlen(text), &err) != NB_OK)
+        fail_msg("%s", err.text);
+    assert_string_equal(p.name, "where");
+    assert_int_equal(p.count, 1);
+    assert_int_equal(p.blocks[0].hidden.n, 236);
+    assert_int_equal(p.blocks[0].hidden.v[235], 1235);
+    nb_preset_free(&p);
+}
+
 static void residency_bounds_bytes(void **state)
 {
     (void)state;
@@ -742,6 +760,7 @@ int main(void)
     char bad[32];
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hidden_ranges),
+        cmocka_unit_test(long_lines_are_read_whole),
         cmocka_unit_test(residency_bounds_bytes),
         cmocka_unit_test(too_large_is_dropped_with_reason),
         cmocka_unit_test(impossible_memory_is_told_before),
