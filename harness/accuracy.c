@@ -506,7 +506,7 @@ static void summary(const struct lab *lab)
             printf(" %zu %s%s", lab->verdicts[v],
                    v == NB_UNTESTED ? "outside the bound's precondition" : nb_verdict_name((enum nb_verdict)v),
                    v + 1 < NB_VERDICT_COUNT ? "," : "");
-    printf(" %zu regressions%s\n", lab->regressions, lab->o->baseline ? "" : " (no --baseline given)");
+    printf(" and %zu regressions%s\n", lab->regressions, lab->o->baseline ? "" : " (no --baseline given)");
 }
 
 enum nb_status nb_accuracy_run(const struct nb_accuracy_options *o, int *exit_code, struct nb_err *err)

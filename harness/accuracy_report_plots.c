@@ -296,7 +296,7 @@ static void define_conditioning(struct conditioning *c)
     define_labels(c);
     define_legend(p, &c->legend);
     number(p, "U", strcmp(acc_dtype[p->dtype], "f64") == 0 ? exp2(-53) : exp2(-24));
-    number(p, "XMAX", pow(10, fmin(fmax(ceil(log10(c->xmax)), 2), 12)));
+    number(p, "XMAX", pow(10, fmin(fmax(ceil(log10(c->xmax)), 2), 16)));
     number(p, "YMIN", pow(10, fmax(floor(log10(c->least)), -20)));
     number(p, "YDATA", pow(10, fmax(ceil(log10(c->most)), 0)));
 }

@@ -7,6 +7,7 @@
 #include "inputs.h"
 #include "registry.h"
 #include "stats.h"
+#include "symmetry.h"
 
 #include <math.h>
 #include <string.h>
@@ -605,6 +606,8 @@ static void check_invariants(struct nb_check_data *d, const struct nb_kernel *k,
                 fail(r, NB_FAIL_VALUE, text);
             }
     }
+    if (!nb_symmetry_holds(k, n, text, sizeof text))
+        fail(r, NB_FAIL_VALUE, text);
     free(want);
     free(got);
 }

@@ -9,28 +9,15 @@
  * Source   Ba, Kiros, Hinton 2016 (layernorm); Zhang, Sennrich 2019 (rmsnorm) */
 #include <float.h>
 
-#include "dd.h"
+#include "scaled.h"
 
-enum { LANES = 4, TARGET_EXP = 480 };
-
-/* A row times 2^shift, in two factors because 2^shift alone may not be a double. */
-struct scaled {
-    const double *x;
-    size_t n;
-    double f1, f2;
-    int shift;
-};
+enum { TARGET_EXP = 480 };
 
 /* What a row holds that is no number. */
 struct survey {
     double x_max;
     int has_nan, has_inf;
 };
-
-static inline double scaled_at(const struct scaled *v, size_t i)
-{
-    return v->x[i] * v->f1 * v->f2;
-}
 
 static struct survey survey_row(const double *x, size_t n)
 {
@@ -42,57 +29,6 @@ static struct survey survey_row(const double *x, size_t n)
     }
     s.has_inf = s.x_max > DBL_MAX;
     return s;
-}
-
-static struct scaled scale_row(const struct nb_ref_row *r, double x_max)
-{
-    double top = fmax(x_max, r->eps_outside ? r->eps : sqrt(r->eps));
-    int e = 0;
-    if (top > 0)
-        frexp(top, &e);
-    int shift = top > 0 ? TARGET_EXP - e : 0, first = shift > 1000 ? 1000 : shift;
-    return (struct scaled){r->x, r->n, ldexp(1, first), ldexp(1, shift - first), shift};
-}
-
-static struct nb_dd sum_lanes(const struct nb_dd *a)
-{
-    return dd_add(dd_add(a[0], a[1]), dd_add(a[2], a[3]));
-}
-
-static struct nb_dd sum(const struct scaled *v)
-{
-    struct nb_dd acc[LANES] = {{0, 0}};
-    size_t i = 0;
-    for (; i + LANES <= v->n; i += LANES)
-        for (size_t j = 0; j < LANES; j++)
-            acc[j] = dd_add_d(acc[j], scaled_at(v, i + j));
-    for (; i < v->n; i++)
-        acc[0] = dd_add_d(acc[0], scaled_at(v, i));
-    return sum_lanes(acc);
-}
-
-static inline struct nb_dd centred(const struct scaled *v, struct nb_dd mean, size_t i)
-{
-    return dd_add_d((struct nb_dd){-mean.hi, -mean.lo}, scaled_at(v, i));
-}
-
-static inline struct nb_dd square(struct nb_dd d)
-{
-    struct nb_dd p = dd_two_prod(d.hi, d.hi);
-    return dd_fast_two_sum(p.hi, p.lo + 2 * d.hi * d.lo);
-}
-
-/* sum of (x-mean)^2 */
-static struct nb_dd sum_squares(const struct scaled *v, struct nb_dd mean)
-{
-    struct nb_dd acc[LANES] = {{0, 0}};
-    size_t i = 0;
-    for (; i + LANES <= v->n; i += LANES)
-        for (size_t j = 0; j < LANES; j++)
-            acc[j] = dd_add_pos(acc[j], square(centred(v, mean, i + j)));
-    for (; i < v->n; i++)
-        acc[0] = dd_add_pos(acc[0], square(centred(v, mean, i)));
-    return sum_lanes(acc);
 }
 
 /* 1/sqrt(var + eps) of the scaled row. Without spread eps stands alone and is not scaled,
@@ -173,7 +109,7 @@ static void normalize(const struct nb_ref_row *r, struct survey found, struct nb
                       struct nb_ref_stats *s)
 {
     int layernorm = r->op == NB_REF_LAYERNORM;
-    struct scaled v = scale_row(r, found.x_max);
+    struct scaled v = scale_row(r->x, r->n, fmax(found.x_max, r->eps_outside ? r->eps : sqrt(r->eps)), TARGET_EXP);
     double n = (double)r->n;
     struct nb_dd mean = {0, 0};
     if (layernorm)
@@ -187,7 +123,9 @@ static void normalize(const struct nb_ref_row *r, struct survey found, struct nb
     s->rstd = dd_ldexp(rstd, v.shift);
     s->centred_sq_sum = layernorm ? ldexp(squares.hi, -2 * v.shift) : 0;
     for (size_t i = 0; i < r->n; i++) {
-        struct nb_dd xhat = dd_mul(centred(&v, mean, i), rstd);
+        struct nb_dd d = centred(&v, mean, i);
+        /* 0 times an rstd that only scaling has made infinite */
+        struct nb_dd xhat = d.hi == 0 && r->eps > 0 ? d : dd_mul(d, rstd);
         y[i] = affine(r, xhat, i);
     }
 }

@@ -15,7 +15,7 @@
 
 #include "reference.h"
 
-enum { N_MAX = 4096, BITS = 256 };
+enum { N_MAX = 4096 };
 #define LENGTH(a) (sizeof(a) / sizeof *(a))
 
 static const char *const type_names[] = {"f32", "f64", "f16", "bf16"};
@@ -131,63 +131,7 @@ static void for_each_row(void (*visit)(const struct family *, const struct nb_re
 
 /* ---- The oracle against MPFR ---- */
 
-static mpfr_t big_y[N_MAX], big_mean, big_var, big_rstd, big_t;
-
-static int init_mpfr(void **state)
-{
-    (void)state;
-    for (size_t i = 0; i < N_MAX; i++)
-        mpfr_init2(big_y[i], BITS);
-    mpfr_inits2(BITS, big_mean, big_var, big_rstd, big_t, (mpfr_ptr)0);
-    return 0;
-}
-
-static int clear_mpfr(void **state)
-{
-    (void)state;
-    for (size_t i = 0; i < N_MAX; i++)
-        mpfr_clear(big_y[i]);
-    mpfr_clears(big_mean, big_var, big_rstd, big_t, (mpfr_ptr)0);
-    mpfr_free_cache();
-    return 0;
-}
-
-/* big_y, big_mean, big_var, big_rstd by the textbook formulas */
-static void forward_mpfr(const struct nb_ref_row *r)
-{
-    mpfr_set_zero(big_mean, 1);
-    for (size_t i = 0; r->op == NB_REF_LAYERNORM && i < r->n; i++)
-        mpfr_add_d(big_mean, big_mean, r->x[i], MPFR_RNDN);
-    mpfr_div_ui(big_mean, big_mean, r->n, MPFR_RNDN);
-    mpfr_set_zero(big_var, 1);
-    for (size_t i = 0; i < r->n; i++) {
-        mpfr_d_sub(big_y[i], r->x[i], big_mean, MPFR_RNDN);
-        mpfr_sqr(big_t, big_y[i], MPFR_RNDN);
-        mpfr_add(big_var, big_var, big_t, MPFR_RNDN);
-    }
-    mpfr_div_ui(big_var, big_var, r->n, MPFR_RNDN);
-    mpfr_add_d(big_t, big_var, r->eps, MPFR_RNDN);
-    mpfr_rec_sqrt(big_rstd, big_t, MPFR_RNDN);
-    for (size_t i = 0; i < r->n; i++) {
-        mpfr_mul(big_y[i], big_y[i], big_rstd, MPFR_RNDN);
-        mpfr_mul_d(big_y[i], big_y[i], r->gamma[i], MPFR_RNDN);
-        mpfr_add_d(big_y[i], big_y[i], r->beta[i], MPFR_RNDN);
-    }
-}
-
-static double distance(struct nb_dd a, mpfr_t b)
-{
-    mpfr_sub_d(big_t, b, a.hi, MPFR_RNDN);
-    mpfr_sub_d(big_t, big_t, a.lo, MPFR_RNDN);
-    return fabs(mpfr_get_d(big_t, MPFR_RNDN));
-}
-
-/* Distance in units in the last place of the double nearest to b. */
-static double ulps_of_double(struct nb_dd a, mpfr_t b)
-{
-    double nearest = mpfr_get_d(b, MPFR_RNDN), gap = nextafter(fabs(nearest), INFINITY);
-    return fabs(a.hi + a.lo - nearest) / (gap - fabs(nearest));
-}
+#include "mpfr_norm.h"
 
 static struct {
     double dd_units, ulps, stat_units;
@@ -221,7 +165,7 @@ static void check_stats(const struct nb_ref_row *r, const struct nb_ref_stats *s
         fmax(forward_seen.stat_units, stat_error(s->rstd, big_rstd) / k);
 }
 
-static void compare_with_mpfr(const struct family *f, const struct nb_ref_row *r)
+static void compare_row(const struct family *f, const struct nb_ref_row *r)
 {
     struct nb_ref_stats s;
     nb_ref_forward(r, y, &s);
@@ -236,7 +180,8 @@ static void compare_with_mpfr(const struct family *f, const struct nb_ref_row *r
     }
     check_stats(r, &s);
     for (size_t i = 0; i < r->n; i++) {
-        double b = fabs(beta[i]), scale = fabs(gamma_[i]) * s.k1 + b +
+        double w = fabs(gamma_[i] + (r->gemma ? 1 : 0));
+        double b = fabs(beta[i]), scale = (w > 0 ? w * s.k1 : 0) + b +
                                           fabs(mpfr_get_d(big_y[i], MPFR_RNDN) - beta[i]);
         double units = distance(y[i], big_y[i]) / scale * 0x1p106;
         double ulps = f->wide ? 0 : ulps_of_double(y[i], big_y[i]);
@@ -246,6 +191,18 @@ static void compare_with_mpfr(const struct family *f, const struct nb_ref_row *r
             fail_msg("%s n %zu eps %g op %d [%zu]: %g units of 2^-106, %g ulp", f->name,
                      r->n, r->eps, (int)r->op, i, units, ulps);
         forward_seen.elements++;
+    }
+}
+
+/* With eps inside and outside the root, with gamma and 1 + gamma. */
+static void compare_with_mpfr(const struct family *f, const struct nb_ref_row *r)
+{
+    for (int options = 0; options < 4; options++) {
+        struct nb_ref_row row = *r;
+        row.eps_outside = options & 1;
+        row.gemma = options >> 1;
+        if (options == 0 || r->n <= 1000)
+            compare_row(f, &row);
     }
 }
 
@@ -1042,6 +999,22 @@ static void hazards(void **state)
 
 /* Ranges left by other ways than the sums of ordinary rows; n = 4, gamma 1 where not
  * said. */
+/* The scaled rstd overflows there, and 0 times it must still be 0. */
+static void constant_at_the_end_of_the_range(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 8; i++) {
+        x[i] = 1e308;
+        gamma_[i] = 2;
+        beta[i] = 0.5;
+    }
+    struct nb_ref_row r = {NB_REF_LAYERNORM, 8, x, gamma_, beta, 1e-290, 1, 0, 0, 0};
+    struct nb_ref_stats s;
+    nb_ref_forward(&r, y, &s);
+    for (size_t i = 0; i < 8; i++)
+        assert_true(y[i].hi == 0.5 && y[i].lo == 0);
+}
+
 static void rare_hazards(void **state)
 {
     (void)state;
@@ -1157,6 +1130,7 @@ int main(void)
         cmocka_unit_test(wrong_outputs_are_caught),
         cmocka_unit_test(onepass_is_caught),
         cmocka_unit_test(truncation_shows_in_ulps),
+        cmocka_unit_test(constant_at_the_end_of_the_range),
         cmocka_unit_test(limits_by_hand),
         cmocka_unit_test(twopass_quadratic),
         cmocka_unit_test(flushed_outputs),

@@ -1,0 +1,121 @@
+#include "symmetry.h"
+
+#include "codec.h"
+#include "err.h"
+#include "execute.h"
+#include "inputs.h"
+#include "registry.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { SHORTEST = 8 };
+
+/* One row and what its results may be off by. */
+struct row {
+    const struct nb_kernel *kernel;
+    size_t n;
+    double *x, *y, *other; /* [n] each */
+    char *stored_x, *stored_y;
+};
+
+/* N(0,1) in eighths, at most 4: 4x and x+8 are exact in every dtype. */
+static void fill(struct row *r)
+{
+    for (size_t i = 0; i < r->n; i++)
+        r->x[i] = rint(8 * fmax(-4, fmin(4, nb_normal(1, 1u << 24, i)))) / 8;
+    r->x[0] = 4; /* spread, however short the row */
+    r->x[1] = -3;
+}
+
+static void run(struct row *r, double scale, double shift, double *y)
+{
+    const struct nb_kernel *k = r->kernel;
+    const struct nb_problem p = {.size = sizeof p, .op = k->op, .dtype = k->dtype, .param_dtype = k->dtype,
+                                 .rows = 1, .hidden = r->n, .ldx = r->n, .ldy = r->n};
+    const struct nb_args a = {.x = r->stored_x, .y = r->stored_y};
+    for (size_t i = 0; i < r->n; i++)
+        y[i] = scale * r->x[i] + shift;
+    nb_encode(k->dtype, y, r->stored_x, r->n);
+    nb_run_once(k, &p, &a);
+    nb_decode(k->dtype, r->stored_y, y, r->n);
+}
+
+static double roundoff(const struct nb_kernel *k)
+{
+    return k->dtype == NB_F64 ? 0x1p-53 : 0x1p-24;
+}
+
+static double output_roundoff(const struct nb_kernel *k)
+{
+    return k->dtype == NB_F16 ? 0x1p-11 : k->dtype == NB_BF16 ? 0x1p-8 : roundoff(k);
+}
+
+/* Of an element of y, in units of y's scale: sums with constant c, at a conditioning of 8 + 4 over a spread
+ * of about 1, its square where the variance is a difference. */
+static double tolerance(const struct row *r)
+{
+    const struct nb_bound *b = &r->kernel->bound;
+    const double c = b->c1 * (double)r->n / fmax(1, b->lanes) + log2(fmax(1, b->lanes)) + b->c0;
+    const double conditioning = b->kind == NB_BOUND_RMS ? 1 : b->kind == NB_BOUND_TWOPASS ? 12 : 150;
+    return (3 * c + 20) * conditioning * roundoff(r->kernel) + 2 * output_roundoff(r->kernel);
+}
+
+static bool scale_holds(struct row *r)
+{
+    run(r, 4, 0, r->other);
+    return memcmp(r->y, r->other, r->n * sizeof *r->y) == 0;
+}
+
+static bool shift_holds(struct row *r)
+{
+    run(r, 1, 8, r->other);
+    for (size_t i = 0; i < r->n; i++)
+        if (!(fabs(r->other[i] - r->y[i]) <= tolerance(r) * (1 + fabs(r->y[i]))))
+            return false;
+    return true;
+}
+
+/* of y (power 1) or y^2 (power 2), over n */
+static double mean_of(const struct row *r, int power)
+{
+    double sum = 0;
+    for (size_t i = 0; i < r->n; i++)
+        sum += power == 2 ? r->y[i] * r->y[i] : r->y[i];
+    return sum / (double)r->n;
+}
+
+static const char *broken(struct row *r)
+{
+    const bool layernorm = r->kernel->op == NB_OP_LAYERNORM;
+    run(r, 1, 0, r->y);
+    if (!scale_holds(r))
+        return "y(4x) = y(x)";
+    if (layernorm && !shift_holds(r))
+        return "y(x+8) = y(x)";
+    if (layernorm && !(fabs(mean_of(r, 1)) <= 2 * tolerance(r)))
+        return "sum y = 0";
+    if (!(fabs(mean_of(r, 2) - 1) <= 4 * tolerance(r)))
+        return "sum y^2 = hidden";
+    return NULL;
+}
+
+bool nb_symmetry_holds(const struct nb_kernel *k, size_t hidden, char *text, size_t len)
+{
+    struct row r = {.kernel = k, .n = hidden};
+    if (hidden < SHORTEST || (k->op != NB_OP_LAYERNORM && k->op != NB_OP_RMSNORM))
+        return true;
+    r.x = malloc(3 * hidden * sizeof *r.x);
+    r.stored_x = aligned_alloc(64, (2 * hidden * sizeof(double) + 63) / 64 * 64);
+    NB_ASSERT(r.x != NULL && r.stored_x != NULL);
+    r.y = r.x + hidden;
+    r.other = r.y + hidden;
+    r.stored_y = r.stored_x + hidden * sizeof(double);
+    fill(&r);
+    const char *what = broken(&r);
+    if (what != NULL)
+        snprintf(text, len, "%s does not hold at eps 0", what);
+    free(r.x);
+    free(r.stored_x);
+    return what == NULL;
+}

@@ -1,0 +1,88 @@
+NAME = 'bandwidth'
+TITLE = 'How close the norms come to the speed of a plain copy'
+SUBTITLE = 'Intel(R) Xeon(R) Processor, gcc 12.2.0, f32, 1 thread'
+NP = 4
+array PANEL[4] = ['data in L1', 'data in L2', 'data in L3', 'data in DRAM']
+array FIRST[4] = [1, 8, 15, 22]
+array LAST[4] = [7, 14, 21, 28]
+array SERIES[28] = [1, 2, 3, 4, 5, 6, 7, 1, 2, 3, 4, 5, 6, 7, 1, 2, 3, 4, 5, 6, 7, 1, 2, 3, 4, 5, 6, 7]
+NL = 7
+array LINE[7] = ['roof: fastest of copy and scale', 'fastest LayerNorm', 'fastest RMSNorm', 'two-pass LayerNorm', 'one-pass RMSNorm', 'reference: affine gamma', 'reference: affine gammabeta']
+NX = 9
+XROT = 1
+array X[9] = [64, 256, 768, 1000, 1024, 4096, 5120, 12288, 16384]
+array XLABEL[9] = ['64', '256', '768', '1000', '', '4096', '5120', '12288', '16384']
+
+# Common to all pictures. Colours: Okabe and Ito, told apart by colour-blind readers too.
+# Each picture is drawn twice with one layout, in pixels of a page W wide: NAME.svg and NAME.png.
+# Legends are set by hand: gnuplot's own depend on each terminal's guess at the width of text.
+set encoding utf8
+BLUE = '#0072B2'; SKY = '#56B4E9'; GREEN = '#009E73'; ORANGE = '#E69F00'
+VERMILLION = '#D55E00'; PURPLE = '#CC79A7'; BLACK = '#000000'; GREY = '#777777'
+array COLOUR[8] = [BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK, GREY]
+array POINT[8] = [7, 5, 9, 13, 11, 4, 6, 8]
+do for [K = 1:8] { set linetype K lc rgb COLOUR[K] }
+INK = '#222222'; PALE = '#555555'
+W = 1600.0
+svg_terminal(w, h) = sprintf("set terminal svg noenhanced size %d,%d dynamic background '#ffffff' font 'DejaVu Sans,20'", w, h)
+png_terminal(w, h) = sprintf("set terminal pngcairo noenhanced size %d,%d background '#ffffff' font 'DejaVu Sans,15'", w, h)
+terminal(t, h) = t == 1 ? svg_terminal(W, h) : png_terminal(W, h)
+head_font(t) = 'DejaVu Sans,'.(t == 1 ? '28' : '21')
+SIZE(t) = t == 1 ? 0.6 : 1.0 # points of the svg terminal grow with its font
+set style line 10 lc rgb '#dddddd' lw 1
+set style fill solid 0.85 noborder
+unset key
+
+# GB/s against hidden, one panel a residency: norms, the roof, and what parameters alone cost.
+# Given above: NAME TITLE SUBTITLE NP PANEL FIRST LAST SERIES NL LINE NX X XLABEL XROT
+COLS = NP <= 3 ? NP : NP == 4 ? 2 : 3
+ROWS = int((NP + COLS - 1) / COLS)
+HEAD = 105.0; FOOT = 135.0; ROW = NP == 1 ? 640.0 : 500.0
+H = HEAD + FOOT + ROWS * ROW
+LEFT = 120.0; RIGHT = 30.0; GAP = 85.0; UNDER = XROT ? 138.0 : 98.0; OVER = 45.0
+PW = (W - LEFT - RIGHT - (COLS - 1) * GAP) / COLS
+array LC[7] = [BLACK, BLUE, VERMILLION, SKY, ORANGE, GREY, GREY]
+array LP[7] = [2, 7, 5, 6, 4, 1, 3]
+array LW[7] = [3, 3, 3, 2, 2, 1.5, 1.5]
+array LD[7] = [1, 1, 1, 2, 2, 4, 3]
+do for [T = 1:2] {
+    eval terminal(T, H)
+    set output NAME.(T == 1 ? '.svg' : '.png')
+    set multiplot
+    set border 3 lc rgb PALE
+    set logscale x 2
+    set xrange [X[1] / 1.4 : X[NX] * 1.4]
+    set yrange [0:*]
+    set offsets 0, 0, graph 0.08, 0
+    set grid ytics ls 10
+    set label 1 TITLE at screen 0.5, screen 1 - 34 / H center font head_font(T)
+    set label 2 SUBTITLE at screen 0.5, screen 1 - 76 / H center textcolor rgb PALE
+    do for [P = 1:NP] {
+        C = (P - 1) % COLS; R = int((P - 1) / COLS)
+        XL = LEFT + C * (PW + GAP); YB = H - HEAD - (R + 1) * ROW + UNDER
+        set lmargin at screen XL / W; set rmargin at screen (XL + PW) / W
+        set bmargin at screen YB / H; set tmargin at screen 1 - (HEAD + R * ROW + OVER) / H
+        set ytics nomirror out textcolor rgb INK
+        set xtics () nomirror out textcolor rgb INK
+        do for [I = 1:NX] { set xtics add (XLABEL[I] X[I]) }
+        if (XROT) { set xtics rotate by 90 right }
+        set label 4 PANEL[P] at graph 0.5, graph 1 center offset 0, 0.9
+        set label 5 'hidden (elements a row)' at graph 0.5, screen (YB - (XROT ? 110 : 73)) / H center
+        if (C == 0) { set ylabel 'GB/s (read x, write y)' } else { unset ylabel }
+        plot for [S = FIRST[P]:LAST[P]] NAME.'.dat' index S - 1 using 1:2 with linespoints lw LW[SERIES[S]] pt LP[SERIES[S]] ps 1.3 * SIZE(T) lc rgb LC[SERIES[S]] dt LD[SERIES[S]]
+        unset label 1; unset label 2
+    }
+    unset label; unset ylabel; unset tics; unset border; unset grid; unset logscale x; unset offsets
+    set lmargin at screen 0; set rmargin at screen 1; set bmargin at screen 0; set tmargin at screen FOOT / H
+    set xrange [0:W]; set yrange [0:FOOT]
+    LX(k) = 130 + int((k - 1) / 3) * 500
+    LY(k) = FOOT - 24 - ((k - 1) % 3) * 36
+    do for [K = 1:NL] {
+        set label 10 + K LINE[K] at LX(K) + 75, LY(K)
+        set arrow 10 + K from LX(K), LY(K) to LX(K) + 62, LY(K) nohead lw LW[K] lc rgb LC[K] dt LD[K]
+    }
+    plot for [K = 1:NL] '+' using (LX(K) + 31):(LY(K)) every ::0::0 with points pt LP[K] ps 1.3 * SIZE(T) lc rgb LC[K]
+    unset label; unset arrow
+    unset multiplot
+}
+unset output

@@ -1,0 +1,105 @@
+NAME = 'speedup_same'
+TITLE = 'Speedup of RMSNorm over LayerNorm: one-pass against two-pass, same ISA'
+SUBTITLE = 'Intel(R) Xeon(R) Processor, gcc 12.2.0, 1 thread'
+NP = 4
+array PANEL[4] = ['data in L1', 'data in L2', 'data in L3', 'data in DRAM']
+array FIRST[4] = [1, 5, 9, 13]
+array LAST[4] = [4, 8, 12, 16]
+array SERIES[16] = [1, 2, 3, 4, 1, 2, 3, 4, 1, 2, 3, 4, 1, 2, 3, 4]
+NT = 4
+array TYPE[4] = ['f32', 'f64', 'f16', 'bf16']
+NX = 9
+XROT = 1
+array X[9] = [64, 256, 768, 1000, 1024, 4096, 5120, 12288, 16384]
+array XLABEL[9] = ['64', '256', '768', '1000', '', '4096', '5120', '12288', '16384']
+YMIN = 0.727
+YMAX = 2.337
+
+# Common to all pictures. Colours: Okabe and Ito, told apart by colour-blind readers too.
+# Each picture is drawn twice with one layout, in pixels of a page W wide: NAME.svg and NAME.png.
+# Legends are set by hand: gnuplot's own depend on each terminal's guess at the width of text.
+set encoding utf8
+BLUE = '#0072B2'; SKY = '#56B4E9'; GREEN = '#009E73'; ORANGE = '#E69F00'
+VERMILLION = '#D55E00'; PURPLE = '#CC79A7'; BLACK = '#000000'; GREY = '#777777'
+array COLOUR[8] = [BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK, GREY]
+array POINT[8] = [7, 5, 9, 13, 11, 4, 6, 8]
+do for [K = 1:8] { set linetype K lc rgb COLOUR[K] }
+INK = '#222222'; PALE = '#555555'
+W = 1600.0
+svg_terminal(w, h) = sprintf("set terminal svg noenhanced size %d,%d dynamic background '#ffffff' font 'DejaVu Sans,20'", w, h)
+png_terminal(w, h) = sprintf("set terminal pngcairo noenhanced size %d,%d background '#ffffff' font 'DejaVu Sans,15'", w, h)
+terminal(t, h) = t == 1 ? svg_terminal(W, h) : png_terminal(W, h)
+head_font(t) = 'DejaVu Sans,'.(t == 1 ? '28' : '21')
+SIZE(t) = t == 1 ? 0.6 : 1.0 # points of the svg terminal grow with its font
+set style line 10 lc rgb '#dddddd' lw 1
+set style fill solid 0.85 noborder
+unset key
+
+# Speedup of RMSNorm over LayerNorm against hidden: one panel a residency, one line a dtype.
+# Given above: NAME TITLE SUBTITLE NP PANEL FIRST LAST SERIES NT TYPE NX X XLABEL XROT YMIN YMAX
+COLS = NP <= 3 ? NP : NP == 4 ? 2 : 3
+ROWS = int((NP + COLS - 1) / COLS)
+HEAD = 105.0; FOOT = 165.0; ROW = NP == 1 ? 640.0 : 520.0
+H = HEAD + FOOT + ROWS * ROW
+LEFT = 150.0; RIGHT = 30.0; GAP = 40.0; UNDER = XROT ? 138.0 : 98.0; OVER = 45.0
+PW = (W - LEFT - RIGHT - (COLS - 1) * GAP) / COLS
+WIDE = '#E4EEE6'; NARROW = '#BFDCC9'; HATCH = '#7FA98E'
+do for [T = 1:2] {
+    eval terminal(T, H)
+    set output NAME.(T == 1 ? '.svg' : '.png')
+    set multiplot
+    set border 3 lc rgb PALE
+    set logscale x 2
+    set xrange [X[1] / 1.4 : X[NX] * 1.4]
+    set yrange [YMIN : YMAX]
+    set grid ytics ls 10
+    set label 1 TITLE at screen 0.5, screen 1 - 34 / H center font head_font(T)
+    set label 2 SUBTITLE at screen 0.5, screen 1 - 76 / H center textcolor rgb PALE
+    set object 1 rect from graph 0, first 1 / (1 - 0.07) to graph 1, first 1 / (1 - 0.64) behind fs solid noborder fc rgb WIDE
+    set object 2 rect from graph 0, first 1.10 to graph 1, first 1.20 behind fs solid noborder fc rgb NARROW
+    set object 3 rect from graph 0, first 1 / (1 - 0.10) to graph 1, first 1 / (1 - 0.20) behind fs transparent pattern 4 noborder fc rgb HATCH
+    set arrow 1 from graph 0, first 1 to graph 1, first 1 nohead lw 2.5 lc rgb INK back
+    # Between the first two points, where no bar stands; where they are close, the legend must do.
+    if (NX == 1 || PW * log(X[2] / X[1]) / log(X[NX] / X[1] * 2) > 180) {
+        set label 3 'no difference' at first (NX > 1 ? sqrt(X[1] * X[2]) : X[1] / 1.2), first 1 center offset 0, -0.7 textcolor rgb INK
+    }
+    do for [P = 1:NP] {
+        C = (P - 1) % COLS; R = int((P - 1) / COLS)
+        XL = LEFT + C * (PW + GAP); YB = H - HEAD - (R + 1) * ROW + UNDER
+        set lmargin at screen XL / W; set rmargin at screen (XL + PW) / W
+        set bmargin at screen YB / H; set tmargin at screen 1 - (HEAD + R * ROW + OVER) / H
+        set ytics nomirror out textcolor rgb INK
+        set xtics () nomirror out textcolor rgb INK
+        do for [I = 1:NX] { set xtics add (XLABEL[I] X[I]) }
+        if (XROT) { set xtics rotate by 90 right }
+        set label 4 PANEL[P] at graph 0.5, graph 1 center offset 0, 0.9
+        set label 5 'hidden (elements a row)' at graph 0.5, screen (YB - (XROT ? 110 : 73)) / H center
+        set format y (C == 0 ? '%.2fx' : '')
+        if (C == 0) { set ylabel 'LayerNorm time / RMSNorm time' } else { unset ylabel }
+        plot for [S = FIRST[P]:LAST[P]] NAME.'.dat' index S - 1 using 1:2:3:4 with yerrorlines lw 2.5 pt POINT[SERIES[S]] ps 1.3 * SIZE(T) lc rgb COLOUR[SERIES[S]] dt 1
+        unset label 1; unset label 2
+    }
+    # The legend, in pixels from the lower left corner.
+    unset object; unset arrow; unset label; unset ylabel; unset tics; unset border; unset grid; unset logscale x
+    set lmargin at screen 0; set rmargin at screen 1; set bmargin at screen 0; set tmargin at screen FOOT / H
+    set xrange [0:W]; set yrange [0:FOOT]
+    XT = (W - NT * 190) / 2
+    do for [K = 1:NT] {
+        set label 10 + K TYPE[K] at XT + (K - 1) * 190 + 75, FOOT - 22
+        set arrow 10 + K from XT + (K - 1) * 190 + 15, FOOT - 22 to XT + (K - 1) * 190 + 63, FOOT - 22 nohead lw 2.5 lc rgb COLOUR[K]
+    }
+    XA = 190; XB = 870
+    set object 1 rect from XA, FOOT - 70 to XA + 48, FOOT - 52 fs solid noborder fc rgb WIDE
+    set object 2 rect from XA, FOOT - 105 to XA + 48, FOOT - 87 fs solid noborder fc rgb NARROW
+    set object 3 rect from XB, FOOT - 105 to XB + 48, FOOT - 87 fs transparent pattern 4 noborder fc rgb HATCH
+    set arrow 1 from XB, FOOT - 61 to XB + 48, FOOT - 61 nohead lw 2.5 lc rgb INK
+    set label 1 'published: 7-64 % less time (1.08x-2.78x)' at XA + 62, FOOT - 61
+    set label 2 'published: 10-20 % faster (1.10x-1.20x)' at XA + 62, FOOT - 96
+    set label 3 'the same, read as time saved (1.11x-1.25x)' at XB + 62, FOOT - 96
+    set label 4 '1.00x: no difference; above it RMSNorm is faster' at XB + 62, FOOT - 61
+    set label 5 'Bars: interval of the median over processes.' at W / 2, 26 center textcolor rgb PALE
+    plot for [K = 1:NT] '+' using (XT + (K - 1) * 190 + 39):(FOOT - 22) every ::0::0 with points pt POINT[K] ps 1.3 * SIZE(T) lc rgb COLOUR[K]
+    unset label; unset object; unset arrow
+    unset multiplot
+}
+unset output
