@@ -23,6 +23,8 @@ enum { /* what the CPU must have */
 #define NB_LANES ((double)(VL * ACC))
 /* Of the probabilistic bound. Values with 8 or 11 bits repeat and make ties, whose roundings go one way. */
 #define NB_LAMBDA (sizeof(elem) == 2 ? 12.0 : 4.0)
+/* x - x[0] of 16-bit values lies on one coarse grid, and long sums of it stall: the worst case alone. */
+#define NB_LAMBDA_SHIFTED (sizeof(elem) == 2 ? 0.0 : NB_LAMBDA)
 /* squares of anything narrower than f64 stay in its range */
 #define NB_F64_SAFE (sizeof(elem) < sizeof(double))
 

@@ -182,10 +182,14 @@ static void make_strict(struct nb_ref_limit *l, double c, const struct nb_ref_ty
 
 /* Rounding errors of a sum are independent only while its terms differ by more than the last
  * place of the running sum, n/2^precision of a term: rows that are nearly constant keep the
- * worst case. k2_shift / k2 is the spread about x[0] in root mean squares. */
-static int is_ordinary(const struct nb_ref_stats *s, double c, double u)
+ * worst case. k2_shift / k2 is the spread about x[0] in root mean squares; of x - x[0] it is
+ * 1 / k2_shift. */
+static int is_ordinary(const struct nb_ref_stats *s, const struct nb_ref_bound *b, double c,
+                       double u)
 {
     enum { PLACES = 64 };
+    if (b->kind == NB_REF_BOUND_SHIFTED)
+        return s->k2_shift * s->widen * PLACES * c * u <= 1;
     return s->k2_shift >= s->k2 * PLACES * c * u;
 }
 
@@ -194,7 +198,7 @@ static void make_limits(const struct nb_ref_row *r, const struct nb_ref_stats *s
                         const struct nb_ref_type *t, const struct nb_ref_bound *b,
                         double c, double shift_abs, struct nb_ref_limits *limits)
 {
-    double likely = b->lambda > 0 && is_ordinary(s, c, t->u) ? fmin(c, b->lambda * sqrt(c)) : c;
+    double likely = b->lambda > 0 && is_ordinary(s, b, c, t->u) ? fmin(c, b->lambda * sqrt(c)) : c;
     limits->worst = limit_of(r, s, b, c, shift_abs, t->u);
     limits->likely = limit_of(r, s, b, likely, shift_abs, t->u);
     make_strict(&limits->worst, c, t);
