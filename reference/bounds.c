@@ -188,8 +188,8 @@ static int is_ordinary(const struct nb_ref_stats *s, const struct nb_ref_bound *
                        double u)
 {
     enum { PLACES = 64 };
-    if (b->kind == NB_REF_BOUND_SHIFTED)
-        return s->k2_shift * s->widen * PLACES * c * u <= 1;
+    if (b->kind == NB_REF_BOUND_SHIFTED && s->k2_shift * s->widen * PLACES * c * u > 1)
+        return 0;
     return s->k2_shift >= s->k2 * PLACES * c * u;
 }
 
