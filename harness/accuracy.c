@@ -3,6 +3,7 @@
 #include "accuracy_data.h"
 #include "accuracy_report.h"
 #include "appraise.h"
+#include "buffers.h"
 #include "execute.h"
 #include "progress.h"
 #include "registry.h"
@@ -179,13 +180,6 @@ struct slot {
     size_t kernel, seen;
     uint64_t since_ns;
 };
-
-static void *shared(size_t bytes)
-{
-    void *p = mmap(NULL, bytes ? bytes : 1, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    NB_ASSERT(p != MAP_FAILED);
-    return p;
-}
 
 static void work(const struct batch *b, size_t kernel)
 {
@@ -376,8 +370,8 @@ static void take_batch(struct lab *lab, const struct batch *b, double *E_max)
 /* Families in portions whose oracles fit into memory: 2^21 elements are 90 bytes each at most. */
 static enum nb_status run_portion(struct lab *lab, struct batch *b, double *E_max, struct nb_err *err)
 {
-    b->results = shared(b->kernel_count * b->data_count * sizeof *b->results);
-    b->at = shared(b->kernel_count * sizeof *b->at);
+    b->results = nb_shared_map(b->kernel_count * b->data_count * sizeof *b->results);
+    b->at = nb_shared_map(b->kernel_count * sizeof *b->at);
     for (size_t i = 0; i < b->data_count; i++)
         for (size_t k = 0; k < b->kernel_count; k++)
             if (nb_lab_takes(b->kernels[k], b->data[i].family))

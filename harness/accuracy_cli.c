@@ -1,6 +1,7 @@
 #include "accuracy_cli.h"
 
 #include "accuracy.h"
+#include "options.h"
 #include "registry.h"
 
 #include <argp.h>
@@ -10,21 +11,19 @@
 #include <time.h>
 
 enum option_key {
-    KEY_FIRST_SELECTION = 1000, /* + enum nb_key */
-    KEY_FAMILY = 2000, KEY_FULL, KEY_SEED, KEY_EPS, KEY_EPS_MODE, KEY_ORDER, KEY_GEMMA, KEY_OUT,
+    KEY_FAMILY = NB_OPTION_OTHERS, KEY_FULL, KEY_SEED, KEY_EPS, KEY_EPS_MODE, KEY_ORDER, KEY_GEMMA, KEY_OUT,
     KEY_TIMES, KEY_BASELINE, KEY_RECORD, KEY_TIMEOUT, KEY_QUIET, KEY_FAMILIES
 };
-#define SELECT(name, key, arg, doc) {name, KEY_FIRST_SELECTION + key, arg, 0, doc, 1}
 
 static const struct argp_option OPTIONS[] = {
     {0, 0, 0, 0, "What is judged (lists are comma-separated; default: every kernel, every family):", 1},
-    SELECT("op", NB_KEY_OP, "LIST", "layernorm, rmsnorm"),
-    SELECT("algo", NB_KEY_ALGO, "LIST", "twopass, onepass, welford, ...; see `normbench list`"),
-    SELECT("isa", NB_KEY_ISA, "LIST", "all (default), best, scalar, avx2, avx512, ..."),
-    SELECT("dtype", NB_KEY_DTYPE, "LIST", "f32,f64,f16,bf16 (default: all)"),
-    SELECT("param-dtype", NB_KEY_PARAM_DTYPE, "LIST", "type of gamma and beta: x (default) or f32"),
-    SELECT("hidden", NB_KEY_HIDDEN, "LIST", "row lengths; default 67,1024,4096"),
-    SELECT("kernel", NB_KEY_KERNEL, "GLOBS", "kernels by name, e.g. '*welford*__f32_*'"),
+    NB_OPTION_SELECT("op", NB_KEY_OP, "LIST", "layernorm, rmsnorm"),
+    NB_OPTION_SELECT("algo", NB_KEY_ALGO, "LIST", "twopass, onepass, welford, ...; see `normbench list`"),
+    NB_OPTION_SELECT("isa", NB_KEY_ISA, "LIST", "all (default), best, scalar, avx2, avx512, ..."),
+    NB_OPTION_SELECT("dtype", NB_KEY_DTYPE, "LIST", "f32,f64,f16,bf16 (default: all)"),
+    NB_OPTION_SELECT("param-dtype", NB_KEY_PARAM_DTYPE, "LIST", "type of gamma and beta: x (default) or f32"),
+    NB_OPTION_SELECT("hidden", NB_KEY_HIDDEN, "LIST", "row lengths; default 67,1024,4096"),
+    NB_OPTION_SELECT("kernel", NB_KEY_KERNEL, "GLOBS", "kernels by name, e.g. '*welford*__f32_*'"),
     {"family", KEY_FAMILY, "GLOBS", 0, "families of data, e.g. 'sweep-*,spikes'; --families lists them", 1},
     {"families", KEY_FAMILIES, 0, 0, "list the families and stop", 1},
     {"full", KEY_FULL, 0, 0, "hidden 1, 2, 3, primes, one beside every vector length, to 65536", 1},
@@ -53,22 +52,12 @@ struct cli {
 static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
     struct cli *c = state->input;
-    const struct {
-        int key;
-        const char **value;
-    } texts[] = {{KEY_FAMILY, &c->o.families}, {KEY_SEED, &c->seed},     {KEY_EPS, &c->eps},
+    const struct nb_option_text texts[] = {{KEY_FAMILY, &c->o.families}, {KEY_SEED, &c->seed},     {KEY_EPS, &c->eps},
                  {KEY_EPS_MODE, &c->eps_mode}, {KEY_ORDER, &c->order}, {KEY_OUT, &c->o.out},
                  {KEY_TIMES, &c->o.times},   {KEY_BASELINE, &c->o.baseline},
                  {KEY_RECORD, &c->o.record}, {KEY_TIMEOUT, &c->timeout}};
-    if (key >= KEY_FIRST_SELECTION && key < KEY_FIRST_SELECTION + NB_KEY_COUNT) {
-        c->selection[key - KEY_FIRST_SELECTION] = arg;
+    if (nb_option_take(key, arg, texts, sizeof texts / sizeof *texts, c->selection))
         return 0;
-    }
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-        if (texts[i].key == key) {
-            *texts[i].value = arg;
-            return 0;
-        }
     if (key == KEY_QUIET)
         c->o.quiet = true;
     else if (key == KEY_GEMMA)
@@ -82,32 +71,6 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     else
         return ARGP_ERR_UNKNOWN;
     return 0;
-}
-
-static enum nb_status choose(const char *option, const char *word, const char *a, const char *b,
-                             uint32_t *value, struct nb_err *err)
-{
-    if (word != NULL && strcmp(word, a) != 0 && strcmp(word, b) != 0)
-        return nb_fail(err, "--%s: \"%s\" is neither %s nor %s", option, word, a, b);
-    *value = word != NULL && strcmp(word, b) == 0;
-    return NB_OK;
-}
-
-enum nb_status nb_parse_eps(const char *text, double *eps, struct nb_err *err)
-{
-    char *end;
-    errno = 0;
-    *eps = strtod(text, &end);
-    if (end == text || *end != '\0' || !isfinite(*eps) || *eps < 0)
-        return nb_fail(err, "--eps: \"%s\" is no finite number of at least 0, such as 1e-5", text);
-    return NB_OK;
-}
-
-enum nb_status nb_parse_policies(const char *eps_mode, const char *order, uint32_t *mode_value,
-                                 uint32_t *order_value, struct nb_err *err)
-{
-    enum nb_status s = choose("eps-mode", eps_mode, "inside", "outside", mode_value, err);
-    return s == NB_OK ? choose("order", order, "cast_after", "cast_before", order_value, err) : s;
 }
 
 static const char FULL_HIDDEN[] = "1,2,3,4,7,8,9,15,16,17,31,33,63,64,65,67,127,128,129,255,257,768,1000,"
@@ -153,9 +116,9 @@ static enum nb_status parse(struct cli *c, struct nb_err *err)
     c->o.seed = seed;
     c->o.eps = 1e-5;
     if (s == NB_OK && c->eps != NULL)
-        s = nb_parse_eps(c->eps, &c->o.eps, err);
+        s = nb_option_eps(c->eps, &c->o.eps, err);
     if (s == NB_OK)
-        s = nb_parse_policies(c->eps_mode, c->order, &c->o.eps_mode, &c->o.order, err);
+        s = nb_option_policies(c->eps_mode, c->order, &c->o.eps_mode, &c->o.order, err);
     c->o.timeout_s = 20;
     if (s == NB_OK && c->timeout != NULL)
         s = nb_parse_seconds("--timeout", c->timeout, &c->o.timeout_s, err);

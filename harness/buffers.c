@@ -159,3 +159,10 @@ uint64_t nb_hash_bytes(uint64_t start, const void *data, size_t bytes)
     h = (h ^ rest) * prime;
     return h ^ (h >> 29);
 }
+
+void *nb_shared_map(size_t bytes)
+{
+    void *p = mmap(NULL, bytes ? bytes : 1, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    NB_ASSERT(p != MAP_FAILED);
+    return p;
+}

@@ -37,6 +37,9 @@ bool nb_buffer_canaries_intact(const struct nb_buffer *b);
 /* True when addr lies in a guard page of a live mapping: for a SIGSEGV handler. */
 bool nb_buffer_guards(const void *addr);
 
+/* Zeroed memory that children made by fork share with this process; never NULL. */
+void *nb_shared_map(size_t bytes);
+
 /* Fast 64-bit hash of memory, for comparing outputs (not for adversaries). */
 uint64_t nb_hash_bytes(uint64_t start, const void *data, size_t bytes);
 

@@ -87,11 +87,38 @@ static size_t mixture_rows(const struct nb_cell *c)
     return clamp(c->rows, MIXTURE_MIN, most > MIXTURE_MIN ? most : MIXTURE_MIN);
 }
 
+/* Rows that the oracle judges: of the mixture, and of the timed data. */
+static size_t mixture_judged(const struct nb_cell *c)
+{
+    return min_size(mixture_rows(c), clamp(ORACLE_ELEMENTS / c->hidden, MIXTURE_MIN, ORACLE_ROWS));
+}
+
+static size_t timed_judged(const struct nb_cell *c)
+{
+    return min_size(c->rows, clamp(ORACLE_ELEMENTS / 2 / c->hidden, 4, TIMED_ROWS));
+}
+
+/* x, oracles and two outputs of the judged rows; the tensors, and the mixture's x and y beside them. */
+double nb_check_bytes(const struct nb_cell *c, double tensors)
+{
+    const double h = (double)c->hidden, es = (double)nb_dtype_bytes(c->dtype);
+    const double judged = (double)(mixture_judged(c) + timed_judged(c));
+    double oracles = 0;
+    bool seen[NB_OP_COUNT][2] = {{false}};
+    for (size_t i = 0; i < c->kernel_count; i++) {
+        const struct nb_kernel *k = c->kernels[i];
+        oracles += !seen[k->op][nb_uses_beta(k)];
+        seen[k->op][nb_uses_beta(k)] = true;
+    }
+    return 2 * tensors + judged * h * (sizeof(double) + sizeof(struct nb_dd) * oracles) +
+           3 * (double)mixture_rows(c) * h * es;
+}
+
 static void make_mixture(struct nb_check_data *d)
 {
     const struct nb_cell *c = d->cell;
     struct row_set *s = &d->mixture;
-    s->count = min_size(mixture_rows(c), clamp(ORACLE_ELEMENTS / c->hidden, MIXTURE_MIN, ORACLE_ROWS));
+    s->count = mixture_judged(c);
     s->row = alloc(s->count, sizeof *s->row);
     s->x = alloc(s->count * c->hidden, sizeof *s->x);
     for (size_t i = 0; i < s->count; i++) {
@@ -113,7 +140,7 @@ static void make_timed(struct nb_check_data *d)
     const struct nb_cell *c = d->cell;
     struct row_set *s = &d->timed;
     char *stored = alloc(c->hidden, nb_dtype_bytes(c->dtype));
-    s->count = min_size(c->rows, clamp(ORACLE_ELEMENTS / 2 / c->hidden, 4, TIMED_ROWS));
+    s->count = timed_judged(c);
     s->row = alloc(s->count, sizeof *s->row);
     s->x = alloc(s->count * c->hidden, sizeof *s->x);
     for (size_t i = 0; i < s->count; i++) {

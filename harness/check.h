@@ -42,6 +42,9 @@ struct nb_check_data;
 struct nb_check_data *nb_check_data_make(const struct nb_cell *cell, uint64_t seed);
 void nb_check_data_free(struct nb_check_data *d);
 
+/* Bytes that the check of a cell holds at once, from above; tensors: of the cell itself. */
+double nb_check_bytes(const struct nb_cell *cell, double tensors);
+
 /* Computes the oracle that this kernel needs, so that checks forked later find it ready. */
 void nb_check_prepare(struct nb_check_data *d, const struct nb_kernel *k);
 

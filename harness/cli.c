@@ -6,6 +6,7 @@
 #include "err.h"
 #include "host.h"
 #include "list.h"
+#include "options.h"
 #include "report.h"
 #include "run.h"
 #include "worker.h"
@@ -49,26 +50,24 @@ static const char HELP[] =
     "untested, crashed or hung; 130 interrupted\n";
 
 enum option_key {
-    KEY_FIRST_SELECTION = 1000, /* + enum nb_key */
-    KEY_PRESET = 2000, KEY_SEED, KEY_BUDGET, KEY_PROCESSES, KEY_ROUNDS, KEY_OUT, KEY_QUIET,
+    KEY_PRESET = NB_OPTION_OTHERS, KEY_SEED, KEY_BUDGET, KEY_PROCESSES, KEY_ROUNDS, KEY_OUT, KEY_QUIET,
     KEY_RESUME, KEY_TIMEOUT, KEY_JSON
 };
-#define SELECT(name, key, arg, doc) {name, KEY_FIRST_SELECTION + key, arg, 0, doc, 1}
 
 static const struct argp_option OPTIONS[] = {
     {0, 0, 0, 0, "What is measured (lists are comma-separated):", 1},
-    SELECT("op", NB_KEY_OP, "LIST", "layernorm, rmsnorm"),
-    SELECT("algo", NB_KEY_ALGO, "LIST", "twopass, onepass, welford, ...; see `normbench list`"),
-    SELECT("isa", NB_KEY_ISA, "LIST", "all, best (default), scalar, avx2, avx512, ..."),
-    SELECT("dtype", NB_KEY_DTYPE, "LIST", "f32 (default), f64, f16, bf16"),
-    SELECT("param-dtype", NB_KEY_PARAM_DTYPE, "LIST", "type of gamma and beta: x (as the tensor, default) or f32"),
-    SELECT("hidden", NB_KEY_HIDDEN, "LIST", "row lengths: 768,4096 or 64:16384:x2; default 1024"),
-    SELECT("rows", NB_KEY_ROWS, "LIST", "rows; default auto: as many as the residency holds"),
-    SELECT("threads", NB_KEY_THREADS, "LIST", "1 (default), 2, ... or all: one a physical core"),
-    SELECT("residency", NB_KEY_RESIDENCY, "LIST", "L1, L2 (default), L3, DRAM, cold: where the data lies"),
-    SELECT("kernel", NB_KEY_KERNEL, "GLOBS", "kernels by name, e.g. '*welford*__f32_*'"),
-    SELECT("kernels", NB_KEY_KERNELS, "SET", "all (default), pairings or headline"),
-    SELECT("stats", NB_KEY_STATS, "yes|no", "also store mean and rstd, as training does"),
+    NB_OPTION_SELECT("op", NB_KEY_OP, "LIST", "layernorm, rmsnorm"),
+    NB_OPTION_SELECT("algo", NB_KEY_ALGO, "LIST", "twopass, onepass, welford, ...; see `normbench list`"),
+    NB_OPTION_SELECT("isa", NB_KEY_ISA, "LIST", "all, best (default), scalar, avx2, avx512, ..."),
+    NB_OPTION_SELECT("dtype", NB_KEY_DTYPE, "LIST", "f32 (default), f64, f16, bf16"),
+    NB_OPTION_SELECT("param-dtype", NB_KEY_PARAM_DTYPE, "LIST", "type of gamma and beta: x (as the tensor, default) or f32"),
+    NB_OPTION_SELECT("hidden", NB_KEY_HIDDEN, "LIST", "row lengths: 768,4096 or 64:16384:x2; default 1024"),
+    NB_OPTION_SELECT("rows", NB_KEY_ROWS, "LIST", "rows; default auto: as many as the residency holds"),
+    NB_OPTION_SELECT("threads", NB_KEY_THREADS, "LIST", "1 (default), 2, ... or all: one a physical core"),
+    NB_OPTION_SELECT("residency", NB_KEY_RESIDENCY, "LIST", "L1, L2 (default), L3, DRAM, cold: where the data lies"),
+    NB_OPTION_SELECT("kernel", NB_KEY_KERNEL, "GLOBS", "kernels by name, e.g. '*welford*__f32_*'"),
+    NB_OPTION_SELECT("kernels", NB_KEY_KERNELS, "SET", "all (default), pairings or headline"),
+    NB_OPTION_SELECT("stats", NB_KEY_STATS, "yes|no", "also store mean and rstd, as training does"),
     {"preset", KEY_PRESET, "NAME|FILE", 0, "a sweep from presets/ or a file; the options above replace its keys", 1},
     {0, 0, 0, 0, "How it is measured:", 2},
     {"seed", KEY_SEED, "N", 0, "of data, orders and samples (default 1)", 2},
@@ -95,22 +94,12 @@ struct cli {
 static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
     struct cli *c = state->input;
-    const struct {
-        int key;
-        const char **value;
-    } texts[] = {{KEY_PRESET, &c->preset},       {KEY_SEED, &c->seed},
+    const struct nb_option_text texts[] = {{KEY_PRESET, &c->preset},       {KEY_SEED, &c->seed},
                  {KEY_BUDGET, &c->budget},       {KEY_PROCESSES, &c->processes},
                  {KEY_ROUNDS, &c->rounds},       {KEY_TIMEOUT, &c->timeout},
                  {KEY_OUT, &c->run.out},         {KEY_RESUME, &c->run.resume}};
-    if (key >= KEY_FIRST_SELECTION && key < KEY_FIRST_SELECTION + NB_KEY_COUNT) {
-        c->selection[key - KEY_FIRST_SELECTION] = arg;
+    if (nb_option_take(key, arg, texts, sizeof texts / sizeof *texts, c->selection))
         return 0;
-    }
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-        if (texts[i].key == key) {
-            *texts[i].value = arg;
-            return 0;
-        }
     if (key == KEY_QUIET)
         c->run.quiet = true;
     else if (key == KEY_JSON)

@@ -1,11 +1,12 @@
 #include "eval.h"
 
-#include "accuracy_cli.h"
 #include "appraise.h"
+#include "buffers.h"
 #include "check.h"
 #include "codec.h"
 #include "execute.h"
 #include "npy.h"
+#include "options.h"
 #include "registry.h"
 #include "select.h"
 
@@ -14,7 +15,6 @@
 #include <math.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -57,21 +57,15 @@ struct eval {
 static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
     struct eval *e = state->input;
-    const struct {
-        int key;
-        const char **value;
-    } texts[] = {{KEY_X, &e->x_path},         {KEY_GAMMA, &e->gamma_path},
+    const struct nb_option_text texts[] = {{KEY_X, &e->x_path},         {KEY_GAMMA, &e->gamma_path},
                  {KEY_BETA, &e->beta_path},   {KEY_REF, &e->ref_path},
                  {KEY_Y, &e->y_path},         {KEY_MEAN, &e->mean_path},
                  {KEY_RSTD, &e->rstd_path},   {KEY_KERNEL, &e->globs},
                  {KEY_OP, &e->op},            {KEY_DTYPE, &e->dtype},
                  {KEY_EPS, &e->eps_text},     {KEY_EPS_MODE, &e->eps_mode_text},
                  {KEY_ORDER, &e->order_text}, {KEY_TIMEOUT, &e->timeout_text}};
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-        if (texts[i].key == key) {
-            *texts[i].value = arg;
-            return 0;
-        }
+    if (nb_option_take(key, arg, texts, sizeof texts / sizeof *texts, NULL))
+        return 0;
     if (key == KEY_GEMMA)
         e->problem.gemma = 1;
     else if (key == ARGP_KEY_ARG)
@@ -83,16 +77,16 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 
 /* ---- tensors ---- */
 
+static const uint32_t DTYPE_OF[NB_NPY_KIND_COUNT] = {
+    [NB_NPY_F2] = NB_F16, [NB_NPY_F4] = NB_F32, [NB_NPY_F8] = NB_F64, [NB_NPY_U2] = NB_BF16};
+
 static enum nb_status dtype_of(const struct eval *e, const struct nb_npy *a, const char *path,
                                uint32_t *dtype, struct nb_err *err)
 {
     const bool bf16 = e->dtype != NULL;
     if (a->kind == NB_NPY_U2 && !bf16)
         return nb_fail(err, "%s: holds u2; say --dtype bf16 if these are bfloat16", path);
-    *dtype = a->kind == NB_NPY_F2   ? NB_F16
-             : a->kind == NB_NPY_F4 ? NB_F32
-             : a->kind == NB_NPY_F8 ? NB_F64
-                                    : NB_BF16;
+    *dtype = DTYPE_OF[a->kind];
     return NB_OK;
 }
 
@@ -168,9 +162,9 @@ static enum nb_status read_all(struct eval *e, struct nb_err *err)
     struct nb_problem *p = &e->problem;
     p->eps = 1e-5;
     e->timeout_s = 60;
-    enum nb_status s = e->eps_text ? nb_parse_eps(e->eps_text, &p->eps, err) : NB_OK;
+    enum nb_status s = e->eps_text ? nb_option_eps(e->eps_text, &p->eps, err) : NB_OK;
     if (s == NB_OK)
-        s = nb_parse_policies(e->eps_mode_text, e->order_text, &p->eps_mode, &p->order, err);
+        s = nb_option_policies(e->eps_mode_text, e->order_text, &p->eps_mode, &p->order, err);
     if (s == NB_OK && e->timeout_text)
         s = nb_parse_seconds("--timeout", e->timeout_text, &e->timeout_s, err);
     if (s == NB_OK)
@@ -197,13 +191,6 @@ struct outcome {
     double worst_got, worst_want;
     double ref_max; /* largest |y - ref| over the largest |ref| */
 };
-
-static char *shared(size_t bytes)
-{
-    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    NB_ASSERT(p != MAP_FAILED);
-    return p;
-}
 
 static bool wanted(const struct eval *e, const struct nb_block *b, const struct nb_kernel *k)
 {
@@ -272,9 +259,9 @@ static enum nb_status run_kernel(const struct eval *e, struct outcome *o, struct
         snprintf(o->reason, sizeof(o->reason), "%s", why);
         return NB_OK;
     }
-    o->y = shared(e->x.count * e->x.item);
-    o->mean = shared(p.rows * sizeof(double));
-    o->rstd = shared(p.rows * sizeof(double));
+    o->y = nb_shared_map(e->x.count * e->x.item);
+    o->mean = nb_shared_map(p.rows * sizeof(double));
+    o->rstd = nb_shared_map(p.rows * sizeof(double));
     const pid_t child = fork();
     if (child < 0)
         return nb_fail(err, "fork: %s", strerror(errno));
@@ -347,9 +334,9 @@ static void take_expected(const struct eval *e, struct expected *x, const struct
                           const struct nb_dd *y, const struct nb_ref_stats *stats, size_t r,
                           double *scratch)
 {
-    static const char *const NAMES[] = {"f16", "f32", "f64", "bf16"};
     struct nb_ref_error error;
-    nb_ref_judge(row, y, stats, nb_ref_type_find(NAMES[e->ref.kind]), NULL, x->row, scratch, &error);
+    const struct nb_ref_type *type = nb_ref_type_find(nb_dtype_name(DTYPE_OF[e->ref.kind]));
+    nb_ref_judge(row, y, stats, type, NULL, x->row, scratch, &error);
     if (error.E_max > x->E_max) {
         x->worst_row = r;
         x->worst_i = error.worst;
@@ -384,8 +371,7 @@ static void judge_all(const struct eval *e, struct outcome *list, size_t count, 
             if (before == NULL || before->op != p.op)
                 nb_ref_forward(&row, y, &stats);
             if (before == NULL && e->ref.data != NULL) {
-                static const uint32_t DTYPES[] = {NB_F16, NB_F32, NB_F64, NB_BF16};
-                nb_decode(DTYPES[e->ref.kind], (char *)e->ref.data + r * n * e->ref.item, ref, n);
+                nb_decode(DTYPE_OF[e->ref.kind], (char *)e->ref.data + r * n * e->ref.item, ref, n);
                 take_expected(e, expected, &row, y, &stats, r, scratch);
             }
             before = o->kernel;

@@ -1,6 +1,7 @@
 #include "plan.h"
 
 #include "buffers.h"
+#include "check.h"
 #include "execute.h"
 #include "registry.h"
 #include "stats.h"
@@ -153,24 +154,6 @@ static size_t cell_add_kernels(struct nb_cell *c, const struct nb_block *b)
     return taken;
 }
 
-/* What the check of a cell holds at once, from above: x, oracle and output of the judged rows (check.c:
- * 24 to 64 of the mixture, 4 to 16 of the timed ones), once in double and, for each op, in double-double,
- * and the tensors of two layouts. In double, since it may exceed any size. */
-static double check_bytes(const struct nb_cell *c, double tensors)
-{
-    const double h = (double)c->hidden, es = nb_dtype_bytes(c->dtype);
-    const double mixture = fmax(24, fmin(64, ldexp(1, 18) / h));
-    const double timed = fmax(4, fmin(16, ldexp(1, 17) / h));
-    double oracles = 0;
-    bool seen[NB_OP_COUNT][2] = {{false}};
-    for (size_t i = 0; i < c->kernel_count; i++) {
-        const struct nb_kernel *k = c->kernels[i];
-        oracles += !seen[k->op][nb_uses_beta(k)];
-        seen[k->op][nb_uses_beta(k)] = true;
-    }
-    return 2 * tensors + (mixture + timed) * h * (8 + 16 * oracles) + 3 * mixture * h * es;
-}
-
 static enum nb_status add_cell(struct nb_plan *plan, const struct nb_block *b,
                                const struct nb_topology *t, struct nb_cell wanted, size_t rows,
                                struct nb_err *err)
@@ -194,7 +177,7 @@ static enum nb_status add_cell(struct nb_plan *plan, const struct nb_block *b,
     wanted.bytes = 2 * wanted.hidden * (wanted.rows * es + ps);
     struct nb_cell probe = wanted;
     const size_t taken = cell_add_kernels(&probe, b);
-    const double check = check_bytes(&probe, bytes);
+    const double check = nb_check_bytes(&probe, bytes);
     free(probe.kernels);
     if (taken > 0 && check > (double)t->memory / 2) {
         snprintf(reason, sizeof reason, "SKIP_SHAPE: its check with the oracle needs up to %.0f MiB, more "

@@ -7,6 +7,9 @@ HEAD = 150.0; LEGEND = int((NL + 3) / 4) * 36.0 + 14; FOOT = 96.0 + LEGEND
 H = HEAD + FOOT + MOST * 36.0
 LEFT = 375.0; RIGHT = 45.0; GAP = 385.0
 PW = (W - LEFT - RIGHT - (NP - 1) * GAP) / NP
+# At most five ticks: a step of 1, 2 or 5 times a power of ten.
+STEP = XMAX * 1.2 / 5; TEN = 10.0 ** floor(log10(STEP))
+STEP = TEN * (STEP <= TEN ? 1 : STEP <= 2 * TEN ? 2 : STEP <= 5 * TEN ? 5 : 10)
 do for [T = 1:2] {
     eval terminal(T, H)
     set output NAME.(T == 1 ? '.svg' : '.png')
@@ -14,7 +17,7 @@ do for [T = 1:2] {
     set border 3 lc rgb PALE
     set xrange [0 : XMAX * 1.2]
     set yrange [MOST + 0.6 : 0.4]
-    set xtics nomirror out textcolor rgb INK
+    set xtics STEP nomirror out textcolor rgb INK
     set grid xtics ls 10
     set bmargin at screen FOOT / H; set tmargin at screen 1 - HEAD / H
     set label 1 TITLE at screen 0.5, screen 1 - 34 / H center font head_font(T)

@@ -24,7 +24,7 @@ read -r kernels least who <tightness
 echo "$kernels kernels; the loosest probabilistic bound: $least of it was used ($who)"
 expect "every probabilistic bound within 50 times of an error seen ($who: $least)" \
     awk -v v="$least" 'BEGIN {exit !(v >= 0.02)}'
-expect "over 100 kernels were judged" [ "$kernels" -ge 30 ]
+expect "at least 30 kernels were judged" [ "$kernels" -ge 30 ]
 
 for file in accuracy.md plots/heatmap-f32.svg plots/conditioning-f32.svg plots/ulp-bf16.svg; do
     expect "$file was made" [ -s "acc/$file" ]

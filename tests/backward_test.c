@@ -19,25 +19,7 @@ enum { N_MAX = 1000, BITS = 256, ROWS = 8 };
 
 /* ---- Data ---- */
 
-static uint64_t seed_state;
-
-static uint64_t next_bits(void) /* splitmix64 */
-{
-    uint64_t z = seed_state += 0x9e3779b97f4a7c15u;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
-static double uniform(void) /* (0, 1) */
-{
-    return ((double)(next_bits() >> 11) + 0.5) * 0x1p-53;
-}
-
-static double normal(void)
-{
-    return sqrt(-2 * log(uniform())) * cos(6.283185307179586 * uniform());
-}
+#include "random.h"
 
 /* x = base + spread * N(0,1), or what the shape says */
 enum shape { NORMAL, LOGNORMAL, SPIKES, CANCELLING_PAIR };

@@ -7,6 +7,7 @@
 #include "cpu.h"
 #include "execute.h"
 #include "registry.h"
+#include "symmetry.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -737,12 +738,39 @@ static size_t right_ones(void)
     return count;
 }
 
+/* The check without an oracle, alone: it must find what changes scale or mean, and pass what is right. */
+static size_t symmetry_faults(void)
+{
+    static const struct mutation some[] = {{"zeros", zeros, ANY},
+                                           /* 1.5 % of y^2 is within what 8 bits allow */
+                                           {"divided by n-1", n_minus_one, F32ISH},
+                                           {"input copied", input_copied, ANY},
+                                           {"mean not subtracted", mean_kept, LAYERNORM}};
+    static const struct mutation none = {"unmutated", unmutated, ANY};
+    size_t faults = 0;
+    char text[200];
+    for (size_t i = 0; i < nb_kernel_count(); i++) {
+        const struct nb_kernel *k = nb_kernel_at(i);
+        for (size_t m = 0; is_base(k) && m < sizeof some / sizeof *some; m++) {
+            const struct nb_kernel right = mutant_of(k, &none);
+            faults += !nb_symmetry_holds(&right, HIDDEN, text, sizeof text);
+            const struct nb_kernel mutant = mutant_of(k, &some[m]);
+            const bool missed = exists(&some[m], k) && nb_symmetry_holds(&mutant, HIDDEN, text, sizeof text);
+            if (missed)
+                printf("  NOT FOUND WITHOUT AN ORACLE: %s in %s\n", some[m].name, k->name);
+            faults += missed;
+        }
+    }
+    return faults;
+}
+
 int main(void)
 {
     struct score all = {0, 0, 0};
     size_t mutations = 0;
     if (nb_cpu_init(NULL, 0) != 0)
         return 1;
+    const size_t faults = symmetry_faults();
     printf("%zu kernels pass unmutated\n", right_ones());
     printf("%-45s %6s %6s %6s\n", "mutation", "places", "check", "lab");
     for (size_t i = 0; i < MUTATION_COUNT; i++) {
@@ -757,5 +785,5 @@ int main(void)
     printf("mutation score: %zu of %zu mutations caught everywhere, %zu of %zu places (%.1f %%)\n",
            mutations, (size_t)MUTATION_COUNT, all.check + all.lab, all.places,
            100 * (double)(all.check + all.lab) / (double)all.places);
-    return mutations == MUTATION_COUNT ? 0 : 1;
+    return mutations == MUTATION_COUNT && faults == 0 ? 0 : 1;
 }

@@ -22,25 +22,7 @@ static const char *const type_names[] = {"f32", "f64", "f16", "bf16"};
 
 /* ---- Input families ---- */
 
-static uint64_t seed_state;
-
-static uint64_t next_bits(void) /* splitmix64 */
-{
-    uint64_t z = seed_state += 0x9e3779b97f4a7c15u;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
-static double uniform(void) /* (0, 1) */
-{
-    return ((double)(next_bits() >> 11) + 0.5) * 0x1p-53;
-}
-
-static double normal(void)
-{
-    return sqrt(-2 * log(uniform())) * cos(6.283185307179586 * uniform());
-}
+#include "random.h"
 
 /* value = base + spread * N(0,1), or what the kind says */
 enum shape { NORMAL, LOGNORMAL, SPIKES, STAGNANT, OUTLIER_FIRST, CANCELLING_PAIR, RAMP };

@@ -59,10 +59,6 @@ do for [T = 1:2] {
     set object 2 rect from graph 0, first 1.10 to graph 1, first 1.20 behind fs solid noborder fc rgb NARROW
     set object 3 rect from graph 0, first 1 / (1 - 0.10) to graph 1, first 1 / (1 - 0.20) behind fs transparent pattern 4 noborder fc rgb HATCH
     set arrow 1 from graph 0, first 1 to graph 1, first 1 nohead lw 2.5 lc rgb INK back
-    # Between the first two points, where no bar stands; where they are close, the legend must do.
-    if (NX == 1 || PW * log(X[2] / X[1]) / log(X[NX] / X[1] * 2) > 180) {
-        set label 3 'no difference' at first (NX > 1 ? sqrt(X[1] * X[2]) : X[1] / 1.2), first 1 center offset 0, -0.7 textcolor rgb INK
-    }
     do for [P = 1:NP] {
         C = (P - 1) % COLS; R = int((P - 1) / COLS)
         XL = LEFT + C * (PW + GAP); YB = H - HEAD - (R + 1) * ROW + UNDER
