@@ -394,20 +394,28 @@ static bool takes_set(const struct nb_block *b, const struct nb_kernel *k)
     return false;
 }
 
+static bool takes_op(const struct nb_block *b, const struct nb_kernel *k)
+{
+    for (size_t i = 0; i < b->op.n; i++)
+        if (b->op.v[i] == k->op)
+            return true;
+    return false;
+}
+
 bool nb_block_takes(const struct nb_block *b, const struct nb_kernel *k)
 {
+    if (nb_kernel_origin(k) != NB_OURS) /* was asked for by name of its library */
+        return takes_op(b, k);
     if (b->kernel.n > 0) { /* a glob names kernels of any ISA, so "isa = best" must not hide them */
         bool named = false;
         for (size_t i = 0; i < b->kernel.n; i++)
             named = named || fnmatch(b->kernel.v[i], k->name, 0) == 0;
         return named && (!(b->given & 1u << NB_KEY_ISA) || nb_block_takes_isa(b, k));
     }
-    bool op = false, algo = b->algo.n == 0;
-    for (size_t i = 0; i < b->op.n; i++)
-        op = op || b->op.v[i] == k->op;
+    bool algo = b->algo.n == 0;
     for (size_t i = 0; i < b->algo.n; i++)
         algo = algo || strcmp(b->algo.v[i], k->algo) == 0;
-    return op && algo && nb_block_takes_isa(b, k) && takes_set(b, k);
+    return takes_op(b, k) && algo && nb_block_takes_isa(b, k) && takes_set(b, k);
 }
 
 /* ---- presets ---- */

@@ -77,13 +77,17 @@ const struct nb_isa *nb_isa_find(const char *name)
     return NULL;
 }
 
-void nb_registry_add(const struct nb_kernel_table *table)
+static enum nb_origin origins[TABLES]; /* NB_OURS for those of the ISA units */
+
+bool nb_registry_add(const struct nb_kernel_table *table, enum nb_origin origin)
 {
     for (size_t t = ISAS; t < TABLES; t++)
         if (tables[t] == NULL) {
             tables[t] = table;
-            return;
+            origins[t] = origin;
+            return true;
         }
+    return false;
 }
 
 static size_t table_count(size_t t)
@@ -107,6 +111,14 @@ const struct nb_kernel *nb_kernel_at(size_t i)
         i -= table_count(t);
     }
     return NULL;
+}
+
+enum nb_origin nb_kernel_origin(const struct nb_kernel *k)
+{
+    for (size_t t = 0; t < TABLES; t++)
+        if (tables[t] && k >= tables[t]->kernels && k < tables[t]->kernels + tables[t]->count)
+            return origins[t];
+    return NB_OURS;
 }
 
 const struct nb_kernel *nb_kernel_find(const char *name)

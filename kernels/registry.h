@@ -23,10 +23,14 @@ size_t nb_kernel_count(void);
 const struct nb_kernel *nb_kernel_at(size_t i);
 const struct nb_kernel *nb_kernel_find(const char *name); /* NULL: unknown */
 
+/* Whose a kernel is: an ISA unit's of this program, an adapter's to another library, a plugin's. */
+enum nb_origin { NB_OURS, NB_PEER, NB_PLUGIN };
+enum nb_origin nb_kernel_origin(const struct nb_kernel *k);
+
 /* One more table, behind those of the ISA units: for kernels that are not ours. Call before anything
- * else looks at the registry; the table must live on. At most NB_EXTRA_TABLES. */
-enum { NB_EXTRA_TABLES = 8 };
-void nb_registry_add(const struct nb_kernel_table *table);
+ * else looks at the registry; the table must live on. False: there are NB_EXTRA_TABLES already. */
+enum { NB_EXTRA_TABLES = 16 };
+bool nb_registry_add(const struct nb_kernel_table *table, enum nb_origin origin);
 
 /* NULL: this CPU can run it; otherwise why not (static string). nb_cpu_init must have run. */
 const char *nb_isa_why_not(const struct nb_isa *isa);

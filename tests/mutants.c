@@ -200,6 +200,6 @@ static const struct nb_kernel_table table = {NB_KERNEL_ABI, sizeof kernels / siz
 
 int main(int argc, char **argv)
 {
-    nb_registry_add(&table);
+    nb_registry_add(&table, NB_OURS);
     return nb_main(argc, argv);
 }
