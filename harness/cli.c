@@ -66,7 +66,7 @@ static const struct argp_option OPTIONS[] = {
     NB_OPTION_SELECT("threads", NB_KEY_THREADS, "LIST", "1 (default), 2, ... or all: one a physical core"),
     NB_OPTION_SELECT("residency", NB_KEY_RESIDENCY, "LIST", "L1, L2 (default), L3, DRAM, cold: where the data lies"),
     NB_OPTION_SELECT("kernel", NB_KEY_KERNEL, "GLOBS", "kernels by name, e.g. '*welford*__f32_*'"),
-    NB_OPTION_SELECT("kernels", NB_KEY_KERNELS, "SET", "all (default), pairings or headline"),
+    NB_OPTION_SELECT("kernels", NB_KEY_KERNELS, "SET", "all (default), pairings, contenders or headline"),
     NB_OPTION_SELECT("stats", NB_KEY_STATS, "yes|no", "also store mean and rstd, as training does"),
     {"preset", KEY_PRESET, "NAME|FILE", 0, "a sweep from presets/ or a file; the options above replace its keys", 1},
     {0, 0, 0, 0, "How it is measured:", 2},

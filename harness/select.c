@@ -272,14 +272,14 @@ static enum nb_status read_threads(void *target, const char *word, struct nb_err
 
 static enum nb_status set_kernels(struct nb_block *b, const char *value, struct nb_err *err)
 {
-    static const char *const names[] = {"all", "pairings", "headline"};
-    for (unsigned i = 0; i < 3; i++) {
+    static const char *const names[] = {"all", "pairings", "contenders", "headline"};
+    for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (strcmp(value, names[i]) == 0) {
             b->kernels = (enum nb_kernel_set)i;
             return NB_OK;
         }
     }
-    return nb_fail(err, "kernels: unknown word \"%s\"; known: all, pairings, headline", value);
+    return nb_fail(err, "kernels: unknown word \"%s\"; known: all, pairings, contenders, headline", value);
 }
 
 static enum nb_status set_stats(struct nb_block *b, const char *value, struct nb_err *err)
@@ -358,13 +358,20 @@ void nb_block_free(struct nb_block *b)
 }
 
 const struct nb_pair nb_pairs[NB_PAIR_COUNT] = {
-    {"twopass", "onepass"}, {"onepass", "onepass"}, {"welford", "welford"},
+    {"twopass", "onepass"}, {"guarded", "onepass"}, {"onepass", "onepass"}, {"welford", "welford"},
     {"f64acc", "f64acc"},   {"naive", "naive"},     {"unfused", "unfused"},
 };
 
 bool nb_is_ceiling(const struct nb_kernel *k)
 {
     return k->op == NB_OP_COPY || k->op == NB_OP_SCALE || k->op == NB_OP_AFFINE;
+}
+
+bool nb_kernel_is_weak(const struct nb_kernel *k)
+{
+    const uint32_t kind = k->bound.kind;
+    return k->op == NB_OP_LAYERNORM && kind != NB_BOUND_TWOPASS && kind != NB_BOUND_WELFORD &&
+           kind != NB_BOUND_GUARDED;
 }
 
 bool nb_block_takes_isa(const struct nb_block *b, const struct nb_kernel *k)
@@ -385,8 +392,11 @@ static bool takes_set(const struct nb_block *b, const struct nb_kernel *k)
 {
     if (b->kernels == NB_SET_ALL || nb_is_ceiling(k))
         return true;
+    const bool headline = strcmp(k->algo, k->op == NB_OP_LAYERNORM ? "twopass" : "onepass") == 0;
     if (b->kernels == NB_SET_HEADLINE)
-        return strcmp(k->algo, k->op == NB_OP_LAYERNORM ? "twopass" : "onepass") == 0;
+        return headline && k->trick[0] == '\0';
+    if (b->kernels == NB_SET_CONTENDERS)
+        return headline || strcmp(k->algo, "guarded") == 0;
     for (size_t i = 0; i < NB_PAIR_COUNT; i++)
         if (strcmp(k->algo, k->op == NB_OP_LAYERNORM ? nb_pairs[i].layernorm
                                                      : nb_pairs[i].rmsnorm) == 0)

@@ -20,7 +20,9 @@ int nb_residency_parse(const char *word); /* -1: unknown */
 enum nb_kernel_set {
     NB_SET_ALL,      /* every kernel that the other keys let through */
     NB_SET_PAIRINGS, /* those that take part in a pairing, and the ceilings */
-    NB_SET_HEADLINE  /* two-pass LayerNorm, one-pass RMSNorm, and the ceilings */
+    NB_SET_CONTENDERS, /* those that may be the fastest of their op: two-pass and guarded LayerNorm, one-pass
+                        * RMSNorm with all tricks; the ceilings */
+    NB_SET_HEADLINE  /* two-pass LayerNorm, one-pass RMSNorm without tricks, and the ceilings */
 };
 
 struct nb_list { /* of numbers; kept in the order given, without repetition */
@@ -97,10 +99,14 @@ NB_USE_RESULT enum nb_status nb_parse_seconds(const char *key, const char *text,
 struct nb_pair {
     const char *layernorm, *rmsnorm;
 };
-#define NB_PAIR_COUNT 6
+#define NB_PAIR_COUNT 7
 extern const struct nb_pair nb_pairs[NB_PAIR_COUNT];
 
 bool nb_is_ceiling(const struct nb_kernel *k); /* copy, scale, affine */
+
+/* A LayerNorm whose bound does not hold for conditioning k1 = mean|x| rstd up to 1e5: E[x^2] - mean^2,
+ * about 0 or about x[0]. */
+bool nb_kernel_is_weak(const struct nb_kernel *k);
 
 /* Does the kernel pass op, algo, isa, kernel globs and kernels of the block? */
 bool nb_block_takes(const struct nb_block *b, const struct nb_kernel *k);

@@ -79,10 +79,10 @@ static bool shift_holds(struct row *r)
 /* of y (power 1) or y^2 (power 2), over n */
 static double mean_of(const struct row *r, int power)
 {
-    double sum = 0;
+    long double sum = 0; /* the sum's own error is none of the kernel's, in f64 least of all */
     for (size_t i = 0; i < r->n; i++)
         sum += power == 2 ? r->y[i] * r->y[i] : r->y[i];
-    return sum / (double)r->n;
+    return (double)(sum / (long double)r->n);
 }
 
 static const char *broken(struct row *r)

@@ -75,6 +75,9 @@ enum nb_bound_kind {
     NB_BOUND_SHIFTED, /* the same on x - x[0] */
     NB_BOUND_WELFORD, /* updating formulas */
     NB_BOUND_RMS,     /* sum of squares only: no conditioning */
+    NB_BOUND_GUARDED, /* the same on x - k, k being 0 or the median of x[0], x[n/2], x[n-1] if that lies
+                       * within 4 standard deviations of the mean found, else that mean; y from
+                       * (x-k)*rstd - d*rstd, d the mean of x - k */
     NB_BOUND_KINDS
 };
 struct nb_bound {

@@ -20,6 +20,7 @@ enum { /* what the CPU must have */
 
 #define NB_OMPSIMD NB_AUTOVEC
 #define NB_STREAMS (NB_VECTOR_BITS > 0)
+#define NB_DOT NB_BF16_ONLY
 #define NB_LANES ((double)(VL * ACC))
 /* Of the probabilistic bound. Values with 8 or 11 bits repeat and make ties, whose roundings go one way. */
 #define NB_LAMBDA (sizeof(elem) == 2 ? 12.0 : 4.0)

@@ -48,6 +48,11 @@ const char *nb_supports_norm(const struct nb_problem *p)
     return why_not ? why_not : why_not_params(p);
 }
 
+const char *nb_supports_short(const struct nb_problem *p)
+{
+    return p->hidden > 512 ? "for rows of at most 512 elements" : nb_supports_norm(p);
+}
+
 /* matrices of temporaries and one scalar for each row of a slice */
 static size_t scratch(const struct nb_problem *p, uint32_t parts, size_t matrices)
 {

@@ -68,6 +68,7 @@ typedef double stat_f64;
 #define v_keep NB_OF_ARITH(v_keep) /* first m lanes, the others 0 */
 #define v_hsum NB_OF_ARITH(v_hsum)
 #define v_hmax NB_OF_ARITH(v_hmax)
+#define v_hsum4 NB_OF_ARITH(v_hsum4) /* of each of 4 vecs; SIMD alone */
 #define r_sqrt NB_OF_ARITH(r_sqrt)
 #define r_pow2_floor NB_OF_ARITH(r_pow2_floor)
 
@@ -82,6 +83,7 @@ typedef double stat_f64;
 #define v_store2 NB_OF_BOTH(v_store2, NB_DTYPE)
 /* Non-temporal: VL elements, so aligned. */
 #define v_stream NB_OF_BOTH(v_stream, NB_DTYPE)
+#define v_stream2 NB_OF_BOTH(v_stream2, NB_DTYPE) /* as v_store2 */
 /* Bits as they are: NB_COPY_LANES(elem) elements, or m fewer ones. */
 #define v_copy NB_CAT3(v_copy, _, NB_DTYPE)
 #define v_copyn NB_CAT3(v_copyn, _, NB_DTYPE)
@@ -106,8 +108,14 @@ typedef double stat_f64;
 #define row_first NB_LOCAL(row_first)
 #define block_load NB_LOCAL(block_load)
 #define block_store NB_LOCAL(block_store)
+#define block_stream NB_LOCAL(block_stream)
 #define acc_sum NB_LOCAL(acc_sum)
 #define row_sums NB_LOCAL(row_sums)
+#define row_acc NB_LOCAL(row_acc)
+#define acc_begin NB_LOCAL(acc_begin)
+#define acc_block NB_LOCAL(acc_block)
+#define acc_tail NB_LOCAL(acc_tail)
+#define acc_end NB_LOCAL(acc_end)
 #define sums_term NB_LOCAL(sums_term)
 #define sums_step NB_LOCAL(sums_step)
 #define row_reduce NB_LOCAL(row_reduce)
@@ -123,15 +131,33 @@ typedef double stat_f64;
 #define param_block NB_LOCAL(param_block)
 #define as_stored NB_LOCAL(as_stored)
 #define scale_row NB_LOCAL(scale_row)
+#define row_map NB_LOCAL(row_map)
+#define vec_map NB_LOCAL(vec_map)
+#define map_lanes NB_LOCAL(map_lanes)
 #define apply_step NB_LOCAL(apply_step)
+#define apply_span NB_LOCAL(apply_span)
+#define apply_block NB_LOCAL(apply_block)
+#define row_median NB_LOCAL(row_median)
+#define centre NB_LOCAL(centre)
+#define centre_about NB_LOCAL(centre_about)
+#define centre_again NB_LOCAL(centre_again)
+#define centre_good NB_LOCAL(centre_good)
+#define centre_map NB_LOCAL(centre_map)
 #define apply_part NB_LOCAL(apply_part)
 #define apply_row NB_LOCAL(apply_row)
 #define apply_any NB_LOCAL(apply_any)
 #define apply_scaled NB_LOCAL(apply_scaled)
 #define apply_centred NB_LOCAL(apply_centred)
+#define apply_centred_by NB_LOCAL(apply_centred_by)
 #define apply_divided NB_LOCAL(apply_divided)
+#define apply_divided_by NB_LOCAL(apply_divided_by)
 #define apply_centred_divided NB_LOCAL(apply_centred_divided)
+#define apply_centred_divided_by NB_LOCAL(apply_centred_divided_by)
 #define apply_prescaled NB_LOCAL(apply_prescaled)
+#define apply_prescaled_by NB_LOCAL(apply_prescaled_by)
+#define apply_moved NB_LOCAL(apply_moved)
+#define apply_moved_by NB_LOCAL(apply_moved_by)
+#define apply_scaled_by NB_LOCAL(apply_scaled_by)
 #define prim_get NB_LOCAL(prim_get)
 #define prim_put NB_LOCAL(prim_put)
 #define prim_step NB_LOCAL(prim_step)
@@ -150,6 +176,27 @@ typedef double stat_f64;
 #define row_welford NB_LOCAL(row_welford)
 #define running_step NB_LOCAL(running_step)
 #define row_running_squares NB_LOCAL(row_running_squares)
+#define tuned_pivot NB_LOCAL(tuned_pivot)
+#define tuned_map NB_LOCAL(tuned_map)
+#define tuned_stats NB_LOCAL(tuned_stats)
+#define tuned_head NB_LOCAL(tuned_head)
+#define tuned_apply NB_LOCAL(tuned_apply)
+#define tuned_plain NB_LOCAL(tuned_plain)
+#define tuned_pipe NB_LOCAL(tuned_pipe)
+#define tuned_rows8 NB_LOCAL(tuned_rows8)
+#define rows8_tiles NB_LOCAL(rows8_tiles)
+#define rows8_columns NB_LOCAL(rows8_columns)
+#define tuned_rows4 NB_LOCAL(tuned_rows4)
+#define dot_sums NB_LOCAL(dot_sums)
+#define tuned_dot NB_LOCAL(tuned_dot)
+#define rows4 NB_LOCAL(rows4)
+#define rows4_at NB_LOCAL(rows4_at)
+#define rows4_sums NB_LOCAL(rows4_sums)
+#define rows4_stats NB_LOCAL(rows4_stats)
+#define rows4_plain NB_LOCAL(rows4_plain)
+#define rows4_part NB_LOCAL(rows4_part)
+#define fetch_ahead NB_LOCAL(fetch_ahead)
+#define pipe_row NB_LOCAL(pipe_row)
 #define two_sum NB_LOCAL(two_sum)
 #define compensated NB_LOCAL(compensated)
 #define compensated_total NB_LOCAL(compensated_total)
@@ -178,6 +225,16 @@ enum {
     NB_SHIFT = 4,
     NB_SCALED = 8,
 };
+/* Sums that a whole op needs, and sizes of the tuned kernels. */
+enum {
+    NB_RMS = NB_SQUARES,
+    NB_GUARDED = NB_SUM | NB_SQUARES | NB_SHIFT,
+    NB_TWOPASS = NB_SQUARES | NB_SHIFT,
+    NB_ROWS8 = 8,
+    NB_TILE = 256,   /* columns */
+    NB_AHEAD = 2048, /* bytes of x fetched ahead of the sums */
+};
+#define NB_STEP ((size_t)(ACC * VL)) /* elements of one step of a sum */
 /* How y is made of x; constants wherever a loop is stamped. */
 enum {
     NB_CENTRE = 1,
@@ -187,6 +244,8 @@ enum {
     NB_BETA = 16,
     NB_PARAMS = NB_GAMMA | NB_BETA,
     NB_PARAM_F32 = 32,
+    NB_MOVE = 64, /* xhat = v*r + m */
+    NB_STREAM = 128, /* non-temporal stores */
     /* options, told apart at run time */
     NB_ONE_PLUS = 256, /* of gamma */
     NB_CAST_XHAT = 512,

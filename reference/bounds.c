@@ -19,6 +19,7 @@ struct row_scan {
     double d_max;     /* max |x - mean| */
     double shift_abs; /* mean |x - x[0]| */
     double shift_sq;  /* sum (x - x[0])^2 */
+    double pivot_off; /* max of |mean| and |mean - median of x[0], x[n/2], x[n-1]| */
     double y_max;     /* max |xhat w| + |b|: covers the product and the result */
     double w_max;
     int lost; /* some xhat or gamma is subnormal and its partner shows the lost digits */
@@ -34,6 +35,11 @@ static double summation_constant(const struct nb_ref_row *r, const struct nb_ref
 static int flushes(const struct nb_ref_type *t)
 {
     return t->eta >= (t->u == 0x1p-53 ? 0x1p-1022 : 0x1p-126);
+}
+
+static double median(double a, double b, double c)
+{
+    return fmax(fmin(a, b), fmin(fmax(a, b), c));
 }
 
 static struct row_scan scan(const struct nb_ref_row *r, const struct nb_ref_stats *s,
@@ -57,6 +63,8 @@ static struct row_scan scan(const struct nb_ref_row *r, const struct nb_ref_stat
             (xhat > 0 && xhat < arith_min && w > 8) || (w > 0 && w < w_lost && xhat > 8);
     }
     m.shift_abs = abs_sum / (double)r->n;
+    m.pivot_off = fmax(fabs(s->mean.hi),
+                       fabs(s->mean.hi - median(r->x[0], r->x[r->n / 2], r->x[r->n - 1])));
     return m;
 }
 
@@ -111,6 +119,23 @@ static struct parts parts_shifted(double c, const struct nb_ref_stats *s, double
     return (struct parts){mean, rstd_error((3 * c + 10) * u * k2 * k2, u) + 4};
 }
 
+/* On x - k, with k at most 4 standard deviations off the mean, or else summed again about the
+ * mean found: then k is off by the error of that mean, (c+4) u mean|x - k| and its rounding, where
+ * the first k was an element of the row, or 0. rho = ((mean-k)/sigma)^2. The mean stays k + d: its
+ * errors are those of d, of size sqrt(1 + rho) at most, and of the last operations, sqrt(rho)
+ * each. */
+static struct parts parts_guarded(double c, const struct nb_ref_stats *s, double pivot_off, double u)
+{
+    double X = s->xhat_max * s->widen, off = pivot_off * s->rstd.hi * s->widen;
+    double again = (c + 4) * u * fmax(s->k1 * s->widen, sqrt(1 + X * X)) + u * s->k1 * s->widen;
+    double rho = fmin(off * off, 16) * (1 + (60 * c + 200) * u);
+    if (off * off > 15)
+        rho = fmax(rho, again * again);
+    double d = (c + 4) * sqrt(1 + rho) + 4 * sqrt(rho);
+    return (struct parts){s->k1 > 0 ? d / (s->k1 * s->widen) : 0,
+                          rstd_error((3 * c + 10) * u * (1 + rho), u) + 4};
+}
+
 /* Updating formulas. g bounds the root mean square of |e_(k-1)| + |e_k|, the running
  * means' errors, times rstd: a running mean of k numbers is off by u k max|x| / 2, and by
  * u sum|x| of its lane. */
@@ -128,8 +153,8 @@ static struct parts parts_welford(double c, double lanes, const struct nb_ref_ro
 }
 
 static struct parts parts_of(const struct nb_ref_row *r, const struct nb_ref_stats *s,
-                             const struct nb_ref_bound *b, double c, double shift_abs,
-                             double u)
+                             const struct nb_ref_bound *b, double c,
+                             const struct row_scan *m, double u)
 {
     switch (b->kind) {
     case NB_REF_BOUND_TWOPASS:
@@ -137,7 +162,9 @@ static struct parts parts_of(const struct nb_ref_row *r, const struct nb_ref_sta
     case NB_REF_BOUND_ONEPASS:
         return parts_onepass(c, s, u);
     case NB_REF_BOUND_SHIFTED:
-        return parts_shifted(c, s, shift_abs, u);
+        return parts_shifted(c, s, m->shift_abs, u);
+    case NB_REF_BOUND_GUARDED:
+        return parts_guarded(c, s, m->pivot_off, u);
     case NB_REF_BOUND_WELFORD:
         return parts_welford(c, b->lanes > 1 ? b->lanes : 1, r, s, u);
     case NB_REF_BOUND_RMS:
@@ -149,10 +176,10 @@ static struct parts parts_of(const struct nb_ref_row *r, const struct nb_ref_sta
 
 /* The limits of one c. An eps outside the root costs a rounding more, and so does 1 + gamma. */
 static struct nb_ref_limit limit_of(const struct nb_ref_row *r, const struct nb_ref_stats *s,
-                                    const struct nb_ref_bound *b, double c, double shift_abs,
-                                    double u)
+                                    const struct nb_ref_bound *b, double c,
+                                    const struct row_scan *m, double u)
 {
-    struct parts p = parts_of(r, s, b, c, shift_abs, u);
+    struct parts p = parts_of(r, s, b, c, m, u);
     double outside = r->eps_outside ? 1 : 0, gemma = r->gemma && r->gamma ? 1 : 0;
     struct nb_ref_limit l = {.mean = p.mean + 1, .rstd = p.rstd + outside + 1};
     if (b->kind == NB_REF_BOUND_EXACT)
@@ -196,11 +223,11 @@ static int is_ordinary(const struct nb_ref_stats *s, const struct nb_ref_bound *
 /* Both limits; the probabilistic one from the smaller constant. */
 static void make_limits(const struct nb_ref_row *r, const struct nb_ref_stats *s,
                         const struct nb_ref_type *t, const struct nb_ref_bound *b,
-                        double c, double shift_abs, struct nb_ref_limits *limits)
+                        double c, const struct row_scan *m, struct nb_ref_limits *limits)
 {
     double likely = b->lambda > 0 && is_ordinary(s, b, c, t->u) ? fmin(c, b->lambda * sqrt(c)) : c;
-    limits->worst = limit_of(r, s, b, c, shift_abs, t->u);
-    limits->likely = limit_of(r, s, b, likely, shift_abs, t->u);
+    limits->worst = limit_of(r, s, b, c, m, t->u);
+    limits->likely = limit_of(r, s, b, likely, m, t->u);
     make_strict(&limits->worst, c, t);
     make_strict(&limits->likely, likely, t);
 }
@@ -224,6 +251,8 @@ static double largest_square_sum(const struct nb_ref_row *r, const struct nb_ref
         return s->sq_sum;
     if (b->kind == NB_REF_BOUND_SHIFTED)
         return m->shift_sq;
+    if (b->kind == NB_REF_BOUND_GUARDED)
+        return fmax(s->sq_sum, n * 4 * d * d); /* about 0, or an element of the row */
     if (b->kind == NB_REF_BOUND_WELFORD)
         d *= 2; /* x less a running mean: at most max - min */
     return n * d * d;
@@ -255,12 +284,12 @@ enum nb_ref_hazard nb_ref_limit(const struct nb_ref_row *r, const struct nb_ref_
     double c = summation_constant(r, b);
     struct nb_ref_stats none = {.widen = 1};
     if (!s->finite) { /* NaN and Inf are counted, and finite elements are exact zeros */
-        make_limits(r, &none, t, b, c, 0, limits);
+        make_limits(r, &none, t, b, c, &(struct row_scan){0}, limits);
         return NB_REF_INSIDE;
     }
     struct row_scan m = scan(r, s, t, arith_min);
     int zero = s->x_max == 0 && !(s->rstd.hi < INFINITY);
-    make_limits(r, zero ? &none : s, t, b, c, m.shift_abs, limits);
+    make_limits(r, zero ? &none : s, t, b, c, &m, limits);
     int norm = r->op == NB_REF_LAYERNORM || r->op == NB_REF_RMSNORM;
     if (norm && s->x_max > 0 && !(s->rstd.hi < INFINITY)) /* no spread, no eps: 0/0 */
         return NB_REF_UNSTABLE;

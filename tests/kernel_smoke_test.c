@@ -251,6 +251,14 @@ static struct nb_problem problem_of(const struct nb_kernel *k, const struct setu
                                .alpha = ALPHA};
 }
 
+/* Some tricks are for short rows alone; none refuses 257. */
+static int takes(const struct nb_kernel *k, size_t hidden)
+{
+    const struct setup t = {.hidden = hidden, .ldx = hidden, .ldy = hidden, .param_dtype = k->dtype};
+    const struct nb_problem p = problem_of(k, &t);
+    return hidden <= 257 || k->supports(&p) == NULL;
+}
+
 /* Returns 0 where the kernel's scratch cannot be had or it does not support the problem.
  */
 static int call(const struct nb_kernel *k, const struct setup *t, unsigned char *y)
@@ -425,7 +433,7 @@ static int report(const struct nb_kernel *k, const struct setup *t, const char *
 static int check_shapes(const struct nb_kernel *k)
 {
     int failed = 0;
-    for (size_t h = 0; h < sizeof hiddens / sizeof hiddens[0]; h++)
+    for (size_t h = 0; h < sizeof hiddens / sizeof hiddens[0] && takes(k, hiddens[h]); h++)
         for (int option = 0; option < 16; option++) {
             const int in_place = option >> 2 & 1, f32 = option >> 3;
             const size_t n = hiddens[h];
@@ -453,7 +461,7 @@ static int check_special(const struct nb_kernel *k)
     const double specials[] = {(double)NAN, (double)INFINITY, -(double)INFINITY};
     int failed = 0;
     for (size_t s = 0; s < 3; s++)
-        for (size_t h = 4; h < sizeof hiddens / sizeof hiddens[0]; h += 3) {
+        for (size_t h = 4; h < sizeof hiddens / sizeof hiddens[0] && takes(k, hiddens[h]); h += 3) {
             const struct setup t = {.hidden = hiddens[h],
                                     .ldx = hiddens[h],
                                     .ldy = hiddens[h],
@@ -765,6 +773,7 @@ int main(void)
             if (strcmp(k->isa, isa->name) != 0)
                 continue;
             here++;
+            seed = 0x9e3779b97f4a7c15u; /* the same data whatever kernels went before */
             failed += check_shapes(k) + check_special(k);
             failed += check_supports(k);
             if (k->op >= NB_OP_LAYERNORM)

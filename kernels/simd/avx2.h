@@ -79,6 +79,20 @@ NB_WORDS(f64, pd, __m256d, double)
 NB_HORIZONTAL(v_hsum, _mm_add, _mm_add)
 NB_HORIZONTAL(v_hmax, _mm_max, _mm_max)
 
+/* Transposed: in each half the vecs' partial sums side by side, then the halves. */
+static NB_INLINE void v_hsum4_f32(const __m256 *v, float *sums)
+{
+    const __m256 ab = _mm256_hadd_ps(v[0], v[1]), cd = _mm256_hadd_ps(v[2], v[3]);
+    const __m256 h = _mm256_hadd_ps(ab, cd);
+    _mm_storeu_ps(sums, _mm_add_ps(_mm256_castps256_ps128(h), _mm256_extractf128_ps(h, 1)));
+}
+
+static NB_INLINE void v_hsum4_f64(const __m256d *v, double *sums)
+{
+    for (int k = 0; k < 4; k++)
+        sums[k] = v_hsum_f64(v[k]);
+}
+
 /* ---- up to 8 elements of 16 bits ---- */
 static NB_INLINE __m128i h8_load(const uint16_t *p)
 {
@@ -215,6 +229,10 @@ static NB_INLINE __m256 narrow_half(__m256d v)
     {                                                                                    \
         h4_store(p, narrow_##t(narrow_half(v)));                                         \
     }                                                                                    \
+    static NB_INLINE void v_stream_f64_##t(uint16_t *p, __m256d v)                       \
+    {                                                                                    \
+        _mm_stream_si64((void *)p, _mm_cvtsi128_si64(narrow_##t(narrow_half(v))));       \
+    }                                                                                    \
     static NB_INLINE void v_storen_f64_##t(uint16_t *p, __m256d v, size_t m)             \
     {                                                                                    \
         h8_storen(p, narrow_##t(narrow_half(v)), m);                                     \
@@ -228,6 +246,11 @@ NB_HALF(bf16)
 static NB_INLINE __m256d v_load_f64_f32(const float *p)
 {
     return _mm256_cvtps_pd(_mm_loadu_ps(p));
+}
+
+static NB_INLINE void v_stream_f64_f32(float *p, __m256d v)
+{
+    _mm_stream_ps(p, _mm256_cvtpd_ps(v));
 }
 
 static NB_INLINE __m256d v_loadn_f64_f32(const float *p, size_t m)
@@ -257,6 +280,11 @@ static NB_INLINE void v_storen_f64_f32(float *p, __m256d v, size_t m)
     {                                                                                    \
         v_store_##a##_##t(p, v[0]);                                                      \
         v_store_##a##_##t(p + NB_VL_##a, v[1]);                                          \
+    }                                                                                    \
+    static NB_INLINE void v_stream2_##a##_##t(E *p, const V *v)                          \
+    {                                                                                    \
+        v_stream_##a##_##t(p, v[0]);                                                     \
+        v_stream_##a##_##t(p + NB_VL_##a, v[1]);                                         \
     }
 
 NB_PAIR(f32, f32, __m256, float)
@@ -273,10 +301,20 @@ static NB_INLINE void v_load2_f32_bf16(const uint16_t *p, __m256 *v)
     v[1] = as_f32(_mm256_and_si256(h, _mm256_set1_epi32(-65536)));
 }
 
-static NB_INLINE void v_store2_f32_bf16(uint16_t *p, const __m256 *v)
+static NB_INLINE __m256i narrow2_bf16(const __m256 *v)
 {
     const __m256i even = _mm256_srli_epi32(round_bf16(v[0]), 16), odd = round_bf16(v[1]);
-    _mm256_storeu_si256((void *)p, _mm256_blend_epi16(even, odd, 0xaa));
+    return _mm256_blend_epi16(even, odd, 0xaa);
+}
+
+static NB_INLINE void v_store2_f32_bf16(uint16_t *p, const __m256 *v)
+{
+    _mm256_storeu_si256((void *)p, narrow2_bf16(v));
+}
+
+static NB_INLINE void v_stream2_f32_bf16(uint16_t *p, const __m256 *v)
+{
+    _mm256_stream_si256((void *)p, narrow2_bf16(v));
 }
 
 /* ---- bits as they are: 32 bytes, or m < 32 / sizeof(T) elements ---- */

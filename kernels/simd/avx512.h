@@ -46,6 +46,22 @@ typedef __m512d vec_f64;
 NB_WORDS(f32, ps, __m512, float)
 NB_WORDS(f64, pd, __m512d, double)
 
+/* Transposed: in each quarter the vecs' partial sums side by side, then the quarters. */
+static NB_INLINE void v_hsum4_f32(const __m512 *v, float *sums)
+{
+    const __m512 ab = _mm512_add_ps(_mm512_unpacklo_ps(v[0], v[1]), _mm512_unpackhi_ps(v[0], v[1]));
+    const __m512 cd = _mm512_add_ps(_mm512_unpacklo_ps(v[2], v[3]), _mm512_unpackhi_ps(v[2], v[3]));
+    const __m512 q = _mm512_add_ps(_mm512_shuffle_ps(ab, cd, 0x44), _mm512_shuffle_ps(ab, cd, 0xee));
+    const __m256 h = _mm256_add_ps(_mm512_castps512_ps256(q), _mm512_extractf32x8_ps(q, 1));
+    _mm_storeu_ps(sums, _mm_add_ps(_mm256_castps256_ps128(h), _mm256_extractf128_ps(h, 1)));
+}
+
+static NB_INLINE void v_hsum4_f64(const __m512d *v, double *sums)
+{
+    for (int k = 0; k < 4; k++)
+        sums[k] = v_hsum_f64(v[k]);
+}
+
 /* ---- 16 or 8 stored elements of 16 bits ---- */
 static NB_INLINE __m256i h16_load(const uint16_t *p)
 {
@@ -188,6 +204,11 @@ static NB_INLINE __m512d widen_half(__m512 v)
     {                                                                                    \
         h8_store(p, narrow_##t(wide_ps(_mm512_cvtpd_ps(v))));                            \
     }                                                                                    \
+    static NB_INLINE void v_stream_f64_##t(uint16_t *p, __m512d v)                       \
+    {                                                                                    \
+        _mm_stream_si128((void *)p, _mm256_castsi256_si128(                              \
+                                        narrow_##t(wide_ps(_mm512_cvtpd_ps(v)))));       \
+    }                                                                                    \
     static NB_INLINE void v_storen_f64_##t(uint16_t *p, __m512d v, size_t m)             \
     {                                                                                    \
         h8_storen(p, narrow_##t(wide_ps(_mm512_cvtpd_ps(v))), m);                        \
@@ -201,6 +222,11 @@ NB_HALF(bf16)
 static NB_INLINE __m512d v_load_f64_f32(const float *p)
 {
     return _mm512_cvtps_pd(_mm256_loadu_ps(p));
+}
+
+static NB_INLINE void v_stream_f64_f32(float *p, __m512d v)
+{
+    _mm256_stream_ps(p, _mm512_cvtpd_ps(v));
 }
 
 static NB_INLINE __m512d v_loadn_f64_f32(const float *p, size_t m)
@@ -230,6 +256,11 @@ static NB_INLINE void v_storen_f64_f32(float *p, __m512d v, size_t m)
     {                                                                                    \
         v_store_##a##_##t(p, v[0]);                                                      \
         v_store_##a##_##t(p + NB_VL_##a, v[1]);                                          \
+    }                                                                                    \
+    static NB_INLINE void v_stream2_##a##_##t(E *p, const V *v)                          \
+    {                                                                                    \
+        v_stream_##a##_##t(p, v[0]);                                                     \
+        v_stream_##a##_##t(p + NB_VL_##a, v[1]);                                         \
     }
 
 NB_PAIR(f32, f32, __m512, float)
@@ -246,17 +277,48 @@ static NB_INLINE void v_load2_f32_bf16(const uint16_t *p, __m512 *v)
     v[1] = _mm512_castsi512_ps(_mm512_and_si512(h, _mm512_set1_epi32(-65536)));
 }
 
-static NB_INLINE void v_store2_f32_bf16(uint16_t *p, const __m512 *v)
+/* even elements v[0] and odd ones v[1] as they lie in memory */
+static NB_INLINE __m512i narrow2_bf16(const __m512 *v)
 {
 #if defined(__AVX512BF16__)
-    const __m512i even = _mm512_cvtepu16_epi32(narrow_bf16(v[0]));
-    const __m512i odd = _mm512_slli_epi32(_mm512_cvtepu16_epi32(narrow_bf16(v[1])), 16);
-    _mm512_storeu_si512(p, _mm512_or_si512(even, odd));
+    const __m512i halves = (__m512i)_mm512_cvtne2ps_pbh(v[1], v[0]);
+    const __m512i pair = _mm512_set1_epi32(0x00100000); /* element k of either half */
+    const __m512i k = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const __m512i both = _mm512_add_epi16(pair, _mm512_mullo_epi32(k, _mm512_set1_epi32(0x00010001)));
+    return _mm512_permutexvar_epi16(both, halves);
 #else
     const __m512i even = _mm512_srli_epi32(round_bf16(v[0]), 16), odd = round_bf16(v[1]);
-    _mm512_storeu_si512(p, _mm512_mask_blend_epi16(0xaaaaaaaau, even, odd));
+    return _mm512_mask_blend_epi16(0xaaaaaaaau, even, odd);
 #endif
 }
+
+static NB_INLINE void v_store2_f32_bf16(uint16_t *p, const __m512 *v)
+{
+    _mm512_storeu_si512(p, narrow2_bf16(v));
+}
+
+static NB_INLINE void v_stream2_f32_bf16(uint16_t *p, const __m512 *v)
+{
+    _mm512_stream_si512((void *)p, narrow2_bf16(v));
+}
+
+#if defined(__AVX512BF16__)
+/* s + x*w of 16 pairs: both products of a pair enter the same lane, one after the other */
+static NB_INLINE __m512 v_dot_bf16(__m512 s, __m512i x, __m512i w)
+{
+    return _mm512_dpbf16_ps(s, (__m512bh)x, (__m512bh)w);
+}
+
+static NB_INLINE __m512i v_pairs_bf16(const uint16_t *p)
+{
+    return _mm512_loadu_si512(p);
+}
+
+static NB_INLINE __m512i v_pairsn_bf16(const uint16_t *p, size_t m) /* m <= 32, then zeros */
+{
+    return _mm512_maskz_loadu_epi16((__mmask32)((1ull << m) - 1), p);
+}
+#endif
 
 /* ---- bits as they are: 64 bytes, or m < 64 / sizeof(T) elements ---- */
 /* clang-format off */
