@@ -369,7 +369,7 @@ bool nb_is_ceiling(const struct nb_kernel *k)
 
 bool nb_block_takes_isa(const struct nb_block *b, const struct nb_kernel *k)
 {
-    if (b->isa.n == 0)
+    if (b->isa.n == 0 || nb_kernel_origin(k) != NB_OURS)
         return true;
     const struct nb_isa *best = nb_isa_best((enum nb_dtype)k->dtype);
     for (size_t i = 0; i < b->isa.n; i++) {
