@@ -1,5 +1,6 @@
 #include "select.h"
 
+#include "datadir.h"
 #include "registry.h"
 
 #include <ctype.h>
@@ -430,8 +431,8 @@ struct nb_settings nb_settings_default(void)
 
 const char *nb_presets_dir(void)
 {
-    const char *dir = getenv("NB_PRESETS_DIR");
-    return dir != NULL ? dir : NB_PRESETS_DIR;
+    static char path[4096];
+    return nb_data_dir("NB_PRESETS_DIR", "presets", NB_PRESETS_DIR, path, sizeof path);
 }
 
 /* Settings that may stand in the head of a preset. */
