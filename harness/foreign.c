@@ -56,9 +56,6 @@ static enum nb_status add_plugin(const struct nb_plugin_file *file, struct nb_er
 {
     if (loaded.count == NB_EXTRA_TABLES)
         return too_many(err);
-    for (size_t i = 0; i < loaded.count; i++)
-        if (strcmp(loaded.plugins[i].file.path, file->path) == 0)
-            return nb_fail(err, "plugin %s: given twice", file->path);
     struct loaded *l = &loaded.plugins[loaded.count];
     l->file = *file;
     snprintf(l->word, sizeof(l->word), "%s:%s", file->hash, file->path);
@@ -73,6 +70,9 @@ static enum nb_status load_plugin(const char *path, struct nb_err *err)
 {
     struct nb_plugin_file file;
     enum nb_status s = nb_plugin_inspect(path, &file, err);
+    for (size_t i = 0; s == NB_OK && i < loaded.count; i++)
+        if (strcmp(loaded.plugins[i].file.path, file.path) == 0)
+            s = nb_fail(err, "plugin %s: given twice", file.path);
     if (s == NB_OK)
         s = nb_plugin_probe(&file, err);
     return s == NB_OK ? add_plugin(&file, err) : s;

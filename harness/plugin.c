@@ -89,6 +89,30 @@ static enum nb_status same_machine(const struct elf_head *it, struct nb_err *err
     return NB_OK;
 }
 
+/* Where its segments end; loading a file that is shorter would be a bus error. */
+static enum nb_status whole(const char *path, struct nb_err *err)
+{
+    ElfW(Ehdr) head;
+    struct stat st;
+    unsigned long long end = 0;
+    FILE *f = fopen(path, "rbe");
+    bool read = f != NULL && fstat(fileno(f), &st) == 0 && fread(&head, sizeof head, 1, f) == 1 &&
+                head.e_phentsize == sizeof(ElfW(Phdr)) && fseeko(f, (off_t)head.e_phoff, SEEK_SET) == 0;
+    for (unsigned i = 0; read && i < head.e_phnum; i++) {
+        ElfW(Phdr) p;
+        read = fread(&p, sizeof p, 1, f) == 1;
+        if (read && p.p_type == PT_LOAD && p.p_offset + p.p_filesz > end)
+            end = p.p_offset + p.p_filesz;
+    }
+    if (f != NULL)
+        fclose(f);
+    if (!read)
+        return nb_fail(err, "is cut off: its program headers cannot be read");
+    if (end > (unsigned long long)st.st_size)
+        return nb_fail(err, "is cut off: %lld bytes, its segments reach to %llu", (long long)st.st_size, end);
+    return NB_OK;
+}
+
 /* Paths stand in plan.json and in lines that people paste. */
 static bool plain_text(const char *path)
 {
@@ -112,6 +136,8 @@ enum nb_status nb_plugin_inspect(const char *path, struct nb_plugin_file *file, 
     enum nb_status s = read_head(file->path, &head, &inner);
     if (s == NB_OK)
         s = same_machine(&head, &inner);
+    if (s == NB_OK)
+        s = whole(file->path, &inner);
     if (s == NB_OK && nb_file_hash(file->path, file->hash) != 0)
         s = nb_fail(&inner, "cannot be read to its end: %s", strerror(errno));
     return s == NB_OK ? NB_OK : nb_fail(err, "plugin %s: %s", path, inner.text);
