@@ -146,8 +146,12 @@ static void run_one(const struct nb_accuracy_options *o, const struct nb_lab_dat
                               .y = y,
                               .mean = stats,
                               .rstd = (double *)stats + d->rows};
-    nb_run_once(k, &p, &a);
-    judge_rows(d, &p, k, &a, r);
+    if (nb_run_once(k, &p, &a)) {
+        judge_rows(d, &p, k, &a, r);
+    } else {
+        r->verdict = NB_SKIP_OPTION;
+        snprintf(r->reason, sizeof(r->reason), "its prepare returned NULL");
+    }
     free(y);
     free(stats);
 }

@@ -1,6 +1,7 @@
 #include "accuracy_cli.h"
 
 #include "accuracy.h"
+#include "foreign.h"
 #include "options.h"
 #include "registry.h"
 
@@ -40,10 +41,12 @@ static const struct argp_option OPTIONS[] = {
     {"record", KEY_RECORD, "FILE", 0, "write such a file", 3},
     {"timeout", KEY_TIMEOUT, "TIME", 0, "of a kernel without progress (default 20s)", 3},
     {"quiet", KEY_QUIET, 0, 0, "no progress and no table", 3},
+    NB_OPTIONS_FOREIGN,
     {0}};
 
 struct cli {
     struct nb_accuracy_options o;
+    struct nb_foreign foreign;
     const char *selection[NB_KEY_COUNT];
     const char *seed, *eps, *eps_mode, *order, *timeout;
     bool full, list;
@@ -56,7 +59,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
                  {KEY_EPS_MODE, &c->eps_mode}, {KEY_ORDER, &c->order}, {KEY_OUT, &c->o.out},
                  {KEY_TIMES, &c->o.times},   {KEY_BASELINE, &c->o.baseline},
                  {KEY_RECORD, &c->o.record}, {KEY_TIMEOUT, &c->timeout}};
-    if (nb_option_take(key, arg, texts, sizeof texts / sizeof *texts, c->selection))
+    if (nb_option_take(key, arg, texts, sizeof texts / sizeof *texts, c->selection) ||
+        nb_foreign_option(&c->foreign, key, arg))
         return 0;
     if (key == KEY_QUIET)
         c->o.quiet = true;
@@ -108,7 +112,9 @@ static void list_families(void)
 static enum nb_status parse(struct cli *c, struct nb_err *err)
 {
     size_t seed = 1;
-    enum nb_status s = make_block(c, err);
+    enum nb_status s = nb_foreign_load(&c->foreign, err);
+    if (s == NB_OK)
+        s = make_block(c, err);
     if (s == NB_OK)
         s = nb_families_check(c->o.families, err);
     if (s == NB_OK && c->seed != NULL)

@@ -287,8 +287,9 @@ static void fail(struct nb_check_result *r, enum nb_verdict v, const char *reaso
     }
 }
 
-/* shift < 0: every tensor ends at a guard page; otherwise at the addresses of the timing, so many bytes on. */
-static void layout_map(struct layout *l, const struct nb_check_data *d, const struct nb_kernel *k,
+/* shift < 0: every tensor ends at a guard page; otherwise at the addresses of the timing, so many bytes on.
+ * False: the kernel could not prepare itself for it. */
+static bool layout_map(struct layout *l, const struct nb_check_data *d, const struct nb_kernel *k,
                        const struct nb_cell *cell, const struct nb_buffer *x, long shift)
 {
     const size_t ps = nb_dtype_bytes(cell->param_dtype), ss = nb_stat_bytes(cell->dtype);
@@ -308,7 +309,7 @@ static void layout_map(struct layout *l, const struct nb_check_data *d, const st
         map_or_abort(&l->scratch, scratch, 0);
     const struct nb_args args = {.x = x->data, .y = l->y.data, .gamma = l->gamma.data,
                                  .beta = l->beta.data, .mean = l->mean.data, .rstd = l->rstd.data};
-    nb_execution_begin(&l->exec, &l->cell, k, &args, l->scratch.data);
+    return nb_execution_begin(&l->exec, &l->cell, k, &args, l->scratch.data);
 }
 
 static void layout_free(struct layout *l)
@@ -317,6 +318,11 @@ static void layout_free(struct layout *l)
     nb_execution_end(&l->exec);
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         nb_buffer_free(all[i]);
+}
+
+static void unprepared(struct nb_check_result *r)
+{
+    fail(r, NB_SKIP_OPTION, "its prepare returned NULL for a problem that its supports accepts");
 }
 
 static bool filled_with(const char *p, size_t n, int fill)
@@ -457,7 +463,11 @@ static void check_mixture(struct nb_check_data *d, const struct nb_kernel *k,
     const struct row_set *s = &d->mixture;
     const size_t es = nb_dtype_bytes(c->dtype), n = c->hidden;
     struct layout l;
-    layout_map(&l, d, k, c, &d->mixture_x, -1);
+    if (!layout_map(&l, d, k, c, &d->mixture_x, -1)) {
+        unprepared(r);
+        layout_free(&l);
+        return;
+    }
     run_twice(&l, d->mixture_hash, r);
     for (size_t row = 0; row < s->count; row++) {
         const struct nb_family *f = nb_check_family(c->dtype, row);
@@ -467,6 +477,11 @@ static void check_mixture(struct nb_check_data *d, const struct nb_kernel *k,
         if (memcmp(l.y.data + row * c->ldy * es, l.y.data + row % s->count * c->ldy * es, n * es))
             fail(r, NB_FAIL_VALUE, "a row differs from an equal row elsewhere in the batch");
     layout_free(&l);
+}
+
+static const char *why_not(const struct nb_kernel *k, const struct nb_problem *p)
+{
+    return k->supports != NULL ? k->supports(p) : NULL;
 }
 
 /* Every row once more, in calls of so few rows that no block of a large call looks the same: what the
@@ -488,7 +503,12 @@ static void compare_chunks(const struct nb_check_data *d, const struct nb_kernel
                                   .gamma = l->exec.args.gamma,
                                   .beta = l->exec.args.beta,
                                   .y = y};
-        nb_run_once(k, &p, &a);
+        if (why_not(k, &p) != NULL)
+            continue;
+        if (!nb_run_once(k, &p, &a)) {
+            unprepared(r);
+            break;
+        }
         for (size_t i = 0; i < few.rows; i++)
             if (memcmp(y + i * row_bytes, l->y.data + (first + i) * c->ldy * es, row_bytes) != 0)
                 fail(r, NB_FAIL_VALUE, "a row of the timed data comes out differently in a call of few rows");
@@ -502,7 +522,11 @@ static void check_timed(struct nb_check_data *d, const struct nb_kernel *k,
 {
     const struct nb_cell *c = d->cell;
     struct layout l;
-    layout_map(&l, d, k, c, &d->timed_x, 0);
+    if (!layout_map(&l, d, k, c, &d->timed_x, 0)) {
+        unprepared(r);
+        layout_free(&l);
+        return;
+    }
     run_twice(&l, d->timed_hash, r);
     for (size_t i = 0; i < d->timed.count; i++)
         judge_row(d, &d->timed, i, k, &l, d->timed.row[i], true, "timed data", r);
@@ -585,7 +609,12 @@ static void run_variant(const struct variant_run *run, char *y, struct nb_check_
     struct nb_buffer x;
     struct layout l;
     map_or_abort(&x, span(&c, c.ldx), shift);
-    layout_map(&l, run->d, run->k, &c, &x, shift);
+    if (!layout_map(&l, run->d, run->k, &c, &x, shift)) {
+        unprepared(r);
+        layout_free(&l);
+        nb_buffer_free(&x);
+        return;
+    }
     if (v->reversed) {
         put_rows(&before, &c, x.data);
         execute_parts(&l);
@@ -623,9 +652,12 @@ static void check_invariants(struct nb_check_data *d, const struct nb_kernel *k,
     char *want = alloc(rows, row_bytes), *got = alloc(rows, row_bytes), text[200];
     run_rows((struct variant_run){d, k, &plain, 0, rows}, want, r);
     for (size_t i = 0; i < VARIANT_COUNT; i++) {
-        if (VARIANTS[i].in_place && k->prepare != NULL)
-            continue; /* others may have fixed their addresses */
-        run_rows((struct variant_run){d, k, &VARIANTS[i], 0, rows}, got, r);
+        const struct variant_run run = {d, k, &VARIANTS[i], 0, rows};
+        const struct nb_cell cell = variant_cell(&run);
+        const struct nb_problem p = nb_cell_problem(&cell, k);
+        if ((VARIANTS[i].in_place && k->prepare != NULL) || why_not(k, &p) != NULL)
+            continue; /* others may have fixed their addresses, and may refuse strides */
+        run_rows(run, got, r);
         for (size_t row = 0; row < rows; row++)
             if (memcmp(want + row * row_bytes, got + row * row_bytes, row_bytes) != 0) {
                 snprintf(text, sizeof text, "%s row %zu comes out differently %s",
@@ -639,21 +671,53 @@ static void check_invariants(struct nb_check_data *d, const struct nb_kernel *k,
     free(got);
 }
 
+static void skip_option(const struct nb_cell *cell, const struct nb_kernel *k, struct nb_check_result *r)
+{
+    const struct nb_problem p = nb_cell_problem(cell, k);
+    const char *why = why_not(k, &p);
+    if (why != NULL)
+        fail(r, NB_SKIP_OPTION, why);
+    for (char *c = r->reason; *c != '\0'; c++) /* whoever wrote it, it stands in JSON and on terminals */
+        if (*c < ' ' || *c > '~')
+            *c = '?';
+}
+
 void nb_check_skip(const struct nb_cell *cell, const struct nb_kernel *k, struct nb_check_result *r)
 {
     const char *why = nb_kernel_why_not(k);
-    const struct nb_problem p = nb_cell_problem(cell, k);
     *r = (struct nb_check_result){.verdict = NB_UNTESTED};
-    if (why != NULL) {
+    if (why != NULL)
         fail(r, NB_SKIP_ISA, why);
-    } else if (k->supports != NULL && (why = k->supports(&p)) != NULL) {
-        fail(r, NB_SKIP_OPTION, why);
+    else if (nb_kernel_origin(k) == NB_OURS)
+        skip_option(cell, k, r);
+}
+
+/* What prepare costs: the first time in this process, and again, as a median. */
+static void time_prepare(struct nb_check_data *d, const struct nb_kernel *k, struct nb_check_result *r)
+{
+    enum { AGAIN = 5 };
+    double ns[AGAIN + 1];
+    for (size_t i = 0; k->prepare != NULL && i < AGAIN + 1; i++) {
+        struct layout l;
+        const bool prepared = layout_map(&l, d, k, d->cell, &d->timed_x, 0);
+        ns[i] = l.exec.prepare_ns;
+        layout_free(&l);
+        if (!prepared) {
+            unprepared(r);
+            return;
+        }
     }
+    r->prepare_first_ns = k->prepare != NULL ? ns[0] : 0;
+    r->prepare_ns = k->prepare != NULL ? nb_median(ns + 1, AGAIN) : 0;
 }
 
 void nb_check_kernel(struct nb_check_data *d, const struct nb_kernel *k, struct nb_check_result *r)
 {
     nb_check_skip(d->cell, k, r);
+    if (r->verdict == NB_UNTESTED)
+        skip_option(d->cell, k, r);
+    if (r->verdict == NB_UNTESTED)
+        time_prepare(d, k, r);
     if (r->verdict != NB_UNTESTED)
         return;
     nb_check_prepare(d, k);
@@ -705,11 +769,11 @@ static json_t *number(int known, double v)
 json_t *nb_check_to_json(const struct nb_cell *cell, const struct nb_kernel *k, uint64_t seed,
                          const struct nb_check_result *r, double ms)
 {
-    char repro[512], hash[17];
+    char repro[NB_REPRO], hash[17];
     const struct nb_settings s = {.seed = seed};
     nb_cell_repro(cell, &s, "check", k->name, repro, sizeof repro);
     snprintf(hash, sizeof hash, "%016llx", (unsigned long long)r->hash);
-    return json_pack("{ss ss ss ss so so so so so so so so sI sI sI so sf ss}", "type", "check", "cell",
+    return json_pack("{ss ss ss ss so so so so so so so so sI sI sI so so so sf ss}", "type", "check", "cell",
                      cell->id, "kernel", k->name, "verdict", nb_verdict_name(r->verdict), "reason",
                      r->reason[0] ? json_string(r->reason) : json_null(), "E_max",
                      number(r->judged, r->E_max), "E_p99", number(r->judged, r->E_p99), "bound",
@@ -719,5 +783,7 @@ json_t *nb_check_to_json(const struct nb_cell *cell, const struct nb_kernel *k, 
                      "rms_error", number(r->judged, r->rms_error), "rows_checked",
                      (json_int_t)r->rows_checked, "unstable_rows", (json_int_t)r->unstable_rows,
                      "overflow_rows", (json_int_t)r->overflow_rows, "hash",
-                     r->judged ? json_string(hash) : json_null(), "ms", ms, "repro", repro);
+                     r->judged ? json_string(hash) : json_null(), "prepare_first_ns",
+                     number(r->prepare_first_ns > 0, r->prepare_first_ns), "prepare_ns",
+                     number(r->prepare_ns > 0, r->prepare_ns), "ms", ms, "repro", repro);
 }

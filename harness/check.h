@@ -35,6 +35,7 @@ struct nb_check_result {
     char worst[96];
     size_t rows_checked, unstable_rows, overflow_rows;
     uint64_t hash;    /* of the timed data's output */
+    double prepare_first_ns, prepare_ns; /* the first prepare of this process; median of later ones; 0: none */
 };
 
 /* Data and oracle of one cell, shared by the checks of all its kernels. */
@@ -52,7 +53,8 @@ void nb_check_prepare(struct nb_check_data *d, const struct nb_kernel *k);
 void nb_check_kernel(struct nb_check_data *d, const struct nb_kernel *k,
                      struct nb_check_result *result);
 
-/* Verdicts that need no run: SKIP_ISA, SKIP_OPTION; otherwise UNTESTED. */
+/* Verdicts that need no run: SKIP_ISA, SKIP_OPTION; otherwise UNTESTED. Runs nothing of a kernel that is not
+ * ours: nb_check_kernel asks that one what it supports. */
 void nb_check_skip(const struct nb_cell *cell, const struct nb_kernel *k,
                    struct nb_check_result *result);
 

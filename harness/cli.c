@@ -4,6 +4,7 @@
 #include "cpu.h"
 #include "eval.h"
 #include "err.h"
+#include "foreign.h"
 #include "host.h"
 #include "list.h"
 #include "options.h"
@@ -80,11 +81,13 @@ static const struct argp_option OPTIONS[] = {
     {"resume", KEY_RESUME, "DIR", 0, "go on with an interrupted run; needs no selection", 3},
     {"quiet", KEY_QUIET, 0, 0, "no progress and no table", 3},
     {"json", KEY_JSON, 0, 0, "check: one JSON object a line", 3},
+    NB_OPTIONS_FOREIGN,
     {0}};
 
 /* Options are collected first: those of the selection act on a preset that may be named after them. */
 struct cli {
     struct nb_run_options run;
+    struct nb_foreign foreign;
     const char *preset;
     const char *selection[NB_KEY_COUNT];
     const char *seed, *budget, *processes, *rounds, *timeout;
@@ -98,7 +101,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
                  {KEY_BUDGET, &c->budget},       {KEY_PROCESSES, &c->processes},
                  {KEY_ROUNDS, &c->rounds},       {KEY_TIMEOUT, &c->timeout},
                  {KEY_OUT, &c->run.out},         {KEY_RESUME, &c->run.resume}};
-    if (nb_option_take(key, arg, texts, sizeof texts / sizeof *texts, c->selection))
+    if (nb_option_take(key, arg, texts, sizeof texts / sizeof *texts, c->selection) ||
+        nb_foreign_option(&c->foreign, key, arg))
         return 0;
     if (key == KEY_QUIET)
         c->run.quiet = true;
@@ -193,7 +197,9 @@ static enum nb_status parse(struct cli *c, int argc, char **argv, const char *do
     argv[1] = name;
     argp_err_exit_status = EXIT_ERROR;
     argp_parse(&argp, argc - 1, argv + 1, 0, NULL, c);
-    enum nb_status s = make_preset(c, "quick", err);
+    enum nb_status s = nb_foreign_load(&c->foreign, err);
+    if (s == NB_OK)
+        s = make_preset(c, "quick", err);
     return s == NB_OK ? set_numbers(c, err) : s;
 }
 
@@ -337,8 +343,8 @@ int nb_main(int argc, char **argv)
     char bad[64];
     int code = EXIT_FINE;
     occupy_standard_files();
-    if (argc == 3 && strcmp(argv[1], "--worker") == 0)
-        return nb_worker_main(atoi(argv[2]));
+    if (argc >= 3 && strcmp(argv[1], "--worker") == 0)
+        return nb_worker_main(atoi(argv[2]), argc - 3, argv + 3);
     if (nb_cpu_init(bad, sizeof bad) != 0) {
         fprintf(stderr, "normbench: NB_DISABLE_ISA: unknown word \"%s\"; known: avx2, avx512, avx512bf16, "
                         "neon\n", bad);

@@ -2,6 +2,7 @@
 #include "client.h"
 
 #include "execute.h"
+#include "foreign.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -55,7 +56,10 @@ static void child(int in, int out, int page_fd)
     dup2(out, STDOUT_FILENO);
     fcntl(page_fd, F_SETFD, 0);
     snprintf(fd, sizeof fd, "%d", page_fd);
-    execl("/proc/self/exe", "normbench", "--worker", fd, (char *)NULL);
+    char name[] = "normbench", option[] = "--worker";
+    char *argv[NB_FOREIGN_WORDS + 4] = {name, option, fd};
+    argv[3 + nb_foreign_words(argv + 3)] = NULL;
+    execv("/proc/self/exe", argv);
     _exit(127);
 }
 

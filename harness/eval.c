@@ -5,6 +5,7 @@
 #include "check.h"
 #include "codec.h"
 #include "execute.h"
+#include "foreign.h"
 #include "npy.h"
 #include "options.h"
 #include "registry.h"
@@ -12,6 +13,7 @@
 
 #include <argp.h>
 #include <errno.h>
+#include <fnmatch.h>
 #include <math.h>
 #include <signal.h>
 #include <string.h>
@@ -43,11 +45,13 @@ static const struct argp_option OPTIONS[] = {
     {"y", KEY_Y, "FILE", 0, "output, shape and type of x", 3},
     {"mean", KEY_MEAN, "FILE", 0, "one a row, f4 (f8 for f8); layernorm", 3},
     {"rstd", KEY_RSTD, "FILE", 0, "one a row, f4 (f8 for f8)", 3},
+    NB_OPTIONS_FOREIGN,
     {0}};
 
 struct eval {
     const char *x_path, *gamma_path, *beta_path, *ref_path, *y_path, *mean_path, *rstd_path;
     const char *globs, *op, *dtype, *eps_text, *eps_mode_text, *order_text, *timeout_text;
+    struct nb_foreign foreign;
     struct nb_npy x, gamma, beta, ref;
     struct nb_problem problem; /* op is filled in a kernel */
     double *gamma_wide, *beta_wide; /* NULL: not given */
@@ -64,7 +68,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
                  {KEY_OP, &e->op},            {KEY_DTYPE, &e->dtype},
                  {KEY_EPS, &e->eps_text},     {KEY_EPS_MODE, &e->eps_mode_text},
                  {KEY_ORDER, &e->order_text}, {KEY_TIMEOUT, &e->timeout_text}};
-    if (nb_option_take(key, arg, texts, sizeof texts / sizeof *texts, NULL))
+    if (nb_option_take(key, arg, texts, sizeof texts / sizeof *texts, NULL) ||
+        nb_foreign_option(&e->foreign, key, arg))
         return 0;
     if (key == KEY_GEMMA)
         e->problem.gemma = 1;
@@ -184,7 +189,7 @@ struct outcome {
     const struct nb_kernel *kernel;
     enum nb_verdict verdict;
     char reason[160];
-    char *y, *mean, *rstd; /* shared with the child that writes them */
+    char *y, *mean, *rstd, *why_not; /* shared with the child that writes them */
     size_t inside, unstable, overflow, nonfinite;
     double E_max, bound, share, ulp_max, normwise, mean_error, rstd_error;
     size_t worst_row, worst_i;
@@ -192,9 +197,18 @@ struct outcome {
     double ref_max; /* largest |y - ref| over the largest |ref| */
 };
 
+/* Those that are not ours are taken by every block; here --kernel may leave them out. */
+static bool named(const struct nb_block *b, const struct nb_kernel *k)
+{
+    bool is = b->kernel.n == 0;
+    for (size_t i = 0; i < b->kernel.n; i++)
+        is = is || fnmatch(b->kernel.v[i], k->name, 0) == 0;
+    return is;
+}
+
 static bool wanted(const struct eval *e, const struct nb_block *b, const struct nb_kernel *k)
 {
-    return k->dtype == e->problem.dtype && k->dir == NB_FWD && k->fuse == NB_FUSE_NONE &&
+    return named(b, k) && k->dtype == e->problem.dtype && k->dir == NB_FWD && k->fuse == NB_FUSE_NONE &&
            nb_block_takes(b, k) && nb_block_takes_isa(b, k);
 }
 
@@ -234,6 +248,8 @@ static enum nb_status choose_kernels(const struct eval *e, struct outcome **list
     return s;
 }
 
+enum { NOT_SUPPORTED = 77 }; /* exit code of the child */
+
 static void run_child(const struct eval *e, const struct outcome *o)
 {
     struct nb_problem p = e->problem;
@@ -241,27 +257,28 @@ static void run_child(const struct eval *e, const struct outcome *o)
                               .y = o->y, .mean = o->mean, .rstd = o->rstd};
     p.op = o->kernel->op;
     alarm((unsigned)ceil(e->timeout_s));
-    nb_run_once(o->kernel, &p, &a);
-    _exit(0);
+    const char *why = o->kernel->supports != NULL ? o->kernel->supports(&p) : NULL;
+    if (why == NULL && !nb_run_once(o->kernel, &p, &a))
+        why = "its prepare returned NULL";
+    for (size_t i = 0; why != NULL && why[i] != '\0' && i + 1 < sizeof(o->reason); i++)
+        o->why_not[i] = why[i] >= ' ' && why[i] <= '~' ? why[i] : '?';
+    _exit(why != NULL ? NOT_SUPPORTED : 0);
 }
 
 /* The kernel runs in a child: it may crash or hang. */
 static enum nb_status run_kernel(const struct eval *e, struct outcome *o, struct nb_err *err)
 {
-    struct nb_problem p = e->problem;
     int how = 0;
-    p.op = o->kernel->op;
     const char *why = nb_kernel_why_not(o->kernel);
-    o->verdict = why ? NB_SKIP_ISA : NB_SKIP_OPTION;
-    if (why == NULL && o->kernel->supports != NULL)
-        why = o->kernel->supports(&p);
     if (why != NULL) {
+        o->verdict = NB_SKIP_ISA;
         snprintf(o->reason, sizeof(o->reason), "%s", why);
         return NB_OK;
     }
     o->y = nb_shared_map(e->x.count * e->x.item);
-    o->mean = nb_shared_map(p.rows * sizeof(double));
-    o->rstd = nb_shared_map(p.rows * sizeof(double));
+    o->mean = nb_shared_map(e->problem.rows * sizeof(double));
+    o->rstd = nb_shared_map(e->problem.rows * sizeof(double));
+    o->why_not = nb_shared_map(sizeof(o->reason));
     const pid_t child = fork();
     if (child < 0)
         return nb_fail(err, "fork: %s", strerror(errno));
@@ -273,6 +290,12 @@ static enum nb_status run_kernel(const struct eval *e, struct outcome *o, struct
     if (WIFSIGNALED(how)) {
         o->verdict = WTERMSIG(how) == SIGALRM ? NB_TIMED_OUT : NB_CRASHED;
         snprintf(o->reason, sizeof(o->reason), "signal %d", WTERMSIG(how));
+    } else if (WEXITSTATUS(how) == NOT_SUPPORTED) {
+        o->verdict = NB_SKIP_OPTION;
+        snprintf(o->reason, sizeof(o->reason), "%.*s", (int)sizeof(o->reason) - 1, o->why_not);
+    } else if (WEXITSTATUS(how) != 0) {
+        o->verdict = NB_CRASHED;
+        snprintf(o->reason, sizeof(o->reason), "exited with %d", WEXITSTATUS(how));
     }
     return NB_OK;
 }
@@ -501,7 +524,9 @@ enum nb_status nb_cmd_eval(int argc, char **argv, int *code, struct nb_err *err)
     argv[1] = name;
     argp_err_exit_status = 1;
     argp_parse(&argp, argc - 1, argv + 1, 0, NULL, &e);
-    enum nb_status s = read_all(&e, err);
+    enum nb_status s = nb_foreign_load(&e.foreign, err);
+    if (s == NB_OK)
+        s = read_all(&e, err);
     if (s == NB_OK)
         s = evaluate(&e, code, err);
     nb_npy_free(&e.x);

@@ -44,7 +44,7 @@ size_t nb_scratch_bytes(const struct nb_kernel *k, const struct nb_problem *p, u
     return scratch_step(k, p, threads) * threads;
 }
 
-void nb_execution_begin(struct nb_execution *e, const struct nb_cell *cell,
+bool nb_execution_begin(struct nb_execution *e, const struct nb_cell *cell,
                         const struct nb_kernel *k, const struct nb_args *args, char *scratch)
 {
     *e = (struct nb_execution){.kernel = k, .args = *args, .threads = cell->threads, .windows = 1};
@@ -56,14 +56,19 @@ void nb_execution_begin(struct nb_execution *e, const struct nb_cell *cell,
         e->args.beta = NULL;
     e->scratch = scratch;
     e->scratch_step = scratch_step(k, &e->problem, cell->threads);
-    if (k->prepare != NULL)
-        e->state = k->prepare(&e->problem, &e->args);
+    if (k->prepare == NULL)
+        return true;
+    const uint64_t start = nb_now_ns();
+    e->state = k->prepare(&e->problem, &e->args);
+    e->prepare_ns = (double)(nb_now_ns() - start);
+    return e->state != NULL;
 }
 
 void nb_execution_end(struct nb_execution *e)
 {
-    if (e->kernel->finish != NULL)
+    if (e->kernel->finish != NULL && e->state != NULL)
         e->kernel->finish(e->state);
+    e->state = NULL;
 }
 
 /* A thread's binding lasts as long as the thread, and the runtime keeps the threads of a team for the
@@ -204,7 +209,7 @@ double nb_barrier_ns(unsigned threads)
     return nb_median(ns, REPEATS);
 }
 
-void nb_run_once(const struct nb_kernel *k, const struct nb_problem *p, const struct nb_args *args)
+bool nb_run_once(const struct nb_kernel *k, const struct nb_problem *p, const struct nb_args *args)
 {
     struct nb_args a = *args;
     const size_t bytes = scratch_step(k, p, 1);
@@ -216,10 +221,12 @@ void nb_run_once(const struct nb_kernel *k, const struct nb_problem *p, const st
     a.scratch = scratch;
     void *own = k->prepare != NULL ? k->prepare(p, &a) : NULL;
     const void *state = k->prepare != NULL ? own : p;
-    k->run(state, &a);
-    if (k->reduce != NULL)
+    if (state != NULL)
+        k->run(state, &a);
+    if (state != NULL && k->reduce != NULL)
         k->reduce(state, &a);
-    if (k->finish != NULL)
+    if (k->finish != NULL && own != NULL)
         k->finish(own);
     free(scratch);
+    return state != NULL;
 }

@@ -11,7 +11,8 @@ struct nb_execution {
     const struct nb_kernel *kernel;
     struct nb_problem problem;
     struct nb_args args; /* of window 0; part, parts and scratch are filled in a thread */
-    void *state;
+    void *state;         /* of a kernel with prepare; NULL: it could not prepare, and must not run */
+    double prepare_ns;   /* what that took */
     unsigned threads;
     size_t windows, step, next_window;
     char *scratch;
@@ -26,8 +27,9 @@ bool nb_uses_beta(const struct nb_kernel *k);
 /* Bytes of scratch that all threads of a cell need together; the kernels' own wish. */
 size_t nb_scratch_bytes(const struct nb_kernel *k, const struct nb_problem *p, unsigned threads);
 
-/* Fills kernel, problem, threads and state. scratch: nb_scratch_bytes() long or NULL when 0. */
-void nb_execution_begin(struct nb_execution *e, const struct nb_cell *cell,
+/* Fills kernel, problem, threads and state. scratch: nb_scratch_bytes() long or NULL when 0. False: its
+ * prepare returned NULL. End it in either case. */
+bool nb_execution_begin(struct nb_execution *e, const struct nb_cell *cell,
                         const struct nb_kernel *k, const struct nb_args *args, char *scratch);
 void nb_execution_end(struct nb_execution *e);
 
@@ -38,8 +40,9 @@ void nb_execute_init(const struct nb_topology *t);
  * thread that cannot be bound where must_bind. Call it before anything is run or touched. */
 NB_USE_RESULT enum nb_status nb_execute_team(unsigned threads, bool must_bind, struct nb_err *err);
 
-/* One call over all rows in this thread, with scratch of its own; any problem, any kernel. */
-void nb_run_once(const struct nb_kernel *k, const struct nb_problem *p, const struct nb_args *args);
+/* One call over all rows in this thread, with scratch of its own; any problem, any kernel. False: its
+ * prepare returned NULL, and it did not run. */
+bool nb_run_once(const struct nb_kernel *k, const struct nb_problem *p, const struct nb_args *args);
 
 /* Runs so many passes, a barrier after each; returns the ns of all together. */
 uint64_t nb_execute(struct nb_execution *e, unsigned passes);

@@ -1,4 +1,5 @@
 #include "gnuplot.h"
+#include "datadir.h"
 #include "files.h"
 #include "markup.h"
 
@@ -85,8 +86,8 @@ void nb_gp_ints(struct nb_picture *p, const char *key, const int *v, size_t n)
 
 static const char *plots_source(void)
 {
-    const char *dir = getenv("NB_PLOTS_DIR");
-    return dir != NULL && dir[0] != 0 ? dir : NB_PLOTS_DIR;
+    static char path[NB_PATH];
+    return nb_data_dir("NB_PLOTS_DIR", "plots", NB_PLOTS_DIR, path, sizeof(path));
 }
 
 /* Appends a fixed part to the script; false when it cannot be read. */

@@ -375,28 +375,15 @@ static void units_fact(struct facts *f)
 #endif
 }
 
-/* FNV-1a, 64 bits, of the running program's file. */
+/* Of the running program's file. */
 static void binary_fact(struct facts *f)
 {
-    uint64_t hash = 0xcbf29ce484222325u;
-    unsigned char part[1 << 14];
-    size_t n;
-    FILE *exe = fopen("/proc/self/exe", "rbe");
-    if (exe == NULL) {
-        unknown(f, "", "binary", "/proc/self/exe: %s", strerror(errno));
-        return;
-    }
-    while ((n = fread(part, 1, sizeof(part), exe)) > 0)
-        for (size_t i = 0; i < n; i++)
-            hash = (hash ^ part[i]) * 0x100000001b3u;
-    bool whole = !ferror(exe);
-    fclose(exe);
     char hex[17];
-    snprintf(hex, sizeof(hex), "%016llx", (unsigned long long)hash);
-    if (whole)
+    const int error = nb_file_hash("/proc/self/exe", hex);
+    if (error == 0)
         set(f, f->root, "binary", json_string(hex));
     else
-        unknown(f, "", "binary", "/proc/self/exe cannot be read to its end");
+        unknown(f, "", "binary", "/proc/self/exe: %s", strerror(error));
 }
 
 static double seconds(clockid_t clock)

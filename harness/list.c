@@ -1,5 +1,6 @@
 #include "list.h"
 
+#include "foreign.h"
 #include "registry.h"
 #include "select.h"
 
@@ -11,10 +12,11 @@
 static json_t *kernel_json(const struct nb_kernel *k)
 {
     const char *why = nb_kernel_why_not(k);
-    return json_pack("{ss ss ss ss ss ss ss ss ss sb so}", "name", k->name, "op", nb_op_name(k->op),
+    return json_pack("{ss ss ss ss ss ss ss ss ss ss sb so}", "name", k->name, "op", nb_op_name(k->op),
                      "dir", nb_dir_name(k->dir), "fuse", nb_fuse_name(k->fuse), "algo", k->algo,
                      "isa", k->isa, "trick", k->trick[0] ? k->trick : "none", "dtype",
-                     nb_dtype_name(k->dtype), "source", k->source, "runnable", why == NULL, "reason",
+                     nb_dtype_name(k->dtype), "source", k->source, "origin",
+                     nb_origin_name(nb_kernel_origin(k)), "runnable", why == NULL, "reason",
                      why == NULL ? json_null() : json_string(why));
 }
 
@@ -113,17 +115,27 @@ static enum nb_status list_presets(bool json, struct nb_err *err)
 enum nb_status nb_list(int argc, char **argv, int *exit_code, struct nb_err *err)
 {
     const char *what = "kernels";
+    struct nb_foreign foreign = {.count = 0};
     bool json = false;
     *exit_code = 0;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--json") == 0)
             json = true;
+        else if (strcmp(argv[i], "--peers") == 0)
+            nb_foreign_option(&foreign, NB_OPTION_PEERS, NULL);
+        else if (strcmp(argv[i], "--plugin") == 0 && i + 1 < argc)
+            nb_foreign_option(&foreign, NB_OPTION_PLUGIN, argv[++i]);
+        else if (strncmp(argv[i], "--plugin=", 9) == 0)
+            nb_foreign_option(&foreign, NB_OPTION_PLUGIN, argv[i] + 9);
         else if (strcmp(argv[i], "--help") == 0) {
-            printf("usage: normbench list [kernels|presets|isas] [--json]\n");
+            printf("usage: normbench list [kernels|presets|isas] [--json] [--plugin FILE] [--peers]\n");
             return NB_OK;
         } else
             what = argv[i];
     }
+    enum nb_status s = nb_foreign_load(&foreign, err);
+    if (s != NB_OK)
+        return s;
     if (strcmp(what, "kernels") == 0)
         list_kernels(json);
     else if (strcmp(what, "isas") == 0)
@@ -131,6 +143,6 @@ enum nb_status nb_list(int argc, char **argv, int *exit_code, struct nb_err *err
     else if (strcmp(what, "presets") == 0)
         return list_presets(json, err);
     else
-        return nb_fail(err, "list: unknown word \"%s\"; known: kernels, presets, isas, --json", what);
+        return nb_fail(err, "list: unknown word \"%s\"; known: kernels, presets, isas, --json, --plugin FILE, --peers", what);
     return NB_OK;
 }

@@ -148,14 +148,21 @@ static enum nb_status map_params(const struct nb_worker_env *env, const struct n
     return s;
 }
 
-static enum nb_status map_scratch(const struct nb_cell *c, struct memory *m, struct nb_err *err)
+/* Of the kernels that run: what one that failed its check would ask for, or do when asked, is no matter. */
+static enum nb_status map_scratch(const struct nb_worker_env *env, const struct nb_unit *unit,
+                                  struct memory *m, struct nb_err *err)
 {
+    const struct nb_cell *c = unit->cell;
     size_t most = 0;
     for (size_t i = 0; i < c->kernel_count; i++) {
+        if (json_object_get(unit->hashes, c->kernels[i]->name) == NULL)
+            continue;
         const struct nb_problem p = nb_cell_problem(c, c->kernels[i]);
+        env->at(env->context, c->kernels[i]->name);
         const size_t bytes = nb_scratch_bytes(c->kernels[i], &p, c->threads);
         most = bytes > most ? bytes : most;
     }
+    env->at(env->context, "");
     if (most == 0)
         return NB_OK;
     enum nb_status s = nb_buffer_map(&m->scratch, most, 0, most >= (size_t)2 << 20, err);
@@ -205,7 +212,7 @@ static void forget_arena(void)
     nb_buffer_free(&arena.y);
 }
 
-static void begin(struct nb_execution *e, const struct nb_cell *c, const struct nb_kernel *k,
+static bool begin(struct nb_execution *e, const struct nb_cell *c, const struct nb_kernel *k,
                   const struct memory *m)
 {
     const struct nb_args args = {.x = m->in_arena ? arena.x.data : m->x.data,
@@ -214,9 +221,10 @@ static void begin(struct nb_execution *e, const struct nb_cell *c, const struct 
                                  .beta = m->beta.data,
                                  .mean = m->mean.data,
                                  .rstd = m->rstd.data};
-    nb_execution_begin(e, c, k, &args, m->scratch.data);
+    const bool prepared = nb_execution_begin(e, c, k, &args, m->scratch.data);
     e->windows = m->windows;
     e->step = m->step;
+    return prepared;
 }
 
 /* ---- running ---- */
@@ -444,7 +452,7 @@ static enum nb_status setup(struct run *u, const struct nb_worker_env *env,
     if (s == NB_OK)
         s = map_params(env, c, &u->memory, err);
     if (s == NB_OK)
-        s = map_scratch(c, &u->memory, err);
+        s = map_scratch(env, unit, &u->memory, err);
     if (s != NB_OK)
         return s;
     u->params_hash = params_hash(u);
@@ -452,17 +460,29 @@ static enum nb_status setup(struct run *u, const struct nb_worker_env *env,
         if (json_object_get(unit->hashes, c->kernels[i]->name) == NULL)
             continue;
         u->runners[i] = (struct runner){.env = env, .trusted = true};
-        begin(&u->runners[i].exec, c, c->kernels[i], &u->memory);
+        env->at(env->context, c->kernels[i]->name);
+        if (!begin(&u->runners[i].exec, c, c->kernels[i], &u->memory))
+            mistrust(u, &u->runners[i]); /* it could in its check */
     }
+    env->at(env->context, "");
     verify_all(u, seeded(u) % u->memory.windows);
     return NB_OK;
 }
 
-static void teardown(struct run *u)
+/* Before the unit is declared done: a finish that crashes or hangs is its kernel's fault. */
+static void end_executions(struct run *u)
 {
     for (size_t i = 0; i < u->unit->cell->kernel_count; i++)
-        if (u->runners[i].exec.kernel != NULL)
+        if (u->runners[i].exec.kernel != NULL) {
+            u->env->at(u->env->context, u->runners[i].exec.kernel->name);
             nb_execution_end(&u->runners[i].exec);
+        }
+    u->env->at(u->env->context, "");
+}
+
+static void teardown(struct run *u)
+{
+    end_executions(u); /* those that a failed unit left */
     free(u->runners);
     unmap(&u->memory);
     json_decref(u->mistrusted);
@@ -775,6 +795,7 @@ enum nb_status nb_measure_unit(const struct nb_worker_env *env, const struct nb_
             count_all(&u);
         lap(&mark, &u.warm_ns);
         const bool sound = still_sound(&u, found);
+        end_executions(&u);
         lap(&mark, &u.setup_ns);
         emit_end(&u, sound, (double)(mark - start));
     }
@@ -809,6 +830,7 @@ enum nb_status nb_measure_calibrate(const struct nb_worker_env *env, const struc
             if (u.runners[i].exec.kernel != NULL && u.runners[i].trusted)
                 json_object_set_new(ns, unit->cell->kernels[i]->name,
                                     json_real(calibrate_one(&u, &u.runners[i])));
+        end_executions(&u);
         env->emit(env->context, json_pack("{ss ss so sO sf}", "type", "calibration", "cell",
                                           unit->cell->id, "pass_ns", ns, "mistrusted", u.mistrusted,
                                           "setup_ns", u.setup_ns));

@@ -3,6 +3,7 @@
 #include "buffers.h"
 #include "check.h"
 #include "execute.h"
+#include "foreign.h"
 #include "registry.h"
 #include "stats.h"
 
@@ -125,11 +126,12 @@ static void cell_add_kernel(struct nb_cell *c, const struct nb_kernel *k)
     c->kernels[c->kernel_count++] = k;
 }
 
-/* Ceilings of the best ISA stand in every cell: a time without its roof says little. */
+/* Our ceilings of the best ISA stand in every cell: a time without its roof says little. */
 static bool wanted_ceiling(const struct nb_kernel *k)
 {
     const struct nb_isa *best = nb_isa_best((enum nb_dtype)k->dtype);
-    return nb_is_ceiling(k) && best != NULL && strcmp(best->name, k->isa) == 0;
+    return nb_is_ceiling(k) && nb_kernel_origin(k) == NB_OURS && best != NULL &&
+           strcmp(best->name, k->isa) == 0;
 }
 
 static bool fits_cell(const struct nb_cell *c, const struct nb_kernel *k)
@@ -338,13 +340,15 @@ const struct nb_cell *nb_plan_find(const struct nb_plan *plan, const char *id)
 void nb_cell_repro(const struct nb_cell *c, const struct nb_settings *s, const char *verb,
                    const char *kernel, char *text, size_t len)
 {
+    char foreign[512];
+    nb_foreign_repro(kernel != NULL ? nb_kernel_find(kernel) : NULL, foreign, sizeof foreign);
     snprintf(text, len,
              "normbench %s%s%s%s --dtype %s%s --hidden %zu --rows %zu --threads %u --residency "
-             "%s%s --seed %llu",
+             "%s%s --seed %llu%s",
              verb, kernel ? " --kernel '" : "", kernel ? kernel : "", kernel ? "'" : "",
              nb_dtype_name(c->dtype), c->param_dtype != c->dtype ? " --param-dtype f32" : "",
              c->hidden, c->rows, c->threads, nb_residency_name(c->residency),
-             c->stats_out ? " --stats yes" : "", (unsigned long long)s->seed);
+             c->stats_out ? " --stats yes" : "", (unsigned long long)s->seed, foreign);
 }
 
 /* ---- groups ---- */
@@ -770,10 +774,10 @@ static const char *const STATE_NAMES[] = {"planned", "calibrated", "screened"};
 static json_t *kernel_json(const struct nb_kernel *k)
 {
     const struct nb_isa *isa = nb_isa_find(k->isa);
-    return json_pack("{ss ss ss ss ss ss ss ss si sb si sf si}", "op", nb_op_name(k->op), "dir",
+    return json_pack("{ss ss ss ss ss ss ss ss ss si sb si sf si}", "op", nb_op_name(k->op), "dir",
                      nb_dir_name(k->dir), "fuse", nb_fuse_name(k->fuse), "dtype",
                      nb_dtype_name(k->dtype), "algo", k->algo, "isa", k->isa, "trick",
-                     k->trick, "source", k->source, "isa_rank",
+                     k->trick, "source", k->source, "origin", nb_origin_name(nb_kernel_origin(k)), "isa_rank",
                      isa != NULL ? isa->rank : 0, "flushes", (int)k->flushes, "x_reads",
                      (int)k->x_reads, "flops", k->flops, "vector_bits", (int)k->vector_bits);
 }
@@ -804,7 +808,7 @@ static json_t *pairing_json(const struct nb_pairing *p)
 
 json_t *nb_cell_to_json(const struct nb_cell *c, const struct nb_settings *s)
 {
-    char repro[512];
+    char repro[NB_REPRO];
     json_t *kernels = json_array(), *groups = json_array(), *pairings = json_array();
     for (size_t i = 0; i < c->kernel_count; i++)
         json_array_append_new(kernels, json_string(c->kernels[i]->name));
@@ -876,6 +880,7 @@ json_t *nb_plan_to_json(const struct nb_plan *plan)
                      "budget_s", s->budget_s, "state", STATE_NAMES[plan->state], "kernels", kernels,
                      "dropped", dropped, "cells", cells);
     NB_ASSERT(json != NULL);
+    nb_foreign_to_json(json);
     json_object_set_new(json, "digest", json_integer(plan_digest(json)));
     return json;
 }

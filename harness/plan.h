@@ -115,6 +115,7 @@ void nb_plan_order(const struct nb_plan *plan, unsigned process, size_t *order);
 unsigned nb_plan_rounds(const struct nb_plan *plan, const struct nb_cell *cell, unsigned process);
 struct nb_problem nb_cell_problem(const struct nb_cell *cell, const struct nb_kernel *k);
 const struct nb_cell *nb_plan_find(const struct nb_plan *plan, const char *id);
+enum { NB_REPRO = 1024 }; /* room for a line that reproduces */
 void nb_cell_repro(const struct nb_cell *cell, const struct nb_settings *s, const char *verb,
                    const char *kernel, char *text, size_t len);
 

@@ -45,6 +45,7 @@ extern const char *const rep_count_key[REP_COUNTS];
 
 struct rep_kernel {
     const char *name, *op, *dir, *fuse, *dtype, *algo, *isa, *trick, *source;
+    bool foreign; /* a peer's or a plugin's */
     double isa_rank;
     size_t order; /* position in plan.json: the order of the ladder */
 };
@@ -61,6 +62,7 @@ struct rep_entry {
     enum rep_verdict verdict;
     const char *reason, *worst, *repro;
     double E_max, bound, ulp_max, normwise, unstable_rows, overflow_rows;
+    double prepare_first_ns, prepare_ns;
     /* derived; group is SIZE_MAX where the kernel has no time */
     size_t group, member, rounds;
     struct rep_estimate ns_per_row, roof_ratio;

@@ -188,6 +188,8 @@ static void add_kernel(struct rep_run *run, const char *name, const json_t *fact
     k->trick = rep_string(facts, "trick");
     k->source = rep_string(facts, "source");
     k->isa_rank = rep_number(facts, "isa_rank");
+    const char *origin = rep_string(facts, "origin"); /* not in older runs, which had none */
+    k->foreign = origin != NULL && strcmp(origin, "normbench") != 0;
 }
 
 static void collect_kernels(struct rep_run *run)
@@ -223,6 +225,7 @@ static size_t new_entry(struct rep_cell *cell, const struct rep_kernel *kernel)
     *e = (struct rep_entry){.kernel = kernel, .verdict = REP_UNTESTED, .group = SIZE_MAX};
     e->E_max = e->bound = e->ulp_max = e->normwise = NAN;
     e->unstable_rows = e->overflow_rows = e->gbps = NAN;
+    e->prepare_first_ns = e->prepare_ns = NAN;
     e->ns_per_row = e->roof_ratio = (struct rep_estimate){NAN, NAN, NAN, NAN, 0};
     for (size_t c = 0; c < REP_COUNTS; c++)
         e->counts[c] = NAN;
@@ -433,6 +436,8 @@ static const char *read_check(struct rep_run *run, const json_t *line)
     e->normwise = rep_number(line, "normwise");
     e->unstable_rows = rep_number(line, "unstable_rows");
     e->overflow_rows = rep_number(line, "overflow_rows");
+    e->prepare_first_ns = rep_number(line, "prepare_first_ns");
+    e->prepare_ns = rep_number(line, "prepare_ns");
     return NULL;
 }
 

@@ -2,6 +2,7 @@
 #include "gnuplot.h"
 #include "report_data.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -203,7 +204,14 @@ static bool speedup_picture(struct picture *p, bool best)
 
 /* ---- bandwidth ---- */
 
-enum { ROOF, BEST_LN, BEST_RMS, TWOPASS_LN, ONEPASS_RMS, REF_1, REF_2, LINES };
+enum { ROOF, BEST_LN, BEST_RMS, TWOPASS_LN, ONEPASS_RMS, REF_1, REF_2, FOREIGN, LINES = FOREIGN + 3 };
+
+/* Reference lines, and kernels of peers and plugins: each has a line under its own name. */
+struct named_lines {
+    struct rep_keys affine;
+    const struct rep_kernel *foreign[LINES - FOREIGN];
+    size_t nforeign;
+};
 
 /* Fastest timed kernel of an op; algo NULL: of any algorithm. */
 static const struct rep_entry *fastest(const struct rep_cell *c, const char *op,
@@ -237,7 +245,7 @@ static const struct rep_entry *best_of(const struct rep_cell *c, bool base,
 }
 
 static const struct rep_entry *line_entry(const struct rep_cell *c, int line,
-                                          const struct rep_keys *affine)
+                                          const struct named_lines *named)
 {
     switch (line) {
     case ROOF:
@@ -252,7 +260,10 @@ static const struct rep_entry *line_entry(const struct rep_cell *c, int line,
         return textbook(c, false, "rmsnorm", "onepass");
     default: {
         size_t i = (size_t)(line - REF_1);
-        return i < affine->n ? fastest(c, "affine", affine->text[i]) : NULL;
+        const size_t n = named->affine.n;
+        if (i < n)
+            return fastest(c, "affine", named->affine.text[i]);
+        return i - n < named->nforeign ? rep_entry_of(c, named->foreign[i - n]) : NULL;
     }
     }
 }
@@ -269,25 +280,58 @@ static void find_affine(const struct rep_run *run, struct rep_keys *keys)
     }
 }
 
+/* The last column, for who reads the file; a name is one word there, whatever plan.json says. */
+static void end_with_name(FILE *dat, const char *name)
+{
+    for (; *name != 0; name++)
+        fputc(isalnum((unsigned char)*name) ? *name : '_', dat);
+    fputc('\n', dat);
+}
+
+/* As many of the picture's dtype as there is room for, in the order of the plan. */
+static void find_foreign(const struct rep_run *run, const char *type,
+                         struct named_lines *named)
+{
+    const size_t room = sizeof(named->foreign) / sizeof(*named->foreign);
+    named->nforeign = 0;
+    for (size_t i = 0; i < run->nkernels && named->nforeign < room; i++) {
+        const struct rep_kernel *k = &run->kernels[i];
+        const size_t n = k->dtype != NULL ? strlen(k->dtype) : 0;
+        if (k->foreign && n > 0 && strncmp(k->dtype, type, n) == 0 &&
+            (type[n] == 0 || type[n] == '+'))
+            named->foreign[named->nforeign++] = k;
+    }
+}
+
 static size_t bandwidth_series(struct picture *p, const char *residency, const char *type,
-                               int line, const struct rep_keys *affine,
+                               int line, const struct named_lines *named,
                                const struct rep_sizes *hiddens)
 {
     size_t points = 0, threads = least_threads(p->run);
     for (size_t h = 0; h < hiddens->n; h++) {
         const struct rep_cell *c =
             rep_find(p->run, residency, type, hiddens->value[h], threads);
-        const struct rep_entry *e = c ? line_entry(c, line, affine) : NULL;
+        const struct rep_entry *e = c ? line_entry(c, line, named) : NULL;
         if (e == NULL || !isfinite(e->gbps))
             continue;
-        fprintf(p->out.dat, "%zu %.6g\n", hiddens->value[h], e->gbps);
+        fprintf(p->out.dat, "%zu %.6g ", hiddens->value[h], e->gbps);
+        end_with_name(p->out.dat, e->kernel->name);
         points++;
     }
     return points;
 }
 
-static void define_lines(struct picture *p, const struct rep_keys *affine)
+/* What a column of the legend holds. */
+static const char *short_text(struct rep_run *run, const char *name)
 {
+    char *text = rep_alloc(run, 40);
+    snprintf(text, 40, strlen(name) < 38 ? "%s" : "%.34s...", name);
+    return text;
+}
+
+static void define_lines(struct picture *p, const struct named_lines *named)
+{
+    const struct rep_keys *affine = &named->affine;
     const char *lines[LINES] = {"roof: fastest of copy and scale", "fastest LayerNorm",
                                 "fastest RMSNorm", "two-pass LayerNorm",
                                 "one-pass RMSNorm"};
@@ -296,25 +340,30 @@ static void define_lines(struct picture *p, const struct rep_keys *affine)
         snprintf(text, 96, "reference: affine %.60s", affine->text[i]);
         lines[REF_1 + i] = text;
     }
-    fprintf(p->out.gp, "NL = %zu\n", REF_1 + affine->n);
-    nb_gp_texts(&p->out, "LINE", lines, REF_1 + affine->n);
+    const size_t n = REF_1 + affine->n + named->nforeign;
+    for (size_t i = 0; i < named->nforeign; i++)
+        lines[REF_1 + affine->n + i] = short_text(p->run, named->foreign[i]->name);
+    fprintf(p->out.gp, "NL = %zu\n", n);
+    nb_gp_texts(&p->out, "LINE", lines, n);
 }
 
 static bool bandwidth_picture(struct picture *p)
 {
-    struct rep_keys places, types, affine;
+    struct rep_keys places, types;
+    struct named_lines named;
     struct rep_sizes hiddens;
     char details[160];
     rep_residencies(p->run, &places);
     rep_types(p->run, &types);
     hiddens = p->run->hiddens;
-    find_affine(p->run, &affine);
-    fputs("# hidden, GB/s\n", p->out.dat);
+    find_affine(p->run, &named.affine);
+    find_foreign(p->run, types.n > 0 ? types.text[0] : "", &named);
+    fputs("# hidden, GB/s, kernel\n", p->out.dat);
     for (size_t r = 0; types.n > 0 && r < places.n && begin_panel(p, places.text[r]);
          r++) {
         for (int line = 0; line < LINES; line++)
             end_series(p, line + 1,
-                       bandwidth_series(p, places.text[r], types.text[0], line, &affine,
+                       bandwidth_series(p, places.text[r], types.text[0], line, &named,
                                         &hiddens));
         end_panel(p);
     }
@@ -324,7 +373,7 @@ static bool bandwidth_picture(struct picture *p)
              threads_text(p->run, least_threads(p->run)));
     define_head(p, "How close the norms come to the speed of a plain copy", details);
     define_panels(p);
-    define_lines(p, &affine);
+    define_lines(p, &named);
     define_x(p, &hiddens, panel_width(p->npanels));
     return true;
 }
@@ -402,9 +451,10 @@ static size_t write_bars(struct picture *p, const struct rep_cell *c, const char
         bool interval = isfinite(t->lo);
         b->labels[b->nlabels++] = bar_label(p->run, k);
         b->longest = fmax(b->longest, interval ? t->hi : t->value);
-        fprintf(p->out.dat, "%zu %.6g %.6g %.6g %d\n", i + 1, t->value,
+        fprintf(p->out.dat, "%zu %.6g %.6g %.6g %d ", i + 1, t->value,
                 interval ? t->lo : t->value, interval ? t->hi : t->value,
                 isa_index(&b->isas, k->isa ? k->isa : "other") + 1);
+        end_with_name(p->out.dat, k->name);
     }
     if (n > 0)
         fputs("\n\n", p->out.dat);
@@ -447,7 +497,7 @@ static bool algorithms_picture(struct picture *p)
     char details[160];
     if (c == NULL)
         return false;
-    fputs("# place, ns a row, low, high, ISA\n", p->out.dat);
+    fputs("# place, ns a row, low, high, ISA, kernel\n", p->out.dat);
     for (size_t i = 0; i < 2; i++) {
         size_t n = write_bars(p, c, ops[i], &b);
         if (n > 0) {

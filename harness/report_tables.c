@@ -74,6 +74,8 @@ static void result_line(FILE *f, const struct rep_cell *c, const struct rep_entr
     number(f, e->E_max);
     number(f, e->ulp_max);
     number(f, e->normwise);
+    number(f, e->prepare_first_ns);
+    number(f, e->prepare_ns);
     fprintf(f, ",%zu,%zu", e->ns_per_row.processes, rep_is_timed(e) ? e->rounds : 0);
     text(f, e->repro);
     fputc('\n', f);
@@ -87,7 +89,7 @@ void rep_results_csv(const struct rep_run *run, FILE *f)
         "hidden,threads,residency,verdict,unstable_rows,ns_per_row,ns_lo,ns_hi,gbps,roof,"
         "roof_ratio,ref_cycles_per_elem,core_cycles_per_elem,instructions_per_elem,"
         "l1d_misses_per_row,l2_misses_per_row,llc_misses_per_row,E_max,ulp_max,normwise,"
-        "processes,rounds,repro\n",
+        "prepare_first_ns,prepare_ns,processes,rounds,repro\n",
         f);
     for (size_t i = 0; i < run->ncells; i++)
         for (size_t e = 0; e < run->cells[i].nentries; e++)

@@ -577,6 +577,52 @@ static void ladder_section(const struct rep_run *run, FILE *f)
         fputs("\nNo kernel was timed.\n", f);
 }
 
+/* ---- what comes before the first call ---- */
+
+/* Least and most over the cells of one kernel that has a prepare; cells: how many. */
+struct preparing {
+    double first[2], again[2];
+    size_t cells;
+};
+
+static struct preparing preparing_of(const struct rep_run *run,
+                                     const struct rep_kernel *k)
+{
+    struct preparing p = {{INFINITY, 0}, {INFINITY, 0}, 0};
+    for (size_t i = 0; i < run->ncells; i++) {
+        const struct rep_entry *e = rep_entry_of(&run->cells[i], k);
+        if (e == NULL || !isfinite(e->prepare_first_ns) || !isfinite(e->prepare_ns))
+            continue;
+        p.first[0] = fmin(p.first[0], e->prepare_first_ns);
+        p.first[1] = fmax(p.first[1], e->prepare_first_ns);
+        p.again[0] = fmin(p.again[0], e->prepare_ns);
+        p.again[1] = fmax(p.again[1], e->prepare_ns);
+        p.cells++;
+    }
+    return p;
+}
+
+static void prepare_section(const struct rep_run *run, FILE *f)
+{
+    bool begun = false;
+    for (size_t i = 0; i < run->nkernels; i++) {
+        const struct preparing p = preparing_of(run, &run->kernels[i]);
+        if (p.cells == 0)
+            continue;
+        if (!begun)
+            fputs("\n## Creation time\n\nus that a kernel's prepare takes before its "
+                  "first call, in no time above: the first in a fresh process, and again, "
+                  "least to most over its cells.\n\n"
+                  "| kernel | cells | first | again |\n|---|--:|--:|--:|\n",
+                  f);
+        begun = true;
+        fputs("| ", f);
+        nb_md_code(f, run->kernels[i].name);
+        fprintf(f, " | %zu | %.4g to %.4g | %.4g to %.4g |\n", p.cells, p.first[0] / 1e3,
+                p.first[1] / 1e3, p.again[0] / 1e3, p.again[1] / 1e3);
+    }
+}
+
 /* ---- pictures ---- */
 
 static void picture_section(const struct rep_keys *pictures, FILE *f)
@@ -904,6 +950,7 @@ void rep_report_md(struct rep_run *run, const struct rep_keys *pictures, FILE *f
     claims_section(run, f);
     kernels_section(run, f);
     ladder_section(run, f);
+    prepare_section(run, f);
     picture_section(pictures, f);
     counters_section(run, f);
     noise_section(run, f);

@@ -4,6 +4,7 @@
 #include "client.h"
 #include "cpu.h"
 #include "execute.h"
+#include "foreign.h"
 #include "host.h"
 #include "plan.h"
 #include "progress.h"
@@ -817,6 +818,8 @@ static enum nb_status resumed_run(struct job *j, struct nb_err *err)
         s = same_machine(j, dir, err);
     if (s == NB_OK)
         s = load_json(dir, "plan.json", &plan, err);
+    if (s == NB_OK)
+        s = nb_foreign_resume(plan, dir, err);
     if (s == NB_OK)
         s = nb_plan_from_json(&j->plan, plan, err);
     json_decref(plan);

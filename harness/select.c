@@ -1,5 +1,6 @@
 #include "select.h"
 
+#include "datadir.h"
 #include "registry.h"
 
 #include <ctype.h>
@@ -376,7 +377,7 @@ bool nb_kernel_is_weak(const struct nb_kernel *k)
 
 bool nb_block_takes_isa(const struct nb_block *b, const struct nb_kernel *k)
 {
-    if (b->isa.n == 0)
+    if (b->isa.n == 0 || nb_kernel_origin(k) != NB_OURS)
         return true;
     const struct nb_isa *best = nb_isa_best((enum nb_dtype)k->dtype);
     for (size_t i = 0; i < b->isa.n; i++) {
@@ -440,8 +441,8 @@ struct nb_settings nb_settings_default(void)
 
 const char *nb_presets_dir(void)
 {
-    const char *dir = getenv("NB_PRESETS_DIR");
-    return dir != NULL ? dir : NB_PRESETS_DIR;
+    static char path[4096];
+    return nb_data_dir("NB_PRESETS_DIR", "presets", NB_PRESETS_DIR, path, sizeof path);
 }
 
 /* Settings that may stand in the head of a preset. */

@@ -227,3 +227,20 @@ double nb_cgroup_cpus(const char *root)
         return v2 ? 0 : -1;
     return least >= (double)SIZE_MAX ? 0 : least;
 }
+
+int nb_file_hash(const char *path, char hex[17])
+{
+    uint64_t hash = 0xcbf29ce484222325u;
+    unsigned char part[1 << 14];
+    size_t n;
+    FILE *f = fopen(path, "rbe");
+    if (f == NULL)
+        return errno;
+    while ((n = fread(part, 1, sizeof(part), f)) > 0)
+        for (size_t i = 0; i < n; i++)
+            hash = (hash ^ part[i]) * 0x100000001b3u;
+    const int error = ferror(f) ? errno != 0 ? errno : EIO : 0;
+    fclose(f);
+    snprintf(hex, 17, "%016llx", (unsigned long long)hash);
+    return errno = error;
+}

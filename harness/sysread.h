@@ -22,4 +22,7 @@ size_t nb_cgroup_memory(const char *root);
  * 0: no limit; negative: unknown, no cgroup could be read. */
 double nb_cgroup_cpus(const char *root);
 
+/* FNV-1a, 64 bits, of a file's bytes, as 16 hex digits. Returns 0, or an errno value (also in errno). */
+int nb_file_hash(const char *path, char hex[17]);
+
 #endif

@@ -5,12 +5,14 @@
 #include "counters.h"
 #include "cpu.h"
 #include "execute.h"
+#include "foreign.h"
 #include "host.h"
 #include "measure.h"
 #include "plan.h"
 #include "registry.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -25,11 +27,29 @@ struct worker {
     uint64_t seed;
 };
 
+static FILE *commands, *answers; /* not stdin and stdout: a kernel may print, or read */
+
+static FILE *moved(int fd, int substitute, const char *mode)
+{
+    const int own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    FILE *f = own >= 0 ? fdopen(own, mode) : NULL;
+    NB_ASSERT(f != NULL && substitute >= 0 && dup2(substitute, fd) == fd);
+    return f;
+}
+
+static void move_standard_files(void)
+{
+    const int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    commands = moved(STDIN_FILENO, nothing, "r");
+    answers = moved(STDOUT_FILENO, STDERR_FILENO, "w");
+    close(nothing);
+}
+
 static void emit(void *context, json_t *line)
 {
     (void)context;
     NB_ASSERT(line != NULL);
-    if (json_dumpf(line, stdout, JSON_COMPACT) != 0 || putchar('\n') == EOF || fflush(stdout) != 0)
+    if (json_dumpf(line, answers, JSON_COMPACT) != 0 || putc('\n', answers) == EOF || fflush(answers) != 0)
         _exit(1); /* nobody listens any more */
     json_decref(line);
 }
@@ -132,6 +152,13 @@ static void died(struct nb_check_result *r, bool timed_out, int status, double t
                  WEXITSTATUS(status));
 }
 
+/* A kernel that wrote where it must not may have hit the result itself. */
+static bool is_sound(struct nb_check_result *r)
+{
+    return r->verdict < NB_VERDICT_COUNT && memchr(r->reason, '\0', sizeof(r->reason)) != NULL &&
+           memchr(r->worst, '\0', sizeof(r->worst)) != NULL;
+}
+
 static enum nb_status check_forked(struct nb_check_data *data, const struct nb_kernel *k,
                                    unsigned threads, double timeout_s, struct nb_check_result *r,
                                    struct nb_err *err)
@@ -141,7 +168,7 @@ static enum nb_status check_forked(struct nb_check_data *data, const struct nb_k
     bool timed_out = false;
     struct preface p;
     NB_ASSERT(pipe(ends) == 0);
-    fflush(stdout);
+    fflush(answers);
     const pid_t child = fork();
     NB_ASSERT(child >= 0);
     if (child == 0) {
@@ -163,6 +190,9 @@ static enum nb_status check_forked(struct nb_check_data *data, const struct nb_k
         return nb_fail(err, "%s", p.err.text);
     if (!ended)
         died(r, timed_out, status, timeout_s);
+    else if (!is_sound(r))
+        *r = (struct nb_check_result){.verdict = NB_CRASHED,
+                                      .reason = "its check sent no sound result: it wrote over what is not its"};
     return NB_OK;
 }
 
@@ -274,7 +304,7 @@ static enum nb_status map_page(struct worker *w, int fd, struct nb_err *err)
     return NB_OK;
 }
 
-int nb_worker_main(int status_fd)
+int nb_worker_main(int status_fd, int argc, char **argv)
 {
     struct worker w = {0};
     struct nb_err err;
@@ -282,16 +312,19 @@ int nb_worker_main(int status_fd)
     size_t room = 0;
     bool quit = false;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    move_standard_files();
     enum nb_status started = nb_cpu_init(bad, sizeof bad) == 0
                                  ? map_page(&w, status_fd, &err)
                                  : nb_fail(&err, "NB_DISABLE_ISA: unknown word \"%s\"", bad);
     if (started == NB_OK)
         started = nb_topology_load(&w.topology, &err);
+    if (started == NB_OK)
+        started = nb_foreign_worker(argc, argv, &err);
     if (started != NB_OK) {
         emit_error(err.text);
         return 1;
     }
-    while (!quit && getline(&line, &room, stdin) > 0) {
+    while (!quit && getline(&line, &room, commands) > 0) {
         json_error_t e;
         json_t *in = json_loads(line, 0, &e);
         enum nb_status s = in != NULL ? command(&w, in, &quit, &err)

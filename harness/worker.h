@@ -1,7 +1,8 @@
 /* worker.h: the process that allocates, checks and measures, and the protocol it speaks.
  *
- * The orchestrator starts `normbench --worker FD` with pipes at stdin and stdout; FD is a shared page
- * (struct nb_status_page). One JSON object a line each way:
+ * The orchestrator starts `normbench --worker FD [--peers] [--plugin HASH:PATH]...` with pipes at stdin and
+ * stdout; FD is a shared page (struct nb_status_page). What kernels print goes to stderr, and what they read
+ * is empty. One JSON object a line each way:
  *   in   {"cmd":"hello","protocol":1,"seed":1}               out  {"type":"hello","protocol":1,"binary":"..."}
  *   in   {"cmd":"check","cell":{...},"kernels":[...],"timeout_s":20}
  *        out  a check line for each kernel, then {"type":"checked","cell":"..."}
@@ -26,7 +27,7 @@ struct nb_status_page {
     char kernel[192];
 };
 
-/* The worker's whole life; returns its exit code. */
-int nb_worker_main(int status_fd);
+/* The worker's whole life; returns its exit code. argv: the words of nb_foreign_words. */
+int nb_worker_main(int status_fd, int argc, char **argv);
 
 #endif

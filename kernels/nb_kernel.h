@@ -19,6 +19,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define NB_KERNEL_ABI 1u
 
 enum nb_op {
@@ -111,7 +115,8 @@ struct nb_kernel {
     const char *(*supports)(const struct nb_problem *p);
     /* bytes of scratch one part needs; NULL function: none */
     size_t (*scratch_bytes)(const struct nb_problem *p, uint32_t parts);
-    /* NULL for our own kernels: run's state is then the problem itself */
+    /* NULL: none, and run's state is the problem itself. Otherwise called once a problem and set of parts
+     * before run, timed apart; its result is run's state until finish. A NULL result: it cannot do it. */
     void *(*prepare)(const struct nb_problem *p, const struct nb_args *a);
     void (*finish)(void *state);
     void (*run)(const void *state, const struct nb_args *a);
@@ -124,5 +129,20 @@ struct nb_kernel_table {
     uint32_t count;
     const struct nb_kernel *kernels;
 };
+
+/* A plugin is a shared object that exports this one table; nothing of it runs until it is checked:
+ *     const struct nb_kernel_table nb_plugin = {NB_KERNEL_ABI, count, kernels};
+ * The caller copies the descriptors, reads `size` bytes of each and steps by the size of the first, so that a
+ * plugin built with an older nb_kernel.h of the same ABI still fits. */
+#define NB_PLUGIN_SYMBOL "nb_plugin"
+#if defined(__GNUC__)
+extern __attribute__((visibility("default"))) const struct nb_kernel_table nb_plugin;
+#else
+extern const struct nb_kernel_table nb_plugin;
+#endif
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

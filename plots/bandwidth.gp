@@ -2,14 +2,15 @@
 # Given above: NAME TITLE SUBTITLE NP PANEL FIRST LAST SERIES NL LINE NX X XLABEL XROT
 COLS = NP <= 3 ? NP : NP == 4 ? 2 : 3
 ROWS = int((NP + COLS - 1) / COLS)
-HEAD = 105.0; FOOT = 135.0; ROW = NP == 1 ? 640.0 : 500.0
+LROWS = NL <= 9 ? 3 : 4 # of the legend
+HEAD = 105.0; FOOT = 27 + 36.0 * LROWS; ROW = NP == 1 ? 640.0 : 500.0
 H = HEAD + FOOT + ROWS * ROW
 LEFT = 120.0; RIGHT = 30.0; GAP = 85.0; UNDER = XROT ? 138.0 : 98.0; OVER = 45.0
 PW = (W - LEFT - RIGHT - (COLS - 1) * GAP) / COLS
-array LC[7] = [BLACK, BLUE, VERMILLION, SKY, ORANGE, GREY, GREY]
-array LP[7] = [2, 7, 5, 6, 4, 1, 3]
-array LW[7] = [3, 3, 3, 2, 2, 1.5, 1.5]
-array LD[7] = [1, 1, 1, 2, 2, 4, 3]
+array LC[10] = [BLACK, BLUE, VERMILLION, SKY, ORANGE, GREY, GREY, GREEN, PURPLE, GREEN]
+array LP[10] = [2, 7, 5, 6, 4, 1, 3, 9, 13, 8]
+array LW[10] = [3, 3, 3, 2, 2, 1.5, 1.5, 2.5, 2.5, 2.5]
+array LD[10] = [1, 1, 1, 2, 2, 4, 3, 1, 1, 2]
 do for [T = 1:2] {
     eval terminal(T, H)
     set output NAME.(T == 1 ? '.svg' : '.png')
@@ -40,8 +41,8 @@ do for [T = 1:2] {
     unset label; unset ylabel; unset tics; unset border; unset grid; unset logscale x; unset offsets
     set lmargin at screen 0; set rmargin at screen 1; set bmargin at screen 0; set tmargin at screen FOOT / H
     set xrange [0:W]; set yrange [0:FOOT]
-    LX(k) = 130 + int((k - 1) / 3) * 500
-    LY(k) = FOOT - 24 - ((k - 1) % 3) * 36
+    LX(k) = 130 + int((k - 1) / LROWS) * 500
+    LY(k) = FOOT - 24 - ((k - 1) % LROWS) * 36
     do for [K = 1:NL] {
         set label 10 + K LINE[K] at LX(K) + 75, LY(K)
         set arrow 10 + K from LX(K), LY(K) to LX(K) + 62, LY(K) nohead lw LW[K] lc rgb LC[K] dt LD[K]
