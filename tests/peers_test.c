@@ -76,14 +76,21 @@ static struct nb_args fill(struct tensors *m, const struct nb_problem *p, uint32
                             .gamma = m->gamma, .beta = m->beta, .mean = m->mean, .rstd = m->rstd};
 }
 
+static void run_part(const struct nb_kernel *k, const void *state, struct nb_args a, int part)
+{
+    a.part = (uint32_t)part;
+    k->run(state, &a);
+}
+
+/* One part outside of any parallel region, as the harness calls it. */
 static void run_all(const struct nb_kernel *k, const struct nb_problem *p, struct nb_args a)
 {
     void *state = k->prepare(p, &a);
-#pragma omp parallel num_threads((int)a.parts) if (a.parts > 1)
-    {
-        struct nb_args mine = a;
-        mine.part = a.parts > 1 ? (uint32_t)omp_get_thread_num() : 0;
-        k->run(state, &mine);
+    if (a.parts == 1) {
+        run_part(k, state, a, 0);
+    } else {
+#pragma omp parallel num_threads((int)a.parts)
+        run_part(k, state, a, omp_get_thread_num());
     }
     k->finish(state);
 }
