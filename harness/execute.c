@@ -57,8 +57,10 @@ void nb_execution_begin(struct nb_execution *e, const struct nb_cell *cell,
     e->scratch = scratch;
     e->scratch_step = scratch_step(k, &e->problem, cell->threads);
     e->args.parts = cell->threads;
+    const uint64_t start = nb_now_ns();
     if (k->prepare != NULL)
         e->state = k->prepare(&e->problem, &e->args);
+    e->prepare_ns = k->prepare != NULL ? (double)(nb_now_ns() - start) : 0;
 }
 
 void nb_execution_end(struct nb_execution *e)

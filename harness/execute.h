@@ -12,6 +12,7 @@ struct nb_execution {
     struct nb_problem problem;
     struct nb_args args; /* of window 0; part, parts and scratch are filled in a thread */
     void *state;
+    double prepare_ns; /* 0 where there is nothing to prepare */
     unsigned threads;
     size_t windows, step, next_window;
     char *scratch;

@@ -717,6 +717,18 @@ static bool still_sound(struct run *u, size_t found)
     return sound;
 }
 
+/* ns of each kernel's prepare: no part of any sample. */
+static json_t *prepare_json(const struct run *u)
+{
+    json_t *ns = json_object();
+    for (size_t i = 0; i < u->unit->cell->kernel_count; i++) {
+        const struct nb_execution *e = &u->runners[i].exec;
+        if (e->kernel != NULL && e->kernel->prepare != NULL)
+            json_object_set_new(ns, e->kernel->name, json_real(e->prepare_ns));
+    }
+    return ns;
+}
+
 static void emit_end(struct run *u, bool sound, double wall_ns)
 {
     const struct nb_unit *unit = u->unit;
@@ -731,6 +743,7 @@ static void emit_end(struct run *u, bool sound, double wall_ns)
                             json_string("memory or a kernel's output changed during the unit"));
     const double huge = nb_buffer_huge_bytes();
     json_object_set_new(line, "huge_kib", huge < 0 ? json_null() : json_integer((json_int_t)(huge / 1024)));
+    json_object_set_new(line, "prepare_ns", prepare_json(u));
     json_object_set_new(line, "flushes_subnormals", json_boolean(nb_cpu_flushes_subnormals()));
     u->env->emit(u->env->context, line);
 }

@@ -35,5 +35,11 @@ for k in $peers; do
     expect "$k has a time and an E in both cells" [ "$(awk -F, -v k="$k" 'NR==1{for(i=1;i<=NF;i++)c[$i]=i;next}
         $2==k && $c["verdict"]=="PASS" && $c["ns_per_row"]>0 && $c["E_max"]>0{n++} END{print n+0}' run/results.csv)" = 2 ]
 done
+for k in $peers; do
+    expect "the time to create $k is told apart" jq -se --arg k "$k" '[.[]|select(.type=="done").prepare_ns[$k]|values]|
+        length >= 4 and all(. > 0)' run/samples.jsonl >jq.out
+done
+expect "what prepares nothing has no such time" jq -se '[.[]|select(.type=="done").prepare_ns|keys[]]|all(test("_peer$"))' \
+    run/samples.jsonl >jq.out
 expect "ours is in the same cells" [ "$(grep -c ',layernorm_fwd_twopass__f32_scalar,' run/results.csv)" = 2 ]
 finish
