@@ -56,6 +56,7 @@ bool nb_execution_begin(struct nb_execution *e, const struct nb_cell *cell,
         e->args.beta = NULL;
     e->scratch = scratch;
     e->scratch_step = scratch_step(k, &e->problem, cell->threads);
+    e->args.parts = cell->threads;
     if (k->prepare == NULL)
         return true;
     const uint64_t start = nb_now_ns();

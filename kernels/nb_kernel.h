@@ -115,10 +115,14 @@ struct nb_kernel {
     const char *(*supports)(const struct nb_problem *p);
     /* bytes of scratch one part needs; NULL function: none */
     size_t (*scratch_bytes)(const struct nb_problem *p, uint32_t parts);
-    /* NULL: none, and run's state is the problem itself. Otherwise called once a problem and set of parts
-     * before run, timed apart; its result is run's state until finish. A NULL result: it cannot do it. */
+    /* NULL: none, and run's state is the problem itself. Otherwise called once, in one thread, for all
+     * a->parts slices (a->part is 0); finish undoes it. A NULL result: it cannot do it. Gamma and beta are
+     * those that run will be given, and keep their values until finish; x, y and the other addresses may be
+     * others in each call of run. It may allocate; its time is no part of run's. */
     void *(*prepare)(const struct nb_problem *p, const struct nb_args *a);
     void (*finish)(void *state);
+    /* The slices of one call run on different threads at once, with one state, over the parts that prepare
+     * was told. run works in the thread that called it, and starts no other. */
     void (*run)(const void *state, const struct nb_args *a);
     void (*reduce)(const void *state, const struct nb_args *a); /* after a barrier; NULL: nothing to do */
 };

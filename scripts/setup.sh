@@ -6,7 +6,7 @@ RUN_PACKAGES="gcc g++ make cmake pkg-config git libbenchmark-dev libhwloc-dev li
  libpapi-dev gnuplot-nox fonts-dejavu-core"
 TEST_PACKAGES="$RUN_PACKAGES libcmocka-dev libmpfr-dev jq procps"
 ALL_PACKAGES="$TEST_PACKAGES clang llvm libomp-dev libclang-rt-dev shellcheck
- gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static"
+ libdnnl-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static"
 
 die() {
     echo "$0: $*" >&2

@@ -21,6 +21,13 @@ forbid() {
 forbid kernels harness reference
 forbid reference kernels harness
 forbid harness kernels/algo kernels/simd
+# of kernels/ an adapter knows the contract alone
+for name in $(find kernels -maxdepth 1 -name '*.h' ! -name nb_kernel.h -printf '%f\n'); do
+    if grep -rn "#include \"\(.*/\)\?${name//./\\.}\"" kernels/peers; then
+        echo "FAILED: an adapter includes $name" >&2
+        failures=$((failures + 1))
+    fi
+done
 [ "$(find . -path ./build\* -prune -o \( -name '*.cpp' -o -name '*.cc' \) -print | tr '\n' ' ')" = "./harness/gbench_shim.cpp " ] ||
     { echo "FAILED: C++ beside the shim" >&2; failures=$((failures + 1)); }
 if grep -rnE 'ffast-math|funsafe-math' kernels cmake CMakeLists.txt harness reference --include='*.txt' --include='*.cmake' |
@@ -28,7 +35,8 @@ if grep -rnE 'ffast-math|funsafe-math' kernels cmake CMakeLists.txt harness refe
     echo "FAILED: fast-math" >&2
     failures=$((failures + 1))
 fi
-if grep -rnE '\b(malloc|calloc|realloc|fopen|printf|fprintf)\(' kernels --include='*.c' --include='*.inc' --include='*.h'; then
+if grep -rnE '\b(fopen|printf|fprintf)\(' kernels --include='*.c' --include='*.inc' --include='*.h' ||
+    grep -rnE '\b(malloc|calloc|realloc)\(' kernels --include='*.c' --include='*.inc' --include='*.h' --exclude-dir=peers; then
     echo "FAILED: a kernel allocates or does I/O" >&2
     failures=$((failures + 1))
 fi

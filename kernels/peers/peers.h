@@ -1,5 +1,6 @@
-/* peers.h: kernels of other people's libraries, as tables of nb_kernel.h. One adapter a library, each
- * built where CMake finds the library; where it does not, the row says how to get it. */
+/* peers.h: kernels of other people's libraries, as tables of nb_kernel.h. One adapter a
+ * library, each built where CMake finds the library; where it does not, the row says how
+ * to get it. */
 #ifndef NB_PEERS_H
 #define NB_PEERS_H
 
@@ -7,7 +8,7 @@
 
 struct nb_peer {
     const char *name;    /* onednn */
-    const char *version; /* of the library that was linked; NULL: not built */
+    const char *version; /* of the library that was loaded; NULL: not built */
     const char *why_not; /* not built: how to get it; NULL otherwise */
     const struct nb_kernel_table *table; /* NULL: not built */
 };
