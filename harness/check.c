@@ -293,7 +293,7 @@ static void layout_map(struct layout *l, const struct nb_check_data *d, const st
 {
     const size_t ps = nb_dtype_bytes(cell->param_dtype), ss = nb_stat_bytes(cell->dtype);
     *l = (struct layout){.cell = *cell, .x = x};
-    map_or_abort(&l->y, span(cell, cell->ldy), shift < 0 ? -1 : NB_OFFSET + shift);
+    map_or_abort(&l->y, span(cell, cell->ldy), shift < 0 ? -1 : (long)cell->offset + shift);
     map_or_abort(&l->gamma, cell->hidden * ps, shift < 0 ? -1 : 1024 + shift);
     map_or_abort(&l->beta, cell->hidden * ps, shift < 0 ? -1 : 3136 + shift);
     memcpy(l->gamma.data, d->gamma_stored, cell->hidden * ps);

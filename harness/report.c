@@ -21,6 +21,11 @@ static enum nb_status write_table(const struct rep_run *run, const char *dir,
     return status;
 }
 
+static void bars_csv(const struct rep_run *run, FILE *f)
+{
+    rep_bars_csv(run, run->bars, f);
+}
+
 static enum nb_status write_report(struct rep_run *run, const char *dir,
                                    const struct rep_keys *pictures, struct nb_err *err)
 {
@@ -49,6 +54,8 @@ static enum nb_status report(struct rep_run *run, const char *dir, FILE *out,
         status = write_table(run, dir, "speedup.csv", rep_speedup_csv, err);
     if (status == NB_OK)
         status = write_table(run, dir, "gbench.json", rep_gbench_json, err);
+    if (status == NB_OK && run->bars->class_name != NULL)
+        status = write_table(run, dir, "bars.csv", bars_csv, err);
     if (status == NB_OK)
         status = rep_plots(run, dir, &pictures, note, err);
     if (status == NB_OK)
@@ -117,6 +124,8 @@ enum nb_status nb_report_counts(const char *dir, struct nb_report_counts *counts
         for (size_t e = 0; e < run.strays[i].nentries; e++)
             if (rep_is_bad(run.strays[i].entries[e].verdict))
                 count_one(counts, run.strays[i].entries[e].verdict);
+    if (status == NB_OK && run.bars->same_class)
+        counts->below_bar = run.bars->below;
     rep_free(&run);
     return status;
 }

@@ -96,7 +96,7 @@ static void count_pairing(struct summary *s, const struct rep_pairing *p)
 static bool same_line(const struct rep_cell *a, const struct rep_cell *b)
 {
     return rep_same(a->dir, b->dir) && rep_same(a->fuse, b->fuse) &&
-           a->stats_out == b->stats_out && strcmp(a->type, b->type) == 0 &&
+           a->stats_out == b->stats_out && a->offset == b->offset && strcmp(a->type, b->type) == 0 &&
            strcmp(a->residency, b->residency) == 0 && a->threads == b->threads;
 }
 
@@ -154,6 +154,8 @@ static void case_name(FILE *f, const struct rep_cell *c)
     nb_md(f, c->fuse);
     if (c->stats_out)
         fputs("-stats", f);
+    if (c->offset != REP_OFFSET)
+        fprintf(f, "-o%zu", c->offset);
 }
 
 static void verdict_row(const struct rep_run *run, const struct rep_cell *c, FILE *f)
@@ -901,6 +903,7 @@ void rep_report_md(struct rep_run *run, const struct rep_keys *pictures, FILE *f
     fputs("\n\n", f);
     verdict_section(run, f);
     speedup_section(run, f);
+    rep_bars_md(run->bars, f);
     claims_section(run, f);
     kernels_section(run, f);
     ladder_section(run, f);
@@ -1120,6 +1123,7 @@ void rep_terminal(struct rep_run *run, const char *dir, const struct rep_keys *p
         if (b.cells + s.cells > 0)
             terminal_processes(b.cells > 0 ? &b : &s, f);
     }
+    rep_bars_terminal(run, run->bars, f);
     terminal_checks(run, f);
     terminal_noise(run, f);
     fprintf(f, "report  %s/report.md\n", dir);
