@@ -109,6 +109,14 @@ static void count_one(struct nb_report_counts *n, enum rep_verdict v)
     }
 }
 
+/* A kernel that is wrong weighs more than one that is slow. */
+int nb_report_exit_code(const struct nb_report_counts *n)
+{
+    if (n->fail + n->crashed + n->timed_out + n->mistrusted + n->untested > 0)
+        return 2;
+    return n->below_bar > 0 ? 3 : 0;
+}
+
 enum nb_status nb_report_counts(const char *dir, struct nb_report_counts *counts,
                                 struct nb_err *err)
 {

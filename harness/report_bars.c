@@ -248,7 +248,7 @@ static void decision(const struct rep_run *run, const struct rep_bars *bars, FIL
         return;
     }
     const json_t *cpu = json_object_get(run->host, "cpu");
-    fputs(", for reference alone: this machine is ", f);
+    fputs(", for reference alone:\n        this machine is ", f);
     nb_plain(f, rep_string(cpu, "vendor"));
     fputs(" family ", f);
     nb_plain(f, rep_string(cpu, "family"));
@@ -257,16 +257,29 @@ static void decision(const struct rep_run *run, const struct rep_bars *bars, FIL
     fputs(", no bar decides here\n", f);
 }
 
+/* The missing ones of a block: their sizes, one line a reason. */
+static void terminal_missing(const struct rep_bar *b, size_t n, FILE *f)
+{
+    for (size_t i = 0; i < n; i++) {
+        size_t first = 0;
+        while (first < i && (b[first].best != NULL || !rep_same(b[first].missing, b[i].missing)))
+            first++;
+        if (b[i].best != NULL || first < i)
+            continue;
+        fputs("  not measured:", f);
+        for (size_t j = i; j < n; j++)
+            if (b[j].best == NULL && rep_same(b[j].missing, b[i].missing))
+                fprintf(f, " %zu", b[j].hidden);
+        fputs(": ", f);
+        nb_plain(f, b[i].missing);
+        fputc('\n', f);
+    }
+}
+
 static void terminal_row(const struct rep_bar *b, FILE *f)
 {
     char scale[ROOM], kernel[ROOM];
     fprintf(f, "  %8zu  ", b->hidden);
-    if (b->best == NULL) {
-        fprintf(f, "%-21s %6.2f  not measured: ", "-", b->bar);
-        nb_plain(f, b->missing);
-        fputc('\n', f);
-        return;
-    }
     ratio_text(scale, &b->best->scale_ratio);
     kernel_text(kernel, b->best->kernel);
     fprintf(f, "%-21s %6.2f  %-7s ", scale, b->bar, verdict_word(b));
@@ -281,22 +294,18 @@ static void terminal_row(const struct rep_bar *b, FILE *f)
 static void terminal_block(const struct rep_bars *bars, size_t first, FILE *f)
 {
     const struct rep_bar *b = &bars->bar[first];
-    size_t measured = 0;
-    for (size_t i = first; i < bars->n && same_block(b, &bars->bar[i]); i++)
-        measured += bars->bar[i].best != NULL;
+    size_t n = 0, measured = 0;
+    for (; first + n < bars->n && same_block(b, &b[n]); n++)
+        measured += b[n].best != NULL;
     fprintf(f, "\n%s ", norm_name(b));
     nb_plain(f, b->dtype);
     fputs(" in ", f);
     nb_plain(f, b->residency);
-    fputs(measured ? "\n    hidden  of scale [interval]      bar          of roof  kernel\n" : ": ", f);
-    if (measured == 0) {
-        fputs("not measured: ", f);
-        nb_plain(f, b->missing);
-        fputc('\n', f);
-        return;
-    }
-    for (size_t i = first; i < bars->n && same_block(b, &bars->bar[i]); i++)
-        terminal_row(&bars->bar[i], f);
+    fputs(measured ? "\n    hidden  of scale [interval]      bar          of roof  kernel\n" : "\n", f);
+    for (size_t i = 0; i < n; i++)
+        if (b[i].best != NULL)
+            terminal_row(&b[i], f);
+    terminal_missing(b, n, f);
 }
 
 void rep_bars_terminal(const struct rep_run *run, const struct rep_bars *bars, FILE *f)
@@ -304,7 +313,7 @@ void rep_bars_terminal(const struct rep_run *run, const struct rep_bars *bars, F
     if (bars->class_name == NULL)
         return;
     fputs("\nThe fastest kernel whose bound holds for k1 up to 1e5: its speed over that of scale in the "
-          "same\nrounds, and over the hard roof, the fastest of copy, scale and scale-NT. One thread.\n",
+          "same\nrounds, and over that of the hard roof, the fastest of copy, scale and scale-NT. One thread.\n",
           f);
     for (size_t i = 0; i < bars->n; i++)
         if (i == 0 || !same_block(&bars->bar[i - 1], &bars->bar[i]))

@@ -584,15 +584,19 @@ static void ladder_section(const struct rep_run *run, FILE *f)
 static void picture_section(const struct rep_keys *pictures, FILE *f)
 {
     static const char *const all[] = {"speedup_best", "speedup_same", "bandwidth",
-                                      "algorithms", "scaling"};
+                                      "algorithms", "scaling", "roofline",
+                                      "address_offset", "rows"};
     static const char *const what[] = {
         "best LayerNorm against best RMSNorm by hidden",
         "two-pass LayerNorm against one-pass RMSNorm by hidden",
         "GB/s by hidden, with the roof", "every algorithm in one cell",
-        "throughput by threads"};
+        "throughput by threads", "GFLOP/s by flops a byte, under the measured roofs",
+        "speed by the distance of y from x", "time of a call by its rows, with the barrier's cost"};
     static const char *const lacks[] = {
         "no such ratio was measured", "no such ratio was measured", "nothing was timed",
-        "nothing was timed", "fewer than two thread counts were measured"};
+        "nothing was timed", "fewer than two thread counts were measured",
+        "nothing was timed", "fewer than two offsets were measured",
+        "no cell was measured with several numbers of rows"};
     fputs("\n## Pictures\n\nEach is drawn by gnuplot from the `.gp` and `.dat` files "
           "beside it: `cd "
           "plots && gnuplot NAME.gp`.\n\n",
@@ -1127,7 +1131,8 @@ void rep_terminal(struct rep_run *run, const char *dir, const struct rep_keys *p
     terminal_checks(run, f);
     terminal_noise(run, f);
     fprintf(f, "report  %s/report.md\n", dir);
+    if (pictures->n > 0)
+        fprintf(f, "plots   %s/plots/NAME.svg and .png, NAME one of\n        ", dir);
     for (size_t i = 0; i < pictures->n; i++)
-        fprintf(f, "%s%s/plots/%s.svg\n", i ? "        " : "plots   ", dir,
-                pictures->text[i]);
+        fprintf(f, "%s%s", pictures->text[i], i + 1 < pictures->n ? ", " : "\n");
 }

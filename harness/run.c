@@ -871,9 +871,7 @@ static enum nb_status finish(struct job *j, int *exit_code, struct nb_err *err)
     if (s == NB_OK)
         s = nb_report_counts(j->store.dir, &n, err);
     if (s == NB_OK)
-        *exit_code = n.fail + n.crashed + n.timed_out + n.mistrusted + n.untested > 0 ? 2
-                     : n.below_bar > 0                                                ? 3
-                                                                                      : 0;
+        *exit_code = nb_report_exit_code(&n);
     return s;
 }
 

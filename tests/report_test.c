@@ -80,7 +80,7 @@ static void must_fail(const char *dir, const char *word)
 
 /* ---- a reader of CSV of its own (RFC 4180) ---- */
 
-enum { COLUMNS = 40 };
+enum { COLUMNS = 56 };
 struct csv {
     char *text, *cell[COLUMNS], *next;
     char *head[COLUMNS];
@@ -179,6 +179,12 @@ static struct csv csv_find(const char *dir, const char *name, const char *column
 
 static const size_t hiddens[] = {256, 1024, 4096, 0}, one_thread[] = {1, 0},
                     threads[] = {1, 2, 4, 0};
+static const char *scale_name(const struct csv *c)
+{
+    return strcmp(get(c, "dtype"), "f32") == 0 ? "scale_fwd_scale__f32_avx512"
+                                               : "scale_fwd_scale__bf16_avx512";
+}
+
 static const struct synthetic_run exact = {.residencies = "L2 DRAM",
                                            .dtypes = "f32 bf16",
                                            .hiddens = hiddens,
@@ -229,6 +235,13 @@ static void check_result(const struct csv *c)
     near(c, "ns_hi", ns * hi / rows, 1e-5);
     near(c, "gbps", 2 * rows * hidden * bytes / (ns * drift), 1e-5);
     near(c, "roof_ratio", true_pass(c, get(c, "roof")) / ns, 1e-5);
+    near(c, "roof_lo", true_pass(c, get(c, "roof")) / ns, 1e-5);
+    near(c, "scale_ratio", true_pass(c, scale_name(c)) / ns, 1e-5);
+    near(c, "bytes_per_row", 2 * hidden * bytes, 0);
+    near(c, "bytes_per_row_allocate",
+         (strcmp(get(c, "trick"), "nt") == 0 ? 2 : 3) * hidden * bytes, 0);
+    near(c, "flops_per_elem", synthetic_flops(kernel_named(get(c, "kernel"), get(c, "dtype"))), 0);
+    near(c, "offset", 2112, 0);
     assert_int_equal((int)number(c, "processes"), 8);
     assert_int_equal((int)number(c, "rounds"), 32);
     null(c, "core_cycles_per_elem");
@@ -247,7 +260,7 @@ static void test_exact_results(void **state)
     synthetic_write(dir, &exact);
     report(dir);
     struct csv c = csv_open(dir, "results.csv");
-    assert_int_equal(c.columns, 37);
+    assert_int_equal(c.columns, 48);
     size_t lines = 0;
     while (csv_next(&c)) {
         /* copy and scale alone make a roof: not affine, which is a reference line */
