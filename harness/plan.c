@@ -148,7 +148,7 @@ static size_t cell_add_kernels(struct nb_cell *c, const struct nb_block *b)
             continue;
         const bool selected = nb_block_takes(b, k) ||
                               (b->kernels == NB_SET_ALL && b->kernel.n == 0 && b->algo.n == 0 &&
-                               nb_is_ceiling(k) && !nb_is_extra_reference(k) &&
+                               nb_is_ceiling(k) && (b->references || !nb_is_extra_reference(k)) &&
                                nb_block_takes_isa(b, k));
         taken += selected;
         if (selected || wanted_ceiling(k))

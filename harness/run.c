@@ -926,6 +926,8 @@ enum nb_status nb_run_check(const struct nb_run_options *o, int *exit_code, stru
 {
     struct job j;
     enum nb_status s = job_begin(&j, o, err);
+    for (size_t i = 0; i < o->preset.count; i++)
+        o->preset.blocks[i].references = true;
     if (s == NB_OK)
         s = nb_plan_make(&j.plan, &o->preset, &j.topology, err);
     if (s == NB_OK)

@@ -51,6 +51,7 @@ struct nb_block {
     struct nb_words algo, isa, kernel;    /* isa may hold "all" and "best"; kernel holds globs */
     enum nb_kernel_set kernels;
     bool stats;
+    bool references; /* also reference lines that nobody named: a check leaves nothing out */
 };
 
 struct nb_settings {

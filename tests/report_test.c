@@ -1004,7 +1004,7 @@ static const char *const derived[] = {
     "report.md",          "plots/speedup_best.gp", "plots/speedup_best.dat",
     "plots/bandwidth.gp", "plots/algorithms.dat",  "plots/scaling.gp"};
 static const char *const pictures[] = {"speedup_best", "speedup_same", "bandwidth",
-                                       "algorithms", "scaling"};
+                                       "algorithms", "scaling", "roofline"};
 
 static void test_deterministic(void **state)
 {
@@ -1047,7 +1047,7 @@ static void test_redraw(void **state)
         skip();
     synthetic_write(dir, &run);
     report(dir);
-    for (size_t i = 0; i < 5; i++) {
+    for (size_t i = 0; i < sizeof(pictures) / sizeof(*pictures); i++) {
         snprintf(
             command, sizeof(command),
             "cd '%s/plots' && mkdir -p again && cp %s.gp %s.dat again && "
@@ -1073,6 +1073,75 @@ static void test_one_thread_has_no_scaling(void **state)
     assert_true(exists(dir, "plots/bandwidth.gp"));
     assert_false(exists(dir, "plots/scaling.gp"));
     assert_true(file_holds(dir, "report.md", "scaling: not drawn"));
+}
+
+/* Each against the truth: the roof of the fastest offset is 1, as no offset is slow here. */
+static void test_offset_picture(void **state)
+{
+    (void)state;
+    static const size_t offsets[] = {2112, 64, 0, SIZE_MAX}, one[] = {1024, 0};
+    const char *dir = new_folder();
+    struct synthetic_run run = exact;
+    run.residencies = "L2";
+    run.dtypes = "f32";
+    run.hiddens = one;
+    run.offsets = offsets;
+    synthetic_write(dir, &run);
+    report(dir);
+    assert_int_equal(exists(dir, "plots/address_offset.png"), has_gnuplot());
+    assert_int_equal(lines_with(dir, "plots/address_offset.dat", "\n0 1") +
+                         lines_with(dir, "plots/address_offset.dat", "2112 1"), 1);
+    assert_int_equal(lines_with(dir, "plots/address_offset.dat", "64 "), 3); /* roof, LN, RMS */
+    /* other offsets enter no other picture */
+    assert_int_equal(lines_with(dir, "plots/bandwidth.dat", "1024 "), 7);
+    assert_true(file_holds(dir, "report.md", "fwd-none-o64"));
+}
+
+static void test_rows_picture(void **state)
+{
+    (void)state;
+    static const size_t rows[] = {1, 4, 16, 0}, one[] = {1024, 0}, two[] = {1, 2, 0};
+    const char *dir = new_folder();
+    struct synthetic_run run = exact;
+    run.residencies = "L2";
+    run.dtypes = "f32";
+    run.hiddens = one;
+    run.threads = two;
+    run.rows = rows;
+    run.barrier_ns = 350;
+    synthetic_write(dir, &run);
+    report(dir);
+    assert_int_equal(exists(dir, "plots/rows.svg"), has_gnuplot());
+    assert_int_equal(lines_with(dir, "plots/rows.dat", " 350"), 3);
+    assert_int_equal(lines_with(dir, "plots/rows.dat", "16 "), 7); /* three on one thread, on two; barrier */
+    assert_int_equal(lines_with(dir, "results.csv", ",350,"), lines_with(dir, "results.csv", ",f32,"));
+    synthetic_write(dir, &exact);
+    report(dir);
+    assert_false(exists(dir, "plots/rows.gp"));
+    assert_false(exists(dir, "plots/address_offset.gp"));
+}
+
+/* A point is flops a byte against share of the roof times roof. */
+static void test_roofline_picture(void **state)
+{
+    (void)state;
+    static const size_t one[] = {1024, 0};
+    const char *dir = new_folder();
+    struct synthetic_run run = exact;
+    run.residencies = "L2";
+    run.dtypes = "f32";
+    run.hiddens = one;
+    synthetic_write(dir, &run);
+    report(dir);
+    struct csv c = csv_find(dir, "results.csv", "kernel", "scale_fwd_scale__f32_avx512");
+    double wanted = 0.125 * number(&c, "gbps"), drawn = 0;
+    char *text = slurp(dir, "plots/roofline.dat", NULL), *line = strstr(text, "\n1 0.125 ");
+    assert_non_null(line);
+    assert_int_equal(sscanf(line, "\n1 0.125 %lf", &drawn), 1);
+    assert_true(fabs(drawn - wanted) < 1e-4 * wanted);
+    free(text);
+    free(c.text);
+    assert_int_equal(lines_with(dir, "plots/roofline.dat", " 0.625 "), 3); /* five flops in eight bytes */
 }
 
 static char *terminal_text(const char *dir)
@@ -1220,6 +1289,9 @@ int main(void)
         cmocka_unit_test(test_without_scripts),
         cmocka_unit_test(test_terminal_size),
         cmocka_unit_test(test_many_hiddens),
+        cmocka_unit_test(test_offset_picture),
+        cmocka_unit_test(test_rows_picture),
+        cmocka_unit_test(test_roofline_picture),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
