@@ -206,6 +206,14 @@ void rep_bars_csv(const struct rep_run *run, const struct rep_bars *bars, FILE *
 
 /* ---- tables ---- */
 
+/* The verdict, with ~ where luck could have made it another. */
+static const char *shown_verdict(const struct rep_bar *b)
+{
+    static const char *const unsure[] = {"not-measured", "reached~", "below~"};
+    const struct rep_estimate *e = &b->best->scale_ratio;
+    return e->lo < b->bar && e->hi >= b->bar ? unsure[b->verdict] : verdict_word(b);
+}
+
 static const char *norm_name(const struct rep_bar *b)
 {
     return strcmp(b->op, "layernorm") == 0 ? "LayerNorm"
@@ -282,7 +290,7 @@ static void terminal_row(const struct rep_bar *b, FILE *f)
     fprintf(f, "  %8zu  ", b->hidden);
     ratio_text(scale, &b->best->scale_ratio);
     kernel_text(kernel, b->best->kernel);
-    fprintf(f, "%-21s %6.2f  %-7s ", scale, b->bar, verdict_word(b));
+    fprintf(f, "%-21s %6.2f  %-8s ", scale, b->bar, shown_verdict(b));
     if (isfinite(b->best->roof_ratio.value))
         fprintf(f, "%7.3f  ", b->best->roof_ratio.value);
     else
@@ -301,7 +309,7 @@ static void terminal_block(const struct rep_bars *bars, size_t first, FILE *f)
     nb_plain(f, b->dtype);
     fputs(" in ", f);
     nb_plain(f, b->residency);
-    fputs(measured ? "\n    hidden  of scale [interval]      bar          of roof  kernel\n" : "\n", f);
+    fputs(measured ? "\n    hidden  of scale [interval]      bar           of roof  kernel\n" : "\n", f);
     for (size_t i = 0; i < n; i++)
         if (b[i].best != NULL)
             terminal_row(&b[i], f);
@@ -313,12 +321,13 @@ void rep_bars_terminal(const struct rep_run *run, const struct rep_bars *bars, F
     if (bars->class_name == NULL)
         return;
     fputs("\nThe fastest kernel whose bound holds for k1 up to 1e5: its speed over that of scale in the "
-          "same\nrounds, and over that of the hard roof, the fastest of copy, scale and scale-NT. One thread.\n",
+          "same\nrounds, and over that of the hard roof, the fastest of copy, scale and scale-NT. One thread.\n"
+          "~: the interval holds the bar\n",
           f);
     for (size_t i = 0; i < bars->n; i++)
         if (i == 0 || !same_block(&bars->bar[i - 1], &bars->bar[i]))
             terminal_block(bars, i, f);
-    fprintf(f, "\nbars    %zu reached, %zu below, %zu not measured\n", bars->reached, bars->below,
+    fprintf(f, "\nbars    %zu reached, %zu below by the median, %zu not measured\n", bars->reached, bars->below,
             bars->missing);
     decision(run, bars, f);
 }
@@ -338,7 +347,7 @@ static void md_row(const struct rep_bar *b, FILE *f)
         return;
     }
     ratio_text(text, &b->best->scale_ratio);
-    fprintf(f, "%s | %.2f | %s | ", text, b->bar, verdict_word(b));
+    fprintf(f, "%s | %.2f | %s | ", text, b->bar, shown_verdict(b));
     ratio_text(text, &b->best->roof_ratio);
     fprintf(f, "%s | ", text);
     nb_md_code(f, b->best->kernel->name);
@@ -356,7 +365,8 @@ void rep_bars_md(const struct rep_bars *bars, FILE *f)
           f);
     fprintf(f,
             "\nThe fastest kernel whose bound holds for k1 up to 1e5; its speed over that of `scale` in "
-            "the same rounds. %zu reached, %zu below, %zu not measured.\n\n"
+            "the same rounds. %zu reached, %zu below by the median, %zu not measured. ~: the interval "
+            "holds the bar.\n\n"
             "| norm | dtype | in | hidden | of scale | bar | | of the hard roof | kernel |\n"
             "|---|---|---|--:|---|--:|---|---|---|\n",
             bars->reached, bars->below, bars->missing);

@@ -538,7 +538,7 @@ static void scaling_panel(struct picture *p, const char *residency, const char *
 static bool scaling_picture(struct picture *p)
 {
     static const char *const lines[] = {"two-pass LayerNorm", "one-pass RMSNorm",
-                                        "roof: fastest of copy, scale", "ideal"};
+                                        "roof: copy or scale", "ideal"};
     struct rep_keys places, types;
     struct rep_sizes hiddens, threads;
     char text[96];

@@ -7,7 +7,7 @@ H = HEAD + FOOT + ROWS * ROW
 LEFT = 130.0; RIGHT = 40.0; GAP = 60.0; UNDER = 98.0; OVER = 45.0
 PW = (W - LEFT - RIGHT - (COLS - 1) * GAP) / COLS
 STEP = NP == 1 ? 512 : 1024
-array LINE[3] = ['roof: fastest of copy and scale', 'LayerNorm, fastest at 2112', 'RMSNorm, fastest at 2112']
+array LINE[3] = ['roof: fastest of copy and scale', 'fastest LayerNorm', 'fastest RMSNorm']
 array LC[3] = [BLACK, BLUE, VERMILLION]
 array LP[3] = [2, 7, 5]
 do for [T = 1:2] {

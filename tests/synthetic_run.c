@@ -230,7 +230,7 @@ static void add_cell(const struct place *at, void *data)
 
 double synthetic_flops(const struct synthetic_kernel *k)
 {
-    return strcmp(k->op, "copy") == 0 ? 0 : strcmp(k->op, "scale") == 0 ? 1 : 5;
+    return strcmp(k->op, "copy") == 0 ? 0 : strcmp(k->op, "scale") == 0 ? 1 : strcmp(k->op, "affine") == 0 ? 3 : 5;
 }
 
 static void write_plan(const char *dir, const struct synthetic_run *run)
