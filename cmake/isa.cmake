@@ -5,9 +5,14 @@
 # contraction of a*b+c, where the source does not say fma; sqrt as one instruction (no errno); loops
 # that copy stay loops (no call of memcpy); entry points and loops at cache lines. Never -ffast-math.
 
+include(CheckCCompilerFlag)
 set(NB_UNIT_FLAGS -O3 -ffp-contract=off -fno-math-errno -falign-functions=64 -fopenmp-simd)
 if(CMAKE_C_COMPILER_ID MATCHES "Clang")
   list(APPEND NB_UNIT_FLAGS -fno-builtin-memcpy -fno-builtin-memmove)
+  check_c_compiler_flag(-falign-loops=64 NB_ALIGN_LOOPS) # clang 13 and later
+  if(NB_ALIGN_LOOPS)
+    list(APPEND NB_UNIT_FLAGS -falign-loops=64)
+  endif()
   set(NB_NO_VECTORIZE -fno-vectorize -fno-slp-vectorize)
   set(NB_AUTOVEC_FLAGS -Wno-pass-failed) # a loop left scalar is a result, not a mistake
 else()

@@ -48,7 +48,7 @@ static const char HELP[] =
     "  normbench check --isa all --dtype f16 --hidden 1,17,1000\n"
     "\n"
     "exit codes: 0 fine; 1 usage, input or environment; 2 a kernel failed its check or was left\n"
-    "untested, crashed or hung; 130 interrupted\n";
+    "untested, crashed or hung; 3 below a bar of this class of CPU; 130 interrupted\n";
 
 enum option_key {
     KEY_PRESET = NB_OPTION_OTHERS, KEY_SEED, KEY_BUDGET, KEY_PROCESSES, KEY_ROUNDS, KEY_OUT, KEY_QUIET,
@@ -68,6 +68,7 @@ static const struct argp_option OPTIONS[] = {
     NB_OPTION_SELECT("residency", NB_KEY_RESIDENCY, "LIST", "L1, L2 (default), L3, DRAM, cold: where the data lies"),
     NB_OPTION_SELECT("kernel", NB_KEY_KERNEL, "GLOBS", "kernels by name, e.g. '*welford*__f32_*'"),
     NB_OPTION_SELECT("kernels", NB_KEY_KERNELS, "SET", "all (default), pairings, contenders or headline"),
+    NB_OPTION_SELECT("offset", NB_KEY_OFFSET, "LIST", "bytes from x to y modulo 4096, multiples of 64: 2112 (default) or 0:4032:+64"),
     NB_OPTION_SELECT("stats", NB_KEY_STATS, "yes|no", "also store mean and rstd, as training does"),
     {"preset", KEY_PRESET, "NAME|FILE", 0, "a sweep from presets/ or a file; the options above replace its keys", 1},
     {0, 0, 0, 0, "How it is measured:", 2},

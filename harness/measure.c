@@ -16,13 +16,14 @@
 
 /* ---- memory of a cell ---- */
 
-/* Arena of windows for DRAM and cold cells: kept over the units of one dtype and thread count, since
+/* Arena of windows for DRAM and cold cells: kept over the units of one dtype, thread count and offset, since
  * filling gigabytes costs more than measuring in them. It holds the endless stream, so a window holds
  * the stream from where it begins; a window that is verified is given the data that was checked. */
 static struct {
     struct nb_buffer x, y;
     uint32_t dtype;
     unsigned threads;
+    size_t offset;
 } arena;
 
 struct memory {
@@ -66,7 +67,7 @@ static void fill(char *x, char *y, size_t bytes, const struct nb_cell *c,
 /* Where memory has one home, which thread touched it first does not matter. */
 static bool arena_fits(const struct nb_worker_env *env, const struct nb_cell *c, size_t bytes)
 {
-    return arena.x.map != NULL && arena.x.bytes >= bytes &&
+    return arena.x.map != NULL && arena.x.bytes >= bytes && arena.offset == c->offset &&
            (arena.threads == c->threads || env->topology->numa_nodes <= 1);
 }
 
@@ -81,12 +82,13 @@ static enum nb_status arena_ready(const struct nb_worker_env *env, const struct 
         nb_buffer_free(&arena.y);
         enum nb_status s = nb_buffer_map(&arena.x, bytes, 0, true, err);
         if (s == NB_OK)
-            s = nb_buffer_map(&arena.y, bytes, NB_OFFSET, true, err);
+            s = nb_buffer_map(&arena.y, bytes, c->offset, true, err);
         if (s != NB_OK)
             return s;
     }
     arena.dtype = c->dtype;
     arena.threads = c->threads;
+    arena.offset = c->offset;
     fill(arena.x.data, fits ? NULL : arena.y.data, arena.x.bytes, c, env);
     return NB_OK;
 }
@@ -115,7 +117,7 @@ static enum nb_status map_tensors(const struct nb_worker_env *env, const struct 
     m->windows = 1;
     enum nb_status s = nb_buffer_map(&m->x, bytes, 0, bytes >= (size_t)2 << 20, err);
     if (s == NB_OK)
-        s = nb_buffer_map(&m->y, bytes, NB_OFFSET, bytes >= (size_t)2 << 20, err);
+        s = nb_buffer_map(&m->y, bytes, c->offset, bytes >= (size_t)2 << 20, err);
     if (s == NB_OK)
         fill(m->x.data, m->y.data, bytes, c, env);
     return s;

@@ -41,12 +41,14 @@ static size_t thread_bytes(const struct nb_topology *t, enum nb_residency r, uns
 
 static void cell_id(struct nb_cell *c)
 {
-    char param[16] = "";
+    char param[16] = "", offset[16] = "";
     if (c->param_dtype != c->dtype)
         snprintf(param, sizeof param, "+%s", nb_dtype_name(c->param_dtype));
-    snprintf(c->id, sizeof(c->id), "%s-%s-%s%s-h%zu-r%zu-t%u-%s%s", nb_dir_name(c->dir),
+    if (c->offset != NB_OFFSET)
+        snprintf(offset, sizeof offset, "-o%zu", c->offset);
+    snprintf(c->id, sizeof(c->id), "%s-%s-%s%s-h%zu-r%zu-t%u-%s%s%s", nb_dir_name(c->dir),
              nb_fuse_name(c->fuse), nb_dtype_name(c->dtype), param, c->hidden, c->rows, c->threads,
-             nb_residency_name(c->residency), c->stats_out ? "-stats" : "");
+             nb_residency_name(c->residency), c->stats_out ? "-stats" : "", offset);
 }
 
 /* Rows of a cell; 0 with a reason when the shape does not fit its residency. */
@@ -130,7 +132,7 @@ static void cell_add_kernel(struct nb_cell *c, const struct nb_kernel *k)
 static bool wanted_ceiling(const struct nb_kernel *k)
 {
     const struct nb_isa *best = nb_isa_best((enum nb_dtype)k->dtype);
-    return nb_is_ceiling(k) && nb_kernel_origin(k) == NB_OURS && best != NULL &&
+    return nb_is_ceiling(k) && nb_kernel_origin(k) == NB_OURS && !nb_is_extra_reference(k) && best != NULL &&
            strcmp(best->name, k->isa) == 0;
 }
 
@@ -148,7 +150,8 @@ static size_t cell_add_kernels(struct nb_cell *c, const struct nb_block *b)
             continue;
         const bool selected = nb_block_takes(b, k) ||
                               (b->kernels == NB_SET_ALL && b->kernel.n == 0 && b->algo.n == 0 &&
-                               nb_is_ceiling(k) && nb_block_takes_isa(b, k));
+                               nb_is_ceiling(k) && (b->references || !nb_is_extra_reference(k)) &&
+                               nb_block_takes_isa(b, k));
         taken += selected;
         if (selected || wanted_ceiling(k))
             cell_add_kernel(c, k);
@@ -200,7 +203,7 @@ static enum nb_status add_block(struct nb_plan *plan, const struct nb_block *b,
             for (size_t p = 0; p < b->param_dtype.n; p++)
                 for (size_t h = 0; h < b->hidden.n; h++)
                     for (size_t th = 0; th < b->threads.n; th++)
-                        for (size_t w = 0; s == NB_OK && w < b->rows.n; w++) {
+                        for (size_t w = 0; s == NB_OK && w < b->rows.n * b->offset.n; w++) {
                             const size_t threads = b->threads.v[th];
                             s = add_cell(plan, b, t,
                                          (struct nb_cell){
@@ -210,9 +213,10 @@ static enum nb_status add_block(struct nb_plan *plan, const struct nb_block *b,
                                                                 : (uint32_t)b->dtype.v[d],
                                              .stats_out = b->stats,
                                              .hidden = b->hidden.v[h],
+                                             .offset = b->offset.v[w % b->offset.n],
                                              .threads = threads ? (unsigned)threads : t->cores,
                                              .residency = (enum nb_residency)b->residency.v[r]},
-                                         b->rows.v[w], err);
+                                         b->rows.v[w / b->offset.n], err);
                         }
     return s;
 }
@@ -279,6 +283,7 @@ enum nb_status nb_plan_make(struct nb_plan *plan, const struct nb_preset *preset
 {
     *plan = (struct nb_plan){.settings = preset->settings};
     snprintf(plan->preset, sizeof(plan->preset), "%s", preset->name);
+    plan->bars = json_incref(preset->bars);
     for (size_t i = 0; i < preset->count; i++) {
         enum nb_status s = add_block(plan, &preset->blocks[i], t, err);
         if (s != NB_OK)
@@ -308,6 +313,7 @@ void nb_plan_free(struct nb_plan *plan)
     free(plan->cells);
     free(plan->dropped);
     free(plan->command);
+    json_decref(plan->bars);
     *plan = (struct nb_plan){0};
 }
 
@@ -340,15 +346,17 @@ const struct nb_cell *nb_plan_find(const struct nb_plan *plan, const char *id)
 void nb_cell_repro(const struct nb_cell *c, const struct nb_settings *s, const char *verb,
                    const char *kernel, char *text, size_t len)
 {
-    char foreign[512];
+    char foreign[512], offset[32] = "";
     nb_foreign_repro(kernel != NULL ? nb_kernel_find(kernel) : NULL, foreign, sizeof foreign);
+    if (c->offset != NB_OFFSET)
+        snprintf(offset, sizeof offset, " --offset %zu", c->offset);
     snprintf(text, len,
              "normbench %s%s%s%s --dtype %s%s --hidden %zu --rows %zu --threads %u --residency "
-             "%s%s --seed %llu%s",
+             "%s%s%s --seed %llu%s",
              verb, kernel ? " --kernel '" : "", kernel ? kernel : "", kernel ? "'" : "",
              nb_dtype_name(c->dtype), c->param_dtype != c->dtype ? " --param-dtype f32" : "",
              c->hidden, c->rows, c->threads, nb_residency_name(c->residency),
-             c->stats_out ? " --stats yes" : "", (unsigned long long)s->seed, foreign);
+             c->stats_out ? " --stats yes" : "", offset, (unsigned long long)s->seed, foreign);
 }
 
 /* ---- groups ---- */
@@ -515,7 +523,7 @@ static void make_groups(struct nb_cell *c, const double *pass_ns, double sample_
     open_group(&w);
     for (size_t i = 0; i < c->kernel_count; i++) {
         placed[i] = is_anchor(c->kernels[i]);
-        if (wanted_ceiling(c->kernels[i]))
+        if (wanted_ceiling(c->kernels[i]) || nb_is_extra_reference(c->kernels[i]))
             place(&w, i, NB_ROLE_CEILING);
     }
     for (size_t p = 0; p < c->pairing_count; p++)
@@ -675,7 +683,7 @@ void nb_plan_order(const struct nb_plan *plan, unsigned process, size_t *order)
     for (size_t i = 0; i < plan->count; i++)
         order[i] = i;
     nb_shuffle(order, plan->count, &state);
-    /* a stable pass brings the cells of one arena (dtype, threads) behind its first one */
+    /* a stable pass brings the cells of one arena (dtype, threads, offset) behind its first one */
     for (size_t i = 0; i < plan->count; i++) {
         const struct nb_cell *a = &plan->cells[order[i]];
         size_t next = i + 1;
@@ -684,7 +692,7 @@ void nb_plan_order(const struct nb_plan *plan, unsigned process, size_t *order)
         for (size_t j = i + 1; j < plan->count; j++) {
             const struct nb_cell *b = &plan->cells[order[j]];
             if ((b->residency != NB_DRAM && b->residency != NB_COLD) || b->dtype != a->dtype ||
-                b->threads != a->threads)
+                b->threads != a->threads || b->offset != a->offset)
                 continue;
             const size_t moved = order[j];
             memmove(&order[next + 1], &order[next], (j - next) * sizeof *order);
@@ -774,12 +782,13 @@ static const char *const STATE_NAMES[] = {"planned", "calibrated", "screened"};
 static json_t *kernel_json(const struct nb_kernel *k)
 {
     const struct nb_isa *isa = nb_isa_find(k->isa);
-    return json_pack("{ss ss ss ss ss ss ss ss ss si sb si sf si}", "op", nb_op_name(k->op), "dir",
+    return json_pack("{ss ss ss ss ss ss ss ss ss si sb si sf si sb sb}", "op", nb_op_name(k->op), "dir",
                      nb_dir_name(k->dir), "fuse", nb_fuse_name(k->fuse), "dtype",
                      nb_dtype_name(k->dtype), "algo", k->algo, "isa", k->isa, "trick",
                      k->trick, "source", k->source, "origin", nb_origin_name(nb_kernel_origin(k)), "isa_rank",
                      isa != NULL ? isa->rank : 0, "flushes", (int)k->flushes, "x_reads",
-                     (int)k->x_reads, "flops", k->flops, "vector_bits", (int)k->vector_bits);
+                     (int)k->x_reads, "flops", k->flops, "vector_bits", (int)k->vector_bits,
+                     "streams", (int)nb_kernel_streams(k), "weak", (int)nb_kernel_is_weak(k));
 }
 
 static json_t *group_json(const struct nb_group *g)
@@ -817,13 +826,13 @@ json_t *nb_cell_to_json(const struct nb_cell *c, const struct nb_settings *s)
     for (size_t i = 0; i < c->pairing_count; i++)
         json_array_append_new(pairings, pairing_json(&c->pairings[i]));
     nb_cell_repro(c, s, "run", NULL, repro, sizeof repro);
-    return json_pack("{ss ss ss ss ss si sI sI si ss sI sI sI si si ss so so so}", "id", c->id, "dir",
+    return json_pack("{ss ss ss ss ss si sI sI si ss sI sI sI sI si si ss so so so}", "id", c->id, "dir",
                      nb_dir_name(c->dir), "fuse", nb_fuse_name(c->fuse), "dtype",
                      nb_dtype_name(c->dtype), "param_dtype", nb_dtype_name(c->param_dtype),
                      "stats_out", (int)c->stats_out, "hidden", (json_int_t)c->hidden, "rows",
                      (json_int_t)c->rows, "threads", (int)c->threads, "residency",
                      nb_residency_name(c->residency), "ldx", (json_int_t)c->ldx, "ldy",
-                     (json_int_t)c->ldy, "bytes", (json_int_t)c->bytes, "rounds", (int)c->rounds,
+                     (json_int_t)c->ldy, "offset", (json_int_t)c->offset, "bytes", (json_int_t)c->bytes, "rounds", (int)c->rounds,
                      "screen_rounds", (int)c->screen_rounds, "repro", repro, "kernels", kernels, "groups", groups, "pairings", pairings);
 }
 
@@ -871,14 +880,14 @@ json_t *nb_plan_to_json(const struct nb_plan *plan)
     for (size_t i = 0; i < plan->dropped_count; i++)
         json_array_append_new(dropped, json_pack("{ss ss}", "cell", plan->dropped[i].cell, "reason",
                                                  plan->dropped[i].reason));
-    json_t *json = json_pack("{si ss sI sI si si sb si sf si so so sf ss so so so}", "schema", 1, "id",
+    json_t *json = json_pack("{si ss sI sI si si sb si sf so so sf ss so so so sO*}", "schema", 1, "id",
                      plan->id, "digest", (json_int_t)0, "seed", (json_int_t)s->seed, "screening", (int)s->screening, "processes",
                      (int)s->processes, "processes_given", (int)s->processes_given, "rounds",
-                     (int)s->rounds, "sample_ms", s->sample_ms, "offset", NB_OFFSET, "preset",
+                     (int)s->rounds, "sample_ms", s->sample_ms, "preset",
                      any_text(plan->preset), "command",
                      any_text(plan->command ? plan->command : "normbench run"),
                      "budget_s", s->budget_s, "state", STATE_NAMES[plan->state], "kernels", kernels,
-                     "dropped", dropped, "cells", cells);
+                     "dropped", dropped, "cells", cells, "bars", plan->bars);
     NB_ASSERT(json != NULL);
     nb_foreign_to_json(json);
     json_object_set_new(json, "digest", json_integer(plan_digest(json)));
@@ -959,15 +968,15 @@ static enum nb_status lists_from_json(struct nb_cell *c, const json_t *json, str
 enum nb_status nb_cell_from_json(struct nb_cell *c, const json_t *json, struct nb_err *err)
 {
     const char *id, *dir, *fuse, *dtype, *param, *residency;
-    json_int_t hidden, rows, ldx, ldy, bytes;
+    json_int_t hidden, rows, ldx, ldy, bytes, offset = NB_OFFSET;
     int stats, threads, rounds, screen_rounds;
     json_error_t e;
     *c = (struct nb_cell){0};
-    if (json_unpack_ex((json_t *)json, &e, 0, "{ss ss ss ss ss si sI sI si ss sI sI sI si si}", "id", &id,
+    if (json_unpack_ex((json_t *)json, &e, 0, "{ss ss ss ss ss si sI sI si ss sI sI sI si si s?I}", "id", &id,
                        "dir", &dir, "fuse", &fuse, "dtype", &dtype, "param_dtype", &param,
                        "stats_out", &stats, "hidden", &hidden, "rows", &rows, "threads", &threads,
                        "residency", &residency, "ldx", &ldx, "ldy", &ldy, "bytes", &bytes, "rounds",
-                       &rounds, "screen_rounds", &screen_rounds) != 0)
+                       &rounds, "screen_rounds", &screen_rounds, "offset", &offset) != 0)
         return nb_fail(err, "plan: bad cell: %s", e.text);
     const int d = nb_dtype_parse(dtype), p = nb_dtype_parse(param),
               r = nb_residency_parse(residency);
@@ -975,6 +984,8 @@ enum nb_status nb_cell_from_json(struct nb_cell *c, const json_t *json, struct n
         return nb_fail(err, "plan: cell %s names an unknown dtype, residency, dir or fuse", id);
     if (hidden < 1 || rows < 1 || threads < 1 || rounds < 0 || screen_rounds < 0 || ldx < hidden || ldy < hidden)
         return nb_fail(err, "plan: cell %s has a size that is not positive", id);
+    if (offset < 0 || offset >= 4096 || offset % 64 != 0)
+        return nb_fail(err, "plan: cell %s: its offset is no multiple of 64 below 4096", id);
     snprintf(c->id, sizeof(c->id), "%s", id);
     c->dtype = (uint32_t)d;
     c->param_dtype = (uint32_t)p;
@@ -985,6 +996,7 @@ enum nb_status nb_cell_from_json(struct nb_cell *c, const json_t *json, struct n
     c->ldx = (size_t)ldx;
     c->ldy = (size_t)ldy;
     c->bytes = (size_t)bytes;
+    c->offset = (size_t)offset;
     c->threads = (unsigned)threads;
     c->rounds = (unsigned)rounds;
     c->screen_rounds = (unsigned)screen_rounds;
@@ -1034,6 +1046,7 @@ enum nb_status nb_plan_from_json(struct nb_plan *plan, const json_t *json, struc
         s = nb_fail(err, "plan.json was changed since the run began; start a new run");
     if (s != NB_OK)
         return s;
+    plan->bars = json_incref(json_object_get(json, "bars"));
     plan->cells = calloc(json_array_size(cells), sizeof *plan->cells);
     NB_ASSERT(plan->cells != NULL);
     json_array_foreach(cells, i, item) {

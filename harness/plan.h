@@ -32,12 +32,13 @@ struct nb_pairing {
     const struct nb_kernel *base, *test; /* LayerNorm, RMSNorm; NULL: not chosen (yet) */
 };
 
-/* (op pair, dir, fuse, dtype, hidden, rows, threads, residency). Lengths in elements, bytes = x + y +
+/* (op pair, dir, fuse, dtype, hidden, rows, threads, residency, offset). Lengths in elements, bytes = x + y +
  * gamma + beta of one window; DRAM and cold cells rotate over an arena of windows. */
 struct nb_cell {
     char id[128];
     uint32_t dir, fuse, dtype, param_dtype, stats_out;
     size_t hidden, rows, ldx, ldy, bytes;
+    size_t offset; /* y lies so many bytes behind x modulo 4096, for all kernels alike */
     unsigned threads, rounds, screen_rounds; /* of a measuring and of a screening process */
     enum nb_residency residency;
     const struct nb_kernel **kernels;
@@ -63,10 +64,8 @@ struct nb_plan {
     size_t count;
     struct nb_dropped *dropped;
     size_t dropped_count;
+    json_t *bars; /* of the preset (bars.h); NULL: none */
 };
-
-/* y lies at x + NB_OFFSET modulo 4096: far from the 4 KiB aliasing trap, the same for all kernels. */
-#define NB_OFFSET 2112
 
 /* All cells of a preset on this machine. An empty selection is an error. */
 NB_USE_RESULT enum nb_status nb_plan_make(struct nb_plan *plan, const struct nb_preset *preset,

@@ -21,6 +21,11 @@ static enum nb_status write_table(const struct rep_run *run, const char *dir,
     return status;
 }
 
+static void bars_csv(const struct rep_run *run, FILE *f)
+{
+    rep_bars_csv(run, run->bars, f);
+}
+
 static enum nb_status write_report(struct rep_run *run, const char *dir,
                                    const struct rep_keys *pictures, struct nb_err *err)
 {
@@ -49,6 +54,8 @@ static enum nb_status report(struct rep_run *run, const char *dir, FILE *out,
         status = write_table(run, dir, "speedup.csv", rep_speedup_csv, err);
     if (status == NB_OK)
         status = write_table(run, dir, "gbench.json", rep_gbench_json, err);
+    if (status == NB_OK && run->bars->class_name != NULL)
+        status = write_table(run, dir, "bars.csv", bars_csv, err);
     if (status == NB_OK)
         status = rep_plots(run, dir, &pictures, note, err);
     if (status == NB_OK)
@@ -102,6 +109,14 @@ static void count_one(struct nb_report_counts *n, enum rep_verdict v)
     }
 }
 
+/* A kernel that is wrong weighs more than one that is slow. */
+int nb_report_exit_code(const struct nb_report_counts *n)
+{
+    if (n->fail + n->crashed + n->timed_out + n->mistrusted + n->untested > 0)
+        return 2;
+    return n->below_bar > 0 ? 3 : 0;
+}
+
 enum nb_status nb_report_counts(const char *dir, struct nb_report_counts *counts,
                                 struct nb_err *err)
 {
@@ -117,6 +132,8 @@ enum nb_status nb_report_counts(const char *dir, struct nb_report_counts *counts
         for (size_t e = 0; e < run.strays[i].nentries; e++)
             if (rep_is_bad(run.strays[i].entries[e].verdict))
                 count_one(counts, run.strays[i].entries[e].verdict);
+    if (status == NB_OK && run.bars->same_class)
+        counts->below_bar = run.bars->below;
     rep_free(&run);
     return status;
 }

@@ -15,7 +15,9 @@ NB_USE_RESULT enum nb_status nb_report(const char *dir, FILE *out, struct nb_err
 /* What the exit code of a run depends on. */
 struct nb_report_counts {
     size_t fail, crashed, timed_out, mistrusted, pass, skipped, untested;
+    size_t below_bar; /* on a machine of the class that the bars are of */
 };
+int nb_report_exit_code(const struct nb_report_counts *n); /* 0, 2 or 3: README, exit codes */
 NB_USE_RESULT enum nb_status nb_report_counts(const char *dir, struct nb_report_counts *counts,
                                               struct nb_err *err);
 

@@ -46,7 +46,9 @@ extern const char *const rep_count_key[REP_COUNTS];
 struct rep_kernel {
     const char *name, *op, *dir, *fuse, *dtype, *algo, *isa, *trick, *source;
     bool foreign; /* a peer's or a plugin's */
-    double isa_rank;
+    double isa_rank, flops; /* flops: an element */
+    bool streams; /* y is stored non-temporally: nothing of it is fetched first */
+    bool weak;    /* its bound does not hold for k1 up to 1e5, or that is not known */
     size_t order; /* position in plan.json: the order of the ladder */
 };
 
@@ -65,7 +67,8 @@ struct rep_entry {
     double prepare_first_ns, prepare_ns;
     /* derived; group is SIZE_MAX where the kernel has no time */
     size_t group, member, rounds;
-    struct rep_estimate ns_per_row, roof_ratio;
+    struct rep_estimate ns_per_row;
+    struct rep_estimate roof_ratio, scale_ratio; /* speed over the hard roof's, and over scale's */
     double gbps,
         counts[REP_COUNTS]; /* counts: cycles, instructions an element; misses a row */
 };
@@ -100,6 +103,7 @@ struct rep_attempt {
     struct rep_rounds *groups;
     struct rep_counted *counted;
     size_t ncounted, counted_room;
+    double barrier_ns;
 };
 
 struct rep_unit {
@@ -128,7 +132,7 @@ struct rep_noise {
 struct rep_cell {
     const char *id, *dir, *fuse, *dtype, *param_dtype, *residency, *repro;
     const char *type; /* dtype, or dtype+param_dtype where they differ */
-    size_t stats_out, hidden, rows, threads;
+    size_t stats_out, hidden, rows, threads, offset;
     struct rep_entry *entries;
     size_t nentries, entries_room;
     struct rep_group *groups;
@@ -138,7 +142,8 @@ struct rep_cell {
     struct rep_pairing *pairings;
     size_t npairings;
     /* derived */
-    size_t roof; /* entry of the fastest ceiling; SIZE_MAX: none */
+    size_t roof; /* entry of the fastest copy or scale, the hard roof; SIZE_MAX: none */
+    double barrier_ns; /* of one barrier of its threads: median over measuring processes */
     const struct rep_pairing *best,
         *same; /* best-of-each; two-pass LN, one-pass RMS. NULL: none */
     struct rep_noise *noise, *bias; /* of A/A copies; of copies in another count */
@@ -150,6 +155,7 @@ struct rep_sizes { /* ascending; as many as there are */
     size_t n;
 };
 
+struct rep_bars;
 struct rep_run {
     json_t *host, *plan, *cell_index;
     struct rep_kernel *kernels;
@@ -163,7 +169,9 @@ struct rep_run {
     struct rep_cell *strays;
     size_t nstrays, strays_room;
     size_t foreign_lines; /* lines about these */
+    struct rep_bars *bars; /* derived */
     struct rep_sizes hiddens, threads; /* derived: of the plain cells */
+    struct rep_sizes rows, offsets; /* of all cells */
     void **owned;
     size_t nowned, owned_room;
 };
@@ -198,12 +206,14 @@ struct rep_keys {
     const char *text[REP_MAX_KEYS];
     size_t n;
 };
-/* Cells of the plain case: forward, unfused, no statistics written; or, where a run has
- * none of these, whatever its first cell is. Only they enter the plots and the short
- * table. */
+/* Cells of the plain case: forward, unfused, no statistics written, y at the usual
+ * offset; or, where a run has none of these, whatever its first cell is. Only they enter
+ * the plots and the short table. */
+enum { REP_OFFSET = 2112 };
 bool rep_is_plain(const struct rep_run *run, const struct rep_cell *cell);
 void rep_residencies(const struct rep_run *run, struct rep_keys *keys);
 void rep_types(const struct rep_run *run, struct rep_keys *keys);
+/* The plain cell; of several numbers of rows, that with most. */
 const struct rep_cell *rep_find(const struct rep_run *run, const char *residency,
                                 const char *type, size_t hidden, size_t threads);
 bool rep_has_speedup(const struct rep_pairing *p);
@@ -211,6 +221,33 @@ bool rep_is_beaten(const struct rep_pairing *p); /* a winner that was not the fa
 const struct rep_entry *rep_entry_of(const struct rep_cell *cell,
                                      const struct rep_kernel *k); /* NULL: not there */
 size_t rep_timed_norms(const struct rep_cell *cell);
+
+/* Traffic of a row in bytes: x read and y written once. With write-allocate also what a store
+ * that is not non-temporal fetches first. Parameters stay in the cache and are left out. */
+double rep_row_bytes(const struct rep_cell *cell);
+double rep_row_bytes_allocated(const struct rep_cell *cell, const struct rep_kernel *k);
+
+/* report_bars.c: what the best kernels reach of scale and of the hard roof, against the
+ * bars of the plan */
+enum rep_bar_verdict { REP_BAR_MISSING, REP_BAR_REACHED, REP_BAR_BELOW };
+struct rep_bar {
+    const char *op, *dtype, *residency;
+    size_t hidden;
+    double bar;
+    const struct rep_entry *best; /* fastest over scale; NULL: missing, for the reason */
+    const char *missing;
+    enum rep_bar_verdict verdict; /* by the median of best */
+};
+struct rep_bars {
+    struct rep_bar *bar;
+    size_t n, reached, below, missing;
+    const char *class_name; /* NULL: the plan has no bars */
+    bool same_class;        /* this host is one of it: what is below decides the exit code */
+};
+void rep_bars(struct rep_run *run, struct rep_bars *bars); /* freed with the run */
+void rep_bars_csv(const struct rep_run *run, const struct rep_bars *bars, FILE *f);
+void rep_bars_md(const struct rep_bars *bars, FILE *f);
+void rep_bars_terminal(const struct rep_run *run, const struct rep_bars *bars, FILE *f);
 
 /* report_tables.c: the files for machines */
 void rep_print_number(FILE *f, double v); /* %.6g, or null */

@@ -190,6 +190,9 @@ static void add_kernel(struct rep_run *run, const char *name, const json_t *fact
     k->isa_rank = rep_number(facts, "isa_rank");
     const char *origin = rep_string(facts, "origin"); /* not in older runs, which had none */
     k->foreign = origin != NULL && strcmp(origin, "normbench") != 0;
+    k->flops = rep_number(facts, "flops");
+    k->streams = json_is_true(json_object_get(facts, "streams"));
+    k->weak = !json_is_false(json_object_get(facts, "weak"));
 }
 
 static void collect_kernels(struct rep_run *run)
@@ -226,7 +229,7 @@ static size_t new_entry(struct rep_cell *cell, const struct rep_kernel *kernel)
     e->E_max = e->bound = e->ulp_max = e->normwise = NAN;
     e->unstable_rows = e->overflow_rows = e->gbps = NAN;
     e->prepare_first_ns = e->prepare_ns = NAN;
-    e->ns_per_row = e->roof_ratio = (struct rep_estimate){NAN, NAN, NAN, NAN, 0};
+    e->ns_per_row = e->roof_ratio = e->scale_ratio = (struct rep_estimate){NAN, NAN, NAN, NAN, 0};
     for (size_t c = 0; c < REP_COUNTS; c++)
         e->counts[c] = NAN;
     return cell->nentries++;
@@ -322,6 +325,9 @@ static const char *load_shape(struct rep_run *run, const json_t *json,
         return "hidden, rows and threads must be positive integers";
     if (!get_size(json, "stats_out", 0, &cell->stats_out))
         cell->stats_out = 0;
+    if (!get_size(json, "offset", 0, &cell->offset) &&
+        !get_size(run->plan, "offset", 0, &cell->offset)) /* plans of old name one for all cells */
+        cell->offset = REP_OFFSET;
     cell->type = type_name(run, cell->dtype, cell->param_dtype);
     return NULL;
 }
@@ -476,6 +482,7 @@ static struct rep_attempt *open_attempt(struct rep_cell *cell, struct rep_unit *
         calloc(cell->ngroups ? cell->ngroups : 1, sizeof(*u->pending.groups));
     NB_ASSERT(u->pending.groups != NULL && "out of memory");
     u->pending.number = number;
+    u->pending.barrier_ns = NAN;
     u->open = true;
     return &u->pending;
 }
@@ -583,6 +590,8 @@ static const char *read_sample(struct rep_run *run, const json_t *line)
     if (done || discard)
         read_mistrusted(run, cell, line);
     struct rep_attempt *a = open_attempt(cell, u, attempt, begins);
+    if (done)
+        a->barrier_ns = rep_number(line, "barrier_ns");
     if (done || discard)
         read_end(cell, u, done);
     else if (strcmp(type, "round") == 0)

@@ -164,6 +164,16 @@ static double dtype_bytes(const char *dtype)
                                                                : NAN;
 }
 
+double rep_row_bytes(const struct rep_cell *cell)
+{
+    return 2 * (double)cell->hidden * dtype_bytes(cell->dtype);
+}
+
+double rep_row_bytes_allocated(const struct rep_cell *cell, const struct rep_kernel *k)
+{
+    return k->streams ? rep_row_bytes(cell) : 1.5 * rep_row_bytes(cell);
+}
+
 /* The first group that holds the kernel and was run by measuring processes. */
 static void entry_times(const struct work *w, const struct rep_cell *cell, size_t index)
 {
@@ -178,7 +188,7 @@ static void entry_times(const struct work *w, const struct rep_cell *cell, size_
         e->group = g;
         e->member = m;
         e->ns_per_row = t;
-        e->gbps = 2 * (double)cell->hidden * dtype_bytes(cell->dtype) / t.value;
+        e->gbps = rep_row_bytes(cell) / t.value;
         return;
     }
 }
@@ -259,6 +269,13 @@ static double over_anchor(const struct work *w, const struct rep_cell *cell,
                      w->rounds);
 }
 
+static void entry_scale(const struct work *w, const struct rep_cell *cell,
+                        struct rep_entry *e)
+{
+    if (rep_is_timed(e) && find_anchor(cell, e->group) != SIZE_MAX)
+        e->scale_ratio = ratio_estimate(w, cell, e->group, find_anchor(cell, e->group), e->member);
+}
+
 static void entry_roof(const struct work *w, const struct rep_cell *cell,
                        struct rep_entry *e)
 {
@@ -291,7 +308,7 @@ static void distrust_above_roof(struct rep_run *run, struct rep_entry *e)
              r.value, r.lo, r.hi);
     e->verdict = REP_MISTRUSTED;
     e->reason = reason;
-    e->ns_per_row = e->roof_ratio = unknown;
+    e->ns_per_row = e->roof_ratio = e->scale_ratio = unknown;
     e->gbps = NAN;
     e->group = e->member = SIZE_MAX;
     e->rounds = 0;
@@ -452,6 +469,15 @@ static double *doubles(size_t n)
     return v;
 }
 
+static double cell_barrier(const struct work *w, const struct rep_cell *cell)
+{
+    size_t n = 0;
+    for (size_t u = 0; u < cell->nunits; u++)
+        if (rep_is_measuring(w->run, &cell->units[u]) && isfinite(cell->units[u].final.barrier_ns))
+            w->processes[n++] = cell->units[u].final.barrier_ns;
+    return n ? nb_median(w->processes, n) : NAN;
+}
+
 static void cell_numbers(struct rep_run *run, struct rep_cell *cell)
 {
     size_t rounds = rep_max_rounds(cell), counted = max_counted(cell);
@@ -461,6 +487,9 @@ static void cell_numbers(struct rep_run *run, struct rep_cell *cell)
         entry_times(&w, cell, i);
         entry_counts(&w, cell, i);
     }
+    cell->barrier_ns = cell_barrier(&w, cell);
+    for (size_t i = 0; i < cell->nentries; i++)
+        entry_scale(&w, cell, &cell->entries[i]);
     find_roof(&w, cell);
     for (size_t i = 0; i < cell->nentries && cell->roof != SIZE_MAX; i++)
         entry_roof(&w, cell, &cell->entries[i]);
@@ -526,13 +555,14 @@ static void add_size(struct rep_sizes *sizes, size_t v)
 
 static bool is_default_case(const struct rep_cell *c)
 {
-    return rep_same(c->dir, "fwd") && rep_same(c->fuse, "none") && c->stats_out == 0;
+    return rep_same(c->dir, "fwd") && rep_same(c->fuse, "none") && c->stats_out == 0 &&
+           c->offset == REP_OFFSET;
 }
 
 static bool same_case(const struct rep_cell *a, const struct rep_cell *b)
 {
     return rep_same(a->dir, b->dir) && rep_same(a->fuse, b->fuse) &&
-           a->stats_out == b->stats_out;
+           a->stats_out == b->stats_out && a->offset == b->offset;
 }
 
 bool rep_is_plain(const struct rep_run *run, const struct rep_cell *cell)
@@ -563,11 +593,16 @@ static void find_sizes(struct rep_run *run)
 {
     run->hiddens.value = rep_alloc(run, run->ncells * sizeof(size_t));
     run->threads.value = rep_alloc(run, run->ncells * sizeof(size_t));
-    for (size_t i = 0; i < run->ncells; i++)
+    run->rows.value = rep_alloc(run, run->ncells * sizeof(size_t));
+    run->offsets.value = rep_alloc(run, run->ncells * sizeof(size_t));
+    for (size_t i = 0; i < run->ncells; i++) {
+        add_size(&run->rows, run->cells[i].rows);
+        add_size(&run->offsets, run->cells[i].offset);
         if (rep_is_plain(run, &run->cells[i])) {
             add_size(&run->hiddens, run->cells[i].hidden);
             add_size(&run->threads, run->cells[i].threads);
         }
+    }
 }
 
 void rep_numbers(struct rep_run *run)
@@ -575,18 +610,22 @@ void rep_numbers(struct rep_run *run)
     for (size_t i = 0; i < run->ncells; i++)
         cell_numbers(run, &run->cells[i]);
     find_sizes(run);
+    run->bars = rep_alloc(run, sizeof(*run->bars));
+    rep_bars(run, run->bars);
 }
 
 const struct rep_cell *rep_find(const struct rep_run *run, const char *residency,
                                 const char *type, size_t hidden, size_t threads)
 {
+    const struct rep_cell *found = NULL;
     for (size_t i = 0; i < run->ncells; i++) {
         const struct rep_cell *c = &run->cells[i];
         if (c->hidden == hidden && c->threads == threads && strcmp(c->type, type) == 0 &&
-            strcmp(c->residency, residency) == 0 && rep_is_plain(run, c))
-            return c;
+            strcmp(c->residency, residency) == 0 && rep_is_plain(run, c) &&
+            (found == NULL || c->rows > found->rows))
+            found = c;
     }
-    return NULL;
+    return found;
 }
 
 size_t rep_timed_norms(const struct rep_cell *cell)

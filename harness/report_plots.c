@@ -523,7 +523,7 @@ static const struct rep_entry *scaling_entry(const struct rep_cell *c, int line)
         return textbook(c, true, "layernorm", "twopass");
     if (line == 1)
         return textbook(c, false, "rmsnorm", "onepass");
-    return fastest(c, "scale", NULL);
+    return c->roof == SIZE_MAX ? NULL : &c->entries[c->roof];
 }
 
 static size_t scaling_series(struct picture *p, const char *residency, const char *type,
@@ -536,7 +536,9 @@ static size_t scaling_series(struct picture *p, const char *residency, const cha
     for (size_t t = 0; first != NULL && rep_is_timed(first) && t < threads->n; t++) {
         const struct rep_cell *c =
             rep_find(p->run, residency, type, hidden, threads->value[t]);
-        const struct rep_entry *e = c ? rep_entry_of(c, first->kernel) : NULL;
+        const struct rep_entry *e = c == NULL    ? NULL
+                                    : line == 2 ? scaling_entry(c, line) /* the roof at each count */
+                                                : rep_entry_of(c, first->kernel);
         if (e == NULL || !rep_is_timed(e))
             continue;
         fprintf(p->out.dat, "%zu %.6g\n", threads->value[t],
@@ -586,7 +588,7 @@ static void scaling_panel(struct picture *p, const char *residency, const char *
 static bool scaling_picture(struct picture *p)
 {
     static const char *const lines[] = {"two-pass LayerNorm", "one-pass RMSNorm",
-                                        "scale: y = a*x", "ideal"};
+                                        "roof: copy or scale", "ideal"};
     struct rep_keys places, types;
     struct rep_sizes hiddens, threads;
     char text[96];
@@ -610,6 +612,316 @@ static bool scaling_picture(struct picture *p)
     return true;
 }
 
+/* ---- roofline ---- */
+
+enum { PLACES = 5, ROOFLINE_KINDS = 4 };
+
+/* The hidden that most residencies were measured at; of equals the one nearest to 1024. */
+static size_t roofline_hidden(const struct rep_run *run, const struct rep_keys *places,
+                              const char *type)
+{
+    size_t found = 0, most = 0;
+    for (size_t h = 0; h < run->hiddens.n; h++) {
+        size_t n = 0, hidden = run->hiddens.value[h];
+        for (size_t r = 0; r < places->n; r++) {
+            const struct rep_cell *c =
+                rep_find(run, places->text[r], type, hidden, least_threads(run));
+            n += c != NULL && c->roof != SIZE_MAX;
+        }
+        bool nearer =
+            found && fabs(log2((double)hidden / 1024)) < fabs(log2((double)found / 1024));
+        if (n > most || (n > 0 && n == most && nearer)) {
+            found = hidden;
+            most = n;
+        }
+    }
+    return found;
+}
+
+static const struct rep_entry *roofline_entry(const struct rep_cell *c, int kind)
+{
+    switch (kind) {
+    case 0:
+        return fastest(c, "scale", NULL);
+    case 1:
+        return fastest(c, "affine", "gammabeta");
+    case 2:
+        return best_of(c, false, "rmsnorm");
+    default:
+        return best_of(c, true, "layernorm");
+    }
+}
+
+/* One residency: kind, flops a byte, GFLOP/s of each kernel, which is its share of the roof of the same
+ * rounds times that roof. */
+static void roofline_points(struct picture *p, const struct rep_cell *c)
+{
+    for (int kind = 0; kind < ROOFLINE_KINDS; kind++) {
+        const struct rep_entry *e = roofline_entry(c, kind);
+        if (e == NULL || !rep_is_timed(e) || !(e->kernel->flops > 0))
+            continue;
+        if (!isfinite(e->roof_ratio.value))
+            continue;
+        double intensity = e->kernel->flops * (double)c->hidden / rep_row_bytes(c);
+        fprintf(p->out.dat, "%d %.6g %.6g\n", kind + 1, intensity,
+                intensity * c->entries[c->roof].gbps * e->roof_ratio.value);
+    }
+    fputs("\n\n", p->out.dat);
+}
+
+static bool roofline_picture(struct picture *p)
+{
+    struct rep_keys places, types;
+    const char *names[PLACES];
+    double gbps[PLACES];
+    char details[160];
+    int n = 0;
+    rep_residencies(p->run, &places);
+    rep_types(p->run, &types);
+    size_t hidden = types.n ? roofline_hidden(p->run, &places, types.text[0]) : 0;
+    fputs("# kind, flops a byte, GFLOP/s\n", p->out.dat);
+    for (size_t r = 0; hidden > 0 && r < places.n && n < PLACES; r++) {
+        const struct rep_cell *c =
+            rep_find(p->run, places.text[r], types.text[0], hidden, least_threads(p->run));
+        if (c == NULL || c->roof == SIZE_MAX)
+            continue;
+        char *text = rep_alloc(p->run, 64);
+        gbps[n] = c->entries[c->roof].gbps;
+        snprintf(text, 64, "%.20s: %.3g GB/s", places.text[r], gbps[n]);
+        names[n++] = text;
+        roofline_points(p, c);
+    }
+    if (n == 0)
+        return false;
+    snprintf(details, sizeof(details), "%.30s, hidden %zu, %s", types.text[0], hidden,
+             threads_text(p->run, least_threads(p->run)));
+    define_head(p, "Roofline: what the memory lets through, and what the kernels make of it", details);
+    fprintf(p->out.gp, "NR = %d\narray GBPS[%d] = [", n, n);
+    for (int i = 0; i < n; i++)
+        fprintf(p->out.gp, "%s%.6g", i ? ", " : "", gbps[i]);
+    fputs("]\n", p->out.gp);
+    nb_gp_texts(&p->out, "ROOFNAME", names, (size_t)n);
+    return true;
+}
+
+/* ---- address offset ---- */
+
+static int by_size(const void *a, const void *b)
+{
+    const size_t x = *(const size_t *)a, y = *(const size_t *)b;
+    return (x > y) - (x < y);
+}
+
+static bool same_but_offset(const struct rep_cell *a, const struct rep_cell *b)
+{
+    return a->hidden == b->hidden && a->rows == b->rows && a->threads == b->threads &&
+           a->stats_out == b->stats_out && rep_same(a->type, b->type) &&
+           rep_same(a->residency, b->residency) && rep_same(a->dir, b->dir) &&
+           rep_same(a->fuse, b->fuse);
+}
+
+static size_t count_offsets(const struct rep_run *run, const struct rep_cell *like)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < run->ncells; i++)
+        n += same_but_offset(&run->cells[i], like);
+    return n;
+}
+
+/* The cell of a residency that was measured at most offsets, at the usual one if it can be. */
+static const struct rep_cell *offset_cell(const struct rep_run *run, const char *residency)
+{
+    const struct rep_cell *found = NULL;
+    size_t most = 1;
+    for (size_t i = 0; i < run->ncells; i++) {
+        const struct rep_cell *c = &run->cells[i];
+        size_t n = rep_same(c->residency, residency) ? count_offsets(run, c) : 0;
+        bool usual = found != NULL && n == most && found->offset != REP_OFFSET &&
+                     c->offset == REP_OFFSET && same_but_offset(c, found);
+        if (n > most || usual) {
+            found = c;
+            most = n;
+        }
+    }
+    return found;
+}
+
+static double offset_roof(const struct rep_cell *c)
+{
+    return c->roof == SIZE_MAX ? NAN : c->entries[c->roof].gbps;
+}
+
+/* Speed over that of the fastest roof of all offsets; kernel NULL: the roof itself. */
+static size_t offset_series(struct picture *p, const struct rep_cell *like,
+                            const struct rep_entry *kernel, double top)
+{
+    size_t points = 0;
+    for (size_t o = 0; o < p->run->offsets.n; o++)
+        for (size_t i = 0; i < p->run->ncells; i++) {
+            const struct rep_cell *c = &p->run->cells[i];
+            if (c->offset != p->run->offsets.value[o] || !same_but_offset(c, like))
+                continue;
+            const struct rep_entry *e = kernel ? rep_entry_of(c, kernel->kernel) : NULL;
+            double gbps = kernel == NULL ? offset_roof(c) : e ? e->gbps : NAN;
+            if (!isfinite(gbps))
+                continue;
+            fprintf(p->out.dat, "%zu %.6g\n", c->offset, gbps / top);
+            points++;
+        }
+    return points;
+}
+
+static void offset_panel(struct picture *p, const char *residency)
+{
+    const struct rep_cell *c = offset_cell(p->run, residency);
+    double top = 0;
+    for (size_t i = 0; c != NULL && i < p->run->ncells; i++)
+        if (same_but_offset(&p->run->cells[i], c))
+            top = fmax(top, offset_roof(&p->run->cells[i]));
+    if (!(top > 0) || !begin_panel(p, residency))
+        return;
+    char *text = rep_alloc(p->run, 96);
+    snprintf(text, 96, "%.40s, %.20s, hidden %zu", p->panels[p->npanels], c->type, c->hidden);
+    p->panels[p->npanels] = text;
+    end_series(p, 1, offset_series(p, c, NULL, top));
+    for (int norm = 0; norm < 2; norm++) {
+        const struct rep_entry *e =
+            norm == 0 ? best_of(c, true, "layernorm") : best_of(c, false, "rmsnorm");
+        if (e != NULL)
+            end_series(p, 2 + norm, offset_series(p, c, e, top));
+    }
+    end_panel(p);
+}
+
+static bool offset_picture(struct picture *p)
+{
+    static const char *const order[PLACES] = {"L1", "L2", "L3", "DRAM", "cold"};
+    fputs("# offset in bytes, speed over that of the fastest copy or scale of all offsets\n",
+          p->out.dat);
+    for (size_t r = 0; r < PLACES; r++)
+        offset_panel(p, order[r]);
+    if (p->npanels == 0)
+        return false;
+    define_head(p, "The 4 KiB trap: speed by where y lies relative to x",
+                threads_text(p->run, least_threads(p->run)));
+    define_panels(p);
+    return true;
+}
+
+/* ---- rows ---- */
+
+/* The plain cell of this place, size and so many rows. */
+static const struct rep_cell *rows_cell(const struct rep_run *run, const char *residency,
+                                        const char *type, size_t hidden, size_t threads,
+                                        size_t rows)
+{
+    for (size_t i = 0; i < run->ncells; i++) {
+        const struct rep_cell *c = &run->cells[i];
+        if (c->rows == rows && c->hidden == hidden && c->threads == threads &&
+            rep_same(c->type, type) && rep_same(c->residency, residency) &&
+            rep_is_plain(run, c))
+            return c;
+    }
+    return NULL;
+}
+
+/* Kinds: scale, LayerNorm and RMSNorm on the fewest threads, the same on most, the barrier of these. */
+enum { ROWS_KERNELS = 3, ROWS_BARRIER = 2 * ROWS_KERNELS, ROWS_KINDS };
+
+static double call_ns(const struct rep_cell *c, int kind)
+{
+    if (kind == ROWS_BARRIER)
+        return c->barrier_ns;
+    const struct rep_entry *e = kind % ROWS_KERNELS == 0   ? fastest(c, "scale", NULL)
+                                : kind % ROWS_KERNELS == 1 ? best_of(c, true, "layernorm")
+                                                           : best_of(c, false, "rmsnorm");
+    return e != NULL && rep_is_timed(e) ? e->ns_per_row.value * (double)c->rows : NAN;
+}
+
+static size_t rows_series(struct picture *p, const char *residency, const char *type,
+                          size_t hidden, int kind, size_t used[], size_t *nused)
+{
+    const struct rep_sizes *t = &p->run->threads, *rows = &p->run->rows;
+    size_t threads = kind < ROWS_KERNELS ? t->value[0] : t->value[t->n - 1], points = 0;
+    for (size_t r = 0; r < rows->n && (kind < ROWS_KERNELS || t->n > 1); r++) {
+        const struct rep_cell *c =
+            rows_cell(p->run, residency, type, hidden, threads, rows->value[r]);
+        double ns = c ? call_ns(c, kind) : NAN;
+        if (!(ns > 0))
+            continue;
+        fprintf(p->out.dat, "%zu %.6g\n", rows->value[r], ns);
+        points++;
+        size_t u = 0;
+        while (u < *nused && used[u] != rows->value[r])
+            u++;
+        if (u == *nused)
+            used[(*nused)++] = rows->value[r];
+    }
+    return points;
+}
+
+static bool has_rows(const struct rep_run *run, const char *residency, const char *type,
+                     size_t hidden)
+{
+    size_t n = 0;
+    for (size_t r = 0; run->threads.n > 0 && r < run->rows.n; r++)
+        n += rows_cell(run, residency, type, hidden, run->threads.value[0],
+                       run->rows.value[r]) != NULL;
+    return n > 1;
+}
+
+static void rows_panel(struct picture *p, const char *residency, const char *type, size_t hidden,
+                       size_t used[], size_t *nused)
+{
+    if (!has_rows(p->run, residency, type, hidden) || !begin_panel(p, residency))
+        return;
+    char *text = rep_alloc(p->run, 64);
+    snprintf(text, 64, "hidden %zu, at most in %.20s", hidden, residency);
+    p->panels[p->npanels] = text;
+    for (int kind = 0; kind < ROWS_KINDS; kind++)
+        end_series(p, kind + 1, rows_series(p, residency, type, hidden, kind, used, nused));
+    end_panel(p);
+}
+
+static void define_rows_lines(struct picture *p)
+{
+    static const char *const names[ROWS_KERNELS] = {"scale", "fastest LayerNorm", "fastest RMSNorm"};
+    const struct rep_sizes *t = &p->run->threads;
+    const char *lines[ROWS_KINDS];
+    for (int kind = 0; kind < ROWS_BARRIER; kind++) {
+        char *text = rep_alloc(p->run, 80);
+        snprintf(text, 80, "%s, %s", names[kind % ROWS_KERNELS],
+                 threads_text(p->run, kind < ROWS_KERNELS ? t->value[0] : t->value[t->n - 1]));
+        lines[kind] = text;
+    }
+    lines[ROWS_BARRIER] = "an empty barrier of these threads";
+    size_t n = t->n > 1 ? ROWS_KINDS : ROWS_KERNELS;
+    fprintf(p->out.gp, "NL = %zu\n", n);
+    nb_gp_texts(&p->out, "LINE", lines, n);
+}
+
+static bool rows_picture(struct picture *p)
+{
+    struct rep_keys places, types;
+    rep_residencies(p->run, &places);
+    rep_types(p->run, &types);
+    struct rep_sizes used = {rep_alloc(p->run, (p->run->rows.n + 1) * sizeof(size_t)), 0};
+    fputs("# rows of a call, ns a call\n", p->out.dat);
+    for (size_t r = 0; types.n > 0 && r < places.n; r++)
+        for (size_t h = 0; h < p->run->hiddens.n; h++)
+            rows_panel(p, places.text[r], types.text[0], p->run->hiddens.value[h], used.value,
+                       &used.n);
+    if (p->npanels == 0)
+        return false;
+    define_head(p, "A call on few rows: what it takes, and what a team of threads costs",
+                types.text[0]);
+    define_panels(p);
+    define_rows_lines(p);
+    qsort(used.value, used.n, sizeof(*used.value), by_size);
+    define_x(p, &used, panel_width(p->npanels));
+    return true;
+}
+
 /* ---- all of them ---- */
 
 static bool fill(struct picture *p, size_t which)
@@ -623,8 +935,14 @@ static bool fill(struct picture *p, size_t which)
         return bandwidth_picture(p);
     case 3:
         return algorithms_picture(p);
-    default:
+    case 4:
         return scaling_picture(p);
+    case 5:
+        return roofline_picture(p);
+    case 6:
+        return offset_picture(p);
+    default:
+        return rows_picture(p);
     }
 }
 
@@ -635,12 +953,15 @@ enum nb_status rep_plots(struct rep_run *run, const char *dir, struct rep_keys *
                                            {"speedup_same", "speedup.gp"},
                                            {"bandwidth", "bandwidth.gp"},
                                            {"algorithms", "algorithms.gp"},
-                                           {"scaling", "scaling.gp"}};
+                                           {"scaling", "scaling.gp"},
+                                           {"roofline", "roofline.gp"},
+                                           {"address_offset", "address_offset.gp"},
+                                           {"rows", "rows.gp"}};
     char plots[4096];
     pictures->n = 0;
     note[0] = 0;
     enum nb_status status = nb_plots_folder(plots, dir, err);
-    for (size_t i = 0; i < 5 && status == NB_OK; i++) {
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names) && status == NB_OK; i++) {
         struct picture p = {.run = run};
         nb_picture_open(&p.out, names[i][0], names[i][1]);
         if (run->ncells > 0 && fill(&p, i)) {

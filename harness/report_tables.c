@@ -59,6 +59,22 @@ static void result_case(FILE *f, const struct rep_cell *c, const struct rep_entr
     text(f, rep_verdict_name(e->verdict));
 }
 
+/* What a share of the roof rests on. */
+static void result_roofs(FILE *f, const struct rep_cell *c, const struct rep_entry *e)
+{
+    number(f, e->roof_ratio.lo);
+    number(f, e->roof_ratio.hi);
+    number(f, e->scale_ratio.value);
+    number(f, e->scale_ratio.lo);
+    number(f, e->scale_ratio.hi);
+    number(f, rep_row_bytes(c));
+    number(f, rep_row_bytes_allocated(c, e->kernel));
+    fprintf(f, ",%d", e->kernel->streams);
+    number(f, e->kernel->flops);
+    fprintf(f, ",%zu", c->offset);
+    number(f, c->barrier_ns);
+}
+
 static void result_line(FILE *f, const struct rep_cell *c, const struct rep_entry *e)
 {
     result_case(f, c, e);
@@ -77,6 +93,7 @@ static void result_line(FILE *f, const struct rep_cell *c, const struct rep_entr
     number(f, e->prepare_first_ns);
     number(f, e->prepare_ns);
     fprintf(f, ",%zu,%zu", e->ns_per_row.processes, rep_is_timed(e) ? e->rounds : 0);
+    result_roofs(f, c, e);
     text(f, e->repro);
     fputc('\n', f);
 }
@@ -89,7 +106,8 @@ void rep_results_csv(const struct rep_run *run, FILE *f)
         "hidden,threads,residency,verdict,unstable_rows,ns_per_row,ns_lo,ns_hi,gbps,roof,"
         "roof_ratio,ref_cycles_per_elem,core_cycles_per_elem,instructions_per_elem,"
         "l1d_misses_per_row,l2_misses_per_row,llc_misses_per_row,E_max,ulp_max,normwise,"
-        "prepare_first_ns,prepare_ns,processes,rounds,repro\n",
+        "prepare_first_ns,prepare_ns,processes,rounds,roof_lo,roof_hi,scale_ratio,scale_lo,scale_hi,"
+        "bytes_per_row,bytes_per_row_allocate,streams,flops_per_elem,offset,barrier_ns,repro\n",
         f);
     for (size_t i = 0; i < run->ncells; i++)
         for (size_t e = 0; e < run->cells[i].nentries; e++)

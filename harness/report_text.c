@@ -96,7 +96,7 @@ static void count_pairing(struct summary *s, const struct rep_pairing *p)
 static bool same_line(const struct rep_cell *a, const struct rep_cell *b)
 {
     return rep_same(a->dir, b->dir) && rep_same(a->fuse, b->fuse) &&
-           a->stats_out == b->stats_out && strcmp(a->type, b->type) == 0 &&
+           a->stats_out == b->stats_out && a->offset == b->offset && strcmp(a->type, b->type) == 0 &&
            strcmp(a->residency, b->residency) == 0 && a->threads == b->threads;
 }
 
@@ -154,6 +154,8 @@ static void case_name(FILE *f, const struct rep_cell *c)
     nb_md(f, c->fuse);
     if (c->stats_out)
         fputs("-stats", f);
+    if (c->offset != REP_OFFSET)
+        fprintf(f, "-o%zu", c->offset);
 }
 
 static void verdict_row(const struct rep_run *run, const struct rep_cell *c, FILE *f)
@@ -628,15 +630,19 @@ static void prepare_section(const struct rep_run *run, FILE *f)
 static void picture_section(const struct rep_keys *pictures, FILE *f)
 {
     static const char *const all[] = {"speedup_best", "speedup_same", "bandwidth",
-                                      "algorithms", "scaling"};
+                                      "algorithms", "scaling", "roofline",
+                                      "address_offset", "rows"};
     static const char *const what[] = {
         "best LayerNorm against best RMSNorm by hidden",
         "two-pass LayerNorm against one-pass RMSNorm by hidden",
         "GB/s by hidden, with the roof", "every algorithm in one cell",
-        "throughput by threads"};
+        "throughput by threads", "GFLOP/s by flops a byte, under the measured roofs",
+        "speed by the distance of y from x", "time of a call by its rows, with the barrier's cost"};
     static const char *const lacks[] = {
         "no such ratio was measured", "no such ratio was measured", "nothing was timed",
-        "nothing was timed", "fewer than two thread counts were measured"};
+        "nothing was timed", "fewer than two thread counts were measured",
+        "nothing was timed", "fewer than two offsets were measured",
+        "no cell was measured with several numbers of rows"};
     fputs("\n## Pictures\n\nEach is drawn by gnuplot from the `.gp` and `.dat` files "
           "beside it: `cd "
           "plots && gnuplot NAME.gp`.\n\n",
@@ -947,6 +953,7 @@ void rep_report_md(struct rep_run *run, const struct rep_keys *pictures, FILE *f
     fputs("\n\n", f);
     verdict_section(run, f);
     speedup_section(run, f);
+    rep_bars_md(run->bars, f);
     claims_section(run, f);
     kernels_section(run, f);
     ladder_section(run, f);
@@ -1167,10 +1174,12 @@ void rep_terminal(struct rep_run *run, const char *dir, const struct rep_keys *p
         if (b.cells + s.cells > 0)
             terminal_processes(b.cells > 0 ? &b : &s, f);
     }
+    rep_bars_terminal(run, run->bars, f);
     terminal_checks(run, f);
     terminal_noise(run, f);
     fprintf(f, "report  %s/report.md\n", dir);
+    if (pictures->n > 0)
+        fprintf(f, "plots   %s/plots/NAME.svg and .png, NAME one of\n        ", dir);
     for (size_t i = 0; i < pictures->n; i++)
-        fprintf(f, "%s%s/plots/%s.svg\n", i ? "        " : "plots   ", dir,
-                pictures->text[i]);
+        fprintf(f, "%s%s", pictures->text[i], i + 1 < pictures->n ? ", " : "\n");
 }

@@ -874,7 +874,7 @@ static enum nb_status finish(struct job *j, int *exit_code, struct nb_err *err)
     if (s == NB_OK)
         s = nb_report_counts(j->store.dir, &n, err);
     if (s == NB_OK)
-        *exit_code = n.fail + n.crashed + n.timed_out + n.mistrusted + n.untested > 0 ? 2 : 0;
+        *exit_code = nb_report_exit_code(&n);
     return s;
 }
 
@@ -929,6 +929,8 @@ enum nb_status nb_run_check(const struct nb_run_options *o, int *exit_code, stru
 {
     struct job j;
     enum nb_status s = job_begin(&j, o, err);
+    for (size_t i = 0; i < o->preset.count; i++)
+        o->preset.blocks[i].references = true;
     if (s == NB_OK)
         s = nb_plan_make(&j.plan, &o->preset, &j.topology, err);
     if (s == NB_OK)

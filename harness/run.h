@@ -16,7 +16,8 @@ struct nb_run_options {
     char *command;      /* what was typed */
 };
 
-/* The whole job; *exit_code as design: 0, 2 when a kernel failed. */
+/* The whole job; *exit_code: 0; 2 when a kernel failed; 3 when one is below a bar that this machine is
+ * judged by. */
 NB_USE_RESULT enum nb_status nb_run(const struct nb_run_options *o, int *exit_code,
                                     struct nb_err *err);
 

@@ -1,5 +1,6 @@
 #include "select.h"
 
+#include "bars.h"
 #include "datadir.h"
 #include "registry.h"
 
@@ -28,6 +29,7 @@ int nb_residency_parse(const char *word)
 static const char *const KEY_NAMES[NB_KEY_COUNT] = {
     "op",   "algo",    "isa",       "dtype",  "param-dtype", "hidden",
     "rows", "threads", "residency", "kernel", "kernels",     "stats",
+    "offset",
 };
 
 const char *nb_key_name(enum nb_key key)
@@ -211,38 +213,56 @@ enum nb_status nb_parse_seconds(const char *key, const char *text, double *secon
     return NB_OK;
 }
 
-enum { HIDDEN_MAX = 1 << 28, HIDDEN_COUNT_MAX = 4096 };
+enum { HIDDEN_MAX = 1 << 28, RANGE_COUNT_MAX = 4096 };
 
-/* "768" or "64:16384:x2" or "1000:2000:+100". */
-static enum nb_status read_hidden(void *target, const char *word, struct nb_err *err)
+/* "768" or "64:16384:x2" or "1000:2000:+100", from min to max; from 0 no range grows by factors. */
+static enum nb_status read_range(const char *key, struct nb_list *list, const char *word, size_t min,
+                                 size_t max, const char *example, struct nb_err *err)
 {
     char first[32], last[32], step[32];
     size_t from, to, by;
     int end = 0;
-    struct nb_list *list = target;
     if (strchr(word, ':') == NULL) {
-        enum nb_status s = nb_parse_size("hidden", word, 1, HIDDEN_MAX, &from, err);
+        enum nb_status s = nb_parse_size(key, word, min, max, &from, err);
         if (s == NB_OK)
-            list_add(target, from);
+            list_add(list, from);
         return s;
     }
     if (sscanf(word, "%31[^:]:%31[^:]:%31[^:]%n", first, last, step, &end) != 3 ||
-        word[end] != '\0' || (step[0] != 'x' && step[0] != '+'))
-        return nb_fail(err, "hidden: \"%s\" is no range; say 64:16384:x2 or 1000:2000:+100", word);
-    enum nb_status s = nb_parse_size("hidden", first, 1, HIDDEN_MAX, &from, err);
+        word[end] != '\0' || (step[0] != '+' && (step[0] != 'x' || min == 0)))
+        return nb_fail(err, "%s: \"%s\" is no range; say %s", key, word, example);
+    enum nb_status s = nb_parse_size(key, first, min, max, &from, err);
     if (s == NB_OK)
-        s = nb_parse_size("hidden", last, from, HIDDEN_MAX, &to, err);
+        s = nb_parse_size(key, last, from, max, &to, err);
     if (s == NB_OK)
-        s = nb_parse_size("hidden", step + 1, step[0] == 'x' ? 2 : 1, HIDDEN_MAX, &by, err);
+        s = nb_parse_size(key, step + 1, step[0] == 'x' ? 2 : 1, max, &by, err);
     if (s != NB_OK)
         return s;
-    for (size_t h = from; h <= to; h = step[0] == 'x' ? h * by : h + by) {
-        if (list->n == HIDDEN_COUNT_MAX)
-            return nb_fail(err, "hidden: more than %d sizes with \"%s\"", HIDDEN_COUNT_MAX,
-                           word);
-        list_add(list, h);
+    for (size_t v = from; v <= to; v = step[0] == 'x' ? v * by : v + by) {
+        if (list->n == RANGE_COUNT_MAX)
+            return nb_fail(err, "%s: more than %d values with \"%s\"", key, RANGE_COUNT_MAX, word);
+        list_add(list, v);
     }
     return NB_OK;
+}
+
+static enum nb_status read_hidden(void *target, const char *word, struct nb_err *err)
+{
+    return read_range("hidden", target, word, 1, HIDDEN_MAX, "64:16384:x2 or 1000:2000:+100", err);
+}
+
+/* Whole cache lines, so that rows of both tensors stay aligned. */
+static enum nb_status read_offset(void *target, const char *word, struct nb_err *err)
+{
+    enum { LINE = 64, PAGE = 4096 };
+    struct nb_list *list = target;
+    const size_t before = list->n;
+    enum nb_status s = read_range("offset", list, word, 0, PAGE - LINE, "0:4032:+64", err);
+    for (size_t i = before; s == NB_OK && i < list->n; i++)
+        if (list->v[i] % LINE != 0)
+            s = nb_fail(err, "offset: %zu in \"%s\" is no multiple of %d, a cache line", list->v[i], word,
+                        LINE);
+    return s;
 }
 
 static enum nb_status read_rows(void *target, const char *word, struct nb_err *err)
@@ -309,6 +329,7 @@ enum nb_status nb_block_set(struct nb_block *b, enum nb_key key, const char *val
         [NB_KEY_THREADS] = {&b->threads, NULL, read_threads},
         [NB_KEY_RESIDENCY] = {&b->residency, NULL, read_residency},
         [NB_KEY_KERNEL] = {NULL, &b->kernel, read_word},
+        [NB_KEY_OFFSET] = {&b->offset, NULL, read_offset},
     };
     b->given |= 1u << key;
     if (key == NB_KEY_KERNELS)
@@ -335,6 +356,7 @@ enum nb_status nb_block_init(struct nb_block *b, const char *name, struct nb_err
         {NB_KEY_OP, "layernorm,rmsnorm"}, {NB_KEY_ISA, "best"},      {NB_KEY_DTYPE, "f32"},
         {NB_KEY_PARAM_DTYPE, "x"},        {NB_KEY_HIDDEN, "1024"},   {NB_KEY_ROWS, "auto"},
         {NB_KEY_THREADS, "1"},            {NB_KEY_RESIDENCY, "L2"},  {NB_KEY_KERNELS, "all"},
+        {NB_KEY_OFFSET, "2112"},
     };
     *b = (struct nb_block){0};
     snprintf(b->name, sizeof(b->name), "%s", name);
@@ -350,7 +372,7 @@ enum nb_status nb_block_init(struct nb_block *b, const char *name, struct nb_err
 void nb_block_free(struct nb_block *b)
 {
     struct nb_list *lists[] = {&b->op,     &b->dtype, &b->residency, &b->param_dtype,
-                               &b->hidden, &b->rows,  &b->threads};
+                               &b->hidden, &b->rows,  &b->threads,   &b->offset};
     struct nb_words *words[] = {&b->algo, &b->isa, &b->kernel};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         list_free(lists[i]);
@@ -368,11 +390,25 @@ bool nb_is_ceiling(const struct nb_kernel *k)
     return k->op == NB_OP_COPY || k->op == NB_OP_SCALE || k->op == NB_OP_AFFINE;
 }
 
+bool nb_is_extra_reference(const struct nb_kernel *k)
+{
+    return k->op == NB_OP_AFFINE && k->trick[0] != '\0';
+}
+
+/* The one-pass formulas lose k1^2 unit roundoffs; those on x - x[0] what x[0] makes of it (docs/numerics.md). */
 bool nb_kernel_is_weak(const struct nb_kernel *k)
 {
     const uint32_t kind = k->bound.kind;
     return k->op == NB_OP_LAYERNORM && kind != NB_BOUND_TWOPASS && kind != NB_BOUND_WELFORD &&
            kind != NB_BOUND_GUARDED;
+}
+
+bool nb_kernel_streams(const struct nb_kernel *k)
+{
+    for (const char *at = k->trick; (at = strstr(at, "nt")) != NULL; at += 2)
+        if ((at == k->trick || at[-1] == '_') && (at[2] == '\0' || at[2] == '_'))
+            return true;
+    return false;
 }
 
 bool nb_block_takes_isa(const struct nb_block *b, const struct nb_kernel *k)
@@ -469,9 +505,15 @@ static enum nb_status set_setting(struct nb_preset *p, const char *key, const ch
     } else if (strcmp(key, "rounds") == 0) {
         status = nb_parse_size(key, value, 1, 10000, &n, err);
         s->rounds = (unsigned)n;
+    } else if (strcmp(key, "bars") == 0) {
+        if (strspn(value, "abcdefghijklmnopqrstuvwxyz0123456789._-") != strlen(value) ||
+            strlen(value) >= sizeof(p->bars_file))
+            status = nb_fail(err, "bars: \"%.80s\" is no name of a file beside the preset", value);
+        else
+            snprintf(p->bars_file, sizeof(p->bars_file), "%s", value);
     } else {
         status = nb_fail(err, "unknown key \"%s\"; known before the first [block]: title, budget, "
-                              "sample, processes, rounds", key);
+                              "sample, processes, rounds, bars", key);
     }
     return status;
 }
@@ -509,7 +551,7 @@ static enum nb_status preset_line(struct nb_preset *p, char *line, struct nb_err
     const int k = nb_key_parse(key);
     if (k < 0)
         return nb_fail(err, "unknown key \"%s\"; known: op, algo, isa, dtype, param-dtype, hidden, "
-                            "rows, threads, residency, kernel, kernels, stats", key);
+                            "rows, threads, residency, offset, kernel, kernels, stats", key);
     struct nb_block *b = &p->blocks[p->count - 1];
     if (b->given & 1u << k)
         return nb_fail(err, "%s: given twice in block [%s]; join the values with commas", key, b->name);
@@ -566,6 +608,21 @@ enum nb_status nb_preset_parse(struct nb_preset *p, const char *path, const char
     return status;
 }
 
+/* The bars that a preset names, from its own folder. */
+static enum nb_status load_bars(struct nb_preset *p, const char *path, struct nb_err *err)
+{
+    char beside[4200];
+    const char *slash = strrchr(path, '/');
+    if (p->bars_file[0] == '\0')
+        return NB_OK;
+    snprintf(beside, sizeof beside, "%.*s%s", slash != NULL ? (int)(slash + 1 - path) : 0, path,
+             p->bars_file);
+    enum nb_status s = nb_bars_load(beside, &p->bars, err);
+    if (s != NB_OK)
+        nb_preset_free(p);
+    return s;
+}
+
 enum nb_status nb_preset_load(struct nb_preset *p, const char *name_or_path, struct nb_err *err)
 {
     char path[4096];
@@ -588,6 +645,8 @@ enum nb_status nb_preset_load(struct nb_preset *p, const char *name_or_path, str
         status = nb_fail(err, "%s: larger than %d bytes; a preset is a short text", path, PRESET_MAX);
     else
         status = nb_preset_parse(p, path, text, len, err);
+    if (status == NB_OK)
+        status = load_bars(p, path, err);
     free(text);
     fclose(f);
     return status;
@@ -611,4 +670,6 @@ void nb_preset_free(struct nb_preset *p)
     free(p->blocks);
     p->blocks = NULL;
     p->count = 0;
+    json_decref(p->bars);
+    p->bars = NULL;
 }

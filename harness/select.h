@@ -1,7 +1,7 @@
 /* select.h: the one selection language of the CLI and of preset files.
  *
  * A selection is a set of key = value lines (or --key value options): op, algo, isa, dtype, param-dtype,
- * hidden, rows, threads, residency, kernel, kernels, stats. A preset file is a list of such blocks with
+ * hidden, rows, threads, residency, offset, kernel, kernels, stats. A preset file is a list of such blocks with
  * a head of run settings. Options given beside a preset replace that key in every block. */
 #ifndef NB_SELECT_H
 #define NB_SELECT_H
@@ -9,6 +9,7 @@
 #include "err.h"
 #include "nb_kernel.h"
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -37,7 +38,7 @@ struct nb_words {
 enum nb_key {
     NB_KEY_OP, NB_KEY_ALGO, NB_KEY_ISA, NB_KEY_DTYPE, NB_KEY_PARAM_DTYPE, NB_KEY_HIDDEN,
     NB_KEY_ROWS, NB_KEY_THREADS, NB_KEY_RESIDENCY, NB_KEY_KERNEL, NB_KEY_KERNELS, NB_KEY_STATS,
-    NB_KEY_COUNT
+    NB_KEY_OFFSET, NB_KEY_COUNT
 };
 const char *nb_key_name(enum nb_key key);
 int nb_key_parse(const char *word);
@@ -48,9 +49,11 @@ struct nb_block {
     struct nb_list op, dtype, residency;
     struct nb_list param_dtype; /* 0: as x; 1: f32 */
     struct nb_list hidden, rows, threads; /* rows 0: from the residency; threads 0: all cores */
+    struct nb_list offset;                /* bytes from x to y, modulo 4096 */
     struct nb_words algo, isa, kernel;    /* isa may hold "all" and "best"; kernel holds globs */
     enum nb_kernel_set kernels;
     bool stats;
+    bool references; /* also reference lines that nobody named: a check leaves nothing out */
 };
 
 struct nb_settings {
@@ -65,6 +68,8 @@ struct nb_preset {
     char name[64];
     char title[256];
     struct nb_settings settings;
+    char bars_file[64]; /* beside the preset; "": none */
+    json_t *bars;       /* what stands in it (bars.h); NULL: none, or a preset that was parsed only */
     struct nb_block *blocks;
     size_t count;
 };
@@ -85,6 +90,9 @@ NB_USE_RESULT enum nb_status nb_preset_parse(struct nb_preset *p, const char *pa
 NB_USE_RESULT enum nb_status nb_preset_set_all(struct nb_preset *p, enum nb_key key,
                                                const char *value, struct nb_err *err);
 void nb_preset_free(struct nb_preset *p);
+/* y lies at x + NB_OFFSET modulo 4096 unless offset says otherwise: far from the 4 KiB aliasing trap. */
+#define NB_OFFSET 2112
+
 const char *nb_presets_dir(void);
 struct nb_settings nb_settings_default(void);
 
@@ -104,9 +112,17 @@ extern const struct nb_pair nb_pairs[NB_PAIR_COUNT];
 
 bool nb_is_ceiling(const struct nb_kernel *k); /* copy, scale, affine */
 
-/* A LayerNorm whose bound does not hold for conditioning k1 = mean|x| rstd up to 1e5: E[x^2] - mean^2,
- * about 0 or about x[0]. */
+/* An affine in another form than its plain one. Every cell has the plain ones; these take time and stand
+ * only where op or kernel name them. */
+bool nb_is_extra_reference(const struct nb_kernel *k);
+
+/* Does its declared bound fail to hold for conditioning k1 up to 1e5? Such a LayerNorm is fast because it
+ * is not accurate: no bar counts it. */
 bool nb_kernel_is_weak(const struct nb_kernel *k);
+
+/* Does it store y non-temporally? Then no line of y is fetched before it is written. nt is a word of such
+ * a kernel's trick. */
+bool nb_kernel_streams(const struct nb_kernel *k);
 
 /* Does the kernel pass op, algo, isa, kernel globs and kernels of the block? */
 bool nb_block_takes(const struct nb_block *b, const struct nb_kernel *k);

@@ -134,6 +134,13 @@ typedef double stat_f64;
 #define row_map NB_LOCAL(row_map)
 #define vec_map NB_LOCAL(vec_map)
 #define map_lanes NB_LOCAL(map_lanes)
+#define before_vector NB_LOCAL(before_vector)
+#define affine_blocked NB_LOCAL(affine_blocked)
+#define affine_streamed NB_LOCAL(affine_streamed)
+#define affine_four NB_LOCAL(affine_four)
+#define affine_stream NB_LOCAL(affine_stream)
+#define affine_by_four NB_LOCAL(affine_by_four)
+#define affine_by_stream NB_LOCAL(affine_by_stream)
 #define apply_step NB_LOCAL(apply_step)
 #define apply_span NB_LOCAL(apply_span)
 #define apply_block NB_LOCAL(apply_block)
@@ -251,6 +258,7 @@ enum {
     NB_CAST_XHAT = 512,
     NB_OPTIONS = NB_ONE_PLUS | NB_CAST_XHAT,
 };
+enum { NB_AFFINE_ROWS = 4 };
 /* One primitive operation of a framework, with NB_PARAM_F32 and the options. */
 enum {
     NB_SUBTRACT,

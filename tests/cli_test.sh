@@ -62,7 +62,7 @@ fails 1 'bad.preset:3: hidden: given twice in block [a]; join the values' run --
 preset '[a]\nhidden = 1:8:x2:9\n'
 fails 1 'bad.preset:2: hidden: "1:8:x2:9" is no range' run --preset ./bad.preset
 preset '[a]\nhidden = 1:4096:+1,1:4096:+1\n'
-fails 1 'bad.preset:2: hidden: more than 4096 sizes' run --preset ./bad.preset
+fails 1 'bad.preset:2: hidden: more than 4096 values' run --preset ./bad.preset
 preset '[a]\nhidden = 3\0000 and more\n'
 fails 1 'bad.preset:2: control byte 0x00' run --preset ./bad.preset
 preset '[a]\nhidden = 3\rrows = 7\n'

@@ -70,6 +70,115 @@ static void hidden_ranges(void **state)
     nb_preset_free(&p);
 }
 
+static void offsets_are_cells(void **state)
+{
+    (void)state;
+    const char *const keys[][2] = {{"offset", "2112,0:128:+64"}, {"hidden", "64"}, {"residency", "L2,DRAM"}};
+    const char *const bad[][2] = {{"4096", "0 to 4032"},      {"65", "65 in \"65\" is no multiple of 64"},
+                                  {"64:256:x2", "is no range"}, {"0:90:+30", "30 in \"0:90:+30\""},
+                                  {"-64", "whole number"},      {"0:64:+0", "whole number"}};
+    struct nb_plan plan = plan_of(keys, 3);
+    struct nb_err err = {""};
+    assert_int_equal(plan.count, 2 * 4);
+    const size_t want[] = {2112, 0, 64, 128};
+    for (size_t i = 0; i < plan.count; i++)
+        assert_int_equal(plan.cells[i].offset, want[i % 4]);
+    assert_null(strstr(plan.cells[0].id, "-o")); /* the usual one has no name */
+    assert_non_null(strstr(plan.cells[3].id, "-L2-o128"));
+    char repro[512];
+    nb_cell_repro(&plan.cells[3], &plan.settings, "run", NULL, repro, sizeof repro);
+    assert_non_null(strstr(repro, " --offset 128"));
+    size_t order[8];
+    nb_plan_order(&plan, 3, order);
+    nb_plan_free(&plan);
+    struct nb_block b;
+    assert_int_equal(nb_block_init(&b, "x", &err), NB_OK);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_int_equal(nb_block_set(&b, NB_KEY_OFFSET, bad[i][0], &err), NB_ERROR);
+        if (strstr(err.text, bad[i][1]) == NULL)
+            fail_msg("\"%s\" does not say \"%s\"", err.text, bad[i][1]);
+    }
+    nb_block_free(&b);
+}
+
+/* A cell of a plan of old has no offset: it is the usual one. A strange one is refused. */
+static void offsets_in_plans(void **state)
+{
+    (void)state;
+    const char *const keys[][2] = {{"offset", "192"}, {"hidden", "64"}};
+    struct nb_plan plan = plan_of(keys, 2);
+    struct nb_cell c;
+    struct nb_err err = {""};
+    json_t *json = nb_cell_to_json(&plan.cells[0], &plan.settings);
+    assert_int_equal(nb_cell_from_json(&c, json, &err), NB_OK);
+    assert_int_equal(c.offset, 192);
+    nb_cell_free(&c);
+    json_object_del(json, "offset");
+    assert_int_equal(nb_cell_from_json(&c, json, &err), NB_OK);
+    assert_int_equal(c.offset, NB_OFFSET);
+    nb_cell_free(&c);
+    const int strange[] = {-64, 4096, 100};
+    for (size_t i = 0; i < 3; i++) {
+        json_object_set_new(json, "offset", json_integer(strange[i]));
+        assert_int_equal(nb_cell_from_json(&c, json, &err), NB_ERROR);
+        nb_cell_free(&c);
+    }
+    json_decref(json);
+    nb_plan_free(&plan);
+}
+
+static size_t extra_references(const struct nb_plan *plan)
+{
+    size_t n = 0;
+    for (size_t k = 0; k < plan->cells[0].kernel_count; k++)
+        n += nb_is_extra_reference(plan->cells[0].kernels[k]);
+    return n;
+}
+
+/* Reference lines in other forms than the plain one take time, and stand where they were named alone. */
+static void reference_lines_on_request(void **state)
+{
+    (void)state;
+    const char *const all[][2] = {{"isa", "all"}}, *const op[][2] = {{"op", "affine"}, {"isa", "best"}},
+                     *const glob[][2] = {{"kernel", "affine_*_rows4"}};
+    const struct nb_isa *best = nb_isa_best(NB_F32);
+    struct nb_plan plan = plan_of(all, 1);
+    assert_int_equal(extra_references(&plan), 0);
+    nb_plan_free(&plan);
+    if (strncmp(best->name, "avx", 3) != 0) /* no hand-written ISA: no such kernels */
+        return;
+    plan = plan_of(op, 2);
+    assert_int_equal(extra_references(&plan), 4);
+    nb_plan_free(&plan);
+    plan = plan_of(glob, 1);
+    assert_true(extra_references(&plan) >= 2);
+    nb_plan_free(&plan);
+}
+
+/* What the report takes from a kernel's name and bound. */
+static void streams_and_weakness(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *trick;
+        bool streams;
+    } tricks[] = {{"", false}, {"nt", true}, {"rows4_nt", true}, {"nt_rows2", true},
+                  {"mint", false}, {"ntx", false}, {"rows4", false}};
+    for (size_t i = 0; i < sizeof tricks / sizeof *tricks; i++) {
+        const struct nb_kernel k = {.trick = tricks[i].trick};
+        assert_int_equal(nb_kernel_streams(&k), tricks[i].streams);
+    }
+    for (uint32_t kind = 0; kind < NB_BOUND_KINDS; kind++) {
+        const struct nb_kernel ln = {.op = NB_OP_LAYERNORM, .bound = {.kind = kind}};
+        const struct nb_kernel rms = {.op = NB_OP_RMSNORM, .bound = {.kind = kind}};
+        assert_false(nb_kernel_is_weak(&rms));
+        if (kind == NB_BOUND_ONEPASS || kind == NB_BOUND_SHIFTED)
+            assert_true(nb_kernel_is_weak(&ln));
+        if (kind == NB_BOUND_TWOPASS || kind == NB_BOUND_WELFORD)
+            assert_false(nb_kernel_is_weak(&ln));
+    }
+}
+
 /* As many sizes as a line holds: none is lost behind some inner limit. */
 static void long_lines_are_read_whole(void **state)
 {
@@ -760,6 +869,10 @@ int main(void)
     char bad[32];
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hidden_ranges),
+        cmocka_unit_test(offsets_are_cells),
+        cmocka_unit_test(offsets_in_plans),
+        cmocka_unit_test(reference_lines_on_request),
+        cmocka_unit_test(streams_and_weakness),
         cmocka_unit_test(long_lines_are_read_whole),
         cmocka_unit_test(residency_bounds_bytes),
         cmocka_unit_test(too_large_is_dropped_with_reason),

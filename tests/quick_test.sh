@@ -14,7 +14,8 @@ for file in host.json plan.json checks.jsonl samples.jsonl results.csv speedup.c
     expect "$file is there and not empty" [ -s "run/$file" ]
 done
 "$normbench" list --json >list.json
-runnable=$(jq -r '.[]|select(.runnable).name' list.json | sort -u)
+# but reference lines in other forms than the plain one: they would take its time
+runnable=$(jq -r '.[]|select(.runnable).name' list.json | grep -vE '^affine_.*_(rows4|nt)$' | sort -u)
 expect "there are kernels" [ -n "$runnable" ]
 expect "every runnable kernel was checked and passed" [ "$runnable" = \
     "$(jq -r 'select(.verdict=="PASS").kernel' run/checks.jsonl | sort -u)" ]

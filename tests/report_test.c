@@ -80,7 +80,7 @@ static void must_fail(const char *dir, const char *word)
 
 /* ---- a reader of CSV of its own (RFC 4180) ---- */
 
-enum { COLUMNS = 40 };
+enum { COLUMNS = 56 };
 struct csv {
     char *text, *cell[COLUMNS], *next;
     char *head[COLUMNS];
@@ -179,6 +179,12 @@ static struct csv csv_find(const char *dir, const char *name, const char *column
 
 static const size_t hiddens[] = {256, 1024, 4096, 0}, one_thread[] = {1, 0},
                     threads[] = {1, 2, 4, 0};
+static const char *scale_name(const struct csv *c)
+{
+    return strcmp(get(c, "dtype"), "f32") == 0 ? "scale_fwd_scale__f32_avx512"
+                                               : "scale_fwd_scale__bf16_avx512";
+}
+
 static const struct synthetic_run exact = {.residencies = "L2 DRAM",
                                            .dtypes = "f32 bf16",
                                            .hiddens = hiddens,
@@ -229,6 +235,13 @@ static void check_result(const struct csv *c)
     near(c, "ns_hi", ns * hi / rows, 1e-5);
     near(c, "gbps", 2 * rows * hidden * bytes / (ns * drift), 1e-5);
     near(c, "roof_ratio", true_pass(c, get(c, "roof")) / ns, 1e-5);
+    near(c, "roof_lo", true_pass(c, get(c, "roof")) / ns, 1e-5);
+    near(c, "scale_ratio", true_pass(c, scale_name(c)) / ns, 1e-5);
+    near(c, "bytes_per_row", 2 * hidden * bytes, 0);
+    near(c, "bytes_per_row_allocate",
+         (strcmp(get(c, "trick"), "nt") == 0 ? 2 : 3) * hidden * bytes, 0);
+    near(c, "flops_per_elem", synthetic_flops(kernel_named(get(c, "kernel"), get(c, "dtype"))), 0);
+    near(c, "offset", 2112, 0);
     assert_int_equal((int)number(c, "processes"), 8);
     assert_int_equal((int)number(c, "rounds"), 32);
     null(c, "core_cycles_per_elem");
@@ -249,7 +262,7 @@ static void test_exact_results(void **state)
     synthetic_write(dir, &exact);
     report(dir);
     struct csv c = csv_open(dir, "results.csv");
-    assert_int_equal(c.columns, 39);
+    assert_int_equal(c.columns, 50);
     size_t lines = 0;
     while (csv_next(&c)) {
         /* copy and scale alone make a roof: not affine, which is a reference line */
@@ -993,7 +1006,7 @@ static const char *const derived[] = {
     "report.md",          "plots/speedup_best.gp", "plots/speedup_best.dat",
     "plots/bandwidth.gp", "plots/algorithms.dat",  "plots/scaling.gp"};
 static const char *const pictures[] = {"speedup_best", "speedup_same", "bandwidth",
-                                       "algorithms", "scaling"};
+                                       "algorithms", "scaling", "roofline"};
 
 static void test_deterministic(void **state)
 {
@@ -1013,7 +1026,7 @@ static void test_deterministic(void **state)
         same_file(a, b, derived[i]);
         assert_false(file_holds(a, derived[i], root));
     }
-    for (size_t i = 0; has_gnuplot() && i < 5; i++) {
+    for (size_t i = 0; has_gnuplot() && i < sizeof(pictures) / sizeof(*pictures); i++) {
         snprintf(name, sizeof(name), "plots/%s.svg", pictures[i]);
         same_file(a, b, name);
         snprintf(name, sizeof(name), "plots/%s.png", pictures[i]);
@@ -1036,7 +1049,7 @@ static void test_redraw(void **state)
         skip();
     synthetic_write(dir, &run);
     report(dir);
-    for (size_t i = 0; i < 5; i++) {
+    for (size_t i = 0; i < sizeof(pictures) / sizeof(*pictures); i++) {
         snprintf(
             command, sizeof(command),
             "cd '%s/plots' && mkdir -p again && cp %s.gp %s.dat again && "
@@ -1062,6 +1075,76 @@ static void test_one_thread_has_no_scaling(void **state)
     assert_true(exists(dir, "plots/bandwidth.gp"));
     assert_false(exists(dir, "plots/scaling.gp"));
     assert_true(file_holds(dir, "report.md", "scaling: not drawn"));
+}
+
+/* Each against the truth: the roof of the fastest offset is 1, as no offset is slow here. */
+static void test_offset_picture(void **state)
+{
+    (void)state;
+    static const size_t offsets[] = {2112, 64, 0, SIZE_MAX}, one[] = {1024, 0};
+    const char *dir = new_folder();
+    struct synthetic_run run = exact;
+    run.residencies = "L2";
+    run.dtypes = "f32";
+    run.hiddens = one;
+    run.offsets = offsets;
+    synthetic_write(dir, &run);
+    report(dir);
+    assert_int_equal(exists(dir, "plots/address_offset.png"), has_gnuplot());
+    assert_int_equal(lines_with(dir, "plots/address_offset.dat", "\n0 1") +
+                         lines_with(dir, "plots/address_offset.dat", "2112 1"), 1);
+    assert_int_equal(lines_with(dir, "plots/address_offset.dat", "64 "), 3); /* roof, LN, RMS */
+    /* other offsets enter no other picture */
+    assert_int_equal(lines_with(dir, "plots/bandwidth.dat", "1024 "), 7);
+    assert_true(file_holds(dir, "report.md", "fwd-none-o64"));
+}
+
+static void test_rows_picture(void **state)
+{
+    (void)state;
+    static const size_t rows[] = {1, 4, 16, 0}, one[] = {1024, 0}, two[] = {1, 2, 0};
+    const char *dir = new_folder();
+    struct synthetic_run run = exact;
+    run.residencies = "L2";
+    run.dtypes = "f32";
+    run.hiddens = one;
+    run.threads = two;
+    run.rows = rows;
+    run.barrier_ns = 350;
+    synthetic_write(dir, &run);
+    report(dir);
+    assert_int_equal(exists(dir, "plots/rows.svg"), has_gnuplot());
+    assert_int_equal(lines_with(dir, "plots/rows.dat", " 350"), 3);
+    assert_int_equal(lines_with(dir, "plots/rows.dat", "16 "), 7); /* three on one thread, on two; barrier */
+    assert_int_equal(lines_with(dir, "results.csv", ",350,"), lines_with(dir, "results.csv", ",f32,"));
+    synthetic_write(dir, &exact);
+    report(dir);
+    assert_false(exists(dir, "plots/rows.gp"));
+    assert_false(exists(dir, "plots/address_offset.gp"));
+}
+
+/* A point is flops a byte against share of the roof times roof. */
+static void test_roofline_picture(void **state)
+{
+    (void)state;
+    static const size_t one[] = {1024, 0};
+    const char *dir = new_folder();
+    struct synthetic_run run = exact;
+    run.residencies = "L2";
+    run.dtypes = "f32";
+    run.hiddens = one;
+    synthetic_write(dir, &run);
+    report(dir);
+    struct csv c = csv_find(dir, "results.csv", "kernel", "scale_fwd_scale__f32_avx512");
+    double wanted = 0.125 * number(&c, "gbps"), drawn = 0;
+    char *text = slurp(dir, "plots/roofline.dat", NULL), *line = strstr(text, "\n1 0.125 ");
+    assert_non_null(line);
+    assert_int_equal(sscanf(line, "\n1 0.125 %lf", &drawn), 1);
+    assert_true(fabs(drawn - wanted) < 1e-4 * wanted);
+    free(text);
+    free(c.text);
+    assert_int_equal(lines_with(dir, "plots/roofline.dat", " 0.375 "), 1);
+    assert_int_equal(lines_with(dir, "plots/roofline.dat", " 0.625 "), 2); /* five flops in eight bytes */
 }
 
 static char *terminal_text(const char *dir)
@@ -1209,6 +1292,9 @@ int main(void)
         cmocka_unit_test(test_without_scripts),
         cmocka_unit_test(test_terminal_size),
         cmocka_unit_test(test_many_hiddens),
+        cmocka_unit_test(test_offset_picture),
+        cmocka_unit_test(test_rows_picture),
+        cmocka_unit_test(test_roofline_picture),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 #include <math.h>
+#include <stdint.h>
 #include <string.h>
 
 const struct synthetic_kernel synthetic_kernels[] = {
@@ -117,13 +118,18 @@ static void dump(const char *dir, const char *name, json_t *json)
 
 struct place {
     const char *residency, *dtype;
-    size_t hidden, rows, threads;
+    size_t hidden, rows, threads, offset;
 };
+
+enum { USUAL_OFFSET = 2112 };
 
 static void cell_id(char id[128], const struct place *at)
 {
-    snprintf(id, 128, "fwd-none-%s-h%zu-r%zu-t%zu-%s", at->dtype, at->hidden, at->rows,
-             at->threads, at->residency);
+    char offset[32] = "";
+    if (at->offset != USUAL_OFFSET)
+        snprintf(offset, sizeof(offset), "-o%zu", at->offset);
+    snprintf(id, 128, "fwd-none-%s-h%zu-r%zu-t%zu-%s%s", at->dtype, at->hidden, at->rows,
+             at->threads, at->residency, offset);
 }
 
 /* All kernels in the cell with hidden 1024, the usual pairings elsewhere. */
@@ -175,10 +181,10 @@ static json_t *cell_json(const struct place *at)
                   pairing("best-of-each", "any", named(ONEPASS_512, at->dtype),
                           named(RMS_ROWS4, at->dtype)));
     return json_pack(
-        "{s:s,s:s,s:s,s:s,s:s,s:i,s:I,s:I,s:I,s:s,s:i,s:s,s:o,s:[{s:o,s:s}],s:o}", "id",
+        "{s:s,s:s,s:s,s:s,s:s,s:i,s:I,s:I,s:I,s:I,s:s,s:i,s:s,s:o,s:[{s:o,s:s}],s:o}", "id",
         id, "dir", "fwd", "fuse", "none", "dtype", at->dtype, "param_dtype", at->dtype,
         "stats_out", 0, "hidden", (json_int_t)at->hidden, "rows", (json_int_t)at->rows,
-        "threads", (json_int_t)at->threads, "residency", at->residency, "rounds", 4,
+        "threads", (json_int_t)at->threads, "offset", (json_int_t)at->offset, "residency", at->residency, "rounds", 4,
         "repro", "normbench run --hidden N", "kernels", kernels, "groups", "members",
         members, "stage", "all", "pairings", pairings);
 }
@@ -196,21 +202,35 @@ static size_t next_word(const char **list, char word[32])
 
 typedef void (*visitor)(const struct place *at, void *data);
 
+static void each_place(const struct synthetic_run *run, struct place at, visitor visit, void *data)
+{
+    const size_t usual[] = {USUAL_OFFSET, SIZE_MAX}, all[] = {synthetic_rows(at.hidden), 0};
+    for (const size_t *r = run->rows ? run->rows : all; *r; r++)
+        for (const size_t *o = run->offsets ? run->offsets : usual; *o != SIZE_MAX; o++) {
+            at.rows = *r;
+            at.offset = *o;
+            visit(&at, data);
+        }
+}
+
 static void each_cell(const struct synthetic_run *run, visitor visit, void *data)
 {
     char residency[32], dtype[32];
     for (const char *r = run->residencies; next_word(&r, residency) > 0;)
         for (const char *d = run->dtypes; next_word(&d, dtype) > 0;)
             for (const size_t *h = run->hiddens; *h; h++)
-                for (const size_t *t = run->threads; *t; t++) {
-                    struct place at = {residency, dtype, *h, synthetic_rows(*h), *t};
-                    visit(&at, data);
-                }
+                for (const size_t *t = run->threads; *t; t++)
+                    each_place(run, (struct place){residency, dtype, *h, 0, *t, 0}, visit, data);
 }
 
 static void add_cell(const struct place *at, void *data)
 {
     json_array_append_new(data, cell_json(at));
+}
+
+double synthetic_flops(const struct synthetic_kernel *k)
+{
+    return strcmp(k->op, "copy") == 0 ? 0 : strcmp(k->op, "scale") == 0 ? 1 : strcmp(k->op, "affine") == 0 ? 3 : 5;
 }
 
 static void write_plan(const char *dir, const struct synthetic_run *run)
@@ -222,28 +242,33 @@ static void write_plan(const char *dir, const struct synthetic_run *run)
             const struct synthetic_kernel *s = &synthetic_kernels[k];
             synthetic_name(name, s, dtype);
             json_object_set_new(kernels, name,
-                                json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:f}", "op",
+                                json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:f,s:f,s:b,s:b}", "op",
                                           s->op, "dir", "fwd", "fuse", "none", "dtype",
                                           dtype, "algo", s->algo, "isa", s->isa, "trick",
                                           s->trick, "source", "ours", "isa_rank",
-                                          s->rank));
+                                          s->rank, "flops", synthetic_flops(s), "streams",
+                                          strcmp(s->trick, "nt") == 0, "weak",
+                                          s->op[0] == 'l' && strcmp(s->algo, "onepass") == 0));
         }
     each_cell(run, add_cell, cells);
     dump(dir, "plan.json",
-         json_pack("{s:i,s:s,s:i,s:I,s:s,s:s,s:o,s:[],s:o}", "schema", 1, "id",
+         json_pack("{s:i,s:s,s:i,s:I,s:s,s:s,s:o,s:[{s:s,s:s}],s:o,s:o*}", "schema", 1, "id",
                    "synthetic", "seed", 1, "screening", (json_int_t)run->screening,
                    "command",
                    run->command ? run->command : "normbench run --preset synthetic",
-                   "state", "screened", "kernels", kernels, "dropped", "cells", cells));
+                   "state", "screened", "kernels", kernels, "dropped", "cell",
+                   "fwd-none-f32-h77-r9-t1-L2", "reason", "SKIP_SHAPE: made up", "cells", cells,
+                   "bars", run->bars ? json_loads(run->bars, 0, NULL) : NULL));
 }
 
 static void write_host(const char *dir, const struct synthetic_run *run)
 {
     dump(
         dir, "host.json",
-        json_pack("{s:i,s:{s:s,s:s},s:{s:i,s:i},s:{s:s},s:s,s:s,s:s,s:{s:s,s:{s:{s:s}}}}",
+        json_pack("{s:i,s:{s:s,s:s,s:s?,s:s?,s:s?},s:{s:i,s:i},s:{s:s},s:s,s:s,s:s,s:{s:s,s:{s:{s:s}}}}",
                   "schema", 1, "cpu", "model", run->cpu ? run->cpu : "Synthetic CPU 9000",
-                  "microcode", "0x1", "caches", "l1d", 32768, "l2", 1048576, "os",
+                  "microcode", "0x1", "vendor", run->vendor, "family", run->family, "model_number",
+                  run->model_number, "caches", "l1d", 32768, "l2", 1048576, "os",
                   "kernel", "6.1", "compiler", "gcc 12.2.0", "git", "0123abc", "version",
                   "0.1.0", "papi", "state", "no PMU", "events", "cycles", "reason",
                   "the kernel forbids it"));
@@ -329,9 +354,9 @@ static void sample_lines(const struct place *at, void *data)
             l->process, id, name, 10 * at->rows * at->hidden / 2);
     fprintf(l->f,
             "{\"type\":\"done\",\"process\":%zu,\"cell\":\"%s\",\"attempt\":0,"
-            "\"mistrusted\":[]"
+            "\"mistrusted\":[],\"barrier_ns\":%g"
             "}\n",
-            l->process, id);
+            l->process, id, l->run->barrier_ns);
 }
 
 void synthetic_write(const char *dir, const struct synthetic_run *run)

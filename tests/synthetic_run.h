@@ -13,6 +13,11 @@ struct synthetic_run {
     double
         noise; /* standard deviation of the logarithm of a sample; 0: times are exact */
     const char *cpu, *command, *reason;
+    /* NULL: the usual one, and as many rows as synthetic_rows says */
+    const size_t *offsets, *rows; /* end with SIZE_MAX, with 0 */
+    const char *vendor, *family, *model_number; /* of the CPU; NULL: not known */
+    const char *bars; /* JSON (harness/bars.h); NULL: none */
+    double barrier_ns;
 };
 
 struct synthetic_kernel {
@@ -22,6 +27,7 @@ struct synthetic_kernel {
 extern const struct synthetic_kernel synthetic_kernels[];
 extern const size_t synthetic_kernel_count;
 
+double synthetic_flops(const struct synthetic_kernel *k);
 void synthetic_name(char name[96], const struct synthetic_kernel *k, const char *dtype);
 
 /* True time of a pass in ns, without the drift that all members of a round share. */
