@@ -224,6 +224,19 @@ static struct nb_section *new_section(struct nb_object *o, const char *line, siz
     return &o->sections[o->section_count++];
 }
 
+/* Every function's first instruction was understood. */
+static bool is_whole(const struct nb_object *o)
+{
+    for (size_t i = 0; i < o->function_count; i++) {
+        const struct nb_function *f = &o->functions[i];
+        const struct nb_section *s = nb_object_section(o, f->section);
+        const size_t at = s != NULL ? nb_section_find(s, f->start) : 0;
+        if (s == NULL || at == s->count || s->code[at].at != f->start)
+            return false;
+    }
+    return o->function_count > 0;
+}
+
 bool nb_object_read(struct nb_object *o, FILE *text)
 {
     static const char HEAD[] = "Disassembly of section ";
@@ -244,7 +257,7 @@ bool nb_object_read(struct nb_object *o, FILE *text)
             take_instruction(o, s, line, &frame);
     }
     free(line);
-    return o->function_count > 0 && o->section_count > 0;
+    return is_whole(o);
 }
 
 void nb_object_free(struct nb_object *o)

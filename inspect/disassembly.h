@@ -48,7 +48,7 @@ struct nb_object {
     size_t function_count;
 };
 
-/* False: the text holds no function. */
+/* False: the text holds no function, or one without its first instruction: another tool's text. */
 bool nb_object_read(struct nb_object *o, FILE *text);
 void nb_object_free(struct nb_object *o);
 

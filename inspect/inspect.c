@@ -265,7 +265,7 @@ static FILE *start_objdump(const char *objdump, const char *object, pid_t *child
     return *child < 0 ? NULL : fdopen(ends[0], "r");
 }
 
-/* False: objdump failed, or printed no function. */
+/* False: objdump failed, or printed another text than GNU's. */
 static bool read_object(struct unit *u, const char *objdump, const char *object)
 {
     pid_t child;
@@ -298,24 +298,27 @@ static bool inspect(FILE *out, FILE *index, const char *objdump, char **objects,
 
 int main(int argc, char **argv)
 {
-    char *kernels = NULL;
-    size_t length = 0;
+    char *kernels = NULL, *functions = NULL;
+    size_t length = 0, functions_length = 0;
     if (argc < 3) {
         fprintf(stderr, "usage: nb_inspect TABLE OBJDUMP OBJECT...\n");
         return 1;
     }
     FILE *out = fopen(argv[1], "w"), *index = open_memstream(&kernels, &length);
-    if (out == NULL || index == NULL) {
+    FILE *body = open_memstream(&functions, &functions_length);
+    if (out == NULL || index == NULL || body == NULL) {
         fprintf(stderr, "inspect: %s: %s\n", argv[1], strerror(errno));
         return 1;
     }
-    fprintf(out, "/* Written by inspect.c from the kernels' object files. */\n");
-    const bool fine = inspect(out, index, argv[2], argv + 3, argc - 3);
+    const bool fine = inspect(body, index, argv[2], argv + 3, argc - 3);
+    fclose(body);
     fclose(index);
+    fprintf(out, "/* Written by inspect.c from the kernels' object files. */\n%s", fine ? functions : "");
     fprintf(out, "static const char why_not[] = \"%s\";\n",
-            fine ? "" : "objdump could not disassemble the kernels when this program was built");
+            fine ? "" : "GNU objdump could not disassemble the kernels when this program was built");
     fprintf(out, "static const struct nb_code codes[] = {\n%s    {NULL, 0, 0, 0, NULL},\n};\n",
             fine ? kernels : "");
     free(kernels);
+    free(functions);
     return fclose(out) == 0 ? 0 : 1;
 }
