@@ -18,8 +18,9 @@ forbid() {
         done
     done
 }
-forbid kernels harness reference
-forbid reference kernels harness
+forbid kernels harness reference inspect
+forbid reference kernels harness inspect
+forbid inspect kernels harness reference
 forbid harness kernels/algo kernels/simd
 [ "$(find . -path ./build\* -prune -o \( -name '*.cpp' -o -name '*.cc' \) -print | tr '\n' ' ')" = "./harness/gbench_shim.cpp " ] ||
     { echo "FAILED: C++ beside the shim" >&2; failures=$((failures + 1)); }
