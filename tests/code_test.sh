@@ -31,6 +31,7 @@ has known_fwd_alias__f32_x 0 "5, 0, 4, 0"
 leads known_fwd_scalar__f32_x 0 1
 leads known_fwd_calls__f32_x 512 2
 leads known_fwd_noloop__f32_x 0 0
+leads known_fwd_twoways__f32_x 0 0
 
 # without objdump, or with an object that is none, the table says so
 printf '#!/bin/sh\nshift 4\n%s -tdrw -M intel "$@" | sed "s/:\t/: /"\n' "$objdump" >other

@@ -85,6 +85,16 @@ __asm__(
     "  ret\n"
     NB_END(known_fwd_noloop__f32_x)
 
+    /* a circle with two ways in has no header: no natural loop */
+    NB_BEGIN(known_fwd_twoways__f32_x)
+    "  test eax, eax\n"
+    "  je 2f\n"
+    "1: dec rax\n"
+    "2: inc rcx\n"
+    "  jne 1b\n"
+    "  ret\n"
+    NB_END(known_fwd_twoways__f32_x)
+
     /* two names of one piece of code */
     ".type known_fwd_alias__f32_x, @function\n"
     ".set known_fwd_alias__f32_x, known_fwd_scalar__f32_x\n"
