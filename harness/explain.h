@@ -4,6 +4,7 @@
 
 #include "err.h"
 
-NB_USE_RESULT enum nb_status nb_cmd_explain(int argc, char **argv, int *exit_code, struct nb_err *err);
+NB_USE_RESULT enum nb_status nb_cmd_explain(int argc, char **argv, int *exit_code,
+                                            struct nb_err *err);
 
 #endif

@@ -12,7 +12,8 @@
 /* ---- words ---- */
 
 static const struct nb_algo_words algos[] = {
-#define NB_EXPLAIN_ALGO(op, algo, temporaries, formula, scans) {op, algo, temporaries, formula, scans},
+#define NB_EXPLAIN_ALGO(op, algo, temporaries, formula, scans)                           \
+    {op, algo, temporaries, formula, scans},
 #include "explain.def"
 };
 
@@ -31,7 +32,8 @@ static const struct {
 const struct nb_algo_words *nb_words_of_algo(const struct nb_kernel *k)
 {
     for (size_t i = 0; i < sizeof algos / sizeof *algos; i++)
-        if (strcmp(algos[i].op, nb_op_name(k->op)) == 0 && strcmp(algos[i].algo, k->algo) == 0)
+        if (strcmp(algos[i].op, nb_op_name(k->op)) == 0 &&
+            strcmp(algos[i].algo, k->algo) == 0)
             return &algos[i];
     return NULL;
 }
@@ -39,7 +41,8 @@ const struct nb_algo_words *nb_words_of_algo(const struct nb_kernel *k)
 const struct nb_trick_words *nb_words_of_trick(const char *word, size_t length)
 {
     for (size_t i = 0; i < sizeof tricks / sizeof *tricks; i++)
-        if (strlen(tricks[i].word) == length && strncmp(tricks[i].word, word, length) == 0)
+        if (strlen(tricks[i].word) == length &&
+            strncmp(tricks[i].word, word, length) == 0)
             return &tricks[i];
     return NULL;
 }
@@ -68,11 +71,13 @@ static bool streams(const struct nb_kernel *k)
 
 struct nb_bytes nb_bytes_of(const struct nb_kernel *k)
 {
-    const double size = (double)nb_dtype_bytes(k->dtype), real = k->dtype == NB_F64 ? 8 : 4;
+    const double size = (double)nb_dtype_bytes(k->dtype),
+                 real = k->dtype == NB_F64 ? 8 : 4;
     const struct nb_algo_words *w = nb_words_of_algo(k);
     return (struct nb_bytes){.least = 2 * size,
                              .allocate = streams(k) ? 2 * size : 3 * size,
-                             .loops = (k->x_reads + 1) * size + (w != NULL ? w->temporaries : 0) * real};
+                             .loops = (k->x_reads + 1) * size +
+                                      (w != NULL ? w->temporaries : 0) * real};
 }
 
 double nb_sum_constant(const struct nb_kernel *k, size_t hidden)
@@ -100,8 +105,9 @@ static struct nb_problem problem_of(const struct nb_kernel *k, size_t hidden)
 }
 
 /* Of one row, gamma 1 and beta 0. y [hidden] is scratch. */
-static enum nb_ref_hazard limits_of(const struct nb_kernel *k, const double *x, size_t hidden,
-                                    struct nb_dd *y, double *k1, struct nb_ref_limits *limits)
+static enum nb_ref_hazard limits_of(const struct nb_kernel *k, const double *x,
+                                    size_t hidden, struct nb_dd *y, double *k1,
+                                    struct nb_ref_limits *limits)
 {
     const struct nb_problem p = problem_of(k, hidden);
     const struct nb_ref_row row = nb_appraise_row(&p, x, NULL, NULL);
@@ -111,7 +117,8 @@ static enum nb_ref_hazard limits_of(const struct nb_kernel *k, const double *x, 
     return nb_appraise_limits(k, &row, &stats, limits);
 }
 
-void nb_bounds_at(const struct nb_kernel *k, size_t hidden, struct nb_bound_at at[NB_BOUND_ROWS])
+void nb_bounds_at(const struct nb_kernel *k, size_t hidden,
+                  struct nb_bound_at at[NB_BOUND_ROWS])
 {
     static const char *const names[NB_BOUND_ROWS] = {"benign", "offset1e3", "offset1e5"};
     double *x = calloc(hidden, sizeof *x);
@@ -133,7 +140,10 @@ static void hard_row(double *x, size_t n, double a, enum nb_hard_rows rows)
 {
     for (size_t i = 0; i < n; i++) {
         const double sign = i % 2 == 0 ? 1 : -1;
-        x[i] = rows == NB_ROWS_SIZE ? sign * a : rows == NB_ROWS_OFFSET ? a + sign : i == 0 ? a : sign;
+        x[i] = rows == NB_ROWS_SIZE     ? sign * a
+               : rows == NB_ROWS_OFFSET ? a + sign
+               : i == 0                 ? a
+                                        : sign;
     }
 }
 
@@ -144,7 +154,8 @@ double nb_bound_reach(const struct nb_kernel *k, size_t hidden, enum nb_hard_row
     struct nb_dd *y = calloc(hidden, sizeof *y);
     struct nb_ref_limits limits;
     NB_ASSERT(x != NULL && y != NULL && type != NULL);
-    const double top = rows == NB_ROWS_SIZE ? type->max_out : fmin(1e15, type->max_out / 2);
+    const double top =
+        rows == NB_ROWS_SIZE ? type->max_out : fmin(1e15, type->max_out / 2);
     double low = 0, high = log(top);
     hard_row(x, hidden, top, rows);
     const bool everywhere = limits_of(k, x, hidden, y, &k1, &limits) == NB_REF_INSIDE;

@@ -1,5 +1,5 @@
-/* explain_facts.h: what is known of one kernel: words from explain.def, models from its descriptor, bounds
- * from the oracle, errors from the record. */
+/* explain_facts.h: what is known of one kernel: words from explain.def, models from its
+ * descriptor, bounds from the oracle, errors from the record. */
 #ifndef NB_EXPLAIN_FACTS_H
 #define NB_EXPLAIN_FACTS_H
 
@@ -24,11 +24,13 @@ const struct nb_algo_words *nb_words_of_algo(const struct nb_kernel *k);
 const struct nb_trick_words *nb_words_of_trick(const char *word, size_t length);
 const char *nb_words_of_source(const char *key);
 
-/* Bytes an element. Parameters are read once a row block and come from a cache: not counted. */
+/* Bytes an element. Parameters are read once a row block and come from a cache: not
+ * counted. */
 struct nb_bytes {
-    double least;     /* x read once, y written once */
-    double allocate;  /* and the lines of y read before they are written; least where stores stream */
-    double loops;     /* x as often as the kernel reads it, y, temporaries */
+    double least;    /* x read once, y written once */
+    double allocate; /* and the lines of y read before they are written; least where
+                        stores stream */
+    double loops;    /* x as often as the kernel reads it, y, temporaries */
 };
 struct nb_bytes nb_bytes_of(const struct nb_kernel *k);
 
@@ -43,9 +45,11 @@ struct nb_bound_at {
     struct nb_ref_limits limits;
 };
 enum { NB_BOUND_ROWS = 3 };
-void nb_bounds_at(const struct nb_kernel *k, size_t hidden, struct nb_bound_at at[NB_BOUND_ROWS]);
+void nb_bounds_at(const struct nb_kernel *k, size_t hidden,
+                  struct nb_bound_at at[NB_BOUND_ROWS]);
 
-/* How far the bound's precondition reaches on rows that grow worse with a; Inf: as far as was looked. */
+/* How far the bound's precondition reaches on rows that grow worse with a; Inf: as far as
+ * was looked. */
 enum nb_hard_rows {
     NB_ROWS_OFFSET,  /* a + 1, a - 1, a + 1, ...     a up to 1e15 */
     NB_ROWS_OUTLIER, /* a, then -1, 1, -1, ...       the same */
@@ -53,9 +57,11 @@ enum nb_hard_rows {
 };
 double nb_bound_reach(const struct nb_kernel *k, size_t hidden, enum nb_hard_rows rows);
 
-/* The largest error recorded, of any hidden (tests/accuracy_record.csv); fields are its text. */
+/* The largest error recorded, of any hidden (tests/accuracy_record.csv); fields are its
+ * text. */
 struct nb_recorded {
-    const char *kernel, *hidden, *E, *family, *share; /* the last two NULL: not recorded */
+    const char *kernel, *hidden, *E, *family,
+        *share; /* the last two NULL: not recorded */
 };
 bool nb_worst_recorded(const struct nb_kernel *k, struct nb_recorded *worst);
 

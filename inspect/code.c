@@ -16,5 +16,6 @@ const char *nb_code_why_not(const char *kernel)
 {
     if (nb_code_of(kernel) != NULL)
         return NULL;
-    return why_not[0] != '\0' ? why_not : "no code of this program: its object file was not read";
+    return why_not[0] != '\0' ? why_not
+                              : "no code of this program: its object file was not read";
 }

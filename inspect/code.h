@@ -1,11 +1,13 @@
-/* code.h: what the compiler made of each kernel of the program, read from its object file when the program
- * is built (inspect.c). Not what the source asks for: what the CPU is given.
+/* code.h: what the compiler made of each kernel of the program, read from its object file
+ * when the program is built (inspect.c). Not what the source asks for: what the CPU is
+ * given.
  *
- * Inner loop  a natural loop (a branch to a block through which every path to that branch leads, and all
- *             blocks on the way back to it) that holds no other loop and calls nothing that loops
- * Vector      zmm and ymm registers by their width; xmm only where an instruction computes on several
- *             elements or moves 16 bytes of data: scalar code sits in xmm registers, too
- * Bytes       of memory operands that are neither constants (rip) nor on the stack; a masked one counts whole */
+ * Inner loop  a natural loop (a branch to a block through which every path to that branch
+ * leads, and all blocks on the way back to it) that holds no other loop and calls nothing
+ * that loops Vector      zmm and ymm registers by their width; xmm only where an
+ * instruction computes on several elements or moves 16 bytes of data: scalar code sits in
+ * xmm registers, too Bytes       of memory operands that are neither constants (rip) nor
+ * on the stack; a masked one counts whole */
 #ifndef NB_CODE_H
 #define NB_CODE_H
 
@@ -22,15 +24,17 @@ struct nb_code_function {
     uint32_t bytes;   /* of code */
     uint32_t vector_bits;
     uint32_t loop_count;
-    const struct nb_code_loop *loops; /* inner loops, the one that moves the most bytes a turn first */
+    const struct nb_code_loop
+        *loops; /* inner loops, the one that moves the most bytes a turn first */
 };
 
 struct nb_code {
     const char *kernel;
     uint32_t vector_bits; /* widest of any inner loop */
-    uint32_t bytes;       /* of code: the kernel and everything it calls inside its unit */
+    uint32_t bytes; /* of code: the kernel and everything it calls inside its unit */
     uint32_t function_count;
-    /* those with inner loops, the kernel first, the others in the order in which they are called */
+    /* those with inner loops, the kernel first, the others in the order in which they are
+     * called */
     const struct nb_code_function *const *functions;
 };
 

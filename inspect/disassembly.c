@@ -28,12 +28,14 @@ static bool ends(const char *text, const char *with)
 
 /* ---- one instruction ---- */
 
-/* Packed arithmetic: what scalar code has no use for, unlike moves, logic and shuffles of xmm registers. */
+/* Packed arithmetic: what scalar code has no use for, unlike moves, logic and shuffles of
+ * xmm registers. */
 static bool computes_packed(const char *mnemonic)
 {
-    static const char *const floating[] = {"add", "sub", "mul", "div", "sqrt", "min", "max",
-                                           "fm",  "fnm", "dp",  "rcp", "rsqrt"};
-    static const char *const integer[] = {"padd", "psub", "pmul", "pmadd", "pmovzx", "pmovsx"};
+    static const char *const floating[] = {"add", "sub", "mul", "div", "sqrt", "min",
+                                           "max", "fm",  "fnm", "dp",  "rcp",  "rsqrt"};
+    static const char *const integer[] = {"padd",  "psub",   "pmul",
+                                          "pmadd", "pmovzx", "pmovsx"};
     const char *m = mnemonic + (mnemonic[0] == 'v');
     for (size_t i = 0; i < sizeof integer / sizeof *integer; i++)
         if (starts(m, integer[i]))
@@ -66,13 +68,17 @@ static bool is_data(const char *operand, bool frame)
     const char *address = strchr(operand, '[');
     if (address == NULL || strstr(operand, "fs:") || strstr(operand, "gs:"))
         return false;
-    return !starts(address, "[rip") && !starts(address, "[rsp") && !(frame && starts(address, "[rbp"));
+    return !starts(address, "[rip") && !starts(address, "[rsp") &&
+           !(frame && starts(address, "[rbp"));
 }
 
-/* Its memory operand, if there is one: the first is written, but by what compares; any other is read. */
-static void take_memory(struct nb_instruction *in, const char *mnemonic, const char *operands, bool frame)
+/* Its memory operand, if there is one: the first is written, but by what compares; any
+ * other is read. */
+static void take_memory(struct nb_instruction *in, const char *mnemonic,
+                        const char *operands, bool frame)
 {
-    static const char *const neither[] = {"lea", "nop", "prefetch", "call", "jmp", "push", "pop"};
+    static const char *const neither[] = {"lea", "nop",  "prefetch", "call",
+                                          "jmp", "push", "pop"};
     for (size_t i = 0; i < sizeof neither / sizeof *neither; i++)
         if (starts(mnemonic, neither[i]))
             return;
@@ -95,7 +101,8 @@ static void take_memory(struct nb_instruction *in, const char *mnemonic, const c
         in->vector_bits = 128;
 }
 
-static void take_registers(struct nb_instruction *in, const char *mnemonic, const char *operands)
+static void take_registers(struct nb_instruction *in, const char *mnemonic,
+                           const char *operands)
 {
     if (strstr(operands, "zmm"))
         in->vector_bits = 512;
@@ -105,25 +112,29 @@ static void take_registers(struct nb_instruction *in, const char *mnemonic, cons
         in->vector_bits = 128;
 }
 
-static enum nb_flow flow_of(const char *mnemonic, bool direct)
+/* Of a jump it is not known yet whether it is direct. */
+static enum nb_flow flow_of(const char *mnemonic)
 {
     if (starts(mnemonic, "call"))
         return NB_FLOW_CALL;
     if (starts(mnemonic, "jmp"))
-        return direct ? NB_FLOW_JUMP : NB_FLOW_UNKNOWN;
+        return NB_FLOW_UNKNOWN;
     if (mnemonic[0] == 'j' || starts(mnemonic, "loop"))
         return NB_FLOW_BRANCH;
-    return starts(mnemonic, "ret") || starts(mnemonic, "ud2") || starts(mnemonic, "hlt") ? NB_FLOW_END
-                                                                                       : NB_FLOW_ON;
+    return starts(mnemonic, "ret") || starts(mnemonic, "ud2") || starts(mnemonic, "hlt")
+               ? NB_FLOW_END
+               : NB_FLOW_ON;
 }
 
 /* Calls of a sanitizer's or the C library's last word. */
 static bool never_returns(const char *symbol)
 {
-    return starts(symbol, "__asan_report") || ends(symbol, "abort") || ends(symbol, "_fail");
+    return starts(symbol, "__asan_report") || ends(symbol, "abort") ||
+           ends(symbol, "_fail");
 }
 
-/* "R_X86_64_PLT32\tname-0x4": the name, cut off in place; NULL where there is no relocation. */
+/* "R_X86_64_PLT32\tname-0x4": the name, cut off in place; NULL where there is no
+ * relocation. */
 static char *relocated(char *line)
 {
     char *name = strstr(line, "R_X86_64_");
@@ -142,10 +153,10 @@ static const struct nb_function *named(const struct nb_object *o, const char *na
     return NULL;
 }
 
-/* Where it goes. With a relocation the number printed means nothing; the symbol does, if it is one of
- * this object and this section. */
-static void take_target(struct nb_instruction *in, const struct nb_object *o, const char *section,
-                        const char *operands, const char *symbol)
+/* Where it goes. With a relocation the number printed means nothing; the symbol does, if
+ * it is one of this object and this section. */
+static void take_target(struct nb_instruction *in, const struct nb_object *o,
+                        const char *section, const char *operands, const char *symbol)
 {
     char *end;
     const uint64_t to = strtoull(operands, &end, 16);
@@ -161,8 +172,23 @@ static void take_target(struct nb_instruction *in, const struct nb_object *o, co
         in->flow = NB_FLOW_END;
 }
 
+static char *past_prefixes(char *text)
+{
+    static const char *const prefixes[] = {"notrack ", "bnd ",  "data16 ", "cs ",
+                                           "rep ",     "repz ", "lock "};
+    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes;)
+        if (starts(text, prefixes[i])) {
+            text += strlen(prefixes[i]);
+            text += strspn(text, " ");
+            i = 0;
+        } else
+            i++;
+    return text;
+}
+
 /* "  5c80:\tmov    r8,rdi": frame says that rbp points to the stack. */
-static void take_instruction(struct nb_object *o, struct nb_section *s, char *line, bool *frame)
+static void take_instruction(struct nb_object *o, struct nb_section *s, char *line,
+                             bool *frame)
 {
     char *end, mnemonic[32] = "";
     struct nb_instruction in = {.at = strtoull(line, &end, 16), .target = NB_NOWHERE};
@@ -174,19 +200,13 @@ static void take_instruction(struct nb_object *o, struct nb_section *s, char *li
         *rest = '\0';
     if (note != NULL)
         *note = '\0';
-    static const char *const prefixes[] = {"notrack ", "bnd ", "data16 ", "cs ", "rep ", "repz ", "lock "};
-    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
-        if (starts(text, prefixes[i])) {
-            text += strlen(prefixes[i]);
-            text += strspn(text, " ");
-            i = (size_t)-1;
-        }
+    text = past_prefixes(text);
     sscanf(text, "%31s", mnemonic);
     const char *operands = text + strlen(mnemonic);
     operands += strspn(operands, " ");
     in.unknown = strstr(text, "(bad)") != NULL;
     in.pads = starts(mnemonic, "nop") || strcmp(operands, "ax,ax") == 0;
-    in.flow = flow_of(mnemonic, false);
+    in.flow = flow_of(mnemonic);
     *frame = *frame || (strcmp(mnemonic, "mov") == 0 && starts(operands, "rbp,rsp"));
     take_memory(&in, mnemonic, operands, *frame);
     take_registers(&in, mnemonic, operands);
@@ -207,7 +227,8 @@ static void take_symbol(struct nb_object *o, const char *line, size_t *room)
     if (kind == NULL || tab == NULL || kind > tab || sscanf(line, "%llx", &start) != 1 ||
         sscanf(kind + 3, "%31s", f.section) != 1)
         return;
-    if (sscanf(tab + 1, "%llx %127s", &size, f.name) != 2 || strcmp(f.section, "*UND*") == 0)
+    if (sscanf(tab + 1, "%llx %127s", &size, f.name) != 2 ||
+        strcmp(f.section, "*UND*") == 0)
         return;
     f.start = start;
     f.size = size;
@@ -290,7 +311,8 @@ size_t nb_section_find(const struct nb_section *s, uint64_t at)
     return low;
 }
 
-const struct nb_function *nb_object_function(const struct nb_object *o, const char *section, uint64_t at)
+const struct nb_function *nb_object_function(const struct nb_object *o,
+                                             const char *section, uint64_t at)
 {
     for (size_t i = 0; i < o->function_count; i++)
         if (o->functions[i].start == at && strcmp(o->functions[i].section, section) == 0)

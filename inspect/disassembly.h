@@ -1,5 +1,5 @@
-/* disassembly.h: the text that `objdump -tdrw --no-show-raw-insn -M intel` prints of an x86-64 object file, as
- * instructions and functions. */
+/* disassembly.h: the text that `objdump -tdrw --no-show-raw-insn -M intel` prints of an
+ * x86-64 object file, as instructions and functions. */
 #ifndef NB_DISASSEMBLY_H
 #define NB_DISASSEMBLY_H
 
@@ -48,7 +48,8 @@ struct nb_object {
     size_t function_count;
 };
 
-/* False: the text holds no function, or one without its first instruction: another tool's text. */
+/* False: the text holds no function, or one without its first instruction: another tool's
+ * text. */
 bool nb_object_read(struct nb_object *o, FILE *text);
 void nb_object_free(struct nb_object *o);
 
@@ -56,6 +57,7 @@ void nb_object_free(struct nb_object *o);
 const struct nb_section *nb_object_section(const struct nb_object *o, const char *name);
 size_t nb_section_find(const struct nb_section *s, uint64_t at);
 /* The function that begins there; NULL: none does. */
-const struct nb_function *nb_object_function(const struct nb_object *o, const char *section, uint64_t at);
+const struct nb_function *nb_object_function(const struct nb_object *o,
+                                             const char *section, uint64_t at);
 
 #endif

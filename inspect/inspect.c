@@ -1,9 +1,10 @@
-/* inspect.c: reads the object files of the kernel units and writes what code.h describes as a C table. A
- * program of the build:
+/* inspect.c: reads the object files of the kernel units and writes what code.h describes
+ * as a C table. A program of the build:
  *
  *   nb_inspect TABLE OBJDUMP OBJECT...
  *
- * Where objdump is missing or does not know the code, the table says so and the build goes on. */
+ * Where objdump is missing or does not know the code, the table says so and the build
+ * goes on. */
 #include "loops.h"
 
 #include <errno.h>
@@ -43,7 +44,8 @@ static size_t routine_at(const struct unit *u, const struct nb_section *s, uint6
 }
 
 /* Calls, and jumps that leave the function for the beginning of another. */
-static size_t called(const struct unit *u, const struct routine *r, const struct nb_instruction *in)
+static size_t called(const struct unit *u, const struct routine *r,
+                     const struct nb_instruction *in)
 {
     const uint64_t start = r->function->start, end = start + r->function->size;
     const bool jump = in->flow == NB_FLOW_JUMP || in->flow == NB_FLOW_BRANCH;
@@ -79,13 +81,15 @@ static void spread_loops(struct unit *u)
     for (bool more = true; more;) {
         more = false;
         for (size_t i = 0; i < u->count; i++)
-            for (size_t c = 0; c < u->routines[i].call_count && !u->routines[i].loops_inside; c++)
+            for (size_t c = 0;
+                 c < u->routines[i].call_count && !u->routines[i].loops_inside; c++)
                 if (u->routines[u->routines[i].calls[c]].loops_inside)
                     u->routines[i].loops_inside = more = true;
     }
 }
 
-static bool calls_a_loop(const struct unit *u, const struct routine *r, const struct nb_loop *l)
+static bool calls_a_loop(const struct unit *u, const struct routine *r,
+                         const struct nb_loop *l)
 {
     for (size_t i = 0; i < l->count; i++) {
         const size_t to = called(u, r, &r->section->code[l->members[i]]);
@@ -103,7 +107,9 @@ static int by_weight(const void *a, const void *b)
     const uint32_t bx = x->loaded + x->stored, by = y->loaded + y->stored;
     if (bx != by)
         return bx < by ? 1 : -1;
-    return x->instructions < y->instructions ? 1 : x->instructions > y->instructions ? -1 : 0;
+    return x->instructions < y->instructions   ? 1
+           : x->instructions > y->instructions ? -1
+                                               : 0;
 }
 
 /* Loops around a call of something that loops are no inner ones. */
@@ -172,11 +178,14 @@ static void write_function(FILE *out, const struct unit *u, size_t i)
     fprintf(out, "static const struct nb_code_loop loops_%zu_%zu[] = {\n", u->number, i);
     for (size_t k = 0; k < r->loops.count; k++) {
         const struct nb_code_loop *l = &r->loops.inner[k].facts;
-        fprintf(out, "    {%u, %u, %u, %u},\n", l->instructions, l->vector_bits, l->loaded, l->stored);
+        fprintf(out, "    {%u, %u, %u, %u},\n", l->instructions, l->vector_bits,
+                l->loaded, l->stored);
     }
-    fprintf(out, "};\nstatic const struct nb_code_function function_%zu_%zu = {\"%s\", %u, %u, %zu, loops_%zu_%zu};\n",
-            u->number, i, r->function->name, (unsigned)r->function->size, widest(&r->loops), r->loops.count,
-            u->number, i);
+    fprintf(out,
+            "};\nstatic const struct nb_code_function function_%zu_%zu = {\"%s\", %u, "
+            "%u, %zu, loops_%zu_%zu};\n",
+            u->number, i, r->function->name, (unsigned)r->function->size,
+            widest(&r->loops), r->loops.count, u->number, i);
 }
 
 /* What a kernel runs through. */
@@ -203,11 +212,12 @@ static void follow(struct unit *u, size_t i, struct reach *t)
         follow(u, r->calls[c], t);
 }
 
-/* <op>_<dir>_...__<dtype>_<isa>...: what a table of kernels can point to. Parts that a compiler split off
- * have a point in their name. */
+/* <op>_<dir>_...__<dtype>_<isa>...: what a table of kernels can point to. Parts that a
+ * compiler split off have a point in their name. */
 static bool is_kernel(const char *name)
 {
-    return (strstr(name, "_fwd_") || strstr(name, "_bwd_")) && strstr(name, "__") && !strchr(name, '.');
+    return (strstr(name, "_fwd_") || strstr(name, "_bwd_")) && strstr(name, "__") &&
+           !strchr(name, '.');
 }
 
 static void write_kernel(FILE *out, FILE *index, struct unit *u, size_t i)
@@ -227,12 +237,13 @@ static void write_kernel(FILE *out, FILE *index, struct unit *u, size_t i)
                 write_function(out, u, t.routines[k]);
                 u->routines[t.routines[k]].written = true;
             }
-        fprintf(out, "static const struct nb_code_function *const kernel_%zu_%zu[] = {", u->number, i);
+        fprintf(out, "static const struct nb_code_function *const kernel_%zu_%zu[] = {",
+                u->number, i);
         for (size_t k = 0; k < t.count; k++)
             fprintf(out, "&function_%zu_%zu, ", u->number, t.routines[k]);
         fprintf(out, "NULL};\n");
-        fprintf(index, "    {\"%s\", %u, %u, %zu, kernel_%zu_%zu},\n", name, t.vector_bits, (unsigned)t.bytes,
-                t.count, u->number, i);
+        fprintf(index, "    {\"%s\", %u, %u, %zu, kernel_%zu_%zu},\n", name,
+                t.vector_bits, (unsigned)t.bytes, t.count, u->number, i);
     }
     free(t.routines);
 }
@@ -257,7 +268,8 @@ static FILE *start_objdump(const char *objdump, const char *object, pid_t *child
         close(ends[0]);
         close(ends[1]);
         setenv("LC_ALL", "C", 1);
-        execlp(objdump, objdump, "-tdrw", "--no-show-raw-insn", "-M", "intel", object, (char *)NULL);
+        execlp(objdump, objdump, "-tdrw", "--no-show-raw-insn", "-M", "intel", object,
+               (char *)NULL);
         fprintf(stderr, "inspect: %s: %s\n", objdump, strerror(errno));
         _exit(127);
     }
@@ -279,7 +291,8 @@ static bool read_object(struct unit *u, const char *objdump, const char *object)
 }
 
 /* The table of all units; false: nothing can be said, and *why says why. */
-static bool inspect(FILE *out, FILE *index, const char *objdump, char **objects, int count)
+static bool inspect(FILE *out, FILE *index, const char *objdump, char **objects,
+                    int count)
 {
     for (int i = 0; i < count; i++) {
         struct unit u = {.number = (size_t)i};
@@ -313,10 +326,14 @@ int main(int argc, char **argv)
     const bool fine = inspect(body, index, argv[2], argv + 3, argc - 3);
     fclose(body);
     fclose(index);
-    fprintf(out, "/* Written by inspect.c from the kernels' object files. */\n%s", fine ? functions : "");
+    fprintf(out, "/* Written by inspect.c from the kernels' object files. */\n%s",
+            fine ? functions : "");
     fprintf(out, "static const char why_not[] = \"%s\";\n",
-            fine ? "" : "GNU objdump could not disassemble the kernels when this program was built");
-    fprintf(out, "static const struct nb_code codes[] = {\n%s    {NULL, 0, 0, 0, NULL},\n};\n",
+            fine ? ""
+                 : "GNU objdump could not disassemble the kernels when this program was "
+                   "built");
+    fprintf(out,
+            "static const struct nb_code codes[] = {\n%s    {NULL, 0, 0, 0, NULL},\n};\n",
             fine ? kernels : "");
     free(kernels);
     free(functions);

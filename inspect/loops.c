@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A function as basic blocks. A natural loop is found where a branch goes to a block that dominates it:
- * one without which it cannot be reached. */
+/* A function as basic blocks. A natural loop is found where a branch goes to a block that
+ * dominates it: one without which it cannot be reached. */
 enum { NONE = -1 };
 
 struct block {
@@ -43,11 +43,13 @@ static bool leaves(enum nb_flow flow)
 
 static bool goes(const struct nb_instruction *in)
 {
-    return (in->flow == NB_FLOW_BRANCH || in->flow == NB_FLOW_JUMP) && in->target != NB_NOWHERE;
+    return (in->flow == NB_FLOW_BRANCH || in->flow == NB_FLOW_JUMP) &&
+           in->target != NB_NOWHERE;
 }
 
 /* Where a branch goes inside [from, to); to: nowhere there. */
-static size_t target_of(const struct nb_section *s, const struct nb_instruction *in, size_t from, size_t to)
+static size_t target_of(const struct nb_section *s, const struct nb_instruction *in,
+                        size_t from, size_t to)
 {
     const size_t t = goes(in) ? nb_section_find(s, in->target) : to;
     return t >= from && t < to ? t : to;
@@ -81,7 +83,8 @@ static int block_of(const struct graph *g, size_t instruction)
     return low;
 }
 
-static void make_graph(struct graph *g, const struct nb_section *s, size_t from, size_t to)
+static void make_graph(struct graph *g, const struct nb_section *s, size_t from,
+                       size_t to)
 {
     bool *begins = beginnings(s, from, to);
     *g = (struct graph){.section = s};
@@ -103,7 +106,8 @@ static void make_graph(struct graph *g, const struct nb_section *s, size_t from,
 
 /* ---- paths ---- */
 
-/* What can be reached from root; keeps the edges that close a circle. way, turn [count]: scratch. */
+/* What can be reached from root; keeps the edges that close a circle. way, turn [count]:
+ * scratch. */
 static void explore(struct graph *g, int root, int *way, unsigned char *turn)
 {
     enum { DONE = 3 };
@@ -138,7 +142,8 @@ static bool only_pads(const struct graph *g, const struct block *b)
 static bool jumps_by_table(const struct graph *g)
 {
     for (int b = 0; b < g->count; b++)
-        if (g->blocks[b].reached && g->section->code[g->blocks[b].to - 1].flow == NB_FLOW_UNKNOWN)
+        if (g->blocks[b].reached &&
+            g->section->code[g->blocks[b].to - 1].flow == NB_FLOW_UNKNOWN)
             return true;
     return false;
 }
@@ -246,9 +251,11 @@ static struct nb_loop make_loop(const struct graph *g, const bool *in_loop)
     return l;
 }
 
-void nb_loops_find(struct nb_loops *l, const struct nb_section *s, const struct nb_function *f)
+void nb_loops_find(struct nb_loops *l, const struct nb_section *s,
+                   const struct nb_function *f)
 {
-    const size_t from = nb_section_find(s, f->start), to = nb_section_find(s, f->start + f->size);
+    const size_t from = nb_section_find(s, f->start),
+                 to = nb_section_find(s, f->start + f->size);
     struct graph g;
     *l = (struct nb_loops){0};
     if (from == to)

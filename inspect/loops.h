@@ -19,7 +19,8 @@ struct nb_loops {
     bool unknown; /* objdump did not know one of its instructions */
 };
 
-void nb_loops_find(struct nb_loops *l, const struct nb_section *s, const struct nb_function *f);
+void nb_loops_find(struct nb_loops *l, const struct nb_section *s,
+                   const struct nb_function *f);
 void nb_loops_free(struct nb_loops *l);
 
 #endif
