@@ -39,6 +39,7 @@ function(nb_isa arch name simd)
     NB_FLUSHES=$<BOOL:${A_FLUSHES}>)
   target_link_libraries(nb_unit_${name} PRIVATE nb_warnings)
   target_sources(nb_kernels PRIVATE $<TARGET_OBJECTS:nb_unit_${name}>)
+  set_property(GLOBAL APPEND PROPERTY NB_UNIT_TARGETS nb_unit_${name})
 
   set(all ${CMAKE_C_FLAGS})
   if(CMAKE_BUILD_TYPE)

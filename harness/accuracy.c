@@ -323,6 +323,12 @@ struct lab {
     size_t known_count;
 };
 
+/* Of a kernel at one hidden: its largest E, where, and the share of its bound that was used there. */
+struct worst {
+    double E, share;
+    const char *family; /* NULL: no error anywhere */
+};
+
 static size_t kernels_of(const struct nb_accuracy_options *o, uint32_t dtype,
                          const struct nb_kernel **list)
 {
@@ -341,12 +347,14 @@ static size_t kernels_of(const struct nb_accuracy_options *o, uint32_t dtype,
 
 /* Largest E of a kernel at one hidden against what was recorded; the record grows by it. Where the
  * compiler may reorder the sums, E is the compiler's. */
-static void regress(struct lab *lab, const struct nb_kernel *k, size_t hidden, double E_max)
+static void regress(struct lab *lab, const struct nb_kernel *k, size_t hidden, const struct worst *w)
 {
+    const double E_max = w->E;
     if (strcmp(k->trick, "ompsimd") == 0)
         return;
     if (lab->record != NULL)
-        fprintf(lab->record, "%s,%zu,%.6g\n", k->name, hidden, E_max);
+        fprintf(lab->record, "%s,%zu,%.6g,%s,%.3g\n", k->name, hidden, E_max,
+                w->family != NULL ? w->family : "every", w->share);
     for (size_t i = 0; i < lab->known_count; i++)
         if (lab->known[i].hidden == hidden && strcmp(lab->known[i].kernel, k->name) == 0 &&
             !(E_max <= 1.5 * lab->known[i].E_max)) {
@@ -356,7 +364,7 @@ static void regress(struct lab *lab, const struct nb_kernel *k, size_t hidden, d
         }
 }
 
-static void take_batch(struct lab *lab, const struct batch *b, double *E_max)
+static void take_batch(struct lab *lab, const struct batch *b, struct worst *worst)
 {
     for (size_t k = 0; k < b->kernel_count; k++)
         for (size_t i = 0; i < b->data_count; i++) {
@@ -366,13 +374,13 @@ static void take_batch(struct lab *lab, const struct batch *b, double *E_max)
             lab->combinations++;
             lab->verdicts[r->verdict]++;
             put_result(lab->csv, r, lab->o);
-            if (r->E_max > E_max[k])
-                E_max[k] = r->E_max;
+            if (r->E_max > worst[k].E)
+                worst[k] = (struct worst){r->E_max, r->share, r->family->name};
         }
 }
 
 /* Families in portions whose oracles fit into memory: 2^21 elements are 90 bytes each at most. */
-static enum nb_status run_portion(struct lab *lab, struct batch *b, double *E_max, struct nb_err *err)
+static enum nb_status run_portion(struct lab *lab, struct batch *b, struct worst *worst, struct nb_err *err)
 {
     b->results = nb_shared_map(b->kernel_count * b->data_count * sizeof *b->results);
     b->at = nb_shared_map(b->kernel_count * sizeof *b->at);
@@ -382,7 +390,7 @@ static enum nb_status run_portion(struct lab *lab, struct batch *b, double *E_ma
                 nb_lab_prepare(&b->data[i], lab->o, b->kernels[k]);
     enum nb_status s = run_batch(b, &lab->progress, err);
     if (s == NB_OK)
-        take_batch(lab, b, E_max);
+        take_batch(lab, b, worst);
     for (size_t i = 0; i < b->data_count; i++)
         nb_lab_data_free(&b->data[i]);
     munmap(b->results, b->kernel_count * b->data_count * sizeof *b->results);
@@ -397,13 +405,13 @@ static enum nb_status run_hidden(struct lab *lab, uint32_t dtype, size_t hidden,
 {
     enum nb_status s = NB_OK;
     struct nb_lab_data *data = calloc(nb_family_count(), sizeof *data);
-    double *E_max = calloc(count, sizeof *E_max);
-    NB_ASSERT(data != NULL && E_max != NULL);
+    struct worst *worst = calloc(count, sizeof *worst);
+    NB_ASSERT(data != NULL && worst != NULL);
     struct batch b = {.o = lab->o, .kernels = kernels, .kernel_count = count, .data = data};
     for (size_t f = 0, elements = 0; s == NB_OK && f <= nb_family_count(); f++) {
         const bool end = f == nb_family_count();
         if (b.data_count > 0 && (end || elements > PORTION)) {
-            s = run_portion(lab, &b, E_max, err);
+            s = run_portion(lab, &b, worst, err);
             b.data_count = elements = 0;
         }
         if (s == NB_OK && !end && nb_family_has(nb_family_at(f), dtype) &&
@@ -414,8 +422,8 @@ static enum nb_status run_hidden(struct lab *lab, uint32_t dtype, size_t hidden,
         }
     }
     for (size_t k = 0; s == NB_OK && k < count; k++)
-        regress(lab, kernels[k], hidden, E_max[k]);
-    free(E_max);
+        regress(lab, kernels[k], hidden, &worst[k]);
+    free(worst);
     free(data);
     return s;
 }
@@ -485,7 +493,7 @@ static enum nb_status open_files(struct lab *lab, struct nb_err *err)
     if (lab->o->record != NULL && (lab->record = fopen(lab->o->record, "w")) == NULL)
         return nb_fail(err, "--record %s: %s", lab->o->record, strerror(errno));
     if (lab->record != NULL)
-        fputs("kernel,hidden,E_max\n", lab->record);
+        fputs("kernel,hidden,E_max,family,share\n", lab->record);
     return NB_OK;
 }
 

@@ -38,7 +38,7 @@ struct nb_accuracy_options {
     double timeout_s;
     const char *out;                /* folder; made if it does not exist */
     const char *times;              /* run folder for time against accuracy, or NULL */
-    const char *baseline, *record;  /* CSV of kernel,hidden,E_max: compared with, written to; or NULL */
+    const char *baseline, *record;  /* CSV of kernel,hidden,E_max,family,share: compared with, written to; or NULL */
     const char *command;
     bool quiet;
 };

@@ -46,16 +46,22 @@ static double stat_value(const struct nb_kernel *k, const void *stored)
     return v;
 }
 
+enum nb_ref_hazard nb_appraise_limits(const struct nb_kernel *k, const struct nb_ref_row *row,
+                                      const struct nb_ref_stats *stats, struct nb_ref_limits *limits)
+{
+    const struct nb_ref_type type = type_of(k);
+    const struct nb_ref_bound bound = {(enum nb_ref_bound_kind)k->bound.kind, k->bound.c1, k->bound.c0,
+                                       k->bound.lanes, (int)k->bound.range_safe, k->bound.lambda};
+    return nb_ref_limit(row, stats, &type, &bound, nb_arith_max(k->dtype), nb_arith_min(k->dtype), limits);
+}
+
 void nb_appraise(const struct nb_kernel *k, const struct nb_ref_row *row, const struct nb_dd *ref,
                  const struct nb_ref_stats *stats, const void *y, const void *mean, const void *rstd,
                  double *scratch, struct nb_appraisal *a)
 {
     const struct nb_ref_type type = type_of(k);
-    const struct nb_ref_bound bound = {(enum nb_ref_bound_kind)k->bound.kind, k->bound.c1, k->bound.c0,
-                                       k->bound.lanes, (int)k->bound.range_safe, k->bound.lambda};
     nb_decode(k->dtype, y, scratch, row->n);
-    a->hazard = nb_ref_limit(row, stats, &type, &bound, nb_arith_max(k->dtype), nb_arith_min(k->dtype),
-                             &a->limits);
+    a->hazard = nb_appraise_limits(k, row, stats, &a->limits);
     nb_ref_judge(row, ref, stats, &type, &a->limits, scratch, scratch + row->n, &a->error);
     a->mean_error = a->rstd_error = NAN;
     if (mean != NULL && k->op == NB_OP_LAYERNORM)

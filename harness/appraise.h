@@ -20,6 +20,10 @@ struct nb_appraisal {
     double mean_error, rstd_error; /* in units of the limits; NaN: not saved */
 };
 
+/* What the kernel declares, on this row. */
+enum nb_ref_hazard nb_appraise_limits(const struct nb_kernel *k, const struct nb_ref_row *row,
+                                      const struct nb_ref_stats *stats, struct nb_ref_limits *limits);
+
 /* y: the kernel's output row in its storage. mean, rstd: its saved statistics, or NULL. ref, stats: from
  * nb_ref_forward on the row. scratch: 2*hidden doubles. */
 void nb_appraise(const struct nb_kernel *k, const struct nb_ref_row *row, const struct nb_dd *ref,

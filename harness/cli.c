@@ -4,6 +4,7 @@
 #include "cpu.h"
 #include "eval.h"
 #include "err.h"
+#include "explain.h"
 #include "foreign.h"
 #include "host.h"
 #include "list.h"
@@ -35,6 +36,7 @@ static const char HELP[] =
     "  eval           run kernels on your own tensors (.npy) and judge them\n"
     "  report DIR...  make tables and plots again from the files of a run\n"
     "  list [kernels|presets|isas]   what there is, and why something cannot run here\n"
+    "  explain KERNEL what a kernel is: formula, bytes and flops, bounds, its code, worst input seen, source\n"
     "  doctor         what about this machine hurts measurement, and what would help\n"
     "  --version      version, result schema and git revision\n"
     "  --help         this text; `normbench run --help` lists every option\n"
@@ -311,6 +313,8 @@ static enum nb_status dispatch(int argc, char **argv, int *code, struct nb_err *
         return cmd_report(argc, argv, code, err);
     if (strcmp(command, "list") == 0)
         return nb_list(argc - 1, argv + 1, code, err);
+    if (strcmp(command, "explain") == 0)
+        return nb_cmd_explain(argc, argv, code, err);
     if (strcmp(command, "doctor") == 0)
         return cmd_doctor(argc, argv, code, err);
     if (strcmp(command, "--version") == 0 || strcmp(command, "version") == 0) {
@@ -322,7 +326,7 @@ static enum nb_status dispatch(int argc, char **argv, int *code, struct nb_err *
         *code = argc > 1 ? EXIT_FINE : EXIT_ERROR;
         return NB_OK;
     }
-    return nb_fail(err, "unknown command \"%s\"; known: run, check, accuracy, eval, report, list, doctor. Try `normbench "
+    return nb_fail(err, "unknown command \"%s\"; known: run, check, accuracy, eval, report, list, explain, doctor. Try `normbench "
                         "--help`", command);
 }
 

@@ -1,5 +1,6 @@
 #include "list.h"
 
+#include "code.h"
 #include "foreign.h"
 #include "registry.h"
 #include "select.h"
@@ -9,15 +10,49 @@
 #include <stdbool.h>
 #include <string.h>
 
+/* The main inner loop of each function that the kernel runs through. */
+static json_t *loops_json(const struct nb_code *code)
+{
+    json_t *array = json_array();
+    for (uint32_t i = 0; i < code->function_count; i++) {
+        const struct nb_code_function *f = code->functions[i];
+        const struct nb_code_loop *l = &f->loops[0];
+        json_array_append_new(array, json_pack("{ss si si si si si}", "function", f->name, "instructions",
+                                               (int)l->instructions, "vector_bits", (int)l->vector_bits,
+                                               "loaded", (int)l->loaded, "stored", (int)l->stored,
+                                               "loops", (int)f->loop_count));
+    }
+    return array;
+}
+
 static json_t *kernel_json(const struct nb_kernel *k)
 {
-    const char *why = nb_kernel_why_not(k);
-    return json_pack("{ss ss ss ss ss ss ss ss ss ss sb so}", "name", k->name, "op", nb_op_name(k->op),
+    const char *why = nb_kernel_why_not(k), *why_no_code = nb_code_why_not(k->name);
+    const struct nb_code *code = nb_code_of(k->name);
+    return json_pack("{ss ss ss ss ss ss ss ss ss ss sb so so si so so}", "name", k->name, "op", nb_op_name(k->op),
                      "dir", nb_dir_name(k->dir), "fuse", nb_fuse_name(k->fuse), "algo", k->algo,
                      "isa", k->isa, "trick", k->trick[0] ? k->trick : "none", "dtype",
                      nb_dtype_name(k->dtype), "source", k->source, "origin",
                      nb_origin_name(nb_kernel_origin(k)), "runnable", why == NULL, "reason",
-                     why == NULL ? json_null() : json_string(why));
+                     why == NULL ? json_null() : json_string(why), "vector_bits",
+                     code != NULL ? json_integer((json_int_t)code->vector_bits) : json_null(),
+                     "vector_bits_declared", (int)k->vector_bits, "inner_loops",
+                     code != NULL ? loops_json(code) : json_null(), "code_reason",
+                     why_no_code != NULL ? json_string(why_no_code) : json_null());
+}
+
+/* "512 bit, 27 28 33": width, then the instructions of each function's main inner loop; without the
+ * functions that serve options of the problem alone (row.inc, primitive.inc: ..._any) */
+static void print_code(const struct nb_kernel *k)
+{
+    const struct nb_code *code = nb_code_of(k->name);
+    char text[128] = "code unknown";
+    int n = code != NULL ? snprintf(text, sizeof text, "%3u bit", (unsigned)code->vector_bits) : 0;
+    for (uint32_t i = 0; code != NULL && i < code->function_count && n < (int)sizeof text - 16; i++)
+        if (strstr(code->functions[i]->name, "_any__") == NULL)
+            n += snprintf(text + n, sizeof text - (size_t)n, "%s %u", strchr(text, ',') ? "" : ",",
+                          (unsigned)code->functions[i]->loops[0].instructions);
+    printf("%-28s ", text);
 }
 
 static void print_json(json_t *array)
@@ -37,14 +72,18 @@ static void list_kernels(bool json)
         runnable += why == NULL;
         if (json)
             json_array_append_new(array, kernel_json(k));
-        else
-            printf("%-52s %s%s\n", k->name, why == NULL ? "runs here" : "cannot run: ",
-                   why == NULL ? "" : why);
+        else {
+            printf("%-52s ", k->name);
+            print_code(k);
+            printf("%s%s\n", why == NULL ? "runs here" : "cannot run: ", why == NULL ? "" : why);
+        }
     }
     if (json)
         print_json(array);
     else
-        printf("%zu kernels, %zu run here\n", nb_kernel_count(), runnable);
+        printf("%zu kernels, %zu run here. Second column: the widest vector register of an inner loop (0: none), "
+               "then the\ninstructions a turn of the main inner loop of each function that the kernel runs through; "
+               "`normbench explain KERNEL` names them\n", nb_kernel_count(), runnable);
     if (json)
         return;
     json_decref(array);

@@ -2,6 +2,7 @@
 
 #include "buffers.h"
 #include "check.h"
+#include "code.h"
 #include "execute.h"
 #include "foreign.h"
 #include "registry.h"
@@ -782,13 +783,19 @@ static const char *const STATE_NAMES[] = {"planned", "calibrated", "screened"};
 static json_t *kernel_json(const struct nb_kernel *k)
 {
     const struct nb_isa *isa = nb_isa_find(k->isa);
-    return json_pack("{ss ss ss ss ss ss ss ss ss si sb si sf si sb sb}", "op", nb_op_name(k->op), "dir",
+    const struct nb_code *code = nb_code_of(k->name);
+    const char *why_no_code = nb_code_why_not(k->name);
+    return json_pack("{ss ss ss ss ss ss ss ss ss si sb si sf so so si sb sb}", "op", nb_op_name(k->op), "dir",
                      nb_dir_name(k->dir), "fuse", nb_fuse_name(k->fuse), "dtype",
                      nb_dtype_name(k->dtype), "algo", k->algo, "isa", k->isa, "trick",
                      k->trick, "source", k->source, "origin", nb_origin_name(nb_kernel_origin(k)), "isa_rank",
                      isa != NULL ? isa->rank : 0, "flushes", (int)k->flushes, "x_reads",
-                     (int)k->x_reads, "flops", k->flops, "vector_bits", (int)k->vector_bits,
-                     "streams", (int)nb_kernel_streams(k), "weak", (int)nb_kernel_is_weak(k));
+                     (int)k->x_reads, "flops", k->flops, "vector_bits",
+                     code != NULL ? json_integer((json_int_t)code->vector_bits) : json_null(),
+                     "vector_bits_reason",
+                     why_no_code != NULL ? json_string(why_no_code) : json_null(),
+                     "vector_bits_declared", (int)k->vector_bits, "streams",
+                     (int)nb_kernel_streams(k), "weak", (int)nb_kernel_is_weak(k));
 }
 
 static json_t *group_json(const struct nb_group *g)

@@ -174,7 +174,7 @@ static void streams_and_weakness(void **state)
         assert_false(nb_kernel_is_weak(&rms));
         if (kind == NB_BOUND_ONEPASS || kind == NB_BOUND_SHIFTED)
             assert_true(nb_kernel_is_weak(&ln));
-        if (kind == NB_BOUND_TWOPASS || kind == NB_BOUND_WELFORD)
+        if (kind == NB_BOUND_TWOPASS || kind == NB_BOUND_WELFORD || kind == NB_BOUND_GUARDED)
             assert_false(nb_kernel_is_weak(&ln));
     }
 }

@@ -18,8 +18,9 @@ forbid() {
         done
     done
 }
-forbid kernels harness reference
-forbid reference kernels harness
+forbid kernels harness reference inspect
+forbid reference kernels harness inspect
+forbid inspect kernels harness reference
 forbid harness kernels/algo kernels/simd
 # of kernels/ an adapter knows the contract alone
 for name in $(find kernels -maxdepth 1 -name '*.h' ! -name nb_kernel.h -printf '%f\n'); do

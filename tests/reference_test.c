@@ -547,6 +547,29 @@ static void shifted(const struct nb_ref_row *r, size_t lanes, const struct recip
     apply_float(r, x0 + d, rstd_float(r, var, m), m);
 }
 
+static float median(float a, float b, float c)
+{
+    return fmaxf(fminf(a, b), fminf(fmaxf(a, b), c));
+}
+
+/* shifted by a pivot, which is replaced where it lies more than 4 deviations off; the mean stays
+ * pivot + d */
+static void guarded(const struct nb_ref_row *r, size_t lanes, const struct recipe *m)
+{
+    float n = (float)r->n, d, var;
+    float k = median((float)r->x[0], (float)r->x[r->n / 2], (float)r->x[r->n - 1]);
+    for (int pass = 0; pass < 2; pass++) {
+        d = lane_sum(r, r->n, lanes, k, 0) / n;
+        var = lane_sum(r, r->n, lanes, k, 1) / n - d * d;
+        if (d * d <= 16 * var || pass == 1)
+            break;
+        k += d;
+    }
+    float rstd = rstd_float(r, var, m), rest = -d * rstd;
+    for (size_t i = 0; i < r->n; i++)
+        got[i] = (double)(fmaf((float)r->x[i] - k, rstd, rest) * (float)r->gamma[i] + (float)r->beta[i]);
+}
+
 struct moments {
     float n, mean, s;
 };
@@ -607,6 +630,8 @@ static const struct algorithm {
     {"onepass", NB_REF_LAYERNORM, onepass, {NB_REF_BOUND_ONEPASS, 1, 0, 1, 0, 0}},
     {"onepass 16", NB_REF_LAYERNORM, onepass, {NB_REF_BOUND_ONEPASS, 1, 0, 16, 0, 0}},
     {"shifted", NB_REF_LAYERNORM, shifted, {NB_REF_BOUND_SHIFTED, 1, 0, 1, 0, 0}},
+    {"guarded", NB_REF_LAYERNORM, guarded, {NB_REF_BOUND_GUARDED, 1, 0, 1, 0, 0}},
+    {"guarded 16", NB_REF_LAYERNORM, guarded, {NB_REF_BOUND_GUARDED, 1, 0, 16, 0, 0}},
     {"welford", NB_REF_LAYERNORM, welford, {NB_REF_BOUND_WELFORD, 1, 0, 1, 0, 0}},
     {"welford 16", NB_REF_LAYERNORM, welford, {NB_REF_BOUND_WELFORD, 1, 0, 16, 0, 0}},
     {"rms", NB_REF_RMSNORM, rms, {NB_REF_BOUND_RMS, 1, 0, 1, 0, 0}},
@@ -890,6 +915,10 @@ static void limits_by_hand(void **state)
     b.kind = NB_REF_BOUND_SHIFTED;
     double K = 4 + (c + 2) * shift_abs * s.rstd.hi / s.k1;
     expect_limit(&r, b, by_hand(K, A_of((3 * c + 10) * u * ks), &s, c));
+    b.kind = NB_REF_BOUND_GUARDED; /* k = 0 lies far off: the guard's own limit stands */
+    double rho = 16 * (1 + (60 * c + 200) * u);
+    double KG = 2 + ((c + 4) * sqrt(1 + rho) + 4 * sqrt(rho)) / s.k1;
+    expect_limit(&r, b, by_hand(KG, A_of((3 * c + 10) * u * (1 + rho)), &s, c));
     b.kind = NB_REF_BOUND_WELFORD;
     double g = u * fmin((c + 4) * s.x_max * s.rstd.hi / sqrt(3), 2 * (c + 4) * 2 * s.k1);
     double tau = (c + 12) * u + g * (sqrt(2) + sqrt(6)) + g * g * 7 / 4;

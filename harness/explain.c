@@ -1,0 +1,566 @@
+#include "explain.h"
+
+#include "code.h"
+#include "explain_facts.h"
+#include "nb_unit_flags.h"
+#include "options.h"
+#include "registry.h"
+
+#include <argp.h>
+#include <jansson.h>
+#include <math.h>
+#include <string.h>
+
+/* Everything is gathered as one JSON object; the text is printed from it. A row that
+ * explain.def lacks is named under "missing", and what it would have said is null. */
+
+static json_t *number(double v)
+{
+    return isfinite(v) ? json_real(v) : json_null();
+}
+
+static json_t *words(const char *text)
+{
+    return text != NULL ? json_string(text) : json_null();
+}
+
+static void miss(json_t *missing, const char *kind, const char *op, const char *word)
+{
+    char text[160];
+    snprintf(text, sizeof text, "NB_EXPLAIN_%s(\"%s%s%s\", ...)", kind, op,
+             *op ? "\", \"" : "", word);
+    json_array_append_new(missing, json_string(text));
+}
+
+static json_t *lines(const char *text)
+{
+    json_t *array = json_array();
+    while (*text != '\0') {
+        const size_t n = strcspn(text, "\n");
+        json_array_append_new(array, json_stringn(text, n));
+        text += n + (text[n] == '\n');
+    }
+    return array;
+}
+
+static json_t *tricks_json(const struct nb_kernel *k, json_t *missing)
+{
+    json_t *array = json_array();
+    for (const char *word = k->trick; *word != '\0'; word += *word == '_') {
+        const size_t n = strcspn(word, "_");
+        const struct nb_trick_words *t = nb_words_of_trick(word, n);
+        char name[64];
+        snprintf(name, sizeof name, "%.*s", (int)n, word);
+        if (t == NULL)
+            miss(missing, "TRICK", "", name);
+        json_array_append_new(array, json_pack("{ss so}", "word", name, "does",
+                                               words(t != NULL ? t->text : NULL)));
+        word += n;
+    }
+    return array;
+}
+
+static void put_words(json_t *o, const struct nb_kernel *k)
+{
+    json_t *missing = json_array();
+    const struct nb_algo_words *a = nb_words_of_algo(k);
+    const char *source = nb_words_of_source(k->source);
+    if (a == NULL)
+        miss(missing, "ALGO", nb_op_name(k->op), k->algo);
+    if (source == NULL)
+        miss(missing, "SOURCE", "", k->source);
+    json_object_set_new(o, "formula", words(a != NULL ? a->formula : NULL));
+    json_object_set_new(o, "scans", a != NULL ? lines(a->scans) : json_null());
+    json_object_set_new(o, "tricks", tricks_json(k, missing));
+    json_object_set_new(o, "source_key", json_string(k->source));
+    json_object_set_new(o, "source", words(source));
+    json_object_set_new(o, "missing", missing);
+}
+
+static void put_models(json_t *o, const struct nb_kernel *k)
+{
+    const struct nb_bytes b = nb_bytes_of(k);
+    json_object_set_new(o, "x_reads", json_integer(k->x_reads));
+    json_object_set_new(o, "flops_per_element", json_real(k->flops));
+    json_object_set_new(o, "bytes_per_element",
+                        json_pack("{sf sf sf}", "least", b.least, "write_allocate",
+                                  b.allocate, "loops", b.loops));
+    json_object_set_new(o, "flops_per_byte",
+                        json_pack("{sf sf}", "least", k->flops / b.least,
+                                  "write_allocate", k->flops / b.allocate));
+}
+
+static const char *const KINDS[NB_BOUND_KINDS] = {
+    "exact", "round", "twopass", "onepass", "shifted", "welford", "rms", "guarded"};
+static const char *const HAZARDS[] = {"inside", "unstable", "overflow"};
+
+static json_t *bound_rows(const struct nb_kernel *k, size_t hidden)
+{
+    struct nb_bound_at at[NB_BOUND_ROWS];
+    json_t *array = json_array();
+    nb_bounds_at(k, hidden, at);
+    for (int i = 0; i < NB_BOUND_ROWS; i++)
+        if (at[i].family != NULL) {
+            const bool inside = at[i].hazard == NB_REF_INSIDE;
+            json_array_append_new(
+                array, json_pack("{ss so ss so so}", "family", at[i].family, "k1",
+                                 number(at[i].k1), "hazard", HAZARDS[at[i].hazard],
+                                 "worst", number(inside ? at[i].limits.worst.E : NAN),
+                                 "likely", number(inside ? at[i].limits.likely.E : NAN)));
+        }
+    return array;
+}
+
+static void put_bounds(json_t *o, const struct nb_kernel *k, size_t hidden)
+{
+    const bool norm = k->op == NB_OP_LAYERNORM || k->op == NB_OP_RMSNORM;
+    json_t *reach = json_null();
+    if (norm)
+        reach = json_pack("{so so so}", "offset",
+                          number(nb_bound_reach(k, hidden, NB_ROWS_OFFSET)), "outlier",
+                          number(nb_bound_reach(k, hidden, NB_ROWS_OUTLIER)), "size",
+                          number(nb_bound_reach(k, hidden, NB_ROWS_SIZE)));
+    json_object_set_new(
+        o, "bound",
+        json_pack("{ss sf sf sf sf sb sf so so}", "kind",
+                  k->bound.kind < NB_BOUND_KINDS ? KINDS[k->bound.kind] : "unknown", "c1",
+                  k->bound.c1, "c0", k->bound.c0, "lanes", k->bound.lanes, "lambda",
+                  k->bound.lambda, "range_safe", (int)(k->bound.range_safe != 0), "c",
+                  nb_sum_constant(k, hidden), "rows", bound_rows(k, hidden), "reach",
+                  reach));
+}
+
+static json_t *function_json(const struct nb_code_function *f)
+{
+    json_t *loops = json_array();
+    for (uint32_t i = 0; i < f->loop_count; i++)
+        json_array_append_new(
+            loops,
+            json_pack("{si si si si}", "instructions", (int)f->loops[i].instructions,
+                      "vector_bits", (int)f->loops[i].vector_bits, "loaded",
+                      (int)f->loops[i].loaded, "stored", (int)f->loops[i].stored));
+    return json_pack("{ss si si so}", "function", f->name, "bytes", (int)f->bytes,
+                     "vector_bits", (int)f->vector_bits, "inner_loops", loops);
+}
+
+static const char *flags_of(const char *isa)
+{
+    for (size_t i = 0; i < sizeof nb_unit_flags / sizeof *nb_unit_flags; i++)
+        if (strcmp(nb_unit_flags[i][0], isa) == 0)
+            return nb_unit_flags[i][1];
+    return NULL;
+}
+
+static void put_code(json_t *o, const struct nb_kernel *k)
+{
+    const struct nb_code *code = nb_code_of(k->name);
+    json_t *functions = code != NULL ? json_array() : json_null();
+    for (uint32_t i = 0; code != NULL && i < code->function_count; i++)
+        json_array_append_new(functions, function_json(code->functions[i]));
+    json_object_set_new(o, "vector_bits_declared", json_integer(k->vector_bits));
+    json_object_set_new(o, "vector_bits",
+                        code != NULL ? json_integer(code->vector_bits) : json_null());
+    json_object_set_new(o, "code_bytes",
+                        code != NULL ? json_integer(code->bytes) : json_null());
+    json_object_set_new(o, "functions", functions);
+    json_object_set_new(o, "code_reason", words(nb_code_why_not(k->name)));
+    json_object_set_new(o, "flags",
+                        words(nb_kernel_origin(k) == NB_OURS ? flags_of(k->isa) : NULL));
+}
+
+static void put_recorded(json_t *o, const struct nb_kernel *k)
+{
+    struct nb_recorded w;
+    if (!nb_worst_recorded(k, &w)) {
+        json_object_set_new(o, "worst_seen", json_null());
+        json_object_set_new(
+            o, "worst_seen_reason",
+            json_string(strcmp(k->trick, "ompsimd") == 0
+                            ? "not recorded: the compiler chooses the order of its sums"
+                            : "not in tests/accuracy_record.csv"));
+        return;
+    }
+    json_object_set_new(
+        o, "worst_seen",
+        json_pack("{sf sf so so}", "E", strtod(w.E, NULL), "hidden",
+                  strtod(w.hidden, NULL), "family", words(w.family), "share_of_bound",
+                  w.share != NULL ? number(strtod(w.share, NULL)) : json_null()));
+    json_object_set_new(o, "worst_seen_reason", json_null());
+}
+
+static json_t *needs_json(const struct nb_kernel *k)
+{
+    static const struct {
+        uint32_t bit;
+        const char *text;
+    } features[] = {{NB_CPU_AVX2, "AVX2 with FMA and F16C"},
+                    {NB_CPU_AVX512, "AVX-512 F, BW, DQ, VL"},
+                    {NB_CPU_AVX512_BF16, "AVX-512 BF16"},
+                    {NB_CPU_NEON, "Advanced SIMD (NEON)"}};
+    json_t *array = json_array();
+    uint32_t left = k->cpu_bits;
+    for (size_t i = 0; i < sizeof features / sizeof *features; i++)
+        if (left & features[i].bit) {
+            json_array_append_new(array, json_string(features[i].text));
+            left &= ~features[i].bit;
+        }
+    if (left != 0)
+        json_array_append_new(
+            array, json_sprintf("a feature without words here: bits 0x%x of nb_kernel.h",
+                                (unsigned)left));
+    return array;
+}
+
+static void put_commands(json_t *o, const struct nb_kernel *k, size_t hidden)
+{
+    char tail[256];
+    snprintf(tail, sizeof tail, "--kernel %s --isa %s --dtype %s --hidden %zu", k->name,
+             k->isa, nb_dtype_name(k->dtype), hidden);
+    json_object_set_new(
+        o, "commands",
+        json_pack("{so so so}", "check", json_sprintf("normbench check %s", tail),
+                  "measure",
+                  json_sprintf("normbench run %s --residency L2,DRAM --budget 60s", tail),
+                  "judge", json_sprintf("normbench accuracy %s --out accuracy", tail)));
+}
+
+static json_t *explain(const struct nb_kernel *k, size_t hidden)
+{
+    const char *why_not = nb_kernel_why_not(k);
+    json_t *o =
+        json_pack("{si ss ss ss ss ss sI}", "schema", 1, "kernel", k->name, "op",
+                  nb_op_name(k->op), "algo", k->algo, "dtype", nb_dtype_name(k->dtype),
+                  "isa", k->isa, "hidden", (json_int_t)hidden);
+    put_words(o, k);
+    put_models(o, k);
+    put_bounds(o, k, hidden);
+    json_object_set_new(o, "flushes_subnormals", json_boolean(k->flushes));
+    put_recorded(o, k);
+    put_code(o, k);
+    json_object_set_new(o, "needs", needs_json(k));
+    json_object_set_new(o, "runnable", json_boolean(why_not == NULL));
+    json_object_set_new(o, "reason", words(why_not));
+    put_commands(o, k, hidden);
+    return o;
+}
+
+/* ---- text ---- */
+
+static const char *string(const json_t *o, const char *key, const char *otherwise)
+{
+    const char *s = json_string_value(json_object_get(o, key));
+    return s != NULL ? s : otherwise;
+}
+
+static double real_of(const json_t *o, const char *key)
+{
+    const json_t *v = json_object_get(o, key);
+    return json_is_number(v) ? json_number_value(v) : NAN;
+}
+
+static void print_number(const json_t *o, const char *key)
+{
+    const double v = real_of(o, key);
+    isnan(v) ? printf("null") : printf("%.4g", v);
+}
+
+static void print_list(const char *label, const json_t *array)
+{
+    size_t i;
+    json_t *line;
+    json_array_foreach(array, i, line)
+    {
+        printf("%-12s %s\n", i == 0 ? label : "", json_string_value(line));
+    }
+}
+
+static void print_words(const json_t *o)
+{
+    size_t i;
+    json_t *t;
+    printf("%-12s %s\n", "formula", string(o, "formula", "null"));
+    print_list("scans", json_object_get(o, "scans"));
+    json_array_foreach(json_object_get(o, "tricks"), i, t)
+    {
+        printf("%-12s %s: %s\n", "trick", string(t, "word", ""),
+               string(t, "does", "null"));
+    }
+    print_list("NO WORDS", json_object_get(o, "missing"));
+    printf("%-12s %s\n", "source", string(o, "source", "null"));
+}
+
+static void print_models(const json_t *o)
+{
+    const json_t *b = json_object_get(o, "bytes_per_element"),
+                 *f = json_object_get(o, "flops_per_byte");
+    const bool streams = !(real_of(b, "write_allocate") > real_of(b, "least"));
+    printf(
+        "%-12s %g an element: x read and y written once; %g with write-allocate (%s);\n"
+        "%-12s %g in its loops (x %g times, y once, temporaries); gamma and beta come "
+        "from a cache\n",
+        "bytes", real_of(b, "least"), real_of(b, "write_allocate"),
+        streams ? "its stores need none" : "lines of y are read before they are written",
+        "", real_of(b, "loops"), real_of(o, "x_reads"));
+    printf("%-12s %g an element (an FMA is two): %.3g a byte, %.3g with write-allocate\n",
+           "flops", real_of(o, "flops_per_element"), real_of(f, "least"),
+           real_of(f, "write_allocate"));
+}
+
+static void print_bound_row(const json_t *row)
+{
+    printf("%-12s %s", "", string(row, "family", ""));
+    if (real_of(row, "k1") > 0)
+        printf(" (k1 %.3g)", real_of(row, "k1"));
+    if (strcmp(string(row, "hazard", ""), "inside") != 0) {
+        printf(": none, the row is %s\n", string(row, "hazard", ""));
+        return;
+    }
+    printf(": E at most ");
+    print_number(row, "worst");
+    printf(", likely at most ");
+    print_number(row, "likely");
+    putchar('\n');
+}
+
+static void print_reach(const json_t *reach, const char *key, const char *rows,
+                        const char *otherwise)
+{
+    const double a = real_of(reach, key);
+    if (isnan(a))
+        printf("%-12s rows %s: %s\n", "", rows, otherwise);
+    else
+        printf("%-12s rows %s: up to a = %.3g\n", "", rows, a);
+}
+
+static void print_bounds(const json_t *o)
+{
+    const json_t *b = json_object_get(o, "bound"), *reach = json_object_get(b, "reach"),
+                 *row;
+    size_t i;
+    printf("%-12s %s; c(n) = %g*n/lanes + log2(lanes) + %g = %.4g at n = %g; lanes %g, "
+           "lambda %g\n",
+           "bound", string(b, "kind", ""), real_of(b, "c1"), real_of(b, "c0"),
+           real_of(b, "c"), real_of(o, "hidden"), real_of(b, "lanes"),
+           real_of(b, "lambda"));
+    json_array_foreach(json_object_get(b, "rows"), i, row)
+    {
+        print_bound_row(row);
+    }
+    if (!json_is_object(reach))
+        return;
+    printf("%-12s the bound holds on\n", "limits");
+    print_reach(reach, "offset", "a+1, a-1, a+1, ...",
+                "for every a up to 1e15 or half the dtype's range");
+    print_reach(reach, "outlier", "a, -1, 1, -1, ...",
+                "for every a up to 1e15 or half the dtype's range");
+    print_reach(reach, "size", "a, -a, a, ...", "for every a of the dtype");
+}
+
+static void print_recorded(const json_t *o)
+{
+    const json_t *w = json_object_get(o, "worst_seen");
+    if (json_is_null(w)) {
+        printf("%-12s null: %s\n", "worst seen", string(o, "worst_seen_reason", ""));
+        return;
+    }
+    printf("%-12s E ", "worst seen");
+    print_number(w, "E");
+    printf(" on family %s, hidden %g; of its bound it used ", string(w, "family", "null"),
+           real_of(w, "hidden"));
+    print_number(w, "share_of_bound");
+    putchar('\n');
+}
+
+/* A function by its main inner loop; the others (a case each of gamma and beta, and what
+ * is left of a row) are in the JSON. */
+static void print_function(const json_t *f)
+{
+    const json_t *loops = json_object_get(f, "inner_loops"),
+                 *l = json_array_get(loops, 0);
+    const size_t others = json_array_size(loops) - 1;
+    printf("%-12s   %-32s %3g bit %4g instructions, %4g bytes read, %3g written", "",
+           string(f, "function", ""), real_of(l, "vector_bits"),
+           real_of(l, "instructions"), real_of(l, "loaded"), real_of(l, "stored"));
+    others > 0 ? printf("; %zu other loops\n", others) : putchar('\n');
+}
+
+static void print_code(const json_t *o)
+{
+    const json_t *f;
+    size_t i;
+    if (json_is_null(json_object_get(o, "vector_bits"))) {
+        printf("%-12s null: %s\n", "code", string(o, "code_reason", ""));
+        return;
+    }
+    printf("%-12s widest vector register %g bits, ", "code", real_of(o, "vector_bits"));
+    real_of(o, "vector_bits_declared") > 0
+        ? printf("asked for %g; ", real_of(o, "vector_bits_declared"))
+        : printf("left to the compiler; ");
+    printf("%g bytes; main inner loops, a turn:\n", real_of(o, "code_bytes"));
+    json_array_foreach(json_object_get(o, "functions"), i, f)
+    {
+        print_function(f);
+    }
+    printf("%-12s %s\n", "built with", string(o, "flags", "null"));
+}
+
+static void print_needs(const json_t *o)
+{
+    const json_t *needs = json_object_get(o, "needs"),
+                 *why_not = json_object_get(o, "reason");
+    size_t i;
+    json_t *n;
+    printf("%-12s ", "needs");
+    json_array_foreach(needs, i, n)
+    {
+        printf("%s%s", i > 0 ? "; " : "", json_string_value(n));
+    }
+    printf("%s: %s%s\n", json_array_size(needs) == 0 ? "any CPU" : "",
+           json_is_null(why_not) ? "runs here" : "cannot run here: ",
+           json_is_null(why_not) ? "" : json_string_value(why_not));
+}
+
+static void print_text(const json_t *o)
+{
+    const json_t *commands = json_object_get(o, "commands");
+    printf("%s\n", string(o, "kernel", ""));
+    print_words(o);
+    print_models(o);
+    print_bounds(o);
+    if (json_is_true(json_object_get(o, "flushes_subnormals")))
+        printf("%-12s it treats subnormals as zero\n", "");
+    print_recorded(o);
+    print_code(o);
+    print_needs(o);
+    printf("%-12s %s\n%-12s %s\n%-12s %s\n", "check", string(commands, "check", ""),
+           "measure", string(commands, "measure", ""), "judge",
+           string(commands, "judge", ""));
+}
+
+/* ---- the command ---- */
+
+/* Levenshtein's distance: letters put in, taken out or changed. Names are shorter than a
+ * line. */
+static size_t distance(const char *a, const char *b)
+{
+    enum { LONGEST = 127 };
+    size_t row[LONGEST + 1], n = strnlen(b, LONGEST);
+    for (size_t j = 0; j <= n; j++)
+        row[j] = j;
+    for (size_t i = 1; a[i - 1] != '\0' && i <= LONGEST; i++) {
+        size_t corner = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= n; j++) {
+            const size_t change = corner + (a[i - 1] != b[j - 1]);
+            corner = row[j];
+            row[j] = row[j] < row[j - 1] ? row[j] + 1 : row[j - 1] + 1;
+            row[j] = change < row[j] ? change : row[j];
+        }
+    }
+    return row[n];
+}
+
+/* Names that hold the word come before those that are spelled like it. */
+static size_t strangeness(const char *word, const char *name)
+{
+    const size_t extra = strlen(name);
+    return *word != '\0' && strstr(name, word) != NULL ? extra
+                                                       : 1000 + distance(word, name);
+}
+
+static enum nb_status unknown_kernel(const char *word, struct nb_err *err)
+{
+    enum { NEAR = 5 };
+    const struct nb_kernel *near[NEAR] = {NULL};
+    char text[NEAR * 130] = "";
+    for (size_t i = 0; i < nb_kernel_count(); i++) {
+        const struct nb_kernel *k = nb_kernel_at(i);
+        for (int n = 0; n < NEAR; n++)
+            if (near[n] == NULL ||
+                strangeness(word, k->name) < strangeness(word, near[n]->name)) {
+                memmove(&near[n + 1], &near[n], (size_t)(NEAR - 1 - n) * sizeof *near);
+                near[n] = k;
+                break;
+            }
+    }
+    for (int n = 0; n < NEAR && near[n] != NULL; n++)
+        snprintf(text + strlen(text), sizeof text - strlen(text), "%s%.120s",
+                 n > 0 ? ", " : "", near[n]->name);
+    return nb_fail(err,
+                   "explain: no kernel is called \"%.128s\"; did you mean %s? `normbench "
+                   "list` shows all",
+                   word, text);
+}
+
+enum { KEY_HIDDEN = NB_OPTION_OTHERS, KEY_JSON };
+
+struct request {
+    const char *kernel, *hidden;
+    bool json;
+};
+
+static error_t parse_option(int key, char *arg, struct argp_state *state)
+{
+    struct request *r = state->input;
+    if (key == KEY_HIDDEN)
+        r->hidden = arg;
+    else if (key == KEY_JSON)
+        r->json = true;
+    else if (key == ARGP_KEY_ARG && r->kernel == NULL)
+        r->kernel = arg;
+    else if (key == ARGP_KEY_ARG)
+        argp_error(state, "unexpected word \"%s\": one kernel at a time", arg);
+    else if (key == ARGP_KEY_END && r->kernel == NULL)
+        argp_error(state, "which kernel? `normbench list` names them");
+    else
+        return key == ARGP_KEY_END ? 0 : ARGP_ERR_UNKNOWN;
+    return 0;
+}
+
+static void parse_request(struct request *r, int argc, char **argv)
+{
+    static const struct argp_option options[] = {
+        {"hidden", KEY_HIDDEN, "N", 0,
+         "row length at which bounds are evaluated (default 1024)", 1},
+        {"json", KEY_JSON, 0, 0, "one JSON object in place of text", 1},
+        {0}};
+    static const struct argp argp = {
+        options,
+        parse_option,
+        "KERNEL",
+        "What a kernel is: formula, scans, bytes and flops, bounds, its code as the "
+        "compiler made it, the worst input seen, source.",
+        NULL,
+        NULL,
+        NULL};
+    static char name[] = "normbench explain";
+    argv[1] = name;
+    argp_err_exit_status = 1;
+    argp_parse(&argp, argc - 1, argv + 1, 0, NULL, r);
+}
+
+enum nb_status nb_cmd_explain(int argc, char **argv, int *exit_code, struct nb_err *err)
+{
+    struct request r = {0};
+    size_t hidden = 1024;
+    parse_request(&r, argc, argv);
+    if (r.hidden != NULL) {
+        const enum nb_status s =
+            nb_parse_size("--hidden", r.hidden, 1, (size_t)1 << 18, &hidden, err);
+        if (s != NB_OK)
+            return s;
+    }
+    const struct nb_kernel *k = nb_kernel_find(r.kernel);
+    if (k == NULL)
+        return unknown_kernel(r.kernel, err);
+    json_t *o = explain(k, hidden);
+    NB_ASSERT(o != NULL);
+    if (r.json) {
+        json_dumpf(o, stdout, JSON_INDENT(1));
+        putchar('\n');
+    } else
+        print_text(o);
+    json_decref(o);
+    *exit_code = 0;
+    return NB_OK;
+}

@@ -1,0 +1,190 @@
+#include "explain_facts.h"
+
+#include "appraise.h"
+#include "err.h"
+#include "families.h"
+#include "registry.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- words ---- */
+
+static const struct nb_algo_words algos[] = {
+#define NB_EXPLAIN_ALGO(op, algo, temporaries, formula, scans)                           \
+    {op, algo, temporaries, formula, scans},
+#include "explain.def"
+};
+
+static const struct nb_trick_words tricks[] = {
+#define NB_EXPLAIN_TRICK(word, streams, text) {word, streams, text},
+#include "explain.def"
+};
+
+static const struct {
+    const char *key, *text;
+} sources[] = {
+#define NB_EXPLAIN_SOURCE(key, text) {key, text},
+#include "explain.def"
+};
+
+const struct nb_algo_words *nb_words_of_algo(const struct nb_kernel *k)
+{
+    for (size_t i = 0; i < sizeof algos / sizeof *algos; i++)
+        if (strcmp(algos[i].op, nb_op_name(k->op)) == 0 &&
+            strcmp(algos[i].algo, k->algo) == 0)
+            return &algos[i];
+    return NULL;
+}
+
+const struct nb_trick_words *nb_words_of_trick(const char *word, size_t length)
+{
+    for (size_t i = 0; i < sizeof tricks / sizeof *tricks; i++)
+        if (strlen(tricks[i].word) == length &&
+            strncmp(tricks[i].word, word, length) == 0)
+            return &tricks[i];
+    return NULL;
+}
+
+const char *nb_words_of_source(const char *key)
+{
+    for (size_t i = 0; i < sizeof sources / sizeof *sources; i++)
+        if (strcmp(sources[i].key, key) == 0)
+            return sources[i].text;
+    return NULL;
+}
+
+/* ---- models ---- */
+
+static bool streams(const struct nb_kernel *k)
+{
+    for (const char *word = k->trick; *word != '\0'; word += *word == '_') {
+        const size_t length = strcspn(word, "_");
+        const struct nb_trick_words *t = nb_words_of_trick(word, length);
+        if (t != NULL && t->streams)
+            return true;
+        word += length;
+    }
+    return false;
+}
+
+struct nb_bytes nb_bytes_of(const struct nb_kernel *k)
+{
+    const double size = (double)nb_dtype_bytes(k->dtype),
+                 real = k->dtype == NB_F64 ? 8 : 4;
+    const struct nb_algo_words *w = nb_words_of_algo(k);
+    return (struct nb_bytes){.least = 2 * size,
+                             .allocate = streams(k) ? 2 * size : 3 * size,
+                             .loops = (k->x_reads + 1) * size +
+                                      (w != NULL ? w->temporaries : 0) * real};
+}
+
+double nb_sum_constant(const struct nb_kernel *k, size_t hidden)
+{
+    const double lanes = k->bound.lanes > 1 ? k->bound.lanes : 1;
+    return k->bound.c1 * (double)hidden / lanes + log2(lanes) + k->bound.c0;
+}
+
+/* ---- bounds ---- */
+
+static struct nb_problem problem_of(const struct nb_kernel *k, size_t hidden)
+{
+    return (struct nb_problem){.size = sizeof(struct nb_problem),
+                               .op = k->op,
+                               .dir = k->dir,
+                               .fuse = k->fuse,
+                               .dtype = k->dtype,
+                               .param_dtype = k->dtype,
+                               .rows = 1,
+                               .hidden = hidden,
+                               .ldx = hidden,
+                               .ldy = hidden,
+                               .eps = 1e-5,
+                               .alpha = 1};
+}
+
+/* Of one row, gamma 1 and beta 0. y [hidden] is scratch. */
+static enum nb_ref_hazard limits_of(const struct nb_kernel *k, const double *x,
+                                    size_t hidden, struct nb_dd *y, double *k1,
+                                    struct nb_ref_limits *limits)
+{
+    const struct nb_problem p = problem_of(k, hidden);
+    const struct nb_ref_row row = nb_appraise_row(&p, x, NULL, NULL);
+    struct nb_ref_stats stats;
+    nb_ref_forward(&row, y, &stats);
+    *k1 = stats.k1;
+    return nb_appraise_limits(k, &row, &stats, limits);
+}
+
+void nb_bounds_at(const struct nb_kernel *k, size_t hidden,
+                  struct nb_bound_at at[NB_BOUND_ROWS])
+{
+    static const char *const names[NB_BOUND_ROWS] = {"benign", "offset1e3", "offset1e5"};
+    double *x = calloc(hidden, sizeof *x);
+    struct nb_dd *y = calloc(hidden, sizeof *y);
+    NB_ASSERT(x != NULL && y != NULL);
+    for (int i = 0; i < NB_BOUND_ROWS; i++) {
+        const struct nb_family *f = nb_family_find(names[i], k->dtype);
+        at[i] = (struct nb_bound_at){.family = f != NULL ? f->name : NULL};
+        if (f == NULL)
+            continue;
+        nb_family_row(f, k->dtype, 1, 0, x, hidden);
+        at[i].hazard = limits_of(k, x, hidden, y, &at[i].k1, &at[i].limits);
+    }
+    free(x);
+    free(y);
+}
+
+static void hard_row(double *x, size_t n, double a, enum nb_hard_rows rows)
+{
+    for (size_t i = 0; i < n; i++) {
+        const double sign = i % 2 == 0 ? 1 : -1;
+        x[i] = rows == NB_ROWS_SIZE     ? sign * a
+               : rows == NB_ROWS_OFFSET ? a + sign
+               : i == 0                 ? a
+                                        : sign;
+    }
+}
+
+double nb_bound_reach(const struct nb_kernel *k, size_t hidden, enum nb_hard_rows rows)
+{
+    const struct nb_ref_type *type = nb_ref_type_find(nb_dtype_name(k->dtype));
+    double *x = calloc(hidden, sizeof *x), k1;
+    struct nb_dd *y = calloc(hidden, sizeof *y);
+    struct nb_ref_limits limits;
+    NB_ASSERT(x != NULL && y != NULL && type != NULL);
+    const double top =
+        rows == NB_ROWS_SIZE ? type->max_out : fmin(1e15, type->max_out / 2);
+    double low = 0, high = log(top);
+    hard_row(x, hidden, top, rows);
+    const bool everywhere = limits_of(k, x, hidden, y, &k1, &limits) == NB_REF_INSIDE;
+    for (int i = 0; i < 24 && !everywhere; i++) {
+        const double middle = (low + high) / 2;
+        hard_row(x, hidden, exp(middle), rows);
+        if (limits_of(k, x, hidden, y, &k1, &limits) == NB_REF_INSIDE)
+            low = middle;
+        else
+            high = middle;
+    }
+    free(x);
+    free(y);
+    return everywhere ? INFINITY : exp(low);
+}
+
+/* ---- the record ---- */
+
+bool nb_worst_recorded(const struct nb_kernel *k, struct nb_recorded *worst)
+{
+    static const struct nb_recorded record[] = {
+#include "nb_accuracy_record.inc"
+    };
+    bool found = false;
+    for (size_t i = 0; i < sizeof record / sizeof *record; i++)
+        if (strcmp(record[i].kernel, k->name) == 0 &&
+            (!found || strtod(record[i].E, NULL) > strtod(worst->E, NULL))) {
+            *worst = record[i];
+            found = true;
+        }
+    return found;
+}

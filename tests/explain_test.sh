@@ -1,0 +1,93 @@
+#!/bin/bash
+# explain_test.sh: every kernel of this program can be explained, as text and as JSON; no row of
+# harness/explain.def is missing; wrong words are refused with near names. $2: docs/numerics.md.
+# shellcheck source=tests/common.sh
+. "$(dirname "$0")/common.sh"
+numerics=$(readlink -f "$2")
+
+nb list --json
+jq -r '.[].name' out >names
+expect "there are kernels" [ -s names ]
+while read -r kernel; do
+    nb explain "$kernel" --json
+    [ "$rc" = 0 ] || expect "explain $kernel --json exits 0, not $rc" false
+    cat out >>all.json
+done <names
+expect "JSON, one object a kernel" [ "$(jq -s length all.json)" = "$(wc -l <names)" ]
+jq -r '.missing[]' all.json | sort -u >missing
+expect "harness/explain.def lacks: $(paste -sd ' ' missing)" [ ! -s missing ]
+
+# every WHAT CONDITION: holds for all objects, and the first that breaks it is named
+every() {
+    local broken
+    broken=$(jq -r "select($2|not)|.kernel" all.json 2>jq.err | head -1)
+    expect "$1 ($broken$(head -1 jq.err))" [ -z "$broken$(head -1 jq.err)" ]
+}
+every "formula, scans and source are there" \
+    '(.formula | length > 0) and (.scans | length > 0) and (.source | length > 0)'
+every "a norm's last scan writes y" '.scans[-1] | test("-> y\\]")'
+every "least bytes are those of x and y" \
+    '.bytes_per_element.least == 2 * {"f32": 4, "f64": 8, "f16": 2, "bf16": 2}[.dtype]'
+every "write-allocate adds y again, or stores stream" \
+    '.bytes_per_element | .write_allocate == .least * 1.5 or .write_allocate == .least'
+every "only tricks spare the write-allocate" \
+    '.bytes_per_element.write_allocate > .bytes_per_element.least or (.tricks | length > 0)'
+every "loops move at least x and y" '.bytes_per_element | .loops >= .least'
+every "an ordinary row is inside the bound" \
+    '.bound.rows[0] | .family == "benign" and .hazard == "inside" and .likely <= .worst'
+every "norms say how far their bound reaches" \
+    '(.op != "layernorm" and .op != "rmsnorm") or (.bound.reach | has("offset") and has("outlier") and has("size"))'
+every "null has a reason" \
+    '(.worst_seen != null or (.worst_seen_reason | length > 0)) and (.vector_bits != null or (.code_reason | length > 0))'
+every "every feature has a name" 'all(.needs[]; test("without words") | not)'
+every "what cannot run says why" '.runnable or (.reason | length > 0)'
+
+# the numbers of known kernels
+one() { jq -es --arg k "$1" ".[] | select(.kernel == \$k) | $2" all.json >jq.out; }
+expect "two passes stand any offset" one layernorm_fwd_twopass__f32_scalar '.bound.reach.offset == null'
+expect "one pass does not: k2 up to 1/sqrt(2u(3c+6))" one layernorm_fwd_onepass__f32_scalar \
+    '.bound.reach.offset as $a | (1 / (2 * pow(2; -24) * (3 * .bound.c + 6)) | sqrt) as $k | $a > 0.97 * $k and $a < 1.03 * $k'
+expect "rmsnorm leaves the range near 1.8e19/sqrt(n)" one rmsnorm_fwd_onepass__f32_scalar \
+    '.bound.reach.size | . > 1e17 and . < 1e18'
+expect "scaled does not" one rmsnorm_fwd_scaled__f32_scalar '.bound.reach.size == null'
+expect "the record is read" one layernorm_fwd_twopass__f32_scalar \
+    '.worst_seen.E > 0 and .worst_seen.share_of_bound <= 1 and (.worst_seen.family | length > 0)'
+expect "unfused counts its temporaries" one layernorm_fwd_unfused__f32_scalar '.bytes_per_element.loops == 48'
+
+# sources are quoted as docs/numerics.md has them
+tr -s ' \n' '  ' <"$numerics" >flat
+jq -r '.source' all.json | sort -u | grep -v '^textbook' | while read -r source; do
+    grep -qF -- "$source" flat || echo "$source"
+done >unknown
+expect "docs/numerics.md has no: $(cat unknown)" [ ! -s unknown ]
+
+# text, hidden, and its commands
+nb explain layernorm_fwd_onepass__f32_scalar --hidden 16
+expect "explain exits 0, not $rc" [ "$rc" = 0 ]
+for word in formula scans bytes flops bound 'worst seen' code needs check measure judge source; do
+    expect "text has: $word" grep -qE "^$word " out
+done
+expect "bounds are those of the hidden asked for" grep -q 'at n = 16;' out
+check=$(sed -n 's/^check *normbench //p' out)
+measure=$(sed -n 's/^measure *normbench //p' out)
+judge=$(sed -n 's/^judge *normbench //p' out)
+# shellcheck disable=SC2086 # words of a command
+{
+    nb $check
+    expect "its check command works: $rc" [ "$rc" = 0 ]
+    nb $judge --quiet
+    expect "its judging command works: $rc" [ "$rc" = 0 ]
+    nb $measure --residency L2 --processes 1 --rounds 1 --quiet --out measured
+    expect "its measuring command works: $rc" [ "$rc" = 0 ]
+    expect "and times the kernel" grep -q '^1,layernorm_fwd_onepass__f32_scalar,.*,PASS,' measured/results.csv
+}
+
+fails 1 'no kernel is called "layernorm_fwd_onepas__f32_scalar"; did you mean layernorm_fwd_onepass__f32_scalar,' \
+    explain layernorm_fwd_onepas__f32_scalar
+fails 1 'did you mean' explain ''
+fails 1 'did you mean' explain "$(printf 'x%.0s' {1..5000})"
+fails 1 'which kernel?' explain
+fails 1 'one kernel at a time' explain copy_fwd_plain__f32_scalar scale_fwd_plain__f32_scalar
+fails 1 'not a whole number' explain copy_fwd_plain__f32_scalar --hidden 0
+fails 1 'unrecognized option' explain copy_fwd_plain__f32_scalar --frobnicate
+finish
