@@ -460,8 +460,8 @@ static void winners_are_found_under_disturbance(void **state)
 static void budgets_shorten_rounds_then_processes_then_drop(void **state)
 {
     (void)state;
-    struct nb_plan free_plan = calibrated_plan(0), tight = calibrated_plan(10),
-                   tiny = calibrated_plan(4);
+    struct nb_plan free_plan = calibrated_plan(0), tight = calibrated_plan(14),
+                   tiny = calibrated_plan(6);
     assert_int_equal(free_plan.cells[0].rounds, free_plan.settings.rounds);
     assert_true(tight.cells[0].rounds < free_plan.cells[0].rounds);
     assert_true(tight.cells[0].rounds >= 2);
