@@ -54,7 +54,7 @@ static const char HELP[] =
 
 enum option_key {
     KEY_PRESET = NB_OPTION_OTHERS, KEY_SEED, KEY_BUDGET, KEY_PROCESSES, KEY_ROUNDS, KEY_OUT, KEY_QUIET,
-    KEY_RESUME, KEY_TIMEOUT, KEY_JSON
+    KEY_RESUME, KEY_TIMEOUT, KEY_JSON, KEY_ALLOW_WEAK
 };
 
 static const struct argp_option OPTIONS[] = {
@@ -82,6 +82,8 @@ static const struct argp_option OPTIONS[] = {
     {0, 0, 0, 0, "Where it goes:", 3},
     {"out", KEY_OUT, "DIR", 0, "a folder that does not exist yet; default results/<UTC>-<host>-<id>", 3},
     {"resume", KEY_RESUME, "DIR", 0, "go on with an interrupted run; needs no selection", 3},
+    {"allow-weak", KEY_ALLOW_WEAK, 0, 0, "best-of-each may choose a LayerNorm whose error bound fails before mean|x|/sigma = "
+     "1e5", 2},
     {"quiet", KEY_QUIET, 0, 0, "no progress and no table", 3},
     {"json", KEY_JSON, 0, 0, "check: one JSON object a line", 3},
     NB_OPTIONS_FOREIGN,
@@ -94,6 +96,7 @@ struct cli {
     const char *preset;
     const char *selection[NB_KEY_COUNT];
     const char *seed, *budget, *processes, *rounds, *timeout;
+    bool allow_weak;
     int positional;
 };
 
@@ -109,6 +112,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         return 0;
     if (key == KEY_QUIET)
         c->run.quiet = true;
+    else if (key == KEY_ALLOW_WEAK)
+        c->allow_weak = true;
     else if (key == KEY_JSON)
         c->run.json = true;
     else if (key == ARGP_KEY_ARG)
@@ -124,6 +129,7 @@ static enum nb_status set_numbers(struct cli *c, struct nb_err *err)
     struct nb_settings *s = &c->run.preset.settings;
     size_t n = 0;
     enum nb_status status = NB_OK;
+    s->allow_weak = c->allow_weak;
     if (c->seed != NULL) {
         status = nb_parse_size("--seed", c->seed, 0, (size_t)1 << 62, &n, err);
         s->seed = n;

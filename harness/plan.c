@@ -715,7 +715,7 @@ static double least_of(const json_t *times)
 }
 
 struct nb_winner nb_plan_fastest(const struct nb_cell *c, const json_t *samples, const json_t *hashes,
-                                 uint32_t op)
+                                 uint32_t op, bool allow_weak)
 {
     struct nb_winner best = {.ns = INFINITY};
     for (size_t g = 0; g < c->group_count; g++)
@@ -723,6 +723,7 @@ struct nb_winner nb_plan_fastest(const struct nb_cell *c, const json_t *samples,
             const struct nb_member *mem = &c->groups[g].members[m];
             const double ns = least_of(json_object_get(samples, mem->kernel->name));
             if (mem->kernel->op == op && ns < best.ns &&
+                (allow_weak || !nb_kernel_is_weak(mem->kernel)) &&
                 json_object_get(hashes, mem->kernel->name) != NULL)
                 best = (struct nb_winner){mem->kernel, mem->passes, ns};
         }
@@ -887,10 +888,10 @@ json_t *nb_plan_to_json(const struct nb_plan *plan)
     for (size_t i = 0; i < plan->dropped_count; i++)
         json_array_append_new(dropped, json_pack("{ss ss}", "cell", plan->dropped[i].cell, "reason",
                                                  plan->dropped[i].reason));
-    json_t *json = json_pack("{si ss sI sI si si sb si sf so so sf ss so so so sO*}", "schema", 1, "id",
+    json_t *json = json_pack("{si ss sI sI si si sb si sf sb so so sf ss so so so sO*}", "schema", 1, "id",
                      plan->id, "digest", (json_int_t)0, "seed", (json_int_t)s->seed, "screening", (int)s->screening, "processes",
                      (int)s->processes, "processes_given", (int)s->processes_given, "rounds",
-                     (int)s->rounds, "sample_ms", s->sample_ms, "preset",
+                     (int)s->rounds, "sample_ms", s->sample_ms, "allow_weak", (int)s->allow_weak, "preset",
                      any_text(plan->preset), "command",
                      any_text(plan->command ? plan->command : "normbench run"),
                      "budget_s", s->budget_s, "state", STATE_NAMES[plan->state], "kernels", kernels,
@@ -1015,13 +1016,13 @@ static enum nb_status settings_from_json(struct nb_plan *plan, const json_t *jso
 {
     const char *id, *state, *preset, *command;
     json_int_t seed;
-    int schema, screening, processes, given, rounds;
+    int schema, screening, processes, given, rounds, allow_weak;
     struct nb_settings *s = &plan->settings;
     json_error_t e;
-    if (json_unpack_ex((json_t *)json, &e, 0, "{si ss sI si si sb si sF ss ss sF ss}", "schema",
+    if (json_unpack_ex((json_t *)json, &e, 0, "{si ss sI si si sb si sF sb ss ss sF ss}", "schema",
                        &schema, "id", &id, "seed", &seed, "screening", &screening, "processes",
                        &processes, "processes_given", &given, "rounds", &rounds, "sample_ms",
-                       &s->sample_ms, "preset", &preset, "command", &command, "budget_s",
+                       &s->sample_ms, "allow_weak", &allow_weak, "preset", &preset, "command", &command, "budget_s",
                        &s->budget_s, "state", &state) != 0)
         return nb_fail(err, "plan.json: %s", e.text);
     const int st = word_index(STATE_NAMES, 3, state);
@@ -1032,6 +1033,7 @@ static enum nb_status settings_from_json(struct nb_plan *plan, const json_t *jso
     s->screening = (unsigned)screening;
     s->processes = (unsigned)processes;
     s->processes_given = given;
+    s->allow_weak = allow_weak;
     s->rounds = (unsigned)rounds;
     plan->state = (enum nb_plan_state)st;
     snprintf(plan->id, sizeof(plan->id), "%s", id);

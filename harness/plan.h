@@ -100,9 +100,9 @@ struct nb_winner {
 };
 /* The kernel of an op with the least sample: what disturbs a sample only ever adds time, and with few
  * samples a median holds it. samples: kernel: [ns a pass of each screening sample]; only kernels that
- * stand in hashes, that is, passed. */
+ * stand in hashes, that is, passed; numerically weak ones (nb_kernel_is_weak) where they are allowed. */
 struct nb_winner nb_plan_fastest(const struct nb_cell *cell, const json_t *samples,
-                                 const json_t *hashes, uint32_t op);
+                                 const json_t *hashes, uint32_t op, bool allow_weak);
 
 /* The winners of best-of-each in one cell; adds a group of their own where they share none in which
  * their passes are equal (or their speeds 4x apart). */

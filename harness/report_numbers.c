@@ -354,7 +354,7 @@ static const struct rep_entry *faster_than(const struct rep_cell *cell, const ch
     const struct rep_entry *w = rep_entry_of(cell, winner), *found = NULL;
     for (size_t i = 0; w != NULL && i < cell->nentries; i++) {
         const struct rep_entry *e = &cell->entries[i];
-        if (rep_is_timed(e) && rep_is_op(e->kernel, op) &&
+        if (rep_is_timed(e) && rep_is_op(e->kernel, op) && e->kernel->contends &&
             e->ns_per_row.hi < w->ns_per_row.lo &&
             (found == NULL || e->ns_per_row.value < found->ns_per_row.value))
             found = e;

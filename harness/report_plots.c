@@ -213,7 +213,7 @@ struct named_lines {
     size_t nforeign;
 };
 
-/* Fastest timed kernel of an op; algo NULL: of any algorithm. */
+/* Fastest timed kernel of an op; algo NULL: of any algorithm that may win. */
 static const struct rep_entry *fastest(const struct rep_cell *c, const char *op,
                                        const char *algo)
 {
@@ -221,7 +221,7 @@ static const struct rep_entry *fastest(const struct rep_cell *c, const char *op,
     for (size_t i = 0; i < c->nentries; i++) {
         const struct rep_entry *e = &c->entries[i];
         if (rep_is_timed(e) && rep_is_op(e->kernel, op) &&
-            (algo == NULL || rep_same(e->kernel->algo, algo)) &&
+            (algo == NULL ? e->kernel->contends : rep_same(e->kernel->algo, algo)) &&
             (found == NULL || e->ns_per_row.value < found->ns_per_row.value))
             found = e;
     }

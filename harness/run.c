@@ -588,8 +588,9 @@ static enum nb_status choose_winners(struct job *j, struct nb_err *err)
         struct nb_cell *cell = &j->plan.cells[i];
         const json_t *samples = json_object_get(j->screen, cell->id);
         const json_t *hashes = json_object_get(j->hashes, cell->id);
-        nb_plan_choose(cell, nb_plan_fastest(cell, samples, hashes, NB_OP_LAYERNORM),
-                       nb_plan_fastest(cell, samples, hashes, NB_OP_RMSNORM));
+        const bool weak = j->plan.settings.allow_weak;
+        nb_plan_choose(cell, nb_plan_fastest(cell, samples, hashes, NB_OP_LAYERNORM, weak),
+                       nb_plan_fastest(cell, samples, hashes, NB_OP_RMSNORM, weak));
     }
     j->plan.state = NB_SCREENED;
     return save_plan(j, err);

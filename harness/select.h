@@ -62,6 +62,7 @@ struct nb_settings {
     double sample_ms;
     unsigned processes, screening, rounds; /* rounds: at most so many a process */
     bool processes_given;
+    bool allow_weak; /* numerically weak kernels may win best-of-each */
 };
 
 struct nb_preset {

@@ -433,6 +433,23 @@ static void winners_of_one_group_get_equal_passes(void **state)
     nb_plan_free(&plan);
 }
 
+/* The faster LayerNorm is E[x^2] - mean^2: it wins where such are allowed. */
+static void weak_kernels_win_when_allowed(void **state)
+{
+    (void)state;
+    const struct nb_kernel *k[2] = {nb_kernel_find("layernorm_fwd_onepass__f32_scalar"),
+                                    nb_kernel_find("layernorm_fwd_guarded__f32_scalar")};
+    struct nb_group group = {.members = {{k[0], NB_ROLE_MEMBER, 5}, {k[1], NB_ROLE_MEMBER, 5}},
+                             .count = 2};
+    const struct nb_cell c = {.groups = &group, .group_count = 1};
+    json_t *samples = json_pack("{s[f] s[f]}", k[0]->name, 100.0, k[1]->name, 120.0);
+    json_t *hashes = json_pack("{ss ss}", k[0]->name, "a", k[1]->name, "b");
+    assert_ptr_equal(nb_plan_fastest(&c, samples, hashes, NB_OP_LAYERNORM, true).kernel, k[0]);
+    assert_ptr_equal(nb_plan_fastest(&c, samples, hashes, NB_OP_LAYERNORM, false).kernel, k[1]);
+    json_decref(samples);
+    json_decref(hashes);
+}
+
 /* Three of the four samples of the faster kernel fell into a pre-emption: a median takes the slower one. */
 static void winners_are_found_under_disturbance(void **state)
 {
@@ -445,14 +462,14 @@ static void winners_are_found_under_disturbance(void **state)
     json_t *samples = json_pack("{s[ffff] s[ffff]}", k[0]->name, 200.0, 201.0, 200.0, 203.0,
                                 k[1]->name, 4100.0, 101.0, 4000.0, 2100.0);
     json_t *hashes = json_pack("{ss ss}", k[0]->name, "a", k[1]->name, "b");
-    struct nb_winner w = nb_plan_fastest(&c, samples, hashes, NB_OP_LAYERNORM);
+    struct nb_winner w = nb_plan_fastest(&c, samples, hashes, NB_OP_LAYERNORM, false);
     assert_ptr_equal(w.kernel, k[1]);
     assert_int_equal(w.passes, 9);
     assert_true(w.ns == 101);
     json_object_del(hashes, k[1]->name); /* what failed does not win */
-    w = nb_plan_fastest(&c, samples, hashes, NB_OP_LAYERNORM);
+    w = nb_plan_fastest(&c, samples, hashes, NB_OP_LAYERNORM, false);
     assert_ptr_equal(w.kernel, k[0]);
-    assert_null(nb_plan_fastest(&c, samples, hashes, NB_OP_RMSNORM).kernel);
+    assert_null(nb_plan_fastest(&c, samples, hashes, NB_OP_RMSNORM, true).kernel);
     json_decref(samples);
     json_decref(hashes);
 }
@@ -881,6 +898,7 @@ int main(void)
         cmocka_unit_test(groups_hold_what_the_method_says),
         cmocka_unit_test(winners_share_a_group),
         cmocka_unit_test(winners_of_one_group_get_equal_passes),
+        cmocka_unit_test(weak_kernels_win_when_allowed),
         cmocka_unit_test(winners_are_found_under_disturbance),
         cmocka_unit_test(budgets_shorten_rounds_then_processes_then_drop),
         cmocka_unit_test(plan_survives_json),
