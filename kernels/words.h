@@ -113,6 +113,7 @@ typedef double stat_f64;
 #define row_sums NB_LOCAL(row_sums)
 #define row_acc NB_LOCAL(row_acc)
 #define acc_begin NB_LOCAL(acc_begin)
+#define acc_part NB_LOCAL(acc_part)
 #define acc_block NB_LOCAL(acc_block)
 #define acc_tail NB_LOCAL(acc_tail)
 #define acc_end NB_LOCAL(acc_end)
@@ -134,6 +135,8 @@ typedef double stat_f64;
 #define row_map NB_LOCAL(row_map)
 #define vec_map NB_LOCAL(vec_map)
 #define map_lanes NB_LOCAL(map_lanes)
+#define load_block NB_LOCAL(load_block)
+#define scale_streamed NB_LOCAL(scale_streamed)
 #define before_vector NB_LOCAL(before_vector)
 #define affine_blocked NB_LOCAL(affine_blocked)
 #define affine_streamed NB_LOCAL(affine_streamed)
@@ -240,6 +243,7 @@ enum {
     NB_ROWS8 = 8,
     NB_TILE = 256,   /* columns */
     NB_AHEAD = 2048, /* bytes of x fetched ahead of the sums */
+    NB_TURN = 2,     /* vectors summed, then vectors written, in turn */
 };
 #define NB_STEP ((size_t)(ACC * VL)) /* elements of one step of a sum */
 /* How y is made of x; constants wherever a loop is stamped. */
