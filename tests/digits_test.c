@@ -266,6 +266,38 @@ static void check_norms(const double *row, size_t n)
     assert_true(fabs(ln - 1) < 1e-14 && fabs(rn - 1) < 1e-14);
 }
 
+/* A row of 64 with a given standard deviation and root mean square: N(0,1), standardized. */
+static void row_with(double *row, double sigma, double rms)
+{
+    double mean = 0, var = 0;
+    for (size_t i = 0; i < 64; i++)
+        mean += (row[i] = normal()) / 64;
+    for (size_t i = 0; i < 64; i++)
+        var += (row[i] - mean) * (row[i] - mean) / 64;
+    for (size_t i = 0; i < 64; i++)
+        row[i] = sqrt(rms * rms - sigma * sigma) + (row[i] - mean) * sigma / sqrt(var);
+}
+
+/* Printed for three rows of 64, N(0,1) about 0, 1 and 5, whose generator is not told. A norm
+ * depends on its row by sigma and rms alone, which the printed pair tells: any row that has them
+ * must give the printed digits. */
+static void jacobians_of_64(void **state)
+{
+    (void)state;
+    static const struct {
+        double ln, rms;
+        const char *text;
+    } printed[] = {{8.387, 8.439, "8.387 8.439"}, {9.370, 5.277, "9.370 5.277"}, {7.335, 1.549, "7.335 1.549"}};
+    seed_state = 6464;
+    for (size_t i = 0; i < LENGTH(printed); i++) {
+        double row[64], pair[2];
+        row_with(row, sqrt(62) / printed[i].ln, sqrt(63) / printed[i].rms);
+        pair[0] = jacobian_norm(NB_REF_LAYERNORM, row, 64);
+        pair[1] = jacobian_norm(NB_REF_RMSNORM, row, 64);
+        expect("%.3f", pair, 2, printed[i].text);
+    }
+}
+
 static void jacobians(void **state)
 {
     (void)state;
@@ -650,6 +682,7 @@ int main(void)
         cmocka_unit_test(four_eps_outside),
         cmocka_unit_test(four_backward),
         cmocka_unit_test(jacobians),
+        cmocka_unit_test(jacobians_of_64),
         cmocka_unit_test(deepnorm_constants),
         cmocka_unit_test(deepnorm_identities),
         cmocka_unit_test(sums_stagnate),
