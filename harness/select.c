@@ -400,7 +400,7 @@ bool nb_kernel_is_weak(const struct nb_kernel *k)
 {
     const uint32_t kind = k->bound.kind;
     return k->op == NB_OP_LAYERNORM && kind != NB_BOUND_TWOPASS && kind != NB_BOUND_WELFORD &&
-           kind != NB_BOUND_GUARDED;
+           kind != NB_BOUND_GUARDED && kind != NB_BOUND_EITHER;
 }
 
 bool nb_kernel_streams(const struct nb_kernel *k)
