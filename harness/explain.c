@@ -435,10 +435,10 @@ static void print_choices(const json_t *o)
     size_t i;
     json_array_foreach(json_object_get(o, "choices"), i, c)
     {
-        char rows[32] = "more rows";
-        if (real_of(c, "rows_from") <= NB_TUNE_FEW)
-            snprintf(rows, sizeof rows, "up to %d rows", NB_TUNE_FEW);
-        printf("%-12s %-4s, %s: %s (%s)\n", i == 0 ? "runs" : "", string(c, "residency", ""), rows, string(c, "runs", "null"),
+        char where[48];
+        snprintf(where, sizeof where, "%s, %s %d rows", string(c, "residency", ""),
+                 real_of(c, "rows_from") > 1 ? "more than" : "up to", NB_TUNE_FEW);
+        printf("%-12s %-22s %s (%s)\n", i == 0 ? "runs" : "", where, string(c, "runs", "null"),
                string(c, "why", "null"));
     }
 }

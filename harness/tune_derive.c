@@ -59,12 +59,14 @@ static const struct rep_entry *entry_named(const struct rep_cell *c, const char 
 /* The fastest that this auto may run. */
 static const struct rep_entry *fastest(const struct rep_cell *c, const struct nb_kernel *self)
 {
+    const struct nb_problem p = problem_of(c, self);
     const struct rep_entry *best = NULL;
     for (size_t i = 0; i < c->nentries; i++) {
         const struct rep_entry *e = &c->entries[i];
         const struct nb_kernel *k = nb_kernel_find(e->kernel->name);
         if (k != NULL && isfinite(e->scale_ratio.value) && nb_auto_why_not(self, k) == NULL &&
-            !nb_kernel_is_weak(k) && (best == NULL || e->scale_ratio.value > best->scale_ratio.value))
+            !nb_kernel_is_weak(k) && (k->supports == NULL || k->supports(&p) == NULL) &&
+            (best == NULL || e->scale_ratio.value > best->scale_ratio.value))
             best = e;
     }
     return best;
