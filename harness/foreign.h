@@ -23,7 +23,7 @@ struct nb_foreign { /* what was asked for */
 /* Options of every command that has kernels; keys of no other option. */
 enum { NB_OPTION_PLUGIN = 3000, NB_OPTION_PEERS, NB_OPTION_TUNE };
 #define NB_OPTIONS_FOREIGN                                                                                \
-    {0, 0, 0, 0, "Kernels that are not ours, and what auto runs:", 4},                          \
+    {0, 0, 0, 0, "Kernels that are not ours, and what auto runs:", 4},                                        \
         {"plugin", NB_OPTION_PLUGIN, "FILE", 0,                                                           \
          "kernels of a shared object (docs/plugins.md); may be given repeatedly", 4},                     \
         {"tune", NB_OPTION_TUNE, "FILE", 0,                                                               \

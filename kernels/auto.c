@@ -55,7 +55,7 @@ enum nb_auto_level nb_auto_level_of(const struct nb_problem *p, uint32_t parts)
     const double row = 2.0 * (double)p->hidden * (double)nb_dtype_bytes(p->dtype);
     const double bytes = row * (double)nb_auto_rows_of(p, parts) +
                          2.0 * (double)p->hidden * (double)nb_dtype_bytes(p->param_dtype);
-    return bytes <= (double)caches.l1                                          ? NB_AUTO_L1
+    return bytes <= (double)caches.l1                                  ? NB_AUTO_L1
            : bytes <= (double)share(caches.l2, caches.l2_parts, parts) ? NB_AUTO_L2
            : bytes <= (double)l3                                       ? NB_AUTO_L3
                                                                        : NB_AUTO_DRAM;
@@ -106,7 +106,12 @@ const struct nb_kernel *nb_auto_of(const struct nb_kernel *k)
 
 /* ---- the choice ---- */
 
-enum { WIDE = 1u << NB_F32 | 1u << NB_F64, BITS16 = 1u << NB_F16 | 1u << NB_BF16, BF16 = 1u << NB_BF16, ANY = WIDE | BITS16 };
+enum { /* words of auto.def */
+    WIDE = 1u << NB_F32 | 1u << NB_F64,
+    BF16 = 1u << NB_BF16,
+    BITS16 = 1u << NB_F16 | BF16,
+    ANY = WIDE | BITS16
+};
 #define NB_ALL SIZE_MAX
 
 static const struct rule {
