@@ -1,6 +1,7 @@
 #include "check.h"
 
 #include "appraise.h"
+#include "auto.h"
 #include "buffers.h"
 #include "codec.h"
 #include "execute.h"
@@ -711,6 +712,15 @@ static void time_prepare(struct nb_check_data *d, const struct nb_kernel *k, str
     r->prepare_ns = k->prepare != NULL ? nb_median(ns + 1, AGAIN) : 0;
 }
 
+/* Auto is checked as the kernel that it runs in this cell; what it runs in small calls has cells of its own. */
+static void pin_auto(const struct nb_cell *c, const struct nb_kernel *k)
+{
+    const struct nb_problem p = nb_cell_problem(c, k);
+    if (strcmp(k->algo, "auto") == 0 && nb_kernel_origin(k) == NB_OURS)
+        nb_auto_pin(nb_auto_choose(k->isa, &p, nb_auto_level_of(&p, c->threads), nb_auto_rows_of(&p, c->threads),
+                                   NULL));
+}
+
 void nb_check_kernel(struct nb_check_data *d, const struct nb_kernel *k, struct nb_check_result *r)
 {
     nb_check_skip(d->cell, k, r);
@@ -721,9 +731,11 @@ void nb_check_kernel(struct nb_check_data *d, const struct nb_kernel *k, struct 
     if (r->verdict != NB_UNTESTED)
         return;
     nb_check_prepare(d, k);
+    pin_auto(d->cell, k);
     check_mixture(d, k, r);
     check_timed(d, k, r);
     check_invariants(d, k, r);
+    nb_auto_pin(NULL);
     if (r->verdict == NB_UNTESTED && r->judged)
         r->verdict = NB_PASS;
     else if (r->verdict == NB_UNTESTED)

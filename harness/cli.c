@@ -11,11 +11,15 @@
 #include "options.h"
 #include "report.h"
 #include "run.h"
+#include "tune.h"
 #include "worker.h"
 
 #include <argp.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef NB_VERSION
@@ -37,6 +41,7 @@ static const char HELP[] =
     "  report DIR...  make tables and plots again from the files of a run\n"
     "  list [kernels|presets|isas]   what there is, and why something cannot run here\n"
     "  explain KERNEL what a kernel is: formula, bytes and flops, bounds, its code, worst input seen, source\n"
+    "  tune           measure which variant `auto` should run here, and write that as a file\n"
     "  doctor         what about this machine hurts measurement, and what would help\n"
     "  --version      version, result schema and git revision\n"
     "  --help         this text; `normbench run --help` lists every option\n"
@@ -248,6 +253,81 @@ static enum nb_status cmd_check(int argc, char **argv, int *code, struct nb_err 
     return s;
 }
 
+/* ---- tune ---- */
+
+static const char TUNE[] = "tune"; /* its preset */
+
+static bool has_selection(const struct cli *c)
+{
+    for (int k = 0; k < NB_KEY_COUNT; k++)
+        if (c->selection[k] != NULL)
+            return true;
+    return c->preset != TUNE;
+}
+
+/* Before minutes of measuring: may the file be written? */
+static enum nb_status can_write(const char *file, struct nb_err *err)
+{
+    const char *slash = strrchr(file, '/');
+    char dir[4096];
+    snprintf(dir, sizeof dir, "%.*s", slash != NULL ? (int)(slash - file) + 1 : 1, slash != NULL ? file : ".");
+    if (slash != NULL && slash[1] == '\0')
+        return nb_fail(err, "--out %s: names a folder; give a file", file);
+    if (access(file, F_OK) == 0)
+        return nb_fail(err, "--out %s exists already; name another file, or remove it", file);
+    return access(dir, W_OK) == 0 ? NB_OK
+                                  : nb_fail(err, "--out %s: cannot write in %s: %s", file, dir, strerror(errno));
+}
+
+static enum nb_status run_folder(char *dir, size_t len, struct nb_err *err)
+{
+    const time_t now = time(NULL);
+    struct tm utc;
+    if (mkdir("results", 0777) != 0 && errno != EEXIST)
+        return nb_fail(err, "cannot make results/ here: %s", strerror(errno));
+    strftime(dir, len, "results/tune-%Y%m%dT%H%M%SZ", gmtime_r(&now, &utc));
+    return NB_OK;
+}
+
+static enum nb_status write_table(const char *dir, const char *file, struct nb_err *err)
+{
+    struct nb_tune t;
+    enum nb_status s = nb_tune_derive(dir, &t, stdout, err);
+    if (s == NB_OK)
+        s = nb_tune_write(&t, file, err);
+    if (s == NB_OK)
+        printf("        written to %s; use it with --tune %s or NB_TUNE=%s\n", file, file, file);
+    nb_tune_free(&t);
+    return s;
+}
+
+static enum nb_status cmd_tune(int argc, char **argv, int *code, struct nb_err *err)
+{
+    struct cli c = {.preset = TUNE};
+    char dir[64];
+    enum nb_status s = parse(&c, argc, argv,
+                             "Measures the variants that `auto` may run, and writes which it should run here: a "
+                             "text file, for --tune FILE or NB_TUNE=FILE on this CPU.\vThe run itself is kept "
+                             "in results/tune-<UTC>; with --resume DIR the table comes from a run that is there "
+                             "already.\n--out FILE: the table; default normbench.tune\nExamples:\n"
+                             "  normbench tune --out my.tune\n"
+                             "  normbench tune --dtype f32 --hidden 768,4096 --budget 60s", err);
+    const char *file = c.run.out != NULL ? c.run.out : "normbench.tune";
+    if (s == NB_OK)
+        s = can_write(file, err);
+    if (s == NB_OK && c.run.resume == NULL)
+        s = run_folder(dir, sizeof dir, err);
+    c.run.out = c.run.resume == NULL ? dir : NULL;
+    c.run.selection_given = has_selection(&c);
+    if (s == NB_OK)
+        s = nb_run(&c.run, code, err);
+    if (s == NB_OK)
+        s = write_table(c.run.resume != NULL ? c.run.resume : dir, file, err);
+    nb_preset_free(&c.run.preset);
+    free(c.run.command);
+    return s;
+}
+
 static enum nb_status cmd_report(int argc, char **argv, int *code, struct nb_err *err)
 {
     enum nb_status s = NB_OK;
@@ -302,7 +382,8 @@ static enum nb_status dispatch(int argc, char **argv, int *code, struct nb_err *
 {
     const char *command = argc > 1 ? argv[1] : "--help";
     if (strcmp(command, "run") == 0 || strcmp(command, "check") == 0 ||
-        strcmp(command, "accuracy") == 0 || strcmp(command, "doctor") == 0) {
+        strcmp(command, "accuracy") == 0 || strcmp(command, "tune") == 0 ||
+        strcmp(command, "doctor") == 0) {
         enum nb_status s = not_bound_by_openmp(err);
         if (s != NB_OK)
             return s;
@@ -311,6 +392,8 @@ static enum nb_status dispatch(int argc, char **argv, int *code, struct nb_err *
         return cmd_run(argc, argv, code, err);
     if (strcmp(command, "check") == 0)
         return cmd_check(argc, argv, code, err);
+    if (strcmp(command, "tune") == 0)
+        return cmd_tune(argc, argv, code, err);
     if (strcmp(command, "accuracy") == 0)
         return nb_cmd_accuracy(argc, argv, code, err);
     if (strcmp(command, "eval") == 0)
@@ -332,7 +415,7 @@ static enum nb_status dispatch(int argc, char **argv, int *code, struct nb_err *
         *code = argc > 1 ? EXIT_FINE : EXIT_ERROR;
         return NB_OK;
     }
-    return nb_fail(err, "unknown command \"%s\"; known: run, check, accuracy, eval, report, list, explain, doctor. Try `normbench "
+    return nb_fail(err, "unknown command \"%s\"; known: run, check, accuracy, eval, report, list, explain, tune, doctor. Try `normbench "
                         "--help`", command);
 }
 

@@ -3,8 +3,11 @@
 #include "code.h"
 #include "explain_facts.h"
 #include "nb_unit_flags.h"
+#include "auto.h"
+#include "foreign.h"
 #include "options.h"
 #include "registry.h"
+#include "tune.h"
 
 #include <argp.h>
 #include <jansson.h>
@@ -91,7 +94,7 @@ static void put_models(json_t *o, const struct nb_kernel *k)
 }
 
 static const char *const KINDS[NB_BOUND_KINDS] = {
-    "exact", "round", "twopass", "onepass", "shifted", "welford", "rms", "guarded"};
+    "exact", "round", "twopass", "onepass", "shifted", "welford", "rms", "guarded", "either"};
 static const char *const HAZARDS[] = {"inside", "unstable", "overflow"};
 
 static json_t *bound_rows(const struct nb_kernel *k, size_t hidden)
@@ -224,6 +227,26 @@ static void put_commands(json_t *o, const struct nb_kernel *k, size_t hidden)
                   "judge", json_sprintf("normbench accuracy %s --out accuracy", tail)));
 }
 
+/* What auto runs at this hidden: each residency, few rows a thread and more. */
+static json_t *choice_json(const struct nb_kernel *k, size_t hidden, enum nb_auto_level level, size_t rows)
+{
+    const struct nb_problem p = nb_plain_problem(k, hidden);
+    const char *why = NULL;
+    const struct nb_kernel *chosen = nb_auto_choose(k->isa, &p, level, rows, &why);
+    return json_pack("{ss sI so so}", "residency", nb_residency_name((enum nb_residency)level), "rows_from",
+                     (json_int_t)rows, "runs", words(chosen != NULL ? chosen->name : NULL), "why", words(why));
+}
+
+static void put_choices(json_t *o, const struct nb_kernel *k, size_t hidden)
+{
+    json_t *array = json_array();
+    for (int level = 0; level < NB_AUTO_LEVELS; level++)
+        for (size_t few = 0; few < 2; few++)
+            json_array_append_new(array, choice_json(k, hidden, (enum nb_auto_level)level,
+                                                     few ? NB_TUNE_FEW + 1 : 1));
+    json_object_set_new(o, "choices", array);
+}
+
 static json_t *explain(const struct nb_kernel *k, size_t hidden)
 {
     const char *why_not = nb_kernel_why_not(k);
@@ -240,6 +263,8 @@ static json_t *explain(const struct nb_kernel *k, size_t hidden)
     json_object_set_new(o, "needs", needs_json(k));
     json_object_set_new(o, "runnable", json_boolean(why_not == NULL));
     json_object_set_new(o, "reason", words(why_not));
+    if (strcmp(k->algo, "auto") == 0 && nb_kernel_origin(k) == NB_OURS)
+        put_choices(o, k, hidden);
     put_commands(o, k, hidden);
     return o;
 }
@@ -404,6 +429,20 @@ static void print_code(const json_t *o)
     printf("%-12s %s\n", "built with", string(o, "flags", "null"));
 }
 
+static void print_choices(const json_t *o)
+{
+    const json_t *c;
+    size_t i;
+    json_array_foreach(json_object_get(o, "choices"), i, c)
+    {
+        char where[48];
+        snprintf(where, sizeof where, "%s, %s %d rows", string(c, "residency", ""),
+                 real_of(c, "rows_from") > 1 ? "more than" : "up to", NB_TUNE_FEW);
+        printf("%-12s %-22s %s (%s)\n", i == 0 ? "runs" : "", where, string(c, "runs", "null"),
+               string(c, "why", "null"));
+    }
+}
+
 static void print_needs(const json_t *o)
 {
     const json_t *needs = json_object_get(o, "needs"),
@@ -431,6 +470,7 @@ static void print_text(const json_t *o)
         printf("%-12s it treats subnormals as zero\n", "");
     print_recorded(o);
     print_code(o);
+    print_choices(o);
     print_needs(o);
     printf("%-12s %s\n%-12s %s\n%-12s %s\n", "check", string(commands, "check", ""),
            "measure", string(commands, "measure", ""), "judge",
@@ -492,10 +532,11 @@ static enum nb_status unknown_kernel(const char *word, struct nb_err *err)
                    word, text);
 }
 
-enum { KEY_HIDDEN = NB_OPTION_OTHERS, KEY_JSON };
+enum { KEY_HIDDEN = NB_OPTION_OTHERS, KEY_JSON, KEY_TUNE };
 
 struct request {
     const char *kernel, *hidden;
+    struct nb_foreign foreign;
     bool json;
 };
 
@@ -506,6 +547,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         r->hidden = arg;
     else if (key == KEY_JSON)
         r->json = true;
+    else if (key == KEY_TUNE)
+        nb_foreign_option(&r->foreign, NB_OPTION_TUNE, arg);
     else if (key == ARGP_KEY_ARG && r->kernel == NULL)
         r->kernel = arg;
     else if (key == ARGP_KEY_ARG)
@@ -523,6 +566,7 @@ static void parse_request(struct request *r, int argc, char **argv)
         {"hidden", KEY_HIDDEN, "N", 0,
          "row length at which bounds are evaluated (default 1024)", 1},
         {"json", KEY_JSON, 0, 0, "one JSON object in place of text", 1},
+        {"tune", KEY_TUNE, "FILE", 0, "of auto: what it runs by this file", 1},
         {0}};
     static const struct argp argp = {
         options,
@@ -550,6 +594,9 @@ enum nb_status nb_cmd_explain(int argc, char **argv, int *exit_code, struct nb_e
         if (s != NB_OK)
             return s;
     }
+    const enum nb_status loaded = nb_foreign_load(&r.foreign, err);
+    if (loaded != NB_OK)
+        return loaded;
     const struct nb_kernel *k = nb_kernel_find(r.kernel);
     if (k == NULL)
         return unknown_kernel(r.kernel, err);

@@ -88,7 +88,7 @@ double nb_sum_constant(const struct nb_kernel *k, size_t hidden)
 
 /* ---- bounds ---- */
 
-static struct nb_problem problem_of(const struct nb_kernel *k, size_t hidden)
+struct nb_problem nb_plain_problem(const struct nb_kernel *k, size_t hidden)
 {
     return (struct nb_problem){.size = sizeof(struct nb_problem),
                                .op = k->op,
@@ -109,7 +109,7 @@ static enum nb_ref_hazard limits_of(const struct nb_kernel *k, const double *x,
                                     size_t hidden, struct nb_dd *y, double *k1,
                                     struct nb_ref_limits *limits)
 {
-    const struct nb_problem p = problem_of(k, hidden);
+    const struct nb_problem p = nb_plain_problem(k, hidden);
     const struct nb_ref_row row = nb_appraise_row(&p, x, NULL, NULL);
     struct nb_ref_stats stats;
     nb_ref_forward(&row, y, &stats);

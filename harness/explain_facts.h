@@ -35,6 +35,7 @@ struct nb_bytes {
 struct nb_bytes nb_bytes_of(const struct nb_kernel *k);
 
 /* c(n) of docs/numerics.md, section 4. */
+struct nb_problem nb_plain_problem(const struct nb_kernel *k, size_t hidden); /* one row, no options */
 double nb_sum_constant(const struct nb_kernel *k, size_t hidden);
 
 /* Declared limits on the first row of a family of data, eps 1e-5. */

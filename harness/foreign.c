@@ -2,6 +2,7 @@
 
 #include "peers.h"
 #include "plugin.h"
+#include "tune.h"
 
 #include <string.h>
 
@@ -24,9 +25,11 @@ bool nb_foreign_option(struct nb_foreign *f, int key, const char *arg)
 {
     if (key == NB_OPTION_PEERS)
         f->peers = true;
+    else if (key == NB_OPTION_TUNE)
+        f->tune = arg;
     else if (key == NB_OPTION_PLUGIN && f->count++ < NB_EXTRA_TABLES)
         f->plugins[f->count - 1] = arg;
-    return key == NB_OPTION_PEERS || key == NB_OPTION_PLUGIN;
+    return key == NB_OPTION_PEERS || key == NB_OPTION_PLUGIN || key == NB_OPTION_TUNE;
 }
 
 /* ---- loading ---- */
@@ -78,6 +81,14 @@ static enum nb_status load_plugin(const char *path, struct nb_err *err)
     return s == NB_OK ? add_plugin(&file, err) : s;
 }
 
+/* Asked for by option, else by the environment; in either case auto is told of this host's caches. */
+static enum nb_status load_tune(const struct nb_foreign *f, struct nb_err *err)
+{
+    const char *path = f->tune != NULL ? f->tune : getenv("NB_TUNE");
+    enum nb_status s = nb_tune_here(err);
+    return s == NB_OK && path != NULL && path[0] != '\0' ? nb_tune_load(path, err) : s;
+}
+
 enum nb_status nb_foreign_load(const struct nb_foreign *f, struct nb_err *err)
 {
     enum nb_status s = f->count > NB_EXTRA_TABLES ? too_many(err) : NB_OK;
@@ -85,7 +96,7 @@ enum nb_status nb_foreign_load(const struct nb_foreign *f, struct nb_err *err)
         s = load_peers(true, err);
     for (size_t i = 0; s == NB_OK && i < f->count; i++)
         s = load_plugin(f->plugins[i], err);
-    return s;
+    return s == NB_OK ? load_tune(f, err) : s;
 }
 
 /* ---- plan.json ---- */
@@ -115,6 +126,7 @@ void nb_foreign_to_json(json_t *plan)
         json_array_append_new(plugins, plugin_json(&loaded.plugins[i]));
     json_object_set_new(plan, "peers", loaded.peers ? peers_json() : json_null());
     json_object_set_new(plan, "plugins", plugins);
+    nb_tune_to_json(plan);
 }
 
 /* ---- a run that is continued ---- */
@@ -168,6 +180,8 @@ enum nb_status nb_foreign_resume(const json_t *plan, const char *dir, struct nb_
 {
     const json_t *plugins = json_object_get(plan, "plugins");
     enum nb_status s = resume_peers(json_object_get(plan, "peers"), dir, err);
+    if (s == NB_OK)
+        s = nb_tune_resume(plan, dir, err);
     if (s == NB_OK && loaded.count > 0)
         return same_plugins(plugins, dir, err);
     for (size_t i = 0; s == NB_OK && i < json_array_size(plugins); i++)
@@ -179,10 +193,14 @@ enum nb_status nb_foreign_resume(const json_t *plan, const char *dir, struct nb_
 
 size_t nb_foreign_words(char *words[NB_FOREIGN_WORDS])
 {
-    static char peers[] = "--peers", plugin[] = "--plugin";
+    static char peers[] = "--peers", plugin[] = "--plugin", tune[] = "--tune";
     size_t n = 0;
     if (loaded.peers)
         words[n++] = peers;
+    if (nb_tune_word() != NULL) {
+        words[n++] = tune;
+        words[n++] = nb_tune_word();
+    }
     for (size_t i = 0; i < loaded.count; i++) {
         words[n++] = plugin;
         words[n++] = loaded.plugins[i].word;
@@ -211,6 +229,8 @@ enum nb_status nb_foreign_worker(int argc, char **argv, struct nb_err *err)
             s = load_peers(false, err);
         else if (strcmp(argv[i], "--plugin") == 0 && i + 1 < argc)
             s = worker_plugin(argv[++i], err);
+        else if (strcmp(argv[i], "--tune") == 0 && i + 1 < argc)
+            s = nb_tune_worker(argv[++i], err);
         else
             s = nb_fail(err, "worker: unknown word \"%s\"", argv[i]);
     }
@@ -235,12 +255,12 @@ static bool quoted(const char *path, char *text, size_t len)
     return *path == '\0';
 }
 
-static void append_plugin(const struct loaded *l, char *text, size_t len)
+static void append_file(const char *option, const char *file, char *text, size_t len)
 {
     char path[512];
     const size_t used = strlen(text);
-    const bool fits = quoted(l->file.path, path, sizeof path) && used + strlen(path) + 11 < len;
-    snprintf(text + used, len - used, " --plugin %s", fits ? path : "FILE");
+    const bool fits = quoted(file, path, sizeof path) && used + strlen(option) + strlen(path) + 6 < len;
+    snprintf(text + used, len - used, " --%s %s", option, fits ? path : "FILE");
 }
 
 void nb_foreign_repro(const struct nb_kernel *k, char *text, size_t len)
@@ -249,9 +269,11 @@ void nb_foreign_repro(const struct nb_kernel *k, char *text, size_t len)
     text[0] = '\0';
     if (k == NULL ? loaded.peers : origin == NB_PEER)
         snprintf(text, len, " --peers");
+    if (nb_tune_path() != NULL && (k == NULL || strcmp(k->algo, "auto") == 0))
+        append_file("tune", nb_tune_path(), text, len);
     for (size_t i = 0; i < loaded.count; i++) {
         const struct nb_kernel_table *t = &loaded.plugins[i].table;
         if (k == NULL || (k >= t->kernels && k < t->kernels + t->count))
-            append_plugin(&loaded.plugins[i], text, len);
+            append_file("plugin", loaded.plugins[i].file.path, text, len);
     }
 }

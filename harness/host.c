@@ -457,6 +457,17 @@ static void program_facts(struct facts *f)
     binary_fact(f);
 }
 
+json_t *nb_host_cpu(void)
+{
+    struct facts f;
+    if (!begin(&f))
+        return finish(&f);
+    cpu_facts(&f);
+    json_t *all = finish(&f), *cpu = json_incref(json_object_get(all, "cpu"));
+    json_decref(all);
+    return cpu;
+}
+
 json_t *nb_host_facts(const struct nb_topology *t)
 {
     struct facts f;

@@ -25,6 +25,9 @@ double nb_host_steal_share(const json_t *before, const json_t *after);
  * (never changed by us). Returns the number of findings. */
 int nb_host_doctor(const struct nb_topology *t, FILE *out);
 
+/* "cpu" of host.json alone: model, vendor, family, ... NULL when memory is short. */
+json_t *nb_host_cpu(void);
+
 /* CPU model string, as in host.json; static buffer. */
 const char *nb_host_cpu_model(void);
 

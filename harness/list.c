@@ -164,10 +164,12 @@ enum nb_status nb_list(int argc, char **argv, int *exit_code, struct nb_err *err
             nb_foreign_option(&foreign, NB_OPTION_PEERS, NULL);
         else if (strcmp(argv[i], "--plugin") == 0 && i + 1 < argc)
             nb_foreign_option(&foreign, NB_OPTION_PLUGIN, argv[++i]);
+        else if (strcmp(argv[i], "--tune") == 0 && i + 1 < argc)
+            nb_foreign_option(&foreign, NB_OPTION_TUNE, argv[++i]);
         else if (strncmp(argv[i], "--plugin=", 9) == 0)
             nb_foreign_option(&foreign, NB_OPTION_PLUGIN, argv[i] + 9);
         else if (strcmp(argv[i], "--help") == 0) {
-            printf("usage: normbench list [kernels|presets|isas] [--json] [--plugin FILE] [--peers]\n");
+            printf("usage: normbench list [kernels|presets|isas] [--json] [--plugin FILE] [--peers] [--tune FILE]\n");
             return NB_OK;
         } else
             what = argv[i];

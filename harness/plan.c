@@ -509,6 +509,14 @@ static void place_family(struct grouping *w, const struct nb_kernel *test)
         place(w, family[i], NB_ROLE_MEMBER);
 }
 
+/* Kernels of others beside the first pairing, or the next one: never in rounds of their own. */
+static void place_foreign(struct grouping *w)
+{
+    for (size_t i = 0; i < w->cell->kernel_count; i++)
+        if (nb_kernel_origin(w->cell->kernels[i]) != NB_OURS)
+            place(w, i, NB_ROLE_MEMBER);
+}
+
 static void make_groups(struct nb_cell *c, const double *pass_ns, double sample_ms)
 {
     unsigned *passes = calloc(c->kernel_count, sizeof *passes);
@@ -528,8 +536,10 @@ static void make_groups(struct nb_cell *c, const double *pass_ns, double sample_
             place(&w, i, NB_ROLE_CEILING);
     }
     for (size_t p = 0; p < c->pairing_count; p++)
-        if (!c->pairings[p].best)
+        if (!c->pairings[p].best) {
             place_family(&w, c->pairings[p].test);
+            place_foreign(&w);
+        }
     for (size_t i = 0; i < c->kernel_count; i++)
         place(&w, i, NB_ROLE_MEMBER);
     close_group(w.open);

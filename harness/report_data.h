@@ -157,6 +157,7 @@ struct rep_sizes { /* ascending; as many as there are */
 };
 
 struct rep_bars;
+struct rep_autos;
 struct rep_run {
     json_t *host, *plan, *cell_index;
     struct rep_kernel *kernels;
@@ -171,6 +172,7 @@ struct rep_run {
     size_t nstrays, strays_room;
     size_t foreign_lines; /* lines about these */
     struct rep_bars *bars; /* derived */
+    struct rep_autos *autos; /* derived */
     struct rep_sizes hiddens, threads; /* derived: of the plain cells */
     struct rep_sizes rows, offsets; /* of all cells */
     void **owned;
@@ -222,6 +224,11 @@ bool rep_is_beaten(const struct rep_pairing *p); /* a winner that was not the fa
 const struct rep_entry *rep_entry_of(const struct rep_cell *cell,
                                      const struct rep_kernel *k); /* NULL: not there */
 size_t rep_timed_norms(const struct rep_cell *cell);
+/* Speed of an entry over that of another of the cell, process by process: in the same rounds,
+ * or each against the anchor of its own. */
+struct rep_estimate rep_speed_over(const struct rep_run *run, const struct rep_cell *cell,
+                                   const struct rep_entry *e,
+                                   const struct rep_entry *other);
 
 /* Traffic of a row in bytes: x read and y written once. With write-allocate also what a store
  * that is not non-temporal fetches first. Parameters stay in the cache and are left out. */
@@ -249,6 +256,22 @@ void rep_bars(struct rep_run *run, struct rep_bars *bars); /* freed with the run
 void rep_bars_csv(const struct rep_run *run, const struct rep_bars *bars, FILE *f);
 void rep_bars_md(const struct rep_bars *bars, FILE *f);
 void rep_bars_terminal(const struct rep_run *run, const struct rep_bars *bars, FILE *f);
+
+/* report_auto.c: what auto reaches of the best variant beside it, whatever its ISA */
+struct rep_auto {
+    const struct rep_cell *cell;
+    const struct rep_entry *entry, *best;
+    struct rep_estimate share; /* speed of auto over that of best */
+};
+struct rep_autos {
+    struct rep_auto *list;
+    size_t n, within; /* within 3 % */
+    double median;
+    const struct rep_auto *least;
+};
+void rep_autos(struct rep_run *run, struct rep_autos *autos); /* freed with the run */
+void rep_autos_md(const struct rep_autos *autos, FILE *f);
+void rep_autos_terminal(const struct rep_autos *autos, FILE *f);
 
 /* report_tables.c: the files for machines */
 void rep_print_number(FILE *f, double v); /* %.6g, or null */

@@ -276,22 +276,25 @@ static void entry_scale(const struct work *w, const struct rep_cell *cell,
         e->scale_ratio = ratio_estimate(w, cell, e->group, find_anchor(cell, e->group), e->member);
 }
 
-static void entry_roof(const struct work *w, const struct rep_cell *cell,
-                       struct rep_entry *e)
+/* Speed of e over that of another, each against the anchor of its own rounds, process by process. */
+static struct rep_estimate speed_over(const struct work *w, const struct rep_cell *cell,
+                                      const struct rep_entry *e,
+                                      const struct rep_entry *other)
 {
-    const struct rep_entry *roof = &cell->entries[cell->roof];
     size_t n = 0;
-    if (!rep_is_timed(e) || find_anchor(cell, e->group) == SIZE_MAX)
-        return;
+    if (!rep_is_timed(e) || !rep_is_timed(other) ||
+        find_anchor(cell, e->group) == SIZE_MAX ||
+        find_anchor(cell, other->group) == SIZE_MAX)
+        return unknown;
     for (size_t u = 0; u < cell->nunits; u++) {
         const struct rep_unit *unit = &cell->units[u];
         if (!rep_is_measuring(w->run, unit))
             continue;
-        double r = over_anchor(w, cell, unit, e) - over_anchor(w, cell, unit, roof);
+        double r = over_anchor(w, cell, unit, e) - over_anchor(w, cell, unit, other);
         if (isfinite(r))
             w->processes[n++] = r;
     }
-    e->roof_ratio = exponential(estimate(w->processes, n));
+    return exponential(estimate(w->processes, n));
 }
 
 /* A norm whose whole interval lies more than 5 % above the roof was not measured rightly: copying x to y
@@ -492,7 +495,8 @@ static void cell_numbers(struct rep_run *run, struct rep_cell *cell)
         entry_scale(&w, cell, &cell->entries[i]);
     find_roof(&w, cell);
     for (size_t i = 0; i < cell->nentries && cell->roof != SIZE_MAX; i++)
-        entry_roof(&w, cell, &cell->entries[i]);
+        cell->entries[i].roof_ratio =
+            speed_over(&w, cell, &cell->entries[i], &cell->entries[cell->roof]);
     for (size_t i = 0; i < cell->nentries; i++)
         distrust_above_roof(run, &cell->entries[i]);
     for (size_t i = 0; i < cell->npairings; i++)
@@ -501,6 +505,20 @@ static void cell_numbers(struct rep_run *run, struct rep_cell *cell)
     cell_noise(run, &w, cell);
     free(w.rounds);
     free(w.processes);
+}
+
+struct rep_estimate rep_speed_over(const struct rep_run *run, const struct rep_cell *cell,
+                                   const struct rep_entry *e,
+                                   const struct rep_entry *other)
+{
+    struct work w = {run, doubles(rep_max_rounds(cell)), doubles(cell->nunits + 1)};
+    struct rep_estimate speed =
+        rep_is_timed(e) && rep_is_timed(other) && e->group == other->group
+            ? ratio_estimate(&w, cell, e->group, other->member, e->member)
+            : speed_over(&w, cell, e, other);
+    free(w.rounds);
+    free(w.processes);
+    return speed;
 }
 
 /* ---- keys in their natural order ---- */
@@ -612,6 +630,8 @@ void rep_numbers(struct rep_run *run)
     find_sizes(run);
     run->bars = rep_alloc(run, sizeof(*run->bars));
     rep_bars(run, run->bars);
+    run->autos = rep_alloc(run, sizeof(*run->autos));
+    rep_autos(run, run->autos);
 }
 
 const struct rep_cell *rep_find(const struct rep_run *run, const char *residency,

@@ -954,6 +954,7 @@ void rep_report_md(struct rep_run *run, const struct rep_keys *pictures, FILE *f
     verdict_section(run, f);
     speedup_section(run, f);
     rep_bars_md(run->bars, f);
+    rep_autos_md(run->autos, f);
     claims_section(run, f);
     kernels_section(run, f);
     ladder_section(run, f);
@@ -1177,6 +1178,7 @@ void rep_terminal(struct rep_run *run, const char *dir, const struct rep_keys *p
     rep_bars_terminal(run, run->bars, f);
     terminal_checks(run, f);
     terminal_noise(run, f);
+    rep_autos_terminal(run->autos, f);
     fprintf(f, "report  %s/report.md\n", dir);
     if (pictures->n > 0)
         fprintf(f, "plots   %s/plots/NAME.svg and .png, NAME one of\n        ", dir);

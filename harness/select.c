@@ -382,7 +382,7 @@ void nb_block_free(struct nb_block *b)
 
 const struct nb_pair nb_pairs[NB_PAIR_COUNT] = {
     {"twopass", "onepass"}, {"guarded", "onepass"}, {"onepass", "onepass"}, {"welford", "welford"},
-    {"f64acc", "f64acc"},   {"naive", "naive"},     {"unfused", "unfused"},
+    {"f64acc", "f64acc"},   {"naive", "naive"},     {"unfused", "unfused"}, {"auto", "auto"},
 };
 
 bool nb_is_ceiling(const struct nb_kernel *k)
@@ -400,7 +400,7 @@ bool nb_kernel_is_weak(const struct nb_kernel *k)
 {
     const uint32_t kind = k->bound.kind;
     return k->op == NB_OP_LAYERNORM && kind != NB_BOUND_TWOPASS && kind != NB_BOUND_WELFORD &&
-           kind != NB_BOUND_GUARDED;
+           kind != NB_BOUND_GUARDED && kind != NB_BOUND_EITHER;
 }
 
 bool nb_kernel_streams(const struct nb_kernel *k)
@@ -433,7 +433,7 @@ static bool takes_set(const struct nb_block *b, const struct nb_kernel *k)
     if (b->kernels == NB_SET_HEADLINE)
         return headline && k->trick[0] == '\0';
     if (b->kernels == NB_SET_CONTENDERS)
-        return headline || strcmp(k->algo, "guarded") == 0;
+        return headline || strcmp(k->algo, "guarded") == 0 || strcmp(k->algo, "auto") == 0;
     for (size_t i = 0; i < NB_PAIR_COUNT; i++)
         if (strcmp(k->algo, k->op == NB_OP_LAYERNORM ? nb_pairs[i].layernorm
                                                      : nb_pairs[i].rmsnorm) == 0)

@@ -22,7 +22,7 @@ enum nb_kernel_set {
     NB_SET_ALL,      /* every kernel that the other keys let through */
     NB_SET_PAIRINGS, /* those that take part in a pairing, and the ceilings */
     NB_SET_CONTENDERS, /* those that may be the fastest of their op: two-pass and guarded LayerNorm, one-pass
-                        * RMSNorm with all tricks; the ceilings */
+                        * RMSNorm with all tricks, auto; the ceilings */
     NB_SET_HEADLINE  /* two-pass LayerNorm, one-pass RMSNorm without tricks, and the ceilings */
 };
 
@@ -108,7 +108,7 @@ NB_USE_RESULT enum nb_status nb_parse_seconds(const char *key, const char *text,
 struct nb_pair {
     const char *layernorm, *rmsnorm;
 };
-#define NB_PAIR_COUNT 7
+#define NB_PAIR_COUNT 8
 extern const struct nb_pair nb_pairs[NB_PAIR_COUNT];
 
 bool nb_is_ceiling(const struct nb_kernel *k); /* copy, scale, affine */

@@ -10,6 +10,7 @@
 #include "measure.h"
 #include "plan.h"
 #include "registry.h"
+#include "tune.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -318,6 +319,8 @@ int nb_worker_main(int status_fd, int argc, char **argv)
                                  : nb_fail(&err, "NB_DISABLE_ISA: unknown word \"%s\"", bad);
     if (started == NB_OK)
         started = nb_topology_load(&w.topology, &err);
+    if (started == NB_OK)
+        nb_tune_caches(&w.topology);
     if (started == NB_OK)
         started = nb_foreign_worker(argc, argv, &err);
     if (started != NB_OK) {

@@ -1,6 +1,6 @@
 /* worker.h: the process that allocates, checks and measures, and the protocol it speaks.
  *
- * The orchestrator starts `normbench --worker FD [--peers] [--plugin HASH:PATH]...` with pipes at stdin and
+ * The orchestrator starts `normbench --worker FD [--peers] [--tune HASH:PATH] [--plugin HASH:PATH]...` with pipes at stdin and
  * stdout; FD is a shared page (struct nb_status_page). What kernels print goes to stderr, and what they read
  * is empty. One JSON object a line each way:
  *   in   {"cmd":"hello","protocol":1,"seed":1}               out  {"type":"hello","protocol":1,"binary":"..."}

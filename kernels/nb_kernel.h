@@ -82,6 +82,7 @@ enum nb_bound_kind {
     NB_BOUND_GUARDED, /* the same on x - k, k being 0 or the median of x[0], x[n/2], x[n-1] if that lies
                        * within 4 standard deviations of the mean found, else that mean; y from
                        * (x-k)*rstd - d*rstd, d the mean of x - k */
+    NB_BOUND_EITHER, /* that of TWOPASS or that of GUARDED, whichever is worse: a kernel that chooses */
     NB_BOUND_KINDS
 };
 struct nb_bound {

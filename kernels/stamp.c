@@ -7,6 +7,7 @@
  *   NB_BF16_ONLY  1: an ISA that has something to add for bf16 alone
  *   NB_FLUSHES    1: its conversions treat subnormals as zero
  * Exports nb_table_<NB_ISA> and nothing else. */
+#include "auto.h"
 #include "nb_kernel.h"
 #include "registry.h"
 #include "support.h"
@@ -21,6 +22,7 @@ enum { /* what the CPU must have */
 #define NB_OMPSIMD NB_AUTOVEC
 #define NB_STREAMS (NB_VECTOR_BITS > 0)
 #define NB_DOT NB_BF16_ONLY
+#define NB_AUTO (!NB_AUTOVEC)
 #define NB_LANES ((double)(VL * ACC))
 /* Of the probabilistic bound. Values with 8 or 11 bits repeat and make ties, whose roundings go one way. */
 #define NB_LAMBDA (sizeof(elem) == 2 ? 12.0 : 4.0)
@@ -28,6 +30,10 @@ enum { /* what the CPU must have */
 #define NB_LAMBDA_SHIFTED (sizeof(elem) == 2 ? 0.0 : NB_LAMBDA)
 /* squares of anything narrower than f64 stay in its range */
 #define NB_F64_SAFE (sizeof(elem) < sizeof(double))
+/* Most partial sums of any kernel that auto may choose, over the least, which it declares: rounding in more of them
+ * costs their log2. A short row's kernels have VL, those of dot 4 VL. */
+#define NB_AUTO_SPREAD (!NB_STREAMS ? 0 : ACC > 4 ? 3 : 2)
+#define NB_AUTO_LANES ((double)VL)
 
 #if NB_BF16_ONLY /* temporaries are f32 */
 #define NB_DTYPE f32
@@ -45,6 +51,13 @@ enum { /* what the CPU must have */
 #endif
 #define NB_DTYPE bf16
 #include "algo/in_f32.inc"
+
+#if NB_AUTO
+static void *auto_prepare(const struct nb_problem *p, const struct nb_args *a)
+{
+    return nb_auto_prepare(NB_STR(NB_ISA), p, a);
+}
+#endif
 
 #define nb_scratch_none NULL
 #define NB_ENUM_f32 NB_F32
@@ -74,6 +87,30 @@ enum { /* what the CPU must have */
         .supports = nb_supports_##supports_,                                             \
         .scratch_bytes = nb_scratch_##scratch_,                                          \
         .run = NB_FN(op_##_fwd_##algo_, trick_),                                         \
+    },
+
+/* Its bound is the worst of those it may choose; it asks for no vectors itself. */
+#define NB_AUTO_ENTRY(op_, OP_, reads_, flops_, kind_, c1_, c0_, lambda_)                 \
+    {                                                                                    \
+        .size = sizeof(struct nb_kernel),                                                \
+        .op = NB_OP_##OP_,                                                               \
+        .dir = NB_FWD,                                                                   \
+        .fuse = NB_FUSE_NONE,                                                            \
+        .dtype = NB_CAT2(NB_ENUM_, NB_DTYPE),                                            \
+        .cpu_bits = NB_CAT2(nb_needs_, NB_ISA),                                          \
+        .name = #op_ "_fwd_auto__" NB_STR(NB_DTYPE) "_" NB_STR(NB_ISA),                  \
+        .algo = "auto",                                                                  \
+        .isa = NB_STR(NB_ISA),                                                           \
+        .trick = "",                                                                     \
+        .source = "textbook",                                                            \
+        .x_reads = reads_,                                                               \
+        .flushes = NB_FLUSHES,                                                           \
+        .bound = {NB_BOUND_##kind_, 0, c1_, c0_ + NB_AUTO_SPREAD, NB_AUTO_LANES, lambda_}, \
+        .flops = flops_,                                                                 \
+        .supports = nb_supports_norm,                                                    \
+        .prepare = auto_prepare,                                                         \
+        .finish = nb_auto_finish,                                                        \
+        .run = NB_FN(op_##_fwd_auto, ),                                                  \
     },
 
 static const struct nb_kernel kernels[] = {

@@ -152,6 +152,12 @@ static struct parts parts_welford(double c, double lanes, const struct nb_ref_ro
                           rstd_error(tau, u) + 4};
 }
 
+/* Of two algorithms: blend grows with both errors. */
+static struct parts worse_of(struct parts a, struct parts b)
+{
+    return (struct parts){fmax(a.mean, b.mean), fmax(a.rstd, b.rstd)};
+}
+
 static struct parts parts_of(const struct nb_ref_row *r, const struct nb_ref_stats *s,
                              const struct nb_ref_bound *b, double c,
                              const struct row_scan *m, double u)
@@ -165,6 +171,8 @@ static struct parts parts_of(const struct nb_ref_row *r, const struct nb_ref_sta
         return parts_shifted(c, s, m->shift_abs, u);
     case NB_REF_BOUND_GUARDED:
         return parts_guarded(c, s, m->pivot_off, u);
+    case NB_REF_BOUND_EITHER:
+        return worse_of(parts_twopass(c, s, u), parts_guarded(c, s, m->pivot_off, u));
     case NB_REF_BOUND_WELFORD:
         return parts_welford(c, b->lanes > 1 ? b->lanes : 1, r, s, u);
     case NB_REF_BOUND_RMS:
@@ -251,7 +259,7 @@ static double largest_square_sum(const struct nb_ref_row *r, const struct nb_ref
         return s->sq_sum;
     if (b->kind == NB_REF_BOUND_SHIFTED)
         return m->shift_sq;
-    if (b->kind == NB_REF_BOUND_GUARDED)
+    if (b->kind == NB_REF_BOUND_GUARDED || b->kind == NB_REF_BOUND_EITHER)
         return fmax(s->sq_sum, n * 4 * d * d); /* about 0, or an element of the row */
     if (b->kind == NB_REF_BOUND_WELFORD)
         d *= 2; /* x less a running mean: at most max - min */

@@ -90,7 +90,10 @@ static double run_kernel(const struct nb_kernel *k, size_t n, double eps, const 
     size_t bytes = k->scratch_bytes ? k->scratch_bytes(&p, 1) : 0;
     if (bytes > 0)
         assert_non_null(a.scratch = aligned_alloc(64, (bytes + 63) / 64 * 64));
-    k->run(&p, &a);
+    void *own = k->prepare ? k->prepare(&p, &a) : NULL;
+    k->run(own ? own : &p, &a);
+    if (own)
+        k->finish(own);
     free(a.scratch);
     nb_decode(k->dtype == NB_F64 ? NB_F64 : NB_F32, &rstd, &value, 1);
     return value;

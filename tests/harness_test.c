@@ -174,7 +174,8 @@ static void streams_and_weakness(void **state)
         assert_false(nb_kernel_is_weak(&rms));
         if (kind == NB_BOUND_ONEPASS || kind == NB_BOUND_SHIFTED)
             assert_true(nb_kernel_is_weak(&ln));
-        if (kind == NB_BOUND_TWOPASS || kind == NB_BOUND_WELFORD || kind == NB_BOUND_GUARDED)
+        if (kind == NB_BOUND_TWOPASS || kind == NB_BOUND_WELFORD || kind == NB_BOUND_GUARDED ||
+            kind == NB_BOUND_EITHER)
             assert_false(nb_kernel_is_weak(&ln));
     }
 }

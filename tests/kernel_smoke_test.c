@@ -282,8 +282,11 @@ static int call(const struct nb_kernel *k, const struct setup *t, unsigned char 
                         .mean = means,
                         .rstd = rstds,
                         .scratch = scratch};
+    void *own = k->prepare ? k->prepare(&p, &a) : NULL;
     for (a.part = 0; a.part < t->parts; a.part++)
-        k->run(&p, &a);
+        k->run(own ? own : &p, &a);
+    if (own)
+        k->finish(own);
     free(scratch);
     return 1;
 }

@@ -919,6 +919,11 @@ static void limits_by_hand(void **state)
     double rho = 16 * (1 + (60 * c + 200) * u);
     double KG = 2 + ((c + 4) * sqrt(1 + rho) + 4 * sqrt(rho)) / s.k1;
     expect_limit(&r, b, by_hand(KG, A_of((3 * c + 10) * u * (1 + rho)), &s, c));
+    b.kind = NB_REF_BOUND_EITHER; /* the larger error of the mean, and of rstd */
+    expect_limit(&r, b,
+                 by_hand(fmax(c + 4, KG),
+                         fmax((c + 17) / 2 + 0.5 * q * q / u, A_of((3 * c + 10) * u * (1 + rho))),
+                         &s, c));
     b.kind = NB_REF_BOUND_WELFORD;
     double g = u * fmin((c + 4) * s.x_max * s.rstd.hi / sqrt(3), 2 * (c + 4) * 2 * s.k1);
     double tau = (c + 12) * u + g * (sqrt(2) + sqrt(6)) + g * g * 7 / 4;
