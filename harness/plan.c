@@ -733,7 +733,7 @@ struct nb_winner nb_plan_fastest(const struct nb_cell *c, const json_t *samples,
             const struct nb_member *mem = &c->groups[g].members[m];
             const double ns = least_of(json_object_get(samples, mem->kernel->name));
             if (mem->kernel->op == op && ns < best.ns &&
-                (allow_weak || !nb_kernel_is_weak(mem->kernel)) &&
+                nb_kernel_may_win(mem->kernel, allow_weak) &&
                 json_object_get(hashes, mem->kernel->name) != NULL)
                 best = (struct nb_winner){mem->kernel, mem->passes, ns};
         }

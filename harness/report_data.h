@@ -49,7 +49,7 @@ struct rep_kernel {
     double isa_rank, flops; /* flops: an element */
     bool streams; /* y is stored non-temporally: nothing of it is fetched first */
     bool weak;    /* its bound does not hold for k1 up to 1e5, or that is not known */
-    bool contends; /* may win best-of-each: not weak, or weak ones are allowed (as in older runs) */
+    bool contends; /* may win best-of-each: not weak, or weak ones are allowed (as in older runs); not auto */
     size_t order; /* position in plan.json: the order of the ladder */
 };
 

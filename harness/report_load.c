@@ -193,7 +193,8 @@ static void add_kernel(struct rep_run *run, const char *name, const json_t *fact
     k->flops = rep_number(facts, "flops");
     k->streams = json_is_true(json_object_get(facts, "streams"));
     k->weak = !json_is_false(json_object_get(facts, "weak"));
-    k->contends = !json_is_false(json_object_get(run->plan, "allow_weak")) || !k->weak;
+    k->contends = (!json_is_false(json_object_get(run->plan, "allow_weak")) || !k->weak) &&
+                  !rep_same(k->algo, "auto");
 }
 
 static void collect_kernels(struct rep_run *run)

@@ -403,6 +403,11 @@ bool nb_kernel_is_weak(const struct nb_kernel *k)
            kind != NB_BOUND_GUARDED && kind != NB_BOUND_EITHER;
 }
 
+bool nb_kernel_may_win(const struct nb_kernel *k, bool allow_weak)
+{
+    return strcmp(k->algo, "auto") != 0 && (allow_weak || !nb_kernel_is_weak(k));
+}
+
 bool nb_kernel_streams(const struct nb_kernel *k)
 {
     for (const char *at = k->trick; (at = strstr(at, "nt")) != NULL; at += 2)

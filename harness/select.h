@@ -121,6 +121,9 @@ bool nb_is_extra_reference(const struct nb_kernel *k);
  * is not accurate: no bar counts it. */
 bool nb_kernel_is_weak(const struct nb_kernel *k);
 
+/* Of best-of-each: no weak one unless allowed; not auto, which is one of the others. */
+bool nb_kernel_may_win(const struct nb_kernel *k, bool allow_weak);
+
 /* Does it store y non-temporally? Then no line of y is fetched before it is written. nt is a word of such
  * a kernel's trick. */
 bool nb_kernel_streams(const struct nb_kernel *k);

@@ -110,19 +110,21 @@ static void the_rules_are_as_written(void **state)
         size_t hidden, rows;
         const char *runs;
     } expected[] = {
-        {"avx512", "rmsnorm_fwd_auto__f32_avx512", NB_AUTO_L2, 768, 3, "rmsnorm_fwd_onepass__f32_avx512"},
+        {"avx512", "rmsnorm_fwd_auto__f32_avx512", NB_AUTO_L2, 1025, 3, "rmsnorm_fwd_onepass__f32_avx512"},
+        {"avx512", "rmsnorm_fwd_auto__f32_avx512", NB_AUTO_L2, 1024, 3, "rmsnorm_fwd_onepass__f32_avx512_pipe"},
         {"avx512", "rmsnorm_fwd_auto__f32_avx512", NB_AUTO_L2, 768, 4, "rmsnorm_fwd_onepass__f32_avx512_pipe"},
         {"avx512", "rmsnorm_fwd_auto__f32_avx512", NB_AUTO_L2, 128, 4, "rmsnorm_fwd_onepass__f32_avx512_rows4"},
         {"avx512", "rmsnorm_fwd_auto__f32_avx512", NB_AUTO_DRAM, 128, 4, "rmsnorm_fwd_onepass__f32_avx512_nt"},
-        {"avx512", "rmsnorm_fwd_auto__f32_avx512", NB_AUTO_L3, 8192, 4, "rmsnorm_fwd_onepass__f32_avx512"},
-        {"avx512", "rmsnorm_fwd_auto__f32_avx512", NB_AUTO_L3, 8193, 4, "rmsnorm_fwd_onepass__f32_avx512_rows8"},
+        {"avx512", "rmsnorm_fwd_auto__f32_avx512", NB_AUTO_L2, 8192, 4, "rmsnorm_fwd_onepass__f32_avx512"},
+        {"avx512", "rmsnorm_fwd_auto__f32_avx512", NB_AUTO_L2, 8193, 4, "rmsnorm_fwd_onepass__f32_avx512_rows8"},
+        {"avx512", "rmsnorm_fwd_auto__f32_avx512", NB_AUTO_L3, 8193, 4, "rmsnorm_fwd_onepass__f32_avx512_pipe"},
         {"avx512", "layernorm_fwd_auto__f32_avx512", NB_AUTO_L1, 128, 4, "layernorm_fwd_twopass__f32_avx512_rows4"},
         {"avx512", "layernorm_fwd_auto__f32_avx512", NB_AUTO_L2, 4095, 4, "layernorm_fwd_guarded__f32_avx512_pipe"},
         {"avx512", "layernorm_fwd_auto__f64_avx512", NB_AUTO_L2, 4096, 4, "layernorm_fwd_guarded__f64_avx512_rows8"},
-        {"avx2", "layernorm_fwd_auto__f16_avx2", NB_AUTO_L2, 64, 4, "layernorm_fwd_guarded__f16_avx2_rows8"},
-        {"avx512bf16", "layernorm_fwd_auto__bf16_avx512bf16", NB_AUTO_L2, 64, 4,
+        {"avx2", "layernorm_fwd_auto__f16_avx2", NB_AUTO_L2, 257, 4, "layernorm_fwd_guarded__f16_avx2_rows8"},
+        {"avx512bf16", "layernorm_fwd_auto__bf16_avx512bf16", NB_AUTO_L2, 91, 4,
          "layernorm_fwd_guarded__bf16_avx512bf16_dot"},
-        {"avx512", "layernorm_fwd_auto__bf16_avx512", NB_AUTO_L2, 64, 4, "layernorm_fwd_guarded__bf16_avx512_rows8"},
+        {"avx512", "layernorm_fwd_auto__bf16_avx512", NB_AUTO_L2, 64, 4, "layernorm_fwd_twopass__bf16_avx512_rows4"},
         {"scalar", "layernorm_fwd_auto__f32_scalar", NB_AUTO_DRAM, 64, 9, "layernorm_fwd_guarded__f32_scalar"},
         {"scalar", "rmsnorm_fwd_auto__f16_scalar", NB_AUTO_L2, 64, 9, "rmsnorm_fwd_onepass__f16_scalar"},
     };
