@@ -655,6 +655,36 @@ static double budget_ns(const struct nb_plan *plan)
     return plan->settings.budget_s > 0 ? plan->settings.budget_s * 1e9 : INFINITY;
 }
 
+static bool in_arena(const struct nb_cell *c)
+{
+    return c->residency == NB_DRAM || c->residency == NB_COLD;
+}
+
+static bool same_arena(const struct nb_cell *a, const struct nb_cell *b)
+{
+    return in_arena(a) && in_arena(b) && a->dtype == b->dtype && a->threads == b->threads &&
+           a->offset == b->offset && a->in_place == b->in_place;
+}
+
+/* Whichever cell of an arena comes first in a process fills it for all of them: each is charged its part. */
+static void share_fixed(const struct nb_plan *plan, struct nb_unit_cost *cost)
+{
+    for (size_t i = 0; i < plan->count; i++) {
+        double sum = 0;
+        size_t n = 0;
+        for (size_t j = 0; j < plan->count; j++)
+            if (same_arena(&plan->cells[i], &plan->cells[j])) {
+                if (j < i) /* shared out already */
+                    break;
+                sum += cost[j].fixed_ns;
+                n++;
+            }
+        for (size_t j = i; n > 0 && j < plan->count; j++)
+            if (same_arena(&plan->cells[i], &plan->cells[j]))
+                cost[j].fixed_ns = sum / (double)n;
+    }
+}
+
 enum nb_status nb_plan_calibrate(struct nb_plan *plan, const struct nb_calibration *cal,
                                  struct nb_err *err)
 {
@@ -665,6 +695,7 @@ enum nb_status nb_plan_calibrate(struct nb_plan *plan, const struct nb_calibrati
         cost[i].fixed_ns = 1.2 * cal->setup_ns[i]; /* and what is verified at the end */
         cost[i].round_ns = fmax(1, guess_round_ns(&plan->cells[i], cal->pass_ns[i]));
     }
+    share_fixed(plan, cost);
     bool fits;
     while (!(fits = fit_rounds(plan, cost, plan->settings.screening, budget_ns(plan))))
         if (!fewer_processes(plan)) {
@@ -686,6 +717,7 @@ void nb_plan_refit(struct nb_plan *plan, struct nb_unit_cost *cost, double left_
 {
     if (plan->settings.budget_s <= 0)
         return;
+    share_fixed(plan, cost);
     while (!fit_rounds(plan, cost, 0, left_s * 1e9))
         if (!fewer_processes(plan)) {
             if (plan->count == 1)
@@ -704,13 +736,10 @@ void nb_plan_order(const struct nb_plan *plan, unsigned process, size_t *order)
     for (size_t i = 0; i < plan->count; i++) {
         const struct nb_cell *a = &plan->cells[order[i]];
         size_t next = i + 1;
-        if (a->residency != NB_DRAM && a->residency != NB_COLD)
+        if (!in_arena(a))
             continue;
         for (size_t j = i + 1; j < plan->count; j++) {
-            const struct nb_cell *b = &plan->cells[order[j]];
-            if ((b->residency != NB_DRAM && b->residency != NB_COLD) || b->dtype != a->dtype ||
-                b->threads != a->threads || b->offset != a->offset ||
-                b->in_place != a->in_place)
+            if (!same_arena(a, &plan->cells[order[j]]))
                 continue;
             const size_t moved = order[j];
             memmove(&order[next + 1], &order[next], (j - next) * sizeof *order);

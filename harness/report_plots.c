@@ -28,10 +28,10 @@ static const char *case_text(struct rep_run *run)
         if (!rep_is_plain(run, c))
             continue;
         if (rep_same(c->dir, "fwd") && rep_same(c->fuse, "none") && c->stats_out == 0)
-            return "";
+            return c->in_place ? ", in place" : "";
         char *text = rep_alloc(run, 64);
-        snprintf(text, 64, ", %.20s-%.20s%s", c->dir ? c->dir : "?",
-                 c->fuse ? c->fuse : "?", c->stats_out ? "-stats" : "");
+        snprintf(text, 64, ", %.20s-%.20s%s%s", c->dir ? c->dir : "?",
+                 c->fuse ? c->fuse : "?", c->stats_out ? "-stats" : "", c->in_place ? ", in place" : "");
         return text;
     }
     return "";
@@ -389,7 +389,8 @@ static const struct rep_cell *bars_cell(const struct rep_run *run)
         return c;
     c = NULL;
     for (size_t i = 0; i < run->ncells; i++)
-        if (rep_timed_norms(&run->cells[i]) > (c ? rep_timed_norms(c) : 0))
+        if (rep_counts(run, &run->cells[i]) &&
+            rep_timed_norms(&run->cells[i]) > (c ? rep_timed_norms(c) : 0))
             c = &run->cells[i];
     return c;
 }
@@ -715,7 +716,7 @@ static int by_size(const void *a, const void *b)
 static bool same_but_offset(const struct rep_cell *a, const struct rep_cell *b)
 {
     return a->hidden == b->hidden && a->rows == b->rows && a->threads == b->threads &&
-           a->stats_out == b->stats_out && rep_same(a->type, b->type) &&
+           a->stats_out == b->stats_out && a->in_place == b->in_place && rep_same(a->type, b->type) &&
            rep_same(a->residency, b->residency) && rep_same(a->dir, b->dir) &&
            rep_same(a->fuse, b->fuse);
 }

@@ -96,20 +96,31 @@ static void count_pairing(struct summary *s, const struct rep_pairing *p)
 static bool same_line(const struct rep_cell *a, const struct rep_cell *b)
 {
     return rep_same(a->dir, b->dir) && rep_same(a->fuse, b->fuse) &&
-           a->stats_out == b->stats_out && a->offset == b->offset && strcmp(a->type, b->type) == 0 &&
+           a->stats_out == b->stats_out && a->offset == b->offset &&
+           a->in_place == b->in_place && strcmp(a->type, b->type) == 0 &&
            strcmp(a->residency, b->residency) == 0 && a->threads == b->threads;
 }
 
-/* Over all cells, or over those that differ from like in hidden and rows alone. */
+/* Over all cells out of place (in place where a run has only these), or over those that differ from like in hidden and rows alone. */
 static struct summary summarize(const struct rep_run *run, bool best,
                                 const struct rep_cell *like)
 {
     struct summary s = {0};
     for (size_t i = 0; i < run->ncells; i++) {
         const struct rep_cell *c = &run->cells[i];
-        if (headline(c, best) != NULL && (like == NULL || same_line(c, like)))
+        if (headline(c, best) != NULL && (like == NULL ? rep_counts(run, c) : same_line(c, like)))
             count_pairing(&s, headline(c, best));
     }
+    return s;
+}
+
+/* Those in place, where others are not: told apart. */
+static struct summary summarize_in_place(const struct rep_run *run)
+{
+    struct summary s = {0};
+    for (size_t i = 0; i < run->ncells; i++)
+        if (run->cells[i].best != NULL && !rep_counts(run, &run->cells[i]))
+            count_pairing(&s, run->cells[i].best);
     return s;
 }
 
@@ -156,6 +167,8 @@ static void case_name(FILE *f, const struct rep_cell *c)
         fputs("-stats", f);
     if (c->offset != REP_OFFSET)
         fprintf(f, "-o%zu", c->offset);
+    if (c->in_place)
+        fputs("-ip", f);
 }
 
 static void verdict_row(const struct rep_run *run, const struct rep_cell *c, FILE *f)
@@ -188,6 +201,12 @@ static void verdict_section(const struct rep_run *run, FILE *f)
     fputs("**\n\n", f);
     sentence(f, same_words, &s);
     fputc('\n', f);
+    struct summary in_place = summarize_in_place(run);
+    if (in_place.cells + in_place.beaten + in_place.missing > 0) {
+        fputc('\n', f);
+        sentence(f, "best against best in place", &in_place);
+        fputc('\n', f);
+    }
     if (b.cells + b.beaten + s.cells == 0)
         return;
     fputs(
@@ -318,7 +337,7 @@ static void claim_row(const struct rep_run *run, const struct claim *claim, bool
     size_t inside = 0, above = 0, below = 0, across = 0, none = 0;
     for (size_t i = 0; i < run->ncells; i++) {
         const struct rep_pairing *p = headline(&run->cells[i], best);
-        if (p == NULL || rep_is_beaten(p))
+        if (p == NULL || rep_is_beaten(p) || !rep_counts(run, &run->cells[i]))
             continue;
         if (!isfinite(p->speedup.lo))
             none++;
@@ -898,7 +917,7 @@ static const struct rep_cell *quoted_cell(const struct rep_run *run)
     for (size_t i = 0; i < run->ncells; i++) {
         const struct rep_cell *c = &run->cells[i];
         if (!rep_has_speedup(c->best) || !isfinite(c->best->speedup.lo) ||
-            c->best->base == NULL || rep_is_beaten(c->best))
+            c->best->base == NULL || rep_is_beaten(c->best) || !rep_counts(run, c))
             continue;
         double distance = hidden_distance(c) + (strcmp(c->type, "f32") == 0 ? 0 : 100) +
                           (double)c->threads;
@@ -929,7 +948,8 @@ static void quote_section(struct rep_run *run, FILE *f)
     nb_md(f, c->type);
     fprintf(f, ", hidden %zu, data in ", c->hidden);
     nb_md(f, c->residency);
-    fprintf(f, ", %zu thread%s), the time of the fastest LayerNorm (", c->threads,
+    fprintf(f, "%s, %zu thread%s), the time of the fastest LayerNorm (",
+            c->in_place ? ", in place" : "", c->threads,
             c->threads == 1 ? "" : "s");
     short_name(f, c->best->base);
     fputs(") over that of the fastest RMSNorm (", f);
@@ -1169,6 +1189,10 @@ void rep_terminal(struct rep_run *run, const char *dir, const struct rep_keys *p
         counted_as(f, &b);
         fputs(")\n", f);
     }
+    const struct summary in_place = summarize_in_place(run);
+    if (in_place.cells > 0)
+        fprintf(f, "in place: x%.2f to x%.2f over %zu cell%s, in lines of their own in report.md\n", in_place.least,
+                in_place.most, in_place.cells, in_place.cells == 1 ? "" : "s");
     if (b.cells + b.beaten + s.cells > 0) {
         terminal_tables(run, f);
         if (b.cells + s.cells > 0)
