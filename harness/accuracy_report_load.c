@@ -423,7 +423,6 @@ static const char *time_cell(const struct times_reader *r, enum time_column c)
     return r->csv.cell[r->at[c]];
 }
 
-/* A plain forward pass on one thread, data in L2, with a time. */
 /* By the cell's name: results of old have no column for it. */
 static bool is_in_place(const char *cell)
 {
@@ -431,6 +430,7 @@ static bool is_in_place(const char *cell)
     return n >= 3 && strcmp(cell + n - 3, "-ip") == 0;
 }
 
+/* A plain forward pass on one thread, data in L2, with a time. */
 static bool is_candidate(const struct times_reader *r, size_t *dtype, double *ns,
                          double *hidden)
 {

@@ -427,21 +427,23 @@ static size_t windows_walked(const struct run *u, uint64_t passes)
 }
 
 /* In place a pass reads what the one before it left. Were that ever zeros, subnormals or infinities, the times
- * would be those of such data; so a row of the window walked last is looked at after each sample. */
-static bool still_ordinary(const struct run *u)
+ * would be those of such data; so a row of each of the n windows walked in a sample is looked at after it. */
+static bool still_ordinary(const struct run *u, size_t n)
 {
     const struct nb_cell *c = u->unit->cell;
-    const size_t row = (size_t)(u->walked % c->rows);
-    return !c->in_place || nb_input_is_ordinary(c->dtype, window_x(u, window_before(u, 1)) +
-                                                row * c->ldx * nb_dtype_bytes(c->dtype), c->hidden);
+    const size_t at = (size_t)(u->walked % c->rows) * c->ldx * nb_dtype_bytes(c->dtype);
+    for (size_t i = 1; c->in_place && i <= n; i++)
+        if (!nb_input_is_ordinary(c->dtype, window_x(u, window_before(u, i)) + at, c->hidden))
+            return false;
+    return true;
 }
 
-/* In a unit tried again after damage that nobody was found guilty of: are the windows walked since then,
- * and all else, what they were before? */
+/* Of the windows walked since then: in place, is their data still ordinary? In a unit tried again after damage
+ * that nobody was found guilty of: are they, and all else, what they were before? */
 static void look_after(struct run *u, struct runner *r, uint64_t since)
 {
     const size_t n = windows_walked(u, u->walked - since);
-    if (!still_ordinary(u)) {
+    if (!still_ordinary(u, n)) {
         mistrust(u, r);
         for (size_t i = 1; i <= n; i++)
             put_x(u, window_before(u, i), own_start(u, window_before(u, i)));

@@ -215,6 +215,7 @@ bool rep_is_plain(const struct rep_run *run, const struct rep_cell *cell);
 /* Whether a cell has its part in what is said of all cells: out of place, or all where all are in
  * place. What one pass does to caches differs between the two, and so do ratios. */
 bool rep_counts(const struct rep_run *run, const struct rep_cell *cell);
+bool rep_is_all_in_place(const struct rep_run *run);
 void rep_residencies(const struct rep_run *run, struct rep_keys *keys);
 void rep_types(const struct rep_run *run, struct rep_keys *keys);
 /* The plain cell; of several numbers of rows, that with most. */
@@ -234,7 +235,8 @@ struct rep_estimate rep_element_speed_over(const struct rep_run *run, const stru
 size_t rep_timed_norms(const struct rep_cell *cell);
 
 /* Traffic of a row in bytes: x read and y written once. With write-allocate also what a store
- * that is not non-temporal fetches first: nothing in place, where x lies in those lines. Parameters stay in the cache and are left out. */
+ * that is not non-temporal fetches first: nothing in place, where x lies in those lines. Parameters stay
+ * in the cache and are left out. */
 double rep_row_bytes(const struct rep_cell *cell);
 double rep_row_bytes_allocated(const struct rep_cell *cell, const struct rep_kernel *k);
 

@@ -628,12 +628,17 @@ static bool same_case(const struct rep_cell *a, const struct rep_cell *b)
            a->stats_out == b->stats_out && a->offset == b->offset && a->in_place == b->in_place;
 }
 
-bool rep_counts(const struct rep_run *run, const struct rep_cell *cell)
+bool rep_is_all_in_place(const struct rep_run *run)
 {
-    for (size_t i = 0; cell->in_place && i < run->ncells; i++)
+    for (size_t i = 0; i < run->ncells; i++)
         if (!run->cells[i].in_place)
             return false;
-    return true;
+    return run->ncells > 0;
+}
+
+bool rep_counts(const struct rep_run *run, const struct rep_cell *cell)
+{
+    return !cell->in_place || rep_is_all_in_place(run);
 }
 
 bool rep_is_plain(const struct rep_run *run, const struct rep_cell *cell)

@@ -332,7 +332,9 @@ static const char *short_text(struct rep_run *run, const char *name)
 static void define_lines(struct picture *p, const struct named_lines *named)
 {
     const struct rep_keys *affine = &named->affine;
-    const char *lines[LINES] = {"roof: fastest of copy and scale", "fastest LayerNorm",
+    const char *lines[LINES] = {rep_is_all_in_place(p->run) ? "roof: scale in place"
+                                                            : "roof: fastest of copy and scale",
+                                "fastest LayerNorm",
                                 "fastest RMSNorm", "two-pass LayerNorm",
                                 "one-pass RMSNorm"};
     for (size_t i = 0; i < affine->n; i++) {
@@ -861,6 +863,7 @@ static size_t rows_series(struct picture *p, const char *residency, const char *
     return points;
 }
 
+/* Two are two cells and no line. */
 static bool has_rows(const struct rep_run *run, const char *residency, const char *type,
                      size_t hidden)
 {
@@ -868,7 +871,7 @@ static bool has_rows(const struct rep_run *run, const char *residency, const cha
     for (size_t r = 0; run->threads.n > 0 && r < run->rows.n; r++)
         n += rows_cell(run, residency, type, hidden, run->threads.value[0],
                        run->rows.value[r]) != NULL;
-    return n > 1;
+    return n > 2;
 }
 
 static void rows_panel(struct picture *p, const char *residency, const char *type, size_t hidden,

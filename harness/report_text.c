@@ -101,7 +101,8 @@ static bool same_line(const struct rep_cell *a, const struct rep_cell *b)
            strcmp(a->residency, b->residency) == 0 && a->threads == b->threads;
 }
 
-/* Over all cells out of place (in place where a run has only these), or over those that differ from like in hidden and rows alone. */
+/* Over all cells out of place (in place where a run has only these), or over those that differ from like in
+ * hidden and rows alone. */
 static struct summary summarize(const struct rep_run *run, bool best,
                                 const struct rep_cell *like)
 {
@@ -136,10 +137,15 @@ static void counted_as(FILE *f, const struct summary *s)
         fprintf(f, "; not best in %zu more", s->beaten);
 }
 
-static void sentence(FILE *f, const char *what, const struct summary *s)
+static const char *all_in_place(const struct rep_run *run)
+{
+    return rep_is_all_in_place(run) ? " in place" : "";
+}
+
+static void sentence(FILE *f, const char *what, const char *place, const struct summary *s)
 {
     if (s->cells == 0) {
-        fprintf(f, "RMSNorm vs LayerNorm, %s: ", what);
+        fprintf(f, "RMSNorm vs LayerNorm, %s%s: ", what, place);
         if (s->beaten > 0)
             fprintf(f, "no answer; in %zu cell%s the winner was not the fastest.", s->beaten,
                     s->beaten == 1 ? "" : "s");
@@ -148,8 +154,8 @@ static void sentence(FILE *f, const char *what, const struct summary *s)
         return;
     }
     fprintf(f,
-            "RMSNorm vs LayerNorm on this machine, %s: x%.2f to x%.2f over %zu cell%s (",
-            what, s->least, s->most, s->cells, s->cells == 1 ? "" : "s");
+            "RMSNorm vs LayerNorm on this machine, %s%s: x%.2f to x%.2f over %zu cell%s (",
+            what, place, s->least, s->most, s->cells, s->cells == 1 ? "" : "s");
     counted_as(f, s);
     fputs(").", f);
 }
@@ -197,14 +203,14 @@ static void verdict_section(const struct rep_run *run, FILE *f)
 {
     struct summary b = summarize(run, true, NULL), s = summarize(run, false, NULL);
     fputs("**", f);
-    sentence(f, best_words, &b);
+    sentence(f, best_words, all_in_place(run), &b);
     fputs("**\n\n", f);
-    sentence(f, same_words, &s);
+    sentence(f, same_words, all_in_place(run), &s);
     fputc('\n', f);
     struct summary in_place = summarize_in_place(run);
     if (in_place.cells + in_place.beaten + in_place.missing > 0) {
         fputc('\n', f);
-        sentence(f, "best against best in place", &in_place);
+        sentence(f, best_words, " in place", &in_place);
         fputc('\n', f);
     }
     if (b.cells + b.beaten + s.cells == 0)
@@ -661,7 +667,7 @@ static void picture_section(const struct rep_keys *pictures, FILE *f)
         "no such ratio was measured", "no such ratio was measured", "nothing was timed",
         "nothing was timed", "fewer than two thread counts were measured",
         "nothing was timed", "fewer than two offsets were measured",
-        "no cell was measured with several numbers of rows"};
+        "no cell was measured with three numbers of rows or more"};
     fputs("\n## Pictures\n\nEach is drawn by gnuplot from the `.gp` and `.dat` files "
           "beside it: `cd "
           "plots && gnuplot NAME.gp`.\n\n",
@@ -1182,9 +1188,9 @@ void rep_terminal(struct rep_run *run, const char *dir, const struct rep_keys *p
     else
         fprintf(
             f,
-            "RMSNorm vs LayerNorm, best against best: x%.2f to x%.2f over %zu cell%s\n"
+            "RMSNorm vs LayerNorm, best against best%s: x%.2f to x%.2f over %zu cell%s\n"
             "(",
-            b.least, b.most, b.cells, b.cells == 1 ? "" : "s");
+            all_in_place(run), b.least, b.most, b.cells, b.cells == 1 ? "" : "s");
     if (b.cells > 0) {
         counted_as(f, &b);
         fputs(")\n", f);
