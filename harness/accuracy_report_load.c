@@ -423,6 +423,13 @@ static const char *time_cell(const struct times_reader *r, enum time_column c)
     return r->csv.cell[r->at[c]];
 }
 
+/* By the cell's name: results of old have no column for it. */
+static bool is_in_place(const char *cell)
+{
+    const size_t n = strlen(cell);
+    return n >= 3 && strcmp(cell + n - 3, "-ip") == 0;
+}
+
 /* A plain forward pass on one thread, data in L2, with a time. */
 static bool is_candidate(const struct times_reader *r, size_t *dtype, double *ns,
                          double *hidden)
@@ -432,7 +439,7 @@ static bool is_candidate(const struct times_reader *r, size_t *dtype, double *ns
            strcmp(time_cell(r, T_THREADS), "1") == 0 &&
            strcmp(time_cell(r, T_DIR), "fwd") == 0 &&
            strcmp(time_cell(r, T_FUSE), "none") == 0 &&
-           strcmp(time_cell(r, T_STATS_OUT), "0") == 0 &&
+           strcmp(time_cell(r, T_STATS_OUT), "0") == 0 && !is_in_place(time_cell(r, T_CELL)) &&
            nb_csv_number(time_cell(r, T_HIDDEN), hidden) && *hidden >= 1 &&
            *hidden <= 1e12 && nb_csv_number(time_cell(r, T_NS), ns) && *ns > 0 &&
            isfinite(*ns);

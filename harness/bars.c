@@ -8,11 +8,11 @@
 #include <math.h>
 #include <string.h>
 
-enum { BARS_MAX = 1 << 16, LINE_MAX_LEN = 400, COLUMNS_MAX = 32, NUMBER_MAX = 1 << 28 };
+enum { BARS_MAX = 1 << 16, LINE_MAX_LEN = 400, COLUMNS_MAX = 32, NUMBER_MAX = 1 << 28, KEY_MAX = 160 };
 
 struct parser {
     json_t *classes, *class; /* class: the last one; NULL before the first */
-    size_t hidden[COLUMNS_MAX], columns;
+    size_t hidden[COLUMNS_MAX], columns, at; /* at: the column being read */
 };
 
 /* Cuts the next word off a comma-separated list, without the spaces around it; NULL at the end. */
@@ -65,39 +65,123 @@ static enum nb_status read_bar(const char *word, double *bar, struct nb_err *err
 {
     char *end;
     *bar = strtod(word, &end);
-    if (end == word || *end != '\0' || !(*bar > 0) || !(*bar < 1000))
+    if (end == word || *end != '\0' || !(*bar > 0) || !(*bar < 1e9))
         return nb_fail(err, "\"%.40s\" is no bar; say .85, or - where there is none", word);
     return NB_OK;
 }
 
-/* OP DTYPE RESIDENCY = a bar for each column. */
-static enum nb_status read_bars(struct parser *p, const char *key, char *value, struct nb_err *err)
+/* ISA/ISA: true, and bar has what it says. */
+static bool read_isas(json_t *bar, const char *word)
 {
-    char op[16], dtype[16], place[16];
-    size_t i = 0;
-    int end = 0;
-    if (sscanf(key, "%15s %15s %15s %n", op, dtype, place, &end) != 3 || key[end] != '\0' ||
-        (strcmp(op, "layernorm") != 0 && strcmp(op, "rmsnorm") != 0) ||
+    const char *slash = strchr(word, '/');
+    char isa[32];
+    if (slash == NULL || slash - word >= (long)sizeof isa)
+        return false;
+    snprintf(isa, sizeof isa, "%.*s", (int)(slash - word), word);
+    if (nb_isa_find(isa) == NULL || nb_isa_find(slash + 1) == NULL)
+        return false;
+    json_object_set_new(bar, "measure", json_string("isa"));
+    json_object_set_new(bar, "isa", json_string(isa));
+    json_object_set_new(bar, "over", json_string(slash + 1));
+    return true;
+}
+
+static enum nb_status read_measure(json_t *bar, const char *word, struct nb_err *err)
+{
+    const bool named = strcmp(word, "ns") == 0 || strcmp(word, "tail") == 0;
+    if (json_object_get(bar, "measure") != NULL)
+        return nb_fail(err, "\"%.40s\": a second measure", word);
+    if (named)
+        json_object_set_new(bar, "measure", json_string(word));
+    else if (!read_isas(bar, word))
+        return nb_fail(err, "\"%.40s\" is no measure; known: ns, tail, and ISA/ISA such as avx2/avx512; or rows N, "
+                            "kernel GLOB", word);
+    return NB_OK;
+}
+
+static enum nb_status read_glob(json_t *bar, const char *glob, struct nb_err *err)
+{
+    if (json_object_get(bar, "kernel") != NULL || glob == NULL ||
+        strspn(glob, "abcdefghijklmnopqrstuvwxyz0123456789_*?") != strlen(glob))
+        return nb_fail(err, "kernel: \"%.60s\" is no glob of kernels, or one too many", glob ? glob : "");
+    json_object_set_new(bar, "kernel", json_string(glob));
+    return NB_OK;
+}
+
+static enum nb_status read_rows(json_t *bar, const char *text, struct nb_err *err)
+{
+    size_t rows;
+    if (json_object_get(bar, "rows") != NULL)
+        return nb_fail(err, "rows: given twice");
+    enum nb_status s = nb_parse_size("rows", text != NULL ? text : "", 1, NUMBER_MAX, &rows, err);
+    if (s == NB_OK)
+        json_object_set_new(bar, "rows", json_integer((json_int_t)rows));
+    return s;
+}
+
+/* What follows OP DTYPE RESIDENCY. */
+static enum nb_status read_rest(json_t *bar, char *rest, struct nb_err *err)
+{
+    enum nb_status s = NB_OK;
+    for (char *word; s == NB_OK && (word = strtok_r(NULL, " \t", &rest)) != NULL;) {
+        if (strcmp(word, "rows") == 0)
+            s = read_rows(bar, strtok_r(NULL, " \t", &rest), err);
+        else if (strcmp(word, "kernel") == 0)
+            s = read_glob(bar, strtok_r(NULL, " \t", &rest), err);
+        else
+            s = read_measure(bar, word, err);
+    }
+    const char *measure = json_string_value(json_object_get(bar, "measure"));
+    if (s == NB_OK && measure != NULL && strcmp(measure, "ns") == 0 && json_object_get(bar, "rows") == NULL)
+        s = nb_fail(err, "ns: the time of a call is a matter of its rows; say rows 1");
+    if (s == NB_OK && measure == NULL)
+        json_object_set_new(bar, "measure", json_string("scale"));
+    return s;
+}
+
+/* What a line of bars is about, without hidden and bar. */
+static enum nb_status read_subject(const char *key, json_t **subject, struct nb_err *err)
+{
+    char text[KEY_MAX], *rest = NULL;
+    snprintf(text, sizeof text, "%s", key);
+    const char *op = strtok_r(text, " \t", &rest);
+    const char *dtype = op != NULL ? strtok_r(NULL, " \t", &rest) : NULL;
+    const char *place = dtype != NULL ? strtok_r(NULL, " \t", &rest) : NULL;
+    if (place == NULL || (strcmp(op, "layernorm") != 0 && strcmp(op, "rmsnorm") != 0) ||
         nb_dtype_parse(dtype) < 0 || nb_residency_parse(place) < 0)
         return nb_fail(err, "unknown key \"%.60s\"; known: title, vendor, family, model, hidden, and OP DTYPE "
-                            "RESIDENCY such as rmsnorm f32 L2", key);
-    for (char *word; (word = next_word(&value)) != NULL; i++) {
-        double bar;
-        if (i == p->columns)
-            return nb_fail(err, "%s: more bars than the %zu columns of hidden", key, p->columns);
-        if (strcmp(word, "-") == 0)
-            continue;
-        enum nb_status s = read_bar(word, &bar, err);
-        if (s != NB_OK)
-            return s;
-        json_array_append_new(
-            json_object_get(p->class, "bars"),
-            json_pack("{ss ss ss sI sf}", "op", op, "dtype", dtype, "residency",
-                      nb_residency_name((enum nb_residency)nb_residency_parse(place)), "hidden",
-                      (json_int_t)p->hidden[i], "bar", bar));
+                            "RESIDENCY [MEASURE] [rows N] [kernel GLOB] such as rmsnorm f32 L2", key);
+    *subject = json_pack("{ss ss ss}", "op", op, "dtype", dtype, "residency",
+                         nb_residency_name((enum nb_residency)nb_residency_parse(place)));
+    NB_ASSERT(*subject != NULL);
+    return read_rest(*subject, rest, err);
+}
+
+static void add_bar(struct parser *p, json_t *subject, double bar)
+{
+    json_t *one = json_copy(subject);
+    json_object_set_new(one, "hidden", json_integer((json_int_t)p->hidden[p->at]));
+    json_object_set_new(one, "bar", json_real(bar));
+    json_array_append_new(json_object_get(p->class, "bars"), one);
+}
+
+/* A subject = a bar for each column. */
+static enum nb_status read_bars(struct parser *p, const char *key, char *value, struct nb_err *err)
+{
+    json_t *subject = NULL;
+    double bar;
+    enum nb_status s = read_subject(key, &subject, err);
+    p->at = 0;
+    for (char *word; s == NB_OK && (word = next_word(&value)) != NULL; p->at++) {
+        if (p->at == p->columns)
+            s = nb_fail(err, "%s: more bars than the %zu columns of hidden", key, p->columns);
+        else if (strcmp(word, "-") != 0 && (s = read_bar(word, &bar, err)) == NB_OK)
+            add_bar(p, subject, bar);
     }
-    return i == p->columns ? NB_OK
-                           : nb_fail(err, "%s: %zu bars for %zu columns of hidden", key, i, p->columns);
+    if (s == NB_OK && p->at != p->columns)
+        s = nb_fail(err, "%s: %zu bars for %zu columns of hidden", key, p->at, p->columns);
+    json_decref(subject);
+    return s;
 }
 
 static enum nb_status read_key(struct parser *p, const char *key, char *value, struct nb_err *err)
@@ -125,7 +209,7 @@ static void begin_class(struct parser *p, const char *name)
 
 static enum nb_status read_line(struct parser *p, char *line, struct nb_err *err)
 {
-    char key[64], value[LINE_MAX_LEN + 1], name[40];
+    char key[KEY_MAX], value[LINE_MAX_LEN + 1], name[40];
     int end = 0;
     line[strcspn(line, "#\r\n")] = '\0';
     line += strspn(line, " \t");
@@ -137,7 +221,7 @@ static enum nb_status read_line(struct parser *p, char *line, struct nb_err *err
         begin_class(p, name);
         return NB_OK;
     }
-    if (sscanf(line, "%63[^=]= %[^\n]", key, value) != 2)
+    if (sscanf(line, "%159[^=]= %[^\n]", key, value) != 2)
         return nb_fail(err, "\"%.60s\" is not of the form key = value", line);
     if (p->class == NULL)
         return nb_fail(err, "\"%.60s\" stands before the first [class]", line);

@@ -51,11 +51,15 @@ struct row_set {
     double *x;       /* [count][hidden] */
     struct oracle oracles[NB_OP_COUNT][2]; /* by op and use of beta */
 };
+/* Gamma and beta, and as they are stored. */
+struct params {
+    double *gamma, *beta;
+    void *gamma_stored, *beta_stored;
+};
 struct nb_check_data {
     const struct nb_cell *cell;
     uint64_t seed;
-    double *gamma, *beta;
-    void *gamma_stored, *beta_stored;
+    struct params params, timed_params; /* of the mixture; of the timed data */
     struct row_set mixture, timed;
     /* x of the two large layouts, filled once: checks forked later read it and own only what they write */
     struct nb_cell mixture_cell;
@@ -188,20 +192,40 @@ static void map_inputs(struct nb_check_data *d)
     d->timed_hash = nb_hash_bytes(0, d->timed_x.data, d->timed_x.bytes);
 }
 
+/* in_place: those under which a pass over its own output stays ordinary. */
+static void make_params(struct params *p, const struct nb_cell *c, uint64_t seed, bool in_place)
+{
+    const size_t n = c->hidden, bytes = nb_dtype_bytes(c->param_dtype);
+    p->gamma = alloc(n, sizeof *p->gamma);
+    p->beta = alloc(n, sizeof *p->beta);
+    p->gamma_stored = alloc(n, bytes);
+    p->beta_stored = alloc(n, bytes);
+    if (in_place) {
+        nb_input_gamma_in_place(seed, p->gamma, n);
+        nb_input_beta_in_place(p->beta, n);
+    } else {
+        nb_input_gamma(c->param_dtype, seed, p->gamma, n);
+        nb_input_beta(c->param_dtype, seed, p->beta, n);
+    }
+    nb_encode(c->param_dtype, p->gamma, p->gamma_stored, n);
+    nb_encode(c->param_dtype, p->beta, p->beta_stored, n);
+}
+
+static void free_params(struct params *p)
+{
+    free(p->gamma);
+    free(p->beta);
+    free(p->gamma_stored);
+    free(p->beta_stored);
+}
+
 struct nb_check_data *nb_check_data_make(const struct nb_cell *cell, uint64_t seed)
 {
     struct nb_check_data *d = alloc(1, sizeof *d);
-    const size_t n = cell->hidden, bytes = nb_dtype_bytes(cell->param_dtype);
     d->cell = cell;
     d->seed = seed;
-    d->gamma = alloc(n, sizeof *d->gamma);
-    d->beta = alloc(n, sizeof *d->beta);
-    d->gamma_stored = alloc(n, bytes);
-    d->beta_stored = alloc(n, bytes);
-    nb_input_gamma(cell->param_dtype, seed, d->gamma, n);
-    nb_input_beta(cell->param_dtype, seed, d->beta, n);
-    nb_encode(cell->param_dtype, d->gamma, d->gamma_stored, n);
-    nb_encode(cell->param_dtype, d->beta, d->beta_stored, n);
+    make_params(&d->params, cell, seed, false);
+    make_params(&d->timed_params, cell, seed, cell->in_place);
     make_mixture(d);
     make_timed(d);
     d->mixture_cell = *cell;
@@ -229,10 +253,8 @@ void nb_check_data_free(struct nb_check_data *d)
     free_rows(&d->timed);
     nb_buffer_free(&d->mixture_x);
     nb_buffer_free(&d->timed_x);
-    free(d->gamma);
-    free(d->beta);
-    free(d->gamma_stored);
-    free(d->beta_stored);
+    free_params(&d->params);
+    free_params(&d->timed_params);
     free(d);
 }
 
@@ -240,8 +262,9 @@ static struct nb_ref_row ref_row(const struct nb_check_data *d, const struct row
                                  const struct nb_kernel *k, size_t i)
 {
     const struct nb_problem p = nb_cell_problem(d->cell, k);
-    return nb_appraise_row(&p, s->x + i * d->cell->hidden, nb_uses_gamma(k) ? d->gamma : NULL,
-                           nb_uses_beta(k) ? d->beta : NULL);
+    const struct params *params = s == &d->timed ? &d->timed_params : &d->params;
+    return nb_appraise_row(&p, s->x + i * d->cell->hidden, nb_uses_gamma(k) ? params->gamma : NULL,
+                           nb_uses_beta(k) ? params->beta : NULL);
 }
 
 static void make_oracle(struct nb_check_data *d, struct row_set *s, const struct nb_kernel *k)
@@ -272,6 +295,7 @@ enum { FILL_A = 0xA5, FILL_B = 0x5A };
 struct layout {
     struct nb_cell cell; /* rows and strides of this run */
     const struct nb_buffer *x;
+    bool in_place; /* the kernel works on a copy of x in y */
     struct nb_buffer y, gamma, beta, mean, rstd, scratch;
     struct nb_execution exec;
 };
@@ -294,12 +318,13 @@ static bool layout_map(struct layout *l, const struct nb_check_data *d, const st
                        const struct nb_cell *cell, const struct nb_buffer *x, long shift)
 {
     const size_t ps = nb_dtype_bytes(cell->param_dtype), ss = nb_stat_bytes(cell->dtype);
+    const struct params *params = x == &d->timed_x ? &d->timed_params : &d->params;
     *l = (struct layout){.cell = *cell, .x = x};
     map_or_abort(&l->y, span(cell, cell->ldy), shift < 0 ? -1 : (long)cell->offset + shift);
     map_or_abort(&l->gamma, cell->hidden * ps, shift < 0 ? -1 : 1024 + shift);
     map_or_abort(&l->beta, cell->hidden * ps, shift < 0 ? -1 : 3136 + shift);
-    memcpy(l->gamma.data, d->gamma_stored, cell->hidden * ps);
-    memcpy(l->beta.data, d->beta_stored, cell->hidden * ps);
+    memcpy(l->gamma.data, params->gamma_stored, cell->hidden * ps);
+    memcpy(l->beta.data, params->beta_stored, cell->hidden * ps);
     if (cell->stats_out) {
         map_or_abort(&l->mean, cell->rows * ss, shift < 0 ? -1 : 0);
         map_or_abort(&l->rstd, cell->rows * ss, shift < 0 ? -1 : 0);
@@ -350,7 +375,10 @@ static void check_edges(const struct layout *l, int fill, struct nb_check_result
 
 static void run_filled(struct layout *l, int fill, struct nb_check_result *r)
 {
-    memset(l->y.data, fill, l->y.bytes);
+    if (l->in_place)
+        memcpy(l->y.data, l->x->data, l->y.bytes);
+    else
+        memset(l->y.data, fill, l->y.bytes);
     nb_execute(&l->exec, 1);
     check_edges(l, fill, r);
 }
@@ -376,7 +404,7 @@ static void explain_difference(struct layout *l, struct nb_check_result *r)
     memcpy(first, l->y.data, l->y.bytes);
     run_filled(l, FILL_B, r);
     for (size_t row = 0; row < c->rows; row++)
-        for (size_t i = 0; i < c->hidden; i++) {
+        for (size_t i = 0; i < c->hidden && !l->in_place; i++) {
             const size_t at = (row * c->ldy + i) * es;
             if (filled_with(first + at, es, FILL_A) && filled_with(l->y.data + at, es, FILL_B))
                 fail(r, NB_FAIL_UNWRITTEN, "an element of y keeps what stood there before");
@@ -385,7 +413,8 @@ static void explain_difference(struct layout *l, struct nb_check_result *r)
     free(first);
 }
 
-/* Two runs over different fills must agree bitwise and leave x as it was. Leaves the second output in y. */
+/* Two runs over different fills, or in place over the same input, must agree bitwise and leave x as it was.
+ * Leaves the second output in y. */
 static void run_twice(struct layout *l, uint64_t x_hash, struct nb_check_result *r)
 {
     run_filled(l, FILL_A, r);
@@ -517,7 +546,8 @@ static void compare_chunks(const struct nb_check_data *d, const struct nb_kernel
     free(y);
 }
 
-/* The timed data at the timed addresses. */
+/* The timed data at the timed addresses, in place where it is timed so: the rows themselves, against the
+ * oracle, and all of them against calls out of place. */
 static void check_timed(struct nb_check_data *d, const struct nb_kernel *k,
                         struct nb_check_result *r)
 {
@@ -528,6 +558,9 @@ static void check_timed(struct nb_check_data *d, const struct nb_kernel *k,
         layout_free(&l);
         return;
     }
+    l.in_place = c->in_place;
+    if (l.in_place)
+        l.exec.args.x = l.y.data;
     run_twice(&l, d->timed_hash, r);
     for (size_t i = 0; i < d->timed.count; i++)
         judge_row(d, &d->timed, i, k, &l, d->timed.row[i], true, "timed data", r);

@@ -76,6 +76,7 @@ static const struct argp_option OPTIONS[] = {
     NB_OPTION_SELECT("kernel", NB_KEY_KERNEL, "GLOBS", "kernels by name, e.g. '*welford*__f32_*'"),
     NB_OPTION_SELECT("kernels", NB_KEY_KERNELS, "SET", "all (default), pairings, contenders or headline"),
     NB_OPTION_SELECT("offset", NB_KEY_OFFSET, "LIST", "bytes from x to y modulo 4096, multiples of 64: 2112 (default) or 0:4032:+64"),
+    NB_OPTION_SELECT("in-place", NB_KEY_IN_PLACE, "WORDS", "yes: y is x; no (default); both"),
     NB_OPTION_SELECT("stats", NB_KEY_STATS, "yes|no", "also store mean and rstd, as training does"),
     {"preset", KEY_PRESET, "NAME|FILE", 0, "a sweep from presets/ or a file; the options above replace its keys", 1},
     {0, 0, 0, 0, "How it is measured:", 2},

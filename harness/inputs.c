@@ -47,6 +47,17 @@ void nb_input_beta(uint32_t param_dtype, uint64_t seed, double *beta, size_t n)
     nb_round_to(param_dtype, beta, n);
 }
 
+void nb_input_gamma_in_place(uint64_t seed, double *gamma, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        gamma[i] = nb_normal(seed, 1u << 20, i) < 0 ? -1 : 1;
+}
+
+void nb_input_beta_in_place(double *beta, size_t n)
+{
+    memset(beta, 0, n * sizeof *beta);
+}
+
 const void *nb_input_stream(uint32_t dtype, uint64_t seed)
 {
     static void *streams[NB_DTYPE_COUNT];
@@ -90,4 +101,27 @@ bool nb_input_stream_equal(uint32_t dtype, uint64_t seed, size_t first, const vo
         done += run;
     }
     return true;
+}
+
+/* The least normal magnitude. */
+static double least_normal(uint32_t dtype)
+{
+    return dtype == NB_F64 ? 0x1p-1022 : dtype == NB_F16 ? 0x1p-14 : 0x1p-126;
+}
+
+bool nb_input_is_ordinary(uint32_t dtype, const void *row, size_t n)
+{
+    double part[256], squares = 0;
+    size_t tiny = 0;
+    for (size_t done = 0; done < n;) {
+        const size_t left = n - done, m = left < 256 ? left : 256;
+        nb_decode(dtype, (const char *)row + done * nb_dtype_bytes(dtype), part, m);
+        for (size_t i = 0; i < m; i++) {
+            squares += part[i] * part[i];
+            tiny += fabs(part[i]) < least_normal(dtype);
+        }
+        done += m;
+    }
+    const double rms = sqrt(squares / (double)n); /* NaN and infinity fail the comparison */
+    return rms >= 0x1p-6 && rms <= 0x1p6 && tiny <= 1 + n / 64;
 }

@@ -18,6 +18,14 @@ void nb_round_to(uint32_t dtype, double *v, size_t n);
 void nb_input_gamma(uint32_t param_dtype, uint64_t seed, double *gamma, size_t n);
 void nb_input_beta(uint32_t param_dtype, uint64_t seed, double *beta, size_t n);
 
+/* Gamma and beta of a cell that is timed in place, where the output of a pass is the input of the next:
+ * gamma = +-1, beta = 0. With alpha = -1 a pass then changes signs, and magnitudes by rounding alone (a
+ * LayerNorm: once it has taken out what lies along (1,1,...) and along gamma): after any number of passes
+ * the data is as ordinary as before the first. Other gammas would shrink elements by gamma_i/rms(gamma) a
+ * pass, to zeros and subnormals, which some CPUs are slow at. */
+void nb_input_gamma_in_place(uint64_t seed, double *gamma, size_t n);
+void nb_input_beta_in_place(double *beta, size_t n);
+
 /* The data that is timed: N(0,1), period NB_STREAM elements, laid over all rows one after the
  * other. Returns the stream in the dtype's storage; made once a process and dtype. */
 #define NB_STREAM ((size_t)1 << 20)
@@ -28,5 +36,9 @@ void nb_input_stream_copy(uint32_t dtype, uint64_t seed, size_t first, void *to,
 
 /* Whether that is what lies there. */
 bool nb_input_stream_equal(uint32_t dtype, uint64_t seed, size_t first, const void *at, size_t n);
+
+/* Whether a row is what a kernel meets in practice: finite, its root mean square within 2^6 of 1, and at most 1 in
+ * 64 of its elements, or a single one, zero or subnormal. */
+bool nb_input_is_ordinary(uint32_t dtype, const void *row, size_t n);
 
 #endif

@@ -24,6 +24,7 @@ static struct {
     uint32_t dtype;
     unsigned threads;
     size_t offset;
+    bool in_place; /* y is not mapped */
 } arena;
 
 struct memory {
@@ -64,11 +65,27 @@ static void fill(char *x, char *y, size_t bytes, const struct nb_cell *c,
     nb_on_threads(c->threads, fill_part, &f);
 }
 
+/* Bytes of x that an arena has at least; y, if there is one, as many again. */
+static size_t least_arena(const struct nb_cell *c, const struct nb_topology *t)
+{
+    return (c->in_place ? 4 : 2) * nb_topology_llc(t, c->threads);
+}
+
 /* Where memory has one home, which thread touched it first does not matter. */
 static bool arena_fits(const struct nb_worker_env *env, const struct nb_cell *c, size_t bytes)
 {
     return arena.x.map != NULL && arena.x.bytes >= bytes && arena.offset == c->offset &&
+           arena.in_place == c->in_place &&
            (arena.threads == c->threads || env->topology->numa_nodes <= 1);
+}
+
+/* Of x, whatever the shape of the cell: windows of one shape need a little more than those of another, and
+ * each time more is needed all of it is filled again. */
+static size_t arena_room(const struct nb_worker_env *env, const struct nb_cell *c, size_t bytes)
+{
+    const size_t window = (size_t)16 << 20;
+    const size_t room = least_arena(c, env->topology) + window;
+    return room > bytes ? room : bytes;
 }
 
 static enum nb_status arena_ready(const struct nb_worker_env *env, const struct nb_cell *c,
@@ -80,8 +97,9 @@ static enum nb_status arena_ready(const struct nb_worker_env *env, const struct 
     if (!fits) {
         nb_buffer_free(&arena.x);
         nb_buffer_free(&arena.y);
+        bytes = arena_room(env, c, bytes);
         enum nb_status s = nb_buffer_map(&arena.x, bytes, 0, true, err);
-        if (s == NB_OK)
+        if (s == NB_OK && !c->in_place)
             s = nb_buffer_map(&arena.y, bytes, c->offset, true, err);
         if (s != NB_OK)
             return s;
@@ -89,6 +107,7 @@ static enum nb_status arena_ready(const struct nb_worker_env *env, const struct 
     arena.dtype = c->dtype;
     arena.threads = c->threads;
     arena.offset = c->offset;
+    arena.in_place = c->in_place;
     fill(arena.x.data, fits ? NULL : arena.y.data, arena.x.bytes, c, env);
     return NB_OK;
 }
@@ -96,10 +115,10 @@ static enum nb_status arena_ready(const struct nb_worker_env *env, const struct 
 struct nb_windows nb_measure_windows(const struct nb_cell *c, const struct nb_topology *t)
 {
     const size_t bytes = c->rows * c->ldx * nb_dtype_bytes(c->dtype), line = 64;
-    const size_t half = 2 * nb_topology_llc(t, c->threads); /* of x; y is as much again */
+    const size_t least = least_arena(c, t);
     struct nb_windows w = {.count = 1, .step = (bytes + line - 1) / line * line};
-    if (w.step < half)
-        w.count = (half + w.step - 1) / w.step;
+    if (w.step < least)
+        w.count = (least + w.step - 1) / w.step;
     return w;
 }
 
@@ -116,7 +135,7 @@ static enum nb_status map_tensors(const struct nb_worker_env *env, const struct 
     }
     m->windows = 1;
     enum nb_status s = nb_buffer_map(&m->x, bytes, 0, bytes >= (size_t)2 << 20, err);
-    if (s == NB_OK)
+    if (s == NB_OK && !c->in_place)
         s = nb_buffer_map(&m->y, bytes, c->offset, bytes >= (size_t)2 << 20, err);
     if (s == NB_OK)
         fill(m->x.data, m->y.data, bytes, c, env);
@@ -127,9 +146,15 @@ static void fill_params(const struct nb_worker_env *env, const struct nb_cell *c
 {
     double *wide = malloc(c->hidden * sizeof *wide);
     NB_ASSERT(wide != NULL);
-    nb_input_gamma(c->param_dtype, env->seed, wide, c->hidden);
+    if (c->in_place)
+        nb_input_gamma_in_place(env->seed, wide, c->hidden);
+    else
+        nb_input_gamma(c->param_dtype, env->seed, wide, c->hidden);
     nb_encode(c->param_dtype, wide, m->gamma.data, c->hidden);
-    nb_input_beta(c->param_dtype, env->seed, wide, c->hidden);
+    if (c->in_place)
+        nb_input_beta_in_place(wide, c->hidden);
+    else
+        nb_input_beta(c->param_dtype, env->seed, wide, c->hidden);
     nb_encode(c->param_dtype, wide, m->beta.data, c->hidden);
     free(wide);
 }
@@ -217,8 +242,9 @@ static void forget_arena(void)
 static bool begin(struct nb_execution *e, const struct nb_cell *c, const struct nb_kernel *k,
                   const struct memory *m)
 {
-    const struct nb_args args = {.x = m->in_arena ? arena.x.data : m->x.data,
-                                 .y = m->in_arena ? arena.y.data : m->y.data,
+    char *x = m->in_arena ? arena.x.data : m->x.data, *y = m->in_arena ? arena.y.data : m->y.data;
+    const struct nb_args args = {.x = x,
+                                 .y = c->in_place ? x : y,
                                  .gamma = m->gamma.data,
                                  .beta = m->beta.data,
                                  .mean = m->mean.data,
@@ -277,6 +303,8 @@ static char *window_x(const struct run *u, size_t window)
 
 static char *window_y(const struct run *u, size_t window)
 {
+    if (u->unit->cell->in_place)
+        return window_x(u, window);
     return (u->memory.in_arena ? arena.y.data : u->memory.y.data) + window * u->memory.step;
 }
 
@@ -313,10 +341,12 @@ static bool x_is(const struct run *u, size_t window, size_t start)
                                  elements(u));
 }
 
-/* All of a window: x as the stream has it, parameters and canaries. */
+/* All of a window: x as the stream has it (in place it is what the passes made of it), parameters and
+ * canaries. */
 static bool intact(struct run *u, size_t window)
 {
-    return surroundings_intact(u) && x_is(u, window, own_start(u, window));
+    return surroundings_intact(u) &&
+           (u->unit->cell->in_place || x_is(u, window, own_start(u, window)));
 }
 
 /* After damage: who comes next is judged by what it does itself. */
@@ -351,13 +381,17 @@ static void verify(struct run *u, struct runner *r, size_t window, uint64_t x_wa
     const char *wanted = json_string_value(json_object_get(u->unit->hashes, name));
     char hash[17];
     u->env->at(u->env->context, name);
-    nb_output_clear(c, u->env->seed, window_y(u, window)); /* else yesterday's could pass */
+    if (c->in_place)
+        put_x(u, window, 0);
+    else
+        nb_output_clear(c, u->env->seed, window_y(u, window)); /* else yesterday's could pass */
     r->exec.next_window = window;
     nb_execute(&r->exec, 1);
     snprintf(hash, sizeof hash, "%016llx",
              (unsigned long long)nb_output_hash(c, u->env->seed, window_y(u, window)));
-    const bool changed = !surroundings_intact(u) || x_hash(u, window) != x_wanted ||
-                         (u->suspicious && !x_is(u, window, 0));
+    const bool x_kept = c->in_place || (x_hash(u, window) == x_wanted &&
+                                       !(u->suspicious && !x_is(u, window, 0)));
+    const bool changed = !surroundings_intact(u) || !x_kept;
     if (wanted == NULL || strcmp(hash, wanted) != 0 || changed)
         mistrust(u, r);
     if (changed)
@@ -392,11 +426,28 @@ static size_t windows_walked(const struct run *u, uint64_t passes)
     return passes < u->memory.windows ? (size_t)passes : u->memory.windows;
 }
 
-/* In a unit tried again after damage that nobody was found guilty of: are the windows walked since then,
- * and all else, what they were before? */
+/* In place a pass reads what the one before it left. Were that ever zeros, subnormals or infinities, the times
+ * would be those of such data; so a row of each of the n windows walked in a sample is looked at after it. */
+static bool still_ordinary(const struct run *u, size_t n)
+{
+    const struct nb_cell *c = u->unit->cell;
+    const size_t at = (size_t)(u->walked % c->rows) * c->ldx * nb_dtype_bytes(c->dtype);
+    for (size_t i = 1; c->in_place && i <= n; i++)
+        if (!nb_input_is_ordinary(c->dtype, window_x(u, window_before(u, i)) + at, c->hidden))
+            return false;
+    return true;
+}
+
+/* Of the windows walked since then: in place, is their data still ordinary? In a unit tried again after damage
+ * that nobody was found guilty of: are they, and all else, what they were before? */
 static void look_after(struct run *u, struct runner *r, uint64_t since)
 {
     const size_t n = windows_walked(u, u->walked - since);
+    if (!still_ordinary(u, n)) {
+        mistrust(u, r);
+        for (size_t i = 1; i <= n; i++)
+            put_x(u, window_before(u, i), own_start(u, window_before(u, i)));
+    }
     for (size_t i = 1; u->suspicious && i <= n; i++) {
         const size_t window = window_before(u, i);
         if (intact(u, window))

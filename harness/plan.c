@@ -47,19 +47,27 @@ static void cell_id(struct nb_cell *c)
         snprintf(param, sizeof param, "+%s", nb_dtype_name(c->param_dtype));
     if (c->offset != NB_OFFSET)
         snprintf(offset, sizeof offset, "-o%zu", c->offset);
-    snprintf(c->id, sizeof(c->id), "%s-%s-%s%s-h%zu-r%zu-t%u-%s%s%s", nb_dir_name(c->dir),
+    snprintf(c->id, sizeof(c->id), "%s-%s-%s%s-h%zu-r%zu-t%u-%s%s%s%s", nb_dir_name(c->dir),
              nb_fuse_name(c->fuse), nb_dtype_name(c->dtype), param, c->hidden, c->rows, c->threads,
-             nb_residency_name(c->residency), c->stats_out ? "-stats" : "", offset);
+             nb_residency_name(c->residency), c->stats_out ? "-stats" : "", offset,
+             c->in_place ? "-ip" : "");
 }
+
+enum { IN_PLACE_MIN = 8 };
 
 /* Rows of a cell; 0 with a reason when the shape does not fit its residency. */
 static size_t cell_rows(const struct nb_cell *c, size_t wanted, const struct nb_topology *t,
                         char *reason, size_t len)
 {
     const size_t room = thread_bytes(t, c->residency, c->threads);
-    const size_t row = 2 * c->hidden * nb_dtype_bytes(c->dtype);
+    const size_t row = (c->in_place ? 1 : 2) * c->hidden * nb_dtype_bytes(c->dtype);
     const size_t params = 2 * c->hidden * nb_dtype_bytes(c->param_dtype);
     const char *level = nb_residency_name(c->residency);
+    if (c->in_place && c->hidden < IN_PLACE_MIN) {
+        snprintf(reason, len, "SKIP_SHAPE: in place, rows of fewer than %d elements become constant when "
+                 "they are normalized again and again", IN_PLACE_MIN);
+        return 0;
+    }
     if (room == 0) {
         snprintf(reason, len, "SKIP_SHAPE: no %s of known size here that is larger than twice L2",
                  level);
@@ -137,9 +145,11 @@ static bool wanted_ceiling(const struct nb_kernel *k)
            strcmp(best->name, k->isa) == 0;
 }
 
+/* A copy onto itself is no work, and so no roof. */
 static bool fits_cell(const struct nb_cell *c, const struct nb_kernel *k)
 {
-    return k->dtype == c->dtype && k->dir == c->dir && k->fuse == c->fuse;
+    return k->dtype == c->dtype && k->dir == c->dir && k->fuse == c->fuse &&
+           !(c->in_place && k->op == NB_OP_COPY);
 }
 
 static size_t cell_add_kernels(struct nb_cell *c, const struct nb_block *b)
@@ -168,10 +178,14 @@ static enum nb_status add_cell(struct nb_plan *plan, const struct nb_block *b,
     if (wanted.threads > t->cores)
         return nb_fail(err, "threads: %u asked for, but this process may use %u cores, and one thread "
                             "runs on each", wanted.threads, t->cores);
+    if (wanted.in_place)
+        wanted.offset = NB_OFFSET; /* there is no y to lie elsewhere */
     wanted.rows = cell_rows(&wanted, rows, t, reason, sizeof reason);
     wanted.ldx = wanted.ldy = wanted.hidden;
     const size_t es = nb_dtype_bytes(wanted.dtype), ps = nb_dtype_bytes(wanted.param_dtype);
-    const double bytes = 2.0 * (double)wanted.hidden * ((double)wanted.rows * (double)es + (double)ps);
+    const size_t tensors = wanted.in_place ? 1 : 2;
+    const double bytes =
+        (double)wanted.hidden * ((double)tensors * (double)wanted.rows * (double)es + 2 * (double)ps);
     cell_id(&wanted);
     if (wanted.rows == 0) {
         drop(plan, wanted.id, reason);
@@ -180,7 +194,7 @@ static enum nb_status add_cell(struct nb_plan *plan, const struct nb_block *b,
     if (bytes > (double)t->memory / 2)
         return nb_fail(err, "%s needs %.0f MiB, more than half of this machine's memory (%zu MiB); choose "
                             "smaller hidden or rows", wanted.id, bytes / 0x1p20, t->memory >> 20);
-    wanted.bytes = 2 * wanted.hidden * (wanted.rows * es + ps);
+    wanted.bytes = wanted.hidden * (tensors * wanted.rows * es + 2 * ps);
     struct nb_cell probe = wanted;
     const size_t taken = cell_add_kernels(&probe, b);
     const double check = nb_check_bytes(&probe, bytes);
@@ -204,8 +218,8 @@ static enum nb_status add_block(struct nb_plan *plan, const struct nb_block *b,
             for (size_t p = 0; p < b->param_dtype.n; p++)
                 for (size_t h = 0; h < b->hidden.n; h++)
                     for (size_t th = 0; th < b->threads.n; th++)
-                        for (size_t w = 0; s == NB_OK && w < b->rows.n * b->offset.n; w++) {
-                            const size_t threads = b->threads.v[th];
+                        for (size_t w = 0; s == NB_OK && w < b->rows.n * b->offset.n * b->in_place.n; w++) {
+                            const size_t threads = b->threads.v[th], place = w / b->in_place.n;
                             s = add_cell(plan, b, t,
                                          (struct nb_cell){
                                              .dtype = (uint32_t)b->dtype.v[d],
@@ -214,10 +228,11 @@ static enum nb_status add_block(struct nb_plan *plan, const struct nb_block *b,
                                                                 : (uint32_t)b->dtype.v[d],
                                              .stats_out = b->stats,
                                              .hidden = b->hidden.v[h],
-                                             .offset = b->offset.v[w % b->offset.n],
+                                             .offset = b->offset.v[place % b->offset.n],
+                                             .in_place = b->in_place.v[w % b->in_place.n] != 0,
                                              .threads = threads ? (unsigned)threads : t->cores,
                                              .residency = (enum nb_residency)b->residency.v[r]},
-                                         b->rows.v[w / b->offset.n], err);
+                                         b->rows.v[place / b->offset.n], err);
                         }
     return s;
 }
@@ -332,7 +347,7 @@ struct nb_problem nb_cell_problem(const struct nb_cell *c, const struct nb_kerne
                                .ldx = c->ldx,
                                .ldy = c->ldy,
                                .eps = 1e-5,
-                               .alpha = 1.25,
+                               .alpha = c->in_place ? -1 : 1.25,
                                .momentum = 0.1};
 }
 
@@ -353,11 +368,12 @@ void nb_cell_repro(const struct nb_cell *c, const struct nb_settings *s, const c
         snprintf(offset, sizeof offset, " --offset %zu", c->offset);
     snprintf(text, len,
              "normbench %s%s%s%s --dtype %s%s --hidden %zu --rows %zu --threads %u --residency "
-             "%s%s%s --seed %llu%s",
+             "%s%s%s%s --seed %llu%s",
              verb, kernel ? " --kernel '" : "", kernel ? kernel : "", kernel ? "'" : "",
              nb_dtype_name(c->dtype), c->param_dtype != c->dtype ? " --param-dtype f32" : "",
              c->hidden, c->rows, c->threads, nb_residency_name(c->residency),
-             c->stats_out ? " --stats yes" : "", offset, (unsigned long long)s->seed, foreign);
+             c->stats_out ? " --stats yes" : "", offset, c->in_place ? " --in-place yes" : "",
+             (unsigned long long)s->seed, foreign);
 }
 
 /* ---- groups ---- */
@@ -649,6 +665,36 @@ static double budget_ns(const struct nb_plan *plan)
     return plan->settings.budget_s > 0 ? plan->settings.budget_s * 1e9 : INFINITY;
 }
 
+static bool in_arena(const struct nb_cell *c)
+{
+    return c->residency == NB_DRAM || c->residency == NB_COLD;
+}
+
+static bool same_arena(const struct nb_cell *a, const struct nb_cell *b)
+{
+    return in_arena(a) && in_arena(b) && a->dtype == b->dtype && a->threads == b->threads &&
+           a->offset == b->offset && a->in_place == b->in_place;
+}
+
+/* Whichever cell of an arena comes first in a process fills it for all of them: each is charged its part. */
+static void share_fixed(const struct nb_plan *plan, struct nb_unit_cost *cost)
+{
+    for (size_t i = 0; i < plan->count; i++) {
+        double sum = 0;
+        size_t n = 0;
+        for (size_t j = 0; j < plan->count; j++)
+            if (same_arena(&plan->cells[i], &plan->cells[j])) {
+                if (j < i) /* shared out already */
+                    break;
+                sum += cost[j].fixed_ns;
+                n++;
+            }
+        for (size_t j = i; n > 0 && j < plan->count; j++)
+            if (same_arena(&plan->cells[i], &plan->cells[j]))
+                cost[j].fixed_ns = sum / (double)n;
+    }
+}
+
 enum nb_status nb_plan_calibrate(struct nb_plan *plan, const struct nb_calibration *cal,
                                  struct nb_err *err)
 {
@@ -659,6 +705,7 @@ enum nb_status nb_plan_calibrate(struct nb_plan *plan, const struct nb_calibrati
         cost[i].fixed_ns = 1.2 * cal->setup_ns[i]; /* and what is verified at the end */
         cost[i].round_ns = fmax(1, guess_round_ns(&plan->cells[i], cal->pass_ns[i]));
     }
+    share_fixed(plan, cost);
     bool fits;
     while (!(fits = fit_rounds(plan, cost, plan->settings.screening, budget_ns(plan))))
         if (!fewer_processes(plan)) {
@@ -680,6 +727,7 @@ void nb_plan_refit(struct nb_plan *plan, struct nb_unit_cost *cost, double left_
 {
     if (plan->settings.budget_s <= 0)
         return;
+    share_fixed(plan, cost);
     while (!fit_rounds(plan, cost, 0, left_s * 1e9))
         if (!fewer_processes(plan)) {
             if (plan->count == 1)
@@ -694,16 +742,14 @@ void nb_plan_order(const struct nb_plan *plan, unsigned process, size_t *order)
     for (size_t i = 0; i < plan->count; i++)
         order[i] = i;
     nb_shuffle(order, plan->count, &state);
-    /* a stable pass brings the cells of one arena (dtype, threads, offset) behind its first one */
+    /* a stable pass brings the cells of one arena (dtype, threads, offset, in place) behind its first one */
     for (size_t i = 0; i < plan->count; i++) {
         const struct nb_cell *a = &plan->cells[order[i]];
         size_t next = i + 1;
-        if (a->residency != NB_DRAM && a->residency != NB_COLD)
+        if (!in_arena(a))
             continue;
         for (size_t j = i + 1; j < plan->count; j++) {
-            const struct nb_cell *b = &plan->cells[order[j]];
-            if ((b->residency != NB_DRAM && b->residency != NB_COLD) || b->dtype != a->dtype ||
-                b->threads != a->threads || b->offset != a->offset)
+            if (!same_arena(a, &plan->cells[order[j]]))
                 continue;
             const size_t moved = order[j];
             memmove(&order[next + 1], &order[next], (j - next) * sizeof *order);
@@ -844,13 +890,13 @@ json_t *nb_cell_to_json(const struct nb_cell *c, const struct nb_settings *s)
     for (size_t i = 0; i < c->pairing_count; i++)
         json_array_append_new(pairings, pairing_json(&c->pairings[i]));
     nb_cell_repro(c, s, "run", NULL, repro, sizeof repro);
-    return json_pack("{ss ss ss ss ss si sI sI si ss sI sI sI sI si si ss so so so}", "id", c->id, "dir",
+    return json_pack("{ss ss ss ss ss si sI sI si ss sI sI sI sb sI si si ss so so so}", "id", c->id, "dir",
                      nb_dir_name(c->dir), "fuse", nb_fuse_name(c->fuse), "dtype",
                      nb_dtype_name(c->dtype), "param_dtype", nb_dtype_name(c->param_dtype),
                      "stats_out", (int)c->stats_out, "hidden", (json_int_t)c->hidden, "rows",
                      (json_int_t)c->rows, "threads", (int)c->threads, "residency",
                      nb_residency_name(c->residency), "ldx", (json_int_t)c->ldx, "ldy",
-                     (json_int_t)c->ldy, "offset", (json_int_t)c->offset, "bytes", (json_int_t)c->bytes, "rounds", (int)c->rounds,
+                     (json_int_t)c->ldy, "offset", (json_int_t)c->offset, "in_place", (int)c->in_place, "bytes", (json_int_t)c->bytes, "rounds", (int)c->rounds,
                      "screen_rounds", (int)c->screen_rounds, "repro", repro, "kernels", kernels, "groups", groups, "pairings", pairings);
 }
 
@@ -987,14 +1033,14 @@ enum nb_status nb_cell_from_json(struct nb_cell *c, const json_t *json, struct n
 {
     const char *id, *dir, *fuse, *dtype, *param, *residency;
     json_int_t hidden, rows, ldx, ldy, bytes, offset = NB_OFFSET;
-    int stats, threads, rounds, screen_rounds;
+    int stats, threads, rounds, screen_rounds, in_place = 0;
     json_error_t e;
     *c = (struct nb_cell){0};
-    if (json_unpack_ex((json_t *)json, &e, 0, "{ss ss ss ss ss si sI sI si ss sI sI sI si si s?I}", "id", &id,
+    if (json_unpack_ex((json_t *)json, &e, 0, "{ss ss ss ss ss si sI sI si ss sI sI sI si si s?I s?b}", "id", &id,
                        "dir", &dir, "fuse", &fuse, "dtype", &dtype, "param_dtype", &param,
                        "stats_out", &stats, "hidden", &hidden, "rows", &rows, "threads", &threads,
                        "residency", &residency, "ldx", &ldx, "ldy", &ldy, "bytes", &bytes, "rounds",
-                       &rounds, "screen_rounds", &screen_rounds, "offset", &offset) != 0)
+                       &rounds, "screen_rounds", &screen_rounds, "offset", &offset, "in_place", &in_place) != 0)
         return nb_fail(err, "plan: bad cell: %s", e.text);
     const int d = nb_dtype_parse(dtype), p = nb_dtype_parse(param),
               r = nb_residency_parse(residency);
@@ -1015,6 +1061,7 @@ enum nb_status nb_cell_from_json(struct nb_cell *c, const json_t *json, struct n
     c->ldy = (size_t)ldy;
     c->bytes = (size_t)bytes;
     c->offset = (size_t)offset;
+    c->in_place = in_place != 0;
     c->threads = (unsigned)threads;
     c->rounds = (unsigned)rounds;
     c->screen_rounds = (unsigned)screen_rounds;

@@ -32,13 +32,14 @@ struct nb_pairing {
     const struct nb_kernel *base, *test; /* LayerNorm, RMSNorm; NULL: not chosen (yet) */
 };
 
-/* (op pair, dir, fuse, dtype, hidden, rows, threads, residency, offset). Lengths in elements, bytes = x + y +
+/* (op pair, dir, fuse, dtype, hidden, rows, threads, residency, offset, in place). Lengths in elements, bytes = x + y +
  * gamma + beta of one window; DRAM and cold cells rotate over an arena of windows. */
 struct nb_cell {
     char id[128];
     uint32_t dir, fuse, dtype, param_dtype, stats_out;
     size_t hidden, rows, ldx, ldy, bytes;
     size_t offset; /* y lies so many bytes behind x modulo 4096, for all kernels alike */
+    bool in_place; /* y is x, in the timed loop too: gamma, beta as in inputs.h, alpha -1 */
     unsigned threads, rounds, screen_rounds; /* of a measuring and of a screening process */
     enum nb_residency residency;
     const struct nb_kernel **kernels;

@@ -134,6 +134,7 @@ struct rep_cell {
     const char *id, *dir, *fuse, *dtype, *param_dtype, *residency, *repro;
     const char *type; /* dtype, or dtype+param_dtype where they differ */
     size_t stats_out, hidden, rows, threads, offset;
+    bool in_place; /* y is x */
     struct rep_entry *entries;
     size_t nentries, entries_room;
     struct rep_group *groups;
@@ -209,11 +210,15 @@ struct rep_keys {
     const char *text[REP_MAX_KEYS];
     size_t n;
 };
-/* Cells of the plain case: forward, unfused, no statistics written, y at the usual
+/* Cells of the plain case: forward, unfused, no statistics written, out of place, y at the usual
  * offset; or, where a run has none of these, whatever its first cell is. Only they enter
  * the plots and the short table. */
 enum { REP_OFFSET = 2112 };
 bool rep_is_plain(const struct rep_run *run, const struct rep_cell *cell);
+/* Whether a cell has its part in what is said of all cells: out of place, or all where all are in
+ * place. What one pass does to caches differs between the two, and so do ratios. */
+bool rep_counts(const struct rep_run *run, const struct rep_cell *cell);
+bool rep_is_all_in_place(const struct rep_run *run);
 void rep_residencies(const struct rep_run *run, struct rep_keys *keys);
 void rep_types(const struct rep_run *run, struct rep_keys *keys);
 /* The plain cell; of several numbers of rows, that with most. */
@@ -223,6 +228,13 @@ bool rep_has_speedup(const struct rep_pairing *p);
 bool rep_is_beaten(const struct rep_pairing *p); /* a winner that was not the fastest */
 const struct rep_entry *rep_entry_of(const struct rep_cell *cell,
                                      const struct rep_kernel *k); /* NULL: not there */
+/* Speed of a over that of b: of one cell, each over its anchor in the same rounds; an element, of two cells
+ * that each process measured. One ratio a process. */
+struct rep_estimate rep_speed_over(const struct rep_run *run, const struct rep_cell *cell,
+                                   const struct rep_entry *a, const struct rep_entry *b);
+struct rep_estimate rep_element_speed_over(const struct rep_run *run, const struct rep_cell *ca,
+                                           const struct rep_entry *a, const struct rep_cell *cb,
+                                           const struct rep_entry *b);
 size_t rep_timed_norms(const struct rep_cell *cell);
 /* Speed of an entry over that of another of the cell, process by process: in the same rounds,
  * or each against the anchor of its own. */
@@ -231,20 +243,33 @@ struct rep_estimate rep_speed_over(const struct rep_run *run, const struct rep_c
                                    const struct rep_entry *other);
 
 /* Traffic of a row in bytes: x read and y written once. With write-allocate also what a store
- * that is not non-temporal fetches first. Parameters stay in the cache and are left out. */
+ * that is not non-temporal fetches first: nothing in place, where x lies in those lines. Parameters stay
+ * in the cache and are left out. */
 double rep_row_bytes(const struct rep_cell *cell);
 double rep_row_bytes_allocated(const struct rep_cell *cell, const struct rep_kernel *k);
 
 /* report_bars.c: what the best kernels reach of scale and of the hard roof, against the
  * bars of the plan */
 enum rep_bar_verdict { REP_BAR_MISSING, REP_BAR_REACHED, REP_BAR_BELOW };
+enum rep_measure {
+    REP_OF_SCALE, /* speed over that of scale in the same rounds */
+    REP_NS,       /* ns a call: at most */
+    REP_TAIL,     /* speed an element over that at the next multiple of 64 */
+    REP_OF_ISA,   /* speed of the best kernel of an ISA over that of the best of another */
+    REP_MEASURES
+};
 struct rep_bar {
     const char *op, *dtype, *residency;
-    size_t hidden;
+    enum rep_measure measure;
+    const char *isa, *over; /* of REP_OF_ISA */
+    const char *glob;       /* of kernels; NULL: all */
+    size_t hidden, rows;    /* rows 0: the cell with most */
     double bar;
-    const struct rep_entry *best; /* fastest over scale; NULL: missing, for the reason */
+    struct rep_estimate value;
+    const struct rep_entry *best;    /* NULL: missing, for the reason */
+    const struct rep_entry *against; /* REP_TAIL, REP_OF_ISA: what it is compared with */
     const char *missing;
-    enum rep_bar_verdict verdict; /* by the median of best */
+    enum rep_bar_verdict verdict; /* by the median of value */
 };
 struct rep_bars {
     struct rep_bar *bar;

@@ -330,6 +330,7 @@ static const char *load_shape(struct rep_run *run, const json_t *json,
     if (!get_size(json, "offset", 0, &cell->offset) &&
         !get_size(run->plan, "offset", 0, &cell->offset)) /* plans of old name one for all cells */
         cell->offset = REP_OFFSET;
+    cell->in_place = json_is_true(json_object_get(json, "in_place"));
     cell->type = type_name(run, cell->dtype, cell->param_dtype);
     return NULL;
 }

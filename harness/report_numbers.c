@@ -171,7 +171,7 @@ double rep_row_bytes(const struct rep_cell *cell)
 
 double rep_row_bytes_allocated(const struct rep_cell *cell, const struct rep_kernel *k)
 {
-    return k->streams ? rep_row_bytes(cell) : 1.5 * rep_row_bytes(cell);
+    return k->streams || cell->in_place ? rep_row_bytes(cell) : 1.5 * rep_row_bytes(cell);
 }
 
 /* The first group that holds the kernel and was run by measuring processes. */
@@ -472,6 +472,72 @@ static double *doubles(size_t n)
     return v;
 }
 
+static struct work begin_work(const struct rep_run *run, const struct rep_cell *cell)
+{
+    size_t rounds = rep_max_rounds(cell), counted = max_counted(cell);
+    return (struct work){run, doubles(rounds > counted ? rounds : counted),
+                         doubles(cell->nunits + 1)};
+}
+
+static void end_work(struct work *w)
+{
+    free(w->rounds);
+    free(w->processes);
+}
+
+struct rep_estimate rep_speed_over(const struct rep_run *run, const struct rep_cell *cell,
+                                   const struct rep_entry *a, const struct rep_entry *b)
+{
+    struct work w = begin_work(run, cell);
+    size_t n = 0;
+    for (size_t u = 0; u < cell->nunits; u++) {
+        const struct rep_unit *unit = &cell->units[u];
+        double r = rep_is_measuring(run, unit)
+                       ? over_anchor(&w, cell, unit, a) - over_anchor(&w, cell, unit, b)
+                       : NAN;
+        if (isfinite(r))
+            w.processes[n++] = r;
+    }
+    struct rep_estimate e = exponential(estimate(w.processes, n));
+    end_work(&w);
+    return e;
+}
+
+/* Logarithm of the median time an element in one process; NAN: it has none. */
+static double log_element(const struct rep_run *run, const struct rep_cell *cell,
+                          const struct rep_entry *e, size_t process)
+{
+    double log_ns = NAN;
+    struct work w = begin_work(run, cell);
+    for (size_t u = 0; u < cell->nunits; u++) {
+        const struct rep_unit *unit = &cell->units[u];
+        size_t n = unit->process == process && rep_is_measuring(run, unit)
+                       ? rep_process_times(cell, e, unit, w.rounds)
+                       : 0;
+        if (n > 0)
+            log_ns = log(nb_median(w.rounds, n) / ((double)cell->rows * (double)cell->hidden));
+    }
+    end_work(&w);
+    return log_ns;
+}
+
+struct rep_estimate rep_element_speed_over(const struct rep_run *run, const struct rep_cell *ca,
+                                           const struct rep_entry *a, const struct rep_cell *cb,
+                                           const struct rep_entry *b)
+{
+    double *ratios = doubles(ca->nunits + 1);
+    size_t n = 0;
+    for (size_t u = 0; u < ca->nunits; u++) {
+        size_t process = ca->units[u].process;
+        double r = log_element(run, cb, b, process) - log_element(run, ca, a, process);
+        if (isfinite(r))
+            ratios[n++] = r;
+    }
+    struct rep_estimate e = exponential(estimate(ratios, n));
+    free(ratios);
+    return e;
+}
+
 static double cell_barrier(const struct work *w, const struct rep_cell *cell)
 {
     size_t n = 0;
@@ -483,9 +549,7 @@ static double cell_barrier(const struct work *w, const struct rep_cell *cell)
 
 static void cell_numbers(struct rep_run *run, struct rep_cell *cell)
 {
-    size_t rounds = rep_max_rounds(cell), counted = max_counted(cell);
-    struct work w = {run, doubles(rounds > counted ? rounds : counted),
-                     doubles(cell->nunits + 1)};
+    struct work w = begin_work(run, cell);
     for (size_t i = 0; i < cell->nentries; i++) {
         entry_times(&w, cell, i);
         entry_counts(&w, cell, i);
@@ -503,8 +567,7 @@ static void cell_numbers(struct rep_run *run, struct rep_cell *cell)
         pairing_speedup(&w, cell, &cell->pairings[i]);
     find_headlines(cell);
     cell_noise(run, &w, cell);
-    free(w.rounds);
-    free(w.processes);
+    end_work(&w);
 }
 
 struct rep_estimate rep_speed_over(const struct rep_run *run, const struct rep_cell *cell,
@@ -574,13 +637,26 @@ static void add_size(struct rep_sizes *sizes, size_t v)
 static bool is_default_case(const struct rep_cell *c)
 {
     return rep_same(c->dir, "fwd") && rep_same(c->fuse, "none") && c->stats_out == 0 &&
-           c->offset == REP_OFFSET;
+           !c->in_place && c->offset == REP_OFFSET;
 }
 
 static bool same_case(const struct rep_cell *a, const struct rep_cell *b)
 {
     return rep_same(a->dir, b->dir) && rep_same(a->fuse, b->fuse) &&
-           a->stats_out == b->stats_out && a->offset == b->offset;
+           a->stats_out == b->stats_out && a->offset == b->offset && a->in_place == b->in_place;
+}
+
+bool rep_is_all_in_place(const struct rep_run *run)
+{
+    for (size_t i = 0; i < run->ncells; i++)
+        if (!run->cells[i].in_place)
+            return false;
+    return run->ncells > 0;
+}
+
+bool rep_counts(const struct rep_run *run, const struct rep_cell *cell)
+{
+    return !cell->in_place || rep_is_all_in_place(run);
 }
 
 bool rep_is_plain(const struct rep_run *run, const struct rep_cell *cell)

@@ -28,10 +28,10 @@ static const char *case_text(struct rep_run *run)
         if (!rep_is_plain(run, c))
             continue;
         if (rep_same(c->dir, "fwd") && rep_same(c->fuse, "none") && c->stats_out == 0)
-            return "";
+            return c->in_place ? ", in place" : "";
         char *text = rep_alloc(run, 64);
-        snprintf(text, 64, ", %.20s-%.20s%s", c->dir ? c->dir : "?",
-                 c->fuse ? c->fuse : "?", c->stats_out ? "-stats" : "");
+        snprintf(text, 64, ", %.20s-%.20s%s%s", c->dir ? c->dir : "?",
+                 c->fuse ? c->fuse : "?", c->stats_out ? "-stats" : "", c->in_place ? ", in place" : "");
         return text;
     }
     return "";
@@ -332,7 +332,9 @@ static const char *short_text(struct rep_run *run, const char *name)
 static void define_lines(struct picture *p, const struct named_lines *named)
 {
     const struct rep_keys *affine = &named->affine;
-    const char *lines[LINES] = {"roof: fastest of copy and scale", "fastest LayerNorm",
+    const char *lines[LINES] = {rep_is_all_in_place(p->run) ? "roof: scale in place"
+                                                            : "roof: fastest of copy and scale",
+                                "fastest LayerNorm",
                                 "fastest RMSNorm", "two-pass LayerNorm",
                                 "one-pass RMSNorm"};
     for (size_t i = 0; i < affine->n; i++) {
@@ -389,7 +391,8 @@ static const struct rep_cell *bars_cell(const struct rep_run *run)
         return c;
     c = NULL;
     for (size_t i = 0; i < run->ncells; i++)
-        if (rep_timed_norms(&run->cells[i]) > (c ? rep_timed_norms(c) : 0))
+        if (rep_counts(run, &run->cells[i]) &&
+            rep_timed_norms(&run->cells[i]) > (c ? rep_timed_norms(c) : 0))
             c = &run->cells[i];
     return c;
 }
@@ -715,7 +718,7 @@ static int by_size(const void *a, const void *b)
 static bool same_but_offset(const struct rep_cell *a, const struct rep_cell *b)
 {
     return a->hidden == b->hidden && a->rows == b->rows && a->threads == b->threads &&
-           a->stats_out == b->stats_out && rep_same(a->type, b->type) &&
+           a->stats_out == b->stats_out && a->in_place == b->in_place && rep_same(a->type, b->type) &&
            rep_same(a->residency, b->residency) && rep_same(a->dir, b->dir) &&
            rep_same(a->fuse, b->fuse);
 }
@@ -860,6 +863,7 @@ static size_t rows_series(struct picture *p, const char *residency, const char *
     return points;
 }
 
+/* Two are two cells and no line. */
 static bool has_rows(const struct rep_run *run, const char *residency, const char *type,
                      size_t hidden)
 {
@@ -867,7 +871,7 @@ static bool has_rows(const struct rep_run *run, const char *residency, const cha
     for (size_t r = 0; run->threads.n > 0 && r < run->rows.n; r++)
         n += rows_cell(run, residency, type, hidden, run->threads.value[0],
                        run->rows.value[r]) != NULL;
-    return n > 1;
+    return n > 2;
 }
 
 static void rows_panel(struct picture *p, const char *residency, const char *type, size_t hidden,

@@ -73,6 +73,7 @@ static void result_roofs(FILE *f, const struct rep_cell *c, const struct rep_ent
     number(f, e->kernel->flops);
     fprintf(f, ",%zu", c->offset);
     number(f, c->barrier_ns);
+    fprintf(f, ",%d", c->in_place);
 }
 
 static void result_line(FILE *f, const struct rep_cell *c, const struct rep_entry *e)
@@ -107,7 +108,7 @@ void rep_results_csv(const struct rep_run *run, FILE *f)
         "roof_ratio,ref_cycles_per_elem,core_cycles_per_elem,instructions_per_elem,"
         "l1d_misses_per_row,l2_misses_per_row,llc_misses_per_row,E_max,ulp_max,normwise,"
         "prepare_first_ns,prepare_ns,processes,rounds,roof_lo,roof_hi,scale_ratio,scale_lo,scale_hi,"
-        "bytes_per_row,bytes_per_row_allocate,streams,flops_per_elem,offset,barrier_ns,repro\n",
+        "bytes_per_row,bytes_per_row_allocate,streams,flops_per_elem,offset,barrier_ns,in_place,repro\n",
         f);
     for (size_t i = 0; i < run->ncells; i++)
         for (size_t e = 0; e < run->cells[i].nentries; e++)
@@ -136,6 +137,7 @@ static void speedup_line(FILE *f, const struct rep_cell *c, const struct rep_pai
     number(f, p->speedup.confidence);
     fprintf(f, ",%zu", p->speedup.processes);
     text(f, p->verdict);
+    fprintf(f, ",%d", c->in_place);
     text(f, c->repro);
     fputc('\n', f);
 }
@@ -145,7 +147,7 @@ void rep_speedup_csv(const struct rep_run *run, FILE *f)
     fputs("schema,base_op,test_op,dir,fuse,dtype,param_dtype,isa,threads,residency,rows,"
           "hidden,"
           "pairing,base_kernel,test_kernel,speedup,lo,hi,confidence,processes,verdict,"
-          "repro\n",
+          "in_place,repro\n",
           f);
     for (size_t i = 0; i < run->ncells; i++)
         for (size_t p = 0; p < run->cells[i].npairings; p++)

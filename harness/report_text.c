@@ -96,20 +96,32 @@ static void count_pairing(struct summary *s, const struct rep_pairing *p)
 static bool same_line(const struct rep_cell *a, const struct rep_cell *b)
 {
     return rep_same(a->dir, b->dir) && rep_same(a->fuse, b->fuse) &&
-           a->stats_out == b->stats_out && a->offset == b->offset && strcmp(a->type, b->type) == 0 &&
+           a->stats_out == b->stats_out && a->offset == b->offset &&
+           a->in_place == b->in_place && strcmp(a->type, b->type) == 0 &&
            strcmp(a->residency, b->residency) == 0 && a->threads == b->threads;
 }
 
-/* Over all cells, or over those that differ from like in hidden and rows alone. */
+/* Over all cells out of place (in place where a run has only these), or over those that differ from like in
+ * hidden and rows alone. */
 static struct summary summarize(const struct rep_run *run, bool best,
                                 const struct rep_cell *like)
 {
     struct summary s = {0};
     for (size_t i = 0; i < run->ncells; i++) {
         const struct rep_cell *c = &run->cells[i];
-        if (headline(c, best) != NULL && (like == NULL || same_line(c, like)))
+        if (headline(c, best) != NULL && (like == NULL ? rep_counts(run, c) : same_line(c, like)))
             count_pairing(&s, headline(c, best));
     }
+    return s;
+}
+
+/* Those in place, where others are not: told apart. */
+static struct summary summarize_in_place(const struct rep_run *run)
+{
+    struct summary s = {0};
+    for (size_t i = 0; i < run->ncells; i++)
+        if (run->cells[i].best != NULL && !rep_counts(run, &run->cells[i]))
+            count_pairing(&s, run->cells[i].best);
     return s;
 }
 
@@ -125,10 +137,15 @@ static void counted_as(FILE *f, const struct summary *s)
         fprintf(f, "; not best in %zu more", s->beaten);
 }
 
-static void sentence(FILE *f, const char *what, const struct summary *s)
+static const char *all_in_place(const struct rep_run *run)
+{
+    return rep_is_all_in_place(run) ? " in place" : "";
+}
+
+static void sentence(FILE *f, const char *what, const char *place, const struct summary *s)
 {
     if (s->cells == 0) {
-        fprintf(f, "RMSNorm vs LayerNorm, %s: ", what);
+        fprintf(f, "RMSNorm vs LayerNorm, %s%s: ", what, place);
         if (s->beaten > 0)
             fprintf(f, "no answer; in %zu cell%s the winner was not the fastest.", s->beaten,
                     s->beaten == 1 ? "" : "s");
@@ -137,8 +154,8 @@ static void sentence(FILE *f, const char *what, const struct summary *s)
         return;
     }
     fprintf(f,
-            "RMSNorm vs LayerNorm on this machine, %s: x%.2f to x%.2f over %zu cell%s (",
-            what, s->least, s->most, s->cells, s->cells == 1 ? "" : "s");
+            "RMSNorm vs LayerNorm on this machine, %s%s: x%.2f to x%.2f over %zu cell%s (",
+            what, place, s->least, s->most, s->cells, s->cells == 1 ? "" : "s");
     counted_as(f, s);
     fputs(").", f);
 }
@@ -156,6 +173,8 @@ static void case_name(FILE *f, const struct rep_cell *c)
         fputs("-stats", f);
     if (c->offset != REP_OFFSET)
         fprintf(f, "-o%zu", c->offset);
+    if (c->in_place)
+        fputs("-ip", f);
 }
 
 static void verdict_row(const struct rep_run *run, const struct rep_cell *c, FILE *f)
@@ -184,10 +203,16 @@ static void verdict_section(const struct rep_run *run, FILE *f)
 {
     struct summary b = summarize(run, true, NULL), s = summarize(run, false, NULL);
     fputs("**", f);
-    sentence(f, best_words, &b);
+    sentence(f, best_words, all_in_place(run), &b);
     fputs("**\n\n", f);
-    sentence(f, same_words, &s);
+    sentence(f, same_words, all_in_place(run), &s);
     fputc('\n', f);
+    struct summary in_place = summarize_in_place(run);
+    if (in_place.cells + in_place.beaten + in_place.missing > 0) {
+        fputc('\n', f);
+        sentence(f, best_words, " in place", &in_place);
+        fputc('\n', f);
+    }
     if (b.cells + b.beaten + s.cells == 0)
         return;
     fputs(
@@ -318,7 +343,7 @@ static void claim_row(const struct rep_run *run, const struct claim *claim, bool
     size_t inside = 0, above = 0, below = 0, across = 0, none = 0;
     for (size_t i = 0; i < run->ncells; i++) {
         const struct rep_pairing *p = headline(&run->cells[i], best);
-        if (p == NULL || rep_is_beaten(p))
+        if (p == NULL || rep_is_beaten(p) || !rep_counts(run, &run->cells[i]))
             continue;
         if (!isfinite(p->speedup.lo))
             none++;
@@ -642,7 +667,7 @@ static void picture_section(const struct rep_keys *pictures, FILE *f)
         "no such ratio was measured", "no such ratio was measured", "nothing was timed",
         "nothing was timed", "fewer than two thread counts were measured",
         "nothing was timed", "fewer than two offsets were measured",
-        "no cell was measured with several numbers of rows"};
+        "no cell was measured with three numbers of rows or more"};
     fputs("\n## Pictures\n\nEach is drawn by gnuplot from the `.gp` and `.dat` files "
           "beside it: `cd "
           "plots && gnuplot NAME.gp`.\n\n",
@@ -898,7 +923,7 @@ static const struct rep_cell *quoted_cell(const struct rep_run *run)
     for (size_t i = 0; i < run->ncells; i++) {
         const struct rep_cell *c = &run->cells[i];
         if (!rep_has_speedup(c->best) || !isfinite(c->best->speedup.lo) ||
-            c->best->base == NULL || rep_is_beaten(c->best))
+            c->best->base == NULL || rep_is_beaten(c->best) || !rep_counts(run, c))
             continue;
         double distance = hidden_distance(c) + (strcmp(c->type, "f32") == 0 ? 0 : 100) +
                           (double)c->threads;
@@ -929,7 +954,8 @@ static void quote_section(struct rep_run *run, FILE *f)
     nb_md(f, c->type);
     fprintf(f, ", hidden %zu, data in ", c->hidden);
     nb_md(f, c->residency);
-    fprintf(f, ", %zu thread%s), the time of the fastest LayerNorm (", c->threads,
+    fprintf(f, "%s, %zu thread%s), the time of the fastest LayerNorm (",
+            c->in_place ? ", in place" : "", c->threads,
             c->threads == 1 ? "" : "s");
     short_name(f, c->best->base);
     fputs(") over that of the fastest RMSNorm (", f);
@@ -1163,13 +1189,17 @@ void rep_terminal(struct rep_run *run, const char *dir, const struct rep_keys *p
     else
         fprintf(
             f,
-            "RMSNorm vs LayerNorm, best against best: x%.2f to x%.2f over %zu cell%s\n"
+            "RMSNorm vs LayerNorm, best against best%s: x%.2f to x%.2f over %zu cell%s\n"
             "(",
-            b.least, b.most, b.cells, b.cells == 1 ? "" : "s");
+            all_in_place(run), b.least, b.most, b.cells, b.cells == 1 ? "" : "s");
     if (b.cells > 0) {
         counted_as(f, &b);
         fputs(")\n", f);
     }
+    const struct summary in_place = summarize_in_place(run);
+    if (in_place.cells > 0)
+        fprintf(f, "in place: x%.2f to x%.2f over %zu cell%s, in lines of their own in report.md\n", in_place.least,
+                in_place.most, in_place.cells, in_place.cells == 1 ? "" : "s");
     if (b.cells + b.beaten + s.cells > 0) {
         terminal_tables(run, f);
         if (b.cells + s.cells > 0)

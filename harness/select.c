@@ -29,7 +29,7 @@ int nb_residency_parse(const char *word)
 static const char *const KEY_NAMES[NB_KEY_COUNT] = {
     "op",   "algo",    "isa",       "dtype",  "param-dtype", "hidden",
     "rows", "threads", "residency", "kernel", "kernels",     "stats",
-    "offset",
+    "offset", "in-place",
 };
 
 const char *nb_key_name(enum nb_key key)
@@ -265,6 +265,18 @@ static enum nb_status read_offset(void *target, const char *word, struct nb_err 
     return s;
 }
 
+static enum nb_status read_in_place(void *target, const char *word, struct nb_err *err)
+{
+    const bool both = strcmp(word, "both") == 0;
+    if (!both && strcmp(word, "yes") != 0 && strcmp(word, "no") != 0)
+        return nb_fail(err, "in-place: unknown word \"%s\"; known: yes, no, both", word);
+    if (both || word[0] == 'n')
+        list_add(target, 0);
+    if (both || word[0] == 'y')
+        list_add(target, 1);
+    return NB_OK;
+}
+
 static enum nb_status read_rows(void *target, const char *word, struct nb_err *err)
 {
     size_t rows = 0;
@@ -330,6 +342,7 @@ enum nb_status nb_block_set(struct nb_block *b, enum nb_key key, const char *val
         [NB_KEY_RESIDENCY] = {&b->residency, NULL, read_residency},
         [NB_KEY_KERNEL] = {NULL, &b->kernel, read_word},
         [NB_KEY_OFFSET] = {&b->offset, NULL, read_offset},
+        [NB_KEY_IN_PLACE] = {&b->in_place, NULL, read_in_place},
     };
     b->given |= 1u << key;
     if (key == NB_KEY_KERNELS)
@@ -356,7 +369,7 @@ enum nb_status nb_block_init(struct nb_block *b, const char *name, struct nb_err
         {NB_KEY_OP, "layernorm,rmsnorm"}, {NB_KEY_ISA, "best"},      {NB_KEY_DTYPE, "f32"},
         {NB_KEY_PARAM_DTYPE, "x"},        {NB_KEY_HIDDEN, "1024"},   {NB_KEY_ROWS, "auto"},
         {NB_KEY_THREADS, "1"},            {NB_KEY_RESIDENCY, "L2"},  {NB_KEY_KERNELS, "all"},
-        {NB_KEY_OFFSET, "2112"},
+        {NB_KEY_OFFSET, "2112"},          {NB_KEY_IN_PLACE, "no"},
     };
     *b = (struct nb_block){0};
     snprintf(b->name, sizeof(b->name), "%s", name);
@@ -372,7 +385,8 @@ enum nb_status nb_block_init(struct nb_block *b, const char *name, struct nb_err
 void nb_block_free(struct nb_block *b)
 {
     struct nb_list *lists[] = {&b->op,     &b->dtype, &b->residency, &b->param_dtype,
-                               &b->hidden, &b->rows,  &b->threads,   &b->offset};
+                               &b->hidden, &b->rows,  &b->threads,   &b->offset,
+                               &b->in_place};
     struct nb_words *words[] = {&b->algo, &b->isa, &b->kernel};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         list_free(lists[i]);
@@ -556,7 +570,7 @@ static enum nb_status preset_line(struct nb_preset *p, char *line, struct nb_err
     const int k = nb_key_parse(key);
     if (k < 0)
         return nb_fail(err, "unknown key \"%s\"; known: op, algo, isa, dtype, param-dtype, hidden, "
-                            "rows, threads, residency, offset, kernel, kernels, stats", key);
+                            "rows, threads, residency, offset, in-place, kernel, kernels, stats", key);
     struct nb_block *b = &p->blocks[p->count - 1];
     if (b->given & 1u << k)
         return nb_fail(err, "%s: given twice in block [%s]; join the values with commas", key, b->name);

@@ -1,7 +1,7 @@
 /* select.h: the one selection language of the CLI and of preset files.
  *
  * A selection is a set of key = value lines (or --key value options): op, algo, isa, dtype, param-dtype,
- * hidden, rows, threads, residency, offset, kernel, kernels, stats. A preset file is a list of such blocks with
+ * hidden, rows, threads, residency, offset, in-place, kernel, kernels, stats. A preset file is a list of such blocks with
  * a head of run settings. Options given beside a preset replace that key in every block. */
 #ifndef NB_SELECT_H
 #define NB_SELECT_H
@@ -38,7 +38,7 @@ struct nb_words {
 enum nb_key {
     NB_KEY_OP, NB_KEY_ALGO, NB_KEY_ISA, NB_KEY_DTYPE, NB_KEY_PARAM_DTYPE, NB_KEY_HIDDEN,
     NB_KEY_ROWS, NB_KEY_THREADS, NB_KEY_RESIDENCY, NB_KEY_KERNEL, NB_KEY_KERNELS, NB_KEY_STATS,
-    NB_KEY_OFFSET, NB_KEY_COUNT
+    NB_KEY_OFFSET, NB_KEY_IN_PLACE, NB_KEY_COUNT
 };
 const char *nb_key_name(enum nb_key key);
 int nb_key_parse(const char *word);
@@ -50,6 +50,7 @@ struct nb_block {
     struct nb_list param_dtype; /* 0: as x; 1: f32 */
     struct nb_list hidden, rows, threads; /* rows 0: from the residency; threads 0: all cores */
     struct nb_list offset;                /* bytes from x to y, modulo 4096 */
+    struct nb_list in_place;              /* 1: y is x */
     struct nb_words algo, isa, kernel;    /* isa may hold "all" and "best"; kernel holds globs */
     enum nb_kernel_set kernels;
     bool stats;

@@ -149,6 +149,80 @@ static void missing_cells_are_told(void **state)
     assert_true(file_says(dir, "bars.csv", "not-measured"));
 }
 
+/* ns a call, tails, and one ISA over another: the values are those that the run was made of. */
+static double true_ns(const char *op, const char *algo, const char *isa, const char *trick, size_t hidden)
+{
+    for (size_t i = 0; i < synthetic_kernel_count; i++) {
+        const struct synthetic_kernel *k = &synthetic_kernels[i];
+        if (strcmp(k->op, op) == 0 && strcmp(k->algo, algo) == 0 && strcmp(k->isa, isa) == 0 &&
+            strcmp(k->trick, trick) == 0)
+            return synthetic_pass_ns(k, "f32", "L2", hidden, synthetic_rows(hidden), 1);
+    }
+    return NAN;
+}
+
+static int run_measures(double bar, const char *more, const size_t *sizes)
+{
+    char bars[1024];
+    const char *dir = new_folder();
+    snprintf(bars, sizeof(bars),
+             "[{\"class\":\"Some Class\",\"vendor\":\"Maker\",\"family\":\"25\",\"models\":[[16,31]],"
+             "\"bars\":[{\"op\":\"rmsnorm\",\"dtype\":\"f32\",\"residency\":\"L2\",\"bar\":%.17g,%s}]}]",
+             bar, more);
+    struct synthetic_run run = {.residencies = "L2", .dtypes = "f32", .hiddens = sizes,
+                                .threads = one, .processes = 8, .screening = 2, .rounds = 4,
+                                .vendor = "Maker", .family = "25", .model_number = "17",
+                                .bars = bars};
+    synthetic_write(dir, &run);
+    return exit_code(dir);
+}
+
+static void other_measures(void **state)
+{
+    (void)state;
+    static const size_t tails[] = {1000, 1024, 0};
+    const double ns = true_ns("rmsnorm", "onepass", "avx512", "rows4", 1024);
+    const double tail = ns / (double)(1024 * synthetic_rows(1024)) * (double)(1000 * synthetic_rows(1000)) /
+                        true_ns("rmsnorm", "onepass", "avx512", "rows4", 1000);
+    const double isa = ns / true_ns("rmsnorm", "onepass", "avx2", "", 1024);
+    const double plain = true_ns("rmsnorm", "onepass", "avx512", "", 1024);
+    const struct {
+        const char *what, *heading;
+        double value;
+        int at_most; /* 1: reached by what is less */
+    } cases[] = {
+        /* times drift, by up to exp(0.3) a process, and ratios do not */
+        {"\"hidden\":1024,\"measure\":\"ns\",\"rows\":64", "RMSNorm f32 in L2, ns a call, at most, 64 rows", ns, 1},
+        {"\"hidden\":1024,\"measure\":\"ns\",\"rows\":64,\"kernel\":\"*__f32_avx512\"",
+         "64 rows, *__f32_avx512", plain, 1},
+        {"\"hidden\":1000,\"measure\":\"tail\"", "next multiple of 64", tail, 0},
+        {"\"hidden\":1024,\"measure\":\"isa\",\"isa\":\"avx2\",\"over\":\"avx512\"", "avx2 over avx512", isa, 0},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        const double easy = cases[i].at_most ? 1.35 : 0.999, hard = cases[i].at_most ? 1 / 1.35 : 1.001;
+        assert_int_equal(run_measures(easy * cases[i].value, cases[i].what, tails), 0);
+        assert_true(says(terminal, "1 reached, 0 below by the median, 0 not measured"));
+        assert_true(says(terminal, cases[i].heading));
+        assert_int_equal(run_measures(hard * cases[i].value, cases[i].what, tails), 3);
+        assert_true(says(terminal, "0 reached, 1 below by the median, 0 not measured"));
+    }
+}
+
+static void measures_that_lack_a_cell(void **state)
+{
+    (void)state;
+    static const size_t tail[] = {1000, 0};
+    assert_int_equal(run_measures(.9, "\"hidden\":1000,\"measure\":\"tail\"", tail), 0);
+    assert_true(says(terminal, "not measured: 1000: no such cell in this run"));
+    assert_int_equal(run_measures(75, "\"hidden\":1000,\"measure\":\"ns\",\"rows\":1", tail), 0);
+    assert_true(says(terminal, "not measured: 1000: no such cell in this run"));
+    assert_int_equal(run_measures(.1, "\"hidden\":1000,\"measure\":\"isa\",\"isa\":\"avx2\",\"over\":\"neon\"",
+                                  tail), 0);
+    assert_true(says(terminal, "an ISA has no kernel whose bound holds"));
+    assert_int_equal(run_measures(.1, "\"hidden\":1000,\"measure\":\"luck\"", tail), 0); /* of a later version */
+    assert_true(says(terminal, "0 reached, 0 below by the median, 0 not measured"));
+}
+
 /* A bar is no way round a wrong kernel. */
 static void failures_come_first(void **state)
 {
@@ -185,12 +259,20 @@ static void the_shipped_file(void **state)
         fail_msg("%s", err.text);
     assert_int_equal(json_array_size(p.bars), 1);
     const json_t *class = json_array_get(p.bars, 0), *bars = json_object_get(class, "bars");
-    assert_int_equal(json_array_size(bars), 2 * 3 * 8 + 2 * 2 * 3);
+    assert_int_equal(json_array_size(bars), 2 * 3 * 8 + 2 * 2 * 3 + 2 * 2 + 2 * 2 * 2 + 1);
     assert_string_equal(json_string_value(json_object_get(class, "vendor")), "AuthenticAMD");
+    const json_t *half = json_array_get(bars, 2 * 3 * 8 + 2 * 2 * 3 - 1);
+    assert_string_equal(json_string_value(json_object_get(half, "dtype")), "f16");
+    assert_string_equal(json_string_value(json_object_get(half, "measure")), "scale");
+    assert_int_equal(json_integer_value(json_object_get(half, "hidden")), 16384);
+    assert_true(json_number_value(json_object_get(half, "bar")) == .49);
     const json_t *last = json_array_get(bars, json_array_size(bars) - 1);
-    assert_string_equal(json_string_value(json_object_get(last, "dtype")), "f16");
-    assert_int_equal(json_integer_value(json_object_get(last, "hidden")), 16384);
-    assert_true(json_number_value(json_object_get(last, "bar")) == .49);
+    assert_string_equal(json_string_value(json_object_get(last, "measure")), "ns");
+    assert_int_equal(json_integer_value(json_object_get(last, "rows")), 1);
+    assert_int_equal((int)json_number_value(json_object_get(last, "bar")), 75);
+    const json_t *isa = json_array_get(bars, json_array_size(bars) - 2);
+    assert_string_equal(json_string_value(json_object_get(isa, "isa")), "avx2");
+    assert_string_equal(json_string_value(json_object_get(isa, "over")), "avx512");
     nb_preset_free(&p);
 }
 
@@ -211,6 +293,14 @@ static void broken_files(void **state)
         {CLASS "hidden = 64,128\nrmsnorm f32 L2 = .5\n", "1 bars for 2 columns"},
         {CLASS "hidden = 64\nrmsnorm f32 L2 = -1\n", "\"-1\" is no bar"},
         {CLASS "hidden = 64\nrmsnorm f32 L2 = nan\n", "\"nan\" is no bar"},
+        {CLASS "hidden = 64\nrmsnorm f32 L2 ns = 5\n", "say rows 1"},
+        {CLASS "hidden = 64\nrmsnorm f32 L2 tail ns rows 1 = 5\n", "\"ns\": a second measure"},
+        {CLASS "hidden = 64\nrmsnorm f32 L2 luck = 5\n", "\"luck\" is no measure; known: ns, tail"},
+        {CLASS "hidden = 64\nrmsnorm f32 L2 avx2/avx9 = .5\n", "\"avx2/avx9\" is no measure"},
+        {CLASS "hidden = 64\nrmsnorm f32 L2 ns rows = 5\n", "rows: \"\" is not a whole number"},
+        {CLASS "hidden = 64\nrmsnorm f32 L2 rows 1 rows 2 = 5\n", "rows: given twice"},
+        {CLASS "hidden = 64\nrmsnorm f32 L2 kernel = 5\n", "is no glob of kernels"},
+        {CLASS "hidden = 64\nrmsnorm f32 L2 kernel $(id) = 5\n", "\"$(id)\" is no glob of kernels"},
         {CLASS "hidden = 0\n", "hidden: \"0\" is not a whole number"},
         {CLASS "model = 9-3\n", "model: \"3\" is not a whole number"}};
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
@@ -254,6 +344,8 @@ int main(void)
         cmocka_unit_test(another_class_decides_nothing),
         cmocka_unit_test(weak_kernels_do_not_count),
         cmocka_unit_test(missing_cells_are_told),
+        cmocka_unit_test(other_measures),
+        cmocka_unit_test(measures_that_lack_a_cell),
         cmocka_unit_test(failures_come_first),
         cmocka_unit_test(no_bars_no_section),
         cmocka_unit_test(the_shipped_file),

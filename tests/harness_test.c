@@ -101,6 +101,48 @@ static void offsets_are_cells(void **state)
     nb_block_free(&b);
 }
 
+/* Twice as many rows, no copy, a name and a command of its own; y lies nowhere, so offsets make no cells. */
+static void in_place_is_a_cell(void **state)
+{
+    (void)state;
+    const char *const keys[][2] = {{"in-place", "both"}, {"hidden", "4,64"}, {"offset", "2112,128"}};
+    struct nb_plan plan = plan_of(keys, 3);
+    struct nb_err err = {""};
+    char repro[512];
+    assert_int_equal(plan.count, 2 * 2 + 1); /* no cell of 4 in place */
+    const struct nb_cell *out = nb_plan_find(&plan, "fwd-none-f32-h64-r1023-t1-L2");
+    const struct nb_cell *in = nb_plan_find(&plan, "fwd-none-f32-h64-r2046-t1-L2-ip");
+    assert_non_null(out);
+    assert_non_null(in);
+    assert_true(in->in_place && !out->in_place);
+    assert_int_equal(in->bytes, out->bytes);
+    assert_int_equal(in->kernel_count + 1, out->kernel_count);
+    for (size_t i = 0; i < in->kernel_count; i++)
+        assert_true(in->kernels[i]->op != NB_OP_COPY);
+    assert_int_equal(plan.dropped_count, 2);
+    assert_non_null(strstr(plan.dropped[0].reason, "fewer than 8 elements"));
+    nb_cell_repro(in, &plan.settings, "run", NULL, repro, sizeof repro);
+    assert_non_null(strstr(repro, " --in-place yes "));
+    nb_cell_repro(out, &plan.settings, "run", NULL, repro, sizeof repro);
+    assert_null(strstr(repro, "in-place"));
+    struct nb_cell c;
+    json_t *json = nb_cell_to_json(in, &plan.settings);
+    assert_int_equal(nb_cell_from_json(&c, json, &err), NB_OK);
+    assert_true(c.in_place);
+    nb_cell_free(&c);
+    json_object_del(json, "in_place"); /* a plan of old */
+    assert_int_equal(nb_cell_from_json(&c, json, &err), NB_OK);
+    assert_false(c.in_place);
+    nb_cell_free(&c);
+    json_decref(json);
+    nb_plan_free(&plan);
+    struct nb_block b;
+    assert_int_equal(nb_block_init(&b, "x", &err), NB_OK);
+    assert_int_equal(nb_block_set(&b, NB_KEY_IN_PLACE, "maybe", &err), NB_ERROR);
+    assert_non_null(strstr(err.text, "known: yes, no, both"));
+    nb_block_free(&b);
+}
+
 /* A cell of a plan of old has no offset: it is the usual one. A strange one is refused. */
 static void offsets_in_plans(void **state)
 {
@@ -683,6 +725,87 @@ static void hashes_see_one_bit(void **state)
     assert_true(nb_hash_bytes(0, data, sizeof data - 1) != h);
 }
 
+/* ---- in place ---- */
+
+/* Passes over their own output; true where every row is ordinary at the end. */
+static bool ordinary_after(const struct nb_kernel *k, size_t hidden, unsigned passes, bool usual_params)
+{
+    enum { ROWS = 5 };
+    const size_t es = nb_dtype_bytes(k->dtype);
+    struct nb_cell c = {.dtype = k->dtype, .param_dtype = k->dtype, .hidden = hidden, .rows = ROWS,
+                        .ldx = hidden, .ldy = hidden, .threads = 1, .in_place = true};
+    char *x = malloc(ROWS * hidden * es), *gamma = malloc(hidden * es), *beta = malloc(hidden * es);
+    double *wide = malloc(hidden * sizeof *wide);
+    assert_true(x != NULL && gamma != NULL && beta != NULL && wide != NULL);
+    (usual_params ? nb_input_gamma(k->dtype, 1, wide, hidden) : nb_input_gamma_in_place(1, wide, hidden));
+    nb_encode(k->dtype, wide, gamma, hidden);
+    (usual_params ? nb_input_beta(k->dtype, 1, wide, hidden) : nb_input_beta_in_place(wide, hidden));
+    nb_encode(k->dtype, wide, beta, hidden);
+    nb_input_stream_copy(k->dtype, 1, 0, x, ROWS * hidden);
+    const struct nb_args args = {.x = x, .y = x, .gamma = gamma, .beta = beta};
+    struct nb_execution e;
+    const struct nb_problem p = nb_cell_problem(&c, k);
+    const size_t scratch = nb_scratch_bytes(k, &p, 1);
+    char *room = scratch > 0 ? aligned_alloc(4096, scratch) : NULL;
+    bool ordinary = nb_execution_begin(&e, &c, k, &args, room);
+    nb_execute(&e, passes);
+    for (size_t r = 0; r < ROWS; r++)
+        ordinary = ordinary && nb_input_is_ordinary(k->dtype, x + r * hidden * es, hidden);
+    nb_execution_end(&e);
+    free(room);
+    free(wide);
+    free(beta);
+    free(gamma);
+    free(x);
+    return ordinary;
+}
+
+/* What the last pass of a sample sees: after more passes than most have, of every kernel that runs here. */
+static void passes_in_place_wear_nothing_out(void **state)
+{
+    (void)state;
+    const size_t hiddens[] = {8, 64, 100, 769};
+    for (size_t i = 0; i < nb_kernel_count(); i++) {
+        const struct nb_kernel *k = nb_kernel_at(i);
+        for (size_t h = 0; h < 4 && nb_kernel_why_not(k) == NULL; h++) {
+            const struct nb_cell c = {.dtype = k->dtype, .param_dtype = k->dtype, .hidden = hiddens[h],
+                                      .rows = 5, .ldx = hiddens[h], .ldy = hiddens[h], .threads = 1};
+            const struct nb_problem p = nb_cell_problem(&c, k);
+            if ((k->supports == NULL || k->supports(&p) == NULL) &&
+                !ordinary_after(k, hiddens[h], 3000, false))
+                fail_msg("%s, hidden %zu: its output wears out", k->name, hiddens[h]);
+        }
+    }
+    /* and with the usual gamma it would: that is why */
+    assert_false(ordinary_after(nb_kernel_find("rmsnorm_fwd_onepass__f16_scalar"), 769, 300, true));
+    assert_false(ordinary_after(nb_kernel_find("rmsnorm_fwd_onepass__f32_scalar"), 769, 3000, true));
+}
+
+static void ordinary_is_what_it_says(void **state)
+{
+    (void)state;
+    float row[640];
+    const float strange[] = {INFINITY, NAN, 1e30f};
+    for (size_t i = 0; i < 640; i++)
+        row[i] = i % 2 ? 1.5f : -0.5f;
+    assert_true(nb_input_is_ordinary(NB_F32, row, 640));
+    for (size_t i = 0; i < 11; i++)
+        row[i * 50] = i % 2 ? 0 : 1e-40f;
+    assert_true(nb_input_is_ordinary(NB_F32, row, 640));
+    row[639] = -1e-40f;
+    assert_false(nb_input_is_ordinary(NB_F32, row, 640));
+    row[639] = 1;
+    for (size_t i = 0; i < 3; i++) {
+        row[300] = strange[i];
+        assert_false(nb_input_is_ordinary(NB_F32, row, 640));
+    }
+    for (size_t i = 0; i < 640; i++)
+        row[i] = 0x1p-7f;
+    assert_false(nb_input_is_ordinary(NB_F32, row, 640));
+    const uint16_t half[2] = {0x3c00, 0x0001}; /* 1 and the least subnormal */
+    assert_true(nb_input_is_ordinary(NB_F16, half, 2));
+}
+
 static void windows_rotate(void **state)
 {
     (void)state;
@@ -862,6 +985,70 @@ static void damage_left_behind_blames_nobody(void **state)
     last_line = NULL;
 }
 
+/* Right on the data it is verified on, which begins at 0 of the stream; it shrinks what lies in other windows. */
+static void run_fading(const void *state, const struct nb_args *a)
+{
+    const struct nb_problem *p = state;
+    float first, *y = a->y;
+    nb_input_stream_copy(NB_F32, 1, 0, &first, 1);
+    for (size_t i = 0; y[0] != first && i < p->rows * p->ldx; i++)
+        y[i] *= 0x1p-10f;
+}
+
+static void who_wears_its_data_out_is_mistrusted(void **state)
+{
+    (void)state;
+    static const struct nb_kernel fading = {.size = sizeof fading, .op = NB_OP_COPY, .dtype = NB_F32,
+                                            .name = "copy_fwd_fading__f32_test", .algo = "fading",
+                                            .isa = "test", .trick = "", .source = "none",
+                                            .run = run_fading};
+    const struct nb_kernel *const kernels[] = {&fading, &PROBES[1]};
+    struct nb_group group;
+    struct nb_cell c = probe_cell(100, 1000, &group);
+    c.kernels = (const struct nb_kernel **)kernels;
+    c.in_place = true;
+    group.members[0].kernel = &fading;
+    struct nb_err err = {""};
+    const struct nb_worker_env env = {&SMALL, 1, keep_line, at_nothing, NULL};
+    json_t *hashes = probe_hashes(&c, 1);
+    json_object_set(hashes, fading.name, json_object_get(hashes, PROBES[1].name));
+    const struct nb_unit unit = {.cell = &c, .rounds = 4, .hashes = hashes};
+    assert_int_equal(nb_measure_unit(&env, &unit, &err), NB_OK);
+    const json_t *mistrusted = json_object_get(last_line, "mistrusted");
+    assert_int_equal(json_array_size(mistrusted), 1);
+    assert_string_equal(json_string_value(json_array_get(mistrusted, 0)), fading.name);
+    json_decref(hashes);
+    json_decref(last_line);
+    last_line = NULL;
+}
+
+/* All shapes of a dtype share one arena: a mark behind their windows, inside what any of them has room for,
+ * would be gone if it were made or filled again. */
+static void shapes_share_an_arena(void **state)
+{
+    (void)state;
+    const size_t shapes[][2] = {{1, 4}, {4, 64}, {16, 64}, {3, 65}, {100, 100}, {100, 1000}};
+    const size_t behind = (size_t)16 << 20;
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        struct nb_group group;
+        struct nb_cell c = probe_cell(shapes[i][0], shapes[i][1], &group);
+        struct nb_err err = {""};
+        const struct nb_worker_env env = {&SMALL, 1, keep_line, at_nothing, NULL};
+        json_t *hashes = probe_hashes(&c, 1);
+        const struct nb_unit unit = {.cell = &c, .rounds = 1, .hashes = hashes};
+        log_count = 0;
+        log_base = NULL;
+        assert_int_equal(nb_measure_unit(&env, &unit, &err), NB_OK);
+        float *mark = (float *)(log_x - (logged[log_count - 1] - (size_t)log_base) + behind);
+        if (i == 0)
+            *mark = 12345;
+        assert_true(*mark == 12345);
+        json_decref(hashes);
+    }
+    json_decref(last_line);
+    last_line = NULL;
+}
+
 static void windows_cover_the_last_level(void **state)
 {
     (void)state;
@@ -879,6 +1066,10 @@ static void windows_cover_the_last_level(void **state)
             assert_true(a.count * a.step >= (size_t)64 << 20);
             assert_true(b.count * b.step >= (size_t)(threads > 2 ? 128 : 64) << 20);
             assert_true(n.count * n.step >= 2 * NB_LLC_UNKNOWN);
+            struct nb_cell in_place = c;
+            in_place.in_place = true; /* x alone: twice as much of it */
+            const struct nb_windows i = nb_measure_windows(&in_place, &MACHINE);
+            assert_true(i.count * i.step >= (size_t)128 << 20);
         }
 }
 
@@ -889,6 +1080,11 @@ int main(void)
         cmocka_unit_test(hidden_ranges),
         cmocka_unit_test(offsets_are_cells),
         cmocka_unit_test(offsets_in_plans),
+        cmocka_unit_test(in_place_is_a_cell),
+        cmocka_unit_test(passes_in_place_wear_nothing_out),
+        cmocka_unit_test(ordinary_is_what_it_says),
+        cmocka_unit_test(who_wears_its_data_out_is_mistrusted),
+        cmocka_unit_test(shapes_share_an_arena),
         cmocka_unit_test(reference_lines_on_request),
         cmocka_unit_test(streams_and_weakness),
         cmocka_unit_test(long_lines_are_read_whole),

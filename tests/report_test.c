@@ -262,7 +262,7 @@ static void test_exact_results(void **state)
     synthetic_write(dir, &exact);
     report(dir);
     struct csv c = csv_open(dir, "results.csv");
-    assert_int_equal(c.columns, 50);
+    assert_int_equal(c.columns, 51);
     size_t lines = 0;
     while (csv_next(&c)) {
         /* copy and scale alone make a roof: not affine, which is a reference line */
@@ -284,7 +284,7 @@ static void test_exact_speedups(void **state)
     synthetic_write(dir, &exact);
     report(dir);
     struct csv c = csv_open(dir, "speedup.csv");
-    assert_int_equal(c.columns, 22);
+    assert_int_equal(c.columns, 23);
     size_t lines = 0;
     while (csv_next(&c)) {
         double ratio =
@@ -334,6 +334,53 @@ static size_t crown_the_slowest(const char *dir)
     assert_int_equal(json_dump_file(plan, path, 0), 0);
     json_decref(plan);
     return crowned;
+}
+
+/* Cells in place have their own lines and columns, and no part in what is said of the others. */
+static void test_in_place_is_apart(void **state)
+{
+    (void)state;
+    const char *plain = new_folder(), *both = new_folder();
+    struct synthetic_run run = exact;
+    run.residencies = "L2";
+    synthetic_write(plain, &run);
+    report(plain);
+    run.also_in_place = 1;
+    synthetic_write(both, &run);
+    report(both);
+    static const char *const pictures[] = {"speedup_best", "bandwidth", "algorithms", "scaling", "roofline"};
+    for (size_t i = 0; i < sizeof(pictures) / sizeof(*pictures); i++) {
+        char name[64];
+        snprintf(name, sizeof(name), "plots/%s.dat", pictures[i]);
+        if (exists(plain, name))
+            same_file(plain, both, name);
+    }
+    assert_true(file_holds(both, "report.md", "best against best in place: x"));
+    assert_false(file_holds(plain, "report.md", "in place"));
+    assert_true(file_holds(both, "report.md", "| fwd-none-ip | "));
+    size_t in_place = 0, lines = 0;
+    struct csv c = csv_open(both, "speedup.csv");
+    while (csv_next(&c)) {
+        in_place += strcmp(get(&c, "in_place"), "1") == 0;
+        lines++;
+    }
+    free(c.text);
+    assert_int_equal(2 * in_place, lines);
+    c = csv_open(both, "results.csv");
+    while (csv_next(&c)) {
+        int ip = strcmp(get(&c, "in_place"), "1") == 0, streams = strcmp(get(&c, "streams"), "1") == 0;
+        double rate = number(&c, "bytes_per_row_allocate") / number(&c, "bytes_per_row");
+        assert_int_equal(ip, strstr(get(&c, "cell"), "-ip") != NULL);
+        assert_true(rate == (ip || streams ? 1 : 1.5));
+    }
+    free(c.text);
+    char *a = slurp(plain, "report.md", NULL), *b = slurp(both, "report.md", NULL);
+    assert_non_null(a);
+    assert_non_null(b);
+    const char *from = strstr(a, "**RMSNorm vs"), *end = strstr(from, "**\n");
+    assert_memory_equal(from, strstr(b, "**RMSNorm vs"), (size_t)(end - from)); /* over as many cells */
+    free(a);
+    free(b);
 }
 
 /* A winner of the screening that another kernel beats clearly: no answer to best against
@@ -1262,6 +1309,7 @@ int main(void)
         cmocka_unit_test(test_exact_results),
         cmocka_unit_test(test_exact_speedups),
         cmocka_unit_test(test_not_best),
+        cmocka_unit_test(test_in_place_is_apart),
         cmocka_unit_test(test_gbench),
         cmocka_unit_test(test_screening_is_ignored),
         cmocka_unit_test(test_slower_and_unresolved),

@@ -119,6 +119,7 @@ static void dump(const char *dir, const char *name, json_t *json)
 struct place {
     const char *residency, *dtype;
     size_t hidden, rows, threads, offset;
+    int in_place;
 };
 
 enum { USUAL_OFFSET = 2112 };
@@ -128,8 +129,8 @@ static void cell_id(char id[128], const struct place *at)
     char offset[32] = "";
     if (at->offset != USUAL_OFFSET)
         snprintf(offset, sizeof(offset), "-o%zu", at->offset);
-    snprintf(id, 128, "fwd-none-%s-h%zu-r%zu-t%zu-%s%s", at->dtype, at->hidden, at->rows,
-             at->threads, at->residency, offset);
+    snprintf(id, 128, "fwd-none-%s-h%zu-r%zu-t%zu-%s%s%s", at->dtype, at->hidden, at->rows,
+             at->threads, at->residency, offset, at->in_place ? "-ip" : "");
 }
 
 /* All kernels in the cell with hidden 1024, the usual pairings elsewhere. */
@@ -181,10 +182,10 @@ static json_t *cell_json(const struct place *at)
                   pairing("best-of-each", "any", named(ONEPASS_512, at->dtype),
                           named(RMS_ROWS4, at->dtype)));
     return json_pack(
-        "{s:s,s:s,s:s,s:s,s:s,s:i,s:I,s:I,s:I,s:I,s:s,s:i,s:s,s:o,s:[{s:o,s:s}],s:o}", "id",
+        "{s:s,s:s,s:s,s:s,s:s,s:i,s:I,s:I,s:I,s:I,s:b,s:s,s:i,s:s,s:o,s:[{s:o,s:s}],s:o}", "id",
         id, "dir", "fwd", "fuse", "none", "dtype", at->dtype, "param_dtype", at->dtype,
         "stats_out", 0, "hidden", (json_int_t)at->hidden, "rows", (json_int_t)at->rows,
-        "threads", (json_int_t)at->threads, "offset", (json_int_t)at->offset, "residency", at->residency, "rounds", 4,
+        "threads", (json_int_t)at->threads, "offset", (json_int_t)at->offset, "in_place", at->in_place, "residency", at->residency, "rounds", 4,
         "repro", "normbench run --hidden N", "kernels", kernels, "groups", "members",
         members, "stage", "all", "pairings", pairings);
 }
@@ -209,7 +210,8 @@ static void each_place(const struct synthetic_run *run, struct place at, visitor
         for (const size_t *o = run->offsets ? run->offsets : usual; *o != SIZE_MAX; o++) {
             at.rows = *r;
             at.offset = *o;
-            visit(&at, data);
+            for (at.in_place = 0; at.in_place <= run->also_in_place; at.in_place++)
+                visit(&at, data);
         }
 }
 
@@ -220,7 +222,7 @@ static void each_cell(const struct synthetic_run *run, visitor visit, void *data
         for (const char *d = run->dtypes; next_word(&d, dtype) > 0;)
             for (const size_t *h = run->hiddens; *h; h++)
                 for (const size_t *t = run->threads; *t; t++)
-                    each_place(run, (struct place){residency, dtype, *h, 0, *t, 0}, visit, data);
+                    each_place(run, (struct place){residency, dtype, *h, 0, *t, 0, 0}, visit, data);
 }
 
 static void add_cell(const struct place *at, void *data)

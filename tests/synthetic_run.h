@@ -18,6 +18,7 @@ struct synthetic_run {
     const char *vendor, *family, *model_number; /* of the CPU; NULL: not known */
     const char *bars; /* JSON (harness/bars.h); NULL: none */
     double barrier_ns;
+    int also_in_place; /* each cell twice */
 };
 
 struct synthetic_kernel {
