@@ -228,10 +228,7 @@ bool rep_has_speedup(const struct rep_pairing *p);
 bool rep_is_beaten(const struct rep_pairing *p); /* a winner that was not the fastest */
 const struct rep_entry *rep_entry_of(const struct rep_cell *cell,
                                      const struct rep_kernel *k); /* NULL: not there */
-/* Speed of a over that of b: of one cell, each over its anchor in the same rounds; an element, of two cells
- * that each process measured. One ratio a process. */
-struct rep_estimate rep_speed_over(const struct rep_run *run, const struct rep_cell *cell,
-                                   const struct rep_entry *a, const struct rep_entry *b);
+/* Speed an element of a over that of b, of two cells that each process measured. One ratio a process. */
 struct rep_estimate rep_element_speed_over(const struct rep_run *run, const struct rep_cell *ca,
                                            const struct rep_entry *a, const struct rep_cell *cb,
                                            const struct rep_entry *b);

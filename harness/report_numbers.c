@@ -485,24 +485,6 @@ static void end_work(struct work *w)
     free(w->processes);
 }
 
-struct rep_estimate rep_speed_over(const struct rep_run *run, const struct rep_cell *cell,
-                                   const struct rep_entry *a, const struct rep_entry *b)
-{
-    struct work w = begin_work(run, cell);
-    size_t n = 0;
-    for (size_t u = 0; u < cell->nunits; u++) {
-        const struct rep_unit *unit = &cell->units[u];
-        double r = rep_is_measuring(run, unit)
-                       ? over_anchor(&w, cell, unit, a) - over_anchor(&w, cell, unit, b)
-                       : NAN;
-        if (isfinite(r))
-            w.processes[n++] = r;
-    }
-    struct rep_estimate e = exponential(estimate(w.processes, n));
-    end_work(&w);
-    return e;
-}
-
 /* Logarithm of the median time an element in one process; NAN: it has none. */
 static double log_element(const struct rep_run *run, const struct rep_cell *cell,
                           const struct rep_entry *e, size_t process)

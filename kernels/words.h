@@ -197,6 +197,7 @@ typedef double stat_f64;
 #define tuned_rows8 NB_LOCAL(tuned_rows8)
 #define rows8_tiles NB_LOCAL(rows8_tiles)
 #define rows8_columns NB_LOCAL(rows8_columns)
+#define rows4_rows NB_LOCAL(rows4_rows)
 #define tuned_rows4 NB_LOCAL(tuned_rows4)
 #define dot_sums NB_LOCAL(dot_sums)
 #define tuned_dot NB_LOCAL(tuned_dot)
