@@ -29,11 +29,11 @@ expect "the same run gives the same table: $rc" cmp my.tune again.tune
 sed -n '1,/^# op/p' my.tune >head
 { cat head; echo "rmsnorm f32 L1 1 4096 1 any $naive 1 1.2"; echo "end 1"; } >other.tune
 runs() { jq -r '.choices[] | select(.residency == "L1" and .rows_from == 1).runs' out; }
-nb explain "$auto" --hidden 768 --json
+nb explain "$auto" --hidden 2048 --json
 expect "by default plain: $(runs)" [ "$(runs)" = "$plain" ]
-nb explain "$auto" --hidden 768 --json --tune other.tune
+nb explain "$auto" --hidden 2048 --json --tune other.tune
 expect "as tuned: $(runs)" [ "$(runs)" = "$naive" ]
-NB_TUNE=other.tune nb explain "$auto" --hidden 768
+NB_TUNE=other.tune nb explain "$auto" --hidden 2048
 expect "the environment names one, too" grep -qE "L1, up to 3 rows +$naive \(measured on this CPU\)" out
 nb check --kernel "$auto" --hidden 768 --rows 2 --residency L1 --tune other.tune
 expect "the tuned choice passes its check: $rc" [ "$rc" = 0 ]
@@ -81,6 +81,6 @@ expect "random bytes are refused: $rc" [ "$rc" = 1 ]
 rm broken.tune
 bad "No such file"
 fails 1 "larger than" check --hidden 64 --kernel "$auto" --tune /dev/zero
-nb explain "$auto" --hidden 768 --json
+nb explain "$auto" --hidden 2048 --json
 expect "the defaults stand: $(runs)" [ "$(runs)" = "$plain" ]
 finish
