@@ -65,18 +65,17 @@ static void *auto_prepare(const struct nb_problem *p, const struct nb_args *a)
 #define NB_ENUM_f16 NB_F16
 #define NB_ENUM_bf16 NB_BF16
 
+#define NB_HEAD(OP_)                                                                     \
+    .size = sizeof(struct nb_kernel), .op = NB_OP_##OP_, .dir = NB_FWD,                  \
+    .fuse = NB_FUSE_NONE, .dtype = NB_CAT2(NB_ENUM_, NB_DTYPE),                          \
+    .cpu_bits = NB_CAT2(nb_needs_, NB_ISA), .isa = NB_STR(NB_ISA),
+
 #define NB_ENTRY(op_, OP_, algo_, trick_, reads_, flops_, kind_, c1_, c0_, lanes_,       \
                  lambda_, safe_, source_, supports_, scratch_)                           \
     {                                                                                    \
-        .size = sizeof(struct nb_kernel),                                                \
-        .op = NB_OP_##OP_,                                                               \
-        .dir = NB_FWD,                                                                   \
-        .fuse = NB_FUSE_NONE,                                                            \
-        .dtype = NB_CAT2(NB_ENUM_, NB_DTYPE),                                            \
-        .cpu_bits = NB_CAT2(nb_needs_, NB_ISA),                                          \
+        NB_HEAD(OP_)                                                                     \
         .name = #op_ "_fwd_" #algo_ "__" NB_STR(NB_DTYPE) "_" NB_STR(NB_ISA) #trick_,    \
         .algo = #algo_,                                                                  \
-        .isa = NB_STR(NB_ISA),                                                           \
         .trick = &"_" #trick_[sizeof("_" #trick_) > 2 ? 2 : 1],                          \
         .source = source_,                                                               \
         .x_reads = reads_,                                                               \
@@ -92,15 +91,9 @@ static void *auto_prepare(const struct nb_problem *p, const struct nb_args *a)
 /* Its bound is the worst of those it may choose; it asks for no vectors itself. */
 #define NB_AUTO_ENTRY(op_, OP_, reads_, flops_, kind_, c1_, c0_, lambda_)                 \
     {                                                                                    \
-        .size = sizeof(struct nb_kernel),                                                \
-        .op = NB_OP_##OP_,                                                               \
-        .dir = NB_FWD,                                                                   \
-        .fuse = NB_FUSE_NONE,                                                            \
-        .dtype = NB_CAT2(NB_ENUM_, NB_DTYPE),                                            \
-        .cpu_bits = NB_CAT2(nb_needs_, NB_ISA),                                          \
+        NB_HEAD(OP_)                                                                     \
         .name = #op_ "_fwd_auto__" NB_STR(NB_DTYPE) "_" NB_STR(NB_ISA),                  \
         .algo = "auto",                                                                  \
-        .isa = NB_STR(NB_ISA),                                                           \
         .trick = "",                                                                     \
         .source = "textbook",                                                            \
         .x_reads = reads_,                                                               \

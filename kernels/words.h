@@ -136,7 +136,6 @@ typedef double stat_f64;
 #define vec_map NB_LOCAL(vec_map)
 #define map_lanes NB_LOCAL(map_lanes)
 #define ceiling_begin NB_LOCAL(ceiling_begin)
-#define load_block NB_LOCAL(load_block)
 #define scale_streamed NB_LOCAL(scale_streamed)
 #define before_vector NB_LOCAL(before_vector)
 #define affine_blocked NB_LOCAL(affine_blocked)

@@ -412,21 +412,19 @@ static const char *supports(const struct nb_problem *p)
  *
  * Bounds: the mean, then the centred sum of squares; rstd by root and division;
  * (x-mean)*rstd rounded, one FMA. The additions a term passes on its way, w being the
- * floats of a vector: 2.x: n/(8w) in one of 8 vectors, 3 to merge them, up to 7 whole
- * vectors more, log2(w) within the vector, then up to w-1 elements one by one. w is 8 for
- * f32, 16 for bf16: n/64 + 20, n/128 + 29 3.x: n/(4w) in one of 4 vectors, 2 to merge
- * them, up to 3 whole vectors and a masked one more, log2(w): with w = 8, the larger one,
- * n/32 + 9; with w = 16 n/64 + 10 In short rows, below 8 or 4 vectors, the first term is
- * missing and the others suffice. */
+ * floats of a vector:
+ *   2.x  n/(8w) in one of 8 vectors, 3 to merge them, up to 7 whole vectors more, log2(w)
+ *        within the vector, then up to w-1 elements one by one. w is 8 for f32, 16 for
+ *        bf16: n/64 + 20, n/128 + 29.
+ *   3.x  n/(4w) in one of 4 vectors, 2 to merge them, up to 3 whole vectors and a masked
+ *        one more, log2(w). w = 8, the larger one: n/32 + 9; w = 16: n/64 + 10.
+ * In short rows, below 8 or 4 vectors, the first term is missing and the others suffice. */
 #if DNNL_VERSION_MAJOR >= 3
 #define BOUND_32(kind, lambda)                                                           \
     {                                                                                    \
         kind, 0, 1, 5, 32, lambda                                                        \
     }
-#define BOUND_16(kind, lambda)                                                           \
-    {                                                                                    \
-        kind, 0, 1, 5, 32, lambda                                                        \
-    }
+#define BOUND_16 BOUND_32
 #define BITS_32 0
 #define BITS_16 0
 #else

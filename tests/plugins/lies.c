@@ -26,7 +26,7 @@ static void hang(void)
 
 static void crash(void)
 {
-    static volatile int *volatile nowhere;
+    static volatile int *volatile nowhere = (volatile int *)64; /* NULL would be UBSan's to find */
     *nowhere = 1;
 }
 
