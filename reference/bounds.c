@@ -20,6 +20,8 @@ struct row_scan {
     double shift_abs; /* mean |x - x[0]| */
     double shift_sq;  /* sum (x - x[0])^2 */
     double pivot_off; /* max of |mean| and |mean - median of x[0], x[n/2], x[n-1]| */
+    double spread;    /* sqrt(mean (x - mean)^2), which its square may be too small to tell */
+    int faint;        /* squares of pivot_off may lose digits to underflow */
     double y_max;     /* max |xhat w| + |b|: covers the product and the result */
     double w_max;
     int lost; /* some xhat or gamma is subnormal and its partner shows the lost digits */
@@ -63,8 +65,15 @@ static struct row_scan scan(const struct nb_ref_row *r, const struct nb_ref_stat
             (xhat > 0 && xhat < arith_min && w > 8) || (w > 0 && w < w_lost && xhat > 8);
     }
     m.shift_abs = abs_sum / (double)r->n;
+    double squares = 0;
+    for (size_t i = 0; i < r->n && m.d_max > 0; i++) {
+        double part = ((r->x[i] - s->mean.hi) - s->mean.lo) / m.d_max;
+        squares += part * part;
+    }
+    m.spread = m.d_max * sqrt(squares / (double)r->n);
     m.pivot_off = fmax(fabs(s->mean.hi),
                        fabs(s->mean.hi - median(r->x[0], r->x[r->n / 2], r->x[r->n - 1])));
+    m.faint = m.pivot_off < 4 * sqrt(arith_min / t->u);
     return m;
 }
 
@@ -121,19 +130,20 @@ static struct parts parts_shifted(double c, const struct nb_ref_stats *s, double
 
 /* On x - k, with k at most 4 standard deviations off the mean, or else summed again about the
  * mean found: then k is off by the error of that mean, (c+4) u mean|x - k| and its rounding, where
- * the first k was an element of the row, or 0. rho = ((mean-k)/sigma)^2. The mean stays k + d: its
- * errors are those of d, of size sqrt(1 + rho) at most, and of the last operations, sqrt(rho)
- * each. */
-static struct parts parts_guarded(double c, const struct nb_ref_stats *s, double pivot_off, double u)
+ * the first k was an element of the row, or 0. Where squares underflow, nothing is proved and any k
+ * passes. All in units of sqrt(V+eps): spread is sigma, off
+ * mean-k, size the root mean square of x-k. The mean stays k + d: its errors are those of d, of that
+ * size at most, and of the last operations, off each. */
+static struct parts parts_guarded(double c, const struct nb_ref_stats *s, const struct row_scan *m,
+                                  double u)
 {
-    double X = s->xhat_max * s->widen, off = pivot_off * s->rstd.hi * s->widen;
-    double again = (c + 4) * u * fmax(s->k1 * s->widen, sqrt(1 + X * X)) + u * s->k1 * s->widen;
-    double rho = fmin(off * off, 16) * (1 + (60 * c + 200) * u);
-    if (off * off > 15)
-        rho = fmax(rho, again * again);
-    double d = (c + 4) * sqrt(1 + rho) + 4 * sqrt(rho);
-    return (struct parts){s->k1 > 0 ? d / (s->k1 * s->widen) : 0,
-                          rstd_error((3 * c + 10) * u * (1 + rho), u) + 4};
+    double unit = s->rstd.hi * s->widen, spread = m->spread * unit, X = s->xhat_max * s->widen;
+    double k1 = s->k1 * s->widen, off = m->pivot_off * unit;
+    double again = (c + 4) * u * fmax(k1, hypot(spread, X)) + u * k1;
+    double good = 4 * spread * (1 + (60 * c + 200) * u);
+    double worst = off > 3.8 * spread && !m->faint ? fmax(fmin(off, good), again) : off;
+    double size = hypot(spread, worst), d = (c + 4) * size + 4 * worst;
+    return (struct parts){k1 > 0 ? d / k1 : 0, rstd_error((3 * c + 10) * u * size * size, u) + 4};
 }
 
 /* Updating formulas. g bounds the root mean square of |e_(k-1)| + |e_k|, the running
@@ -170,9 +180,9 @@ static struct parts parts_of(const struct nb_ref_row *r, const struct nb_ref_sta
     case NB_REF_BOUND_SHIFTED:
         return parts_shifted(c, s, m->shift_abs, u);
     case NB_REF_BOUND_GUARDED:
-        return parts_guarded(c, s, m->pivot_off, u);
+        return parts_guarded(c, s, m, u);
     case NB_REF_BOUND_EITHER:
-        return worse_of(parts_twopass(c, s, u), parts_guarded(c, s, m->pivot_off, u));
+        return worse_of(parts_twopass(c, s, u), parts_guarded(c, s, m, u));
     case NB_REF_BOUND_WELFORD:
         return parts_welford(c, b->lanes > 1 ? b->lanes : 1, r, s, u);
     case NB_REF_BOUND_RMS:

@@ -695,7 +695,8 @@ static bool lab_passes(const struct nb_kernel *mutant)
 static bool is_base(const struct nb_kernel *k)
 {
     return nb_kernel_why_not(k) == NULL && k->trick[0] == '\0' &&
-           ((k->op == NB_OP_LAYERNORM && strcmp(k->algo, "twopass") == 0) ||
+           ((k->op == NB_OP_LAYERNORM &&
+             (strcmp(k->algo, "twopass") == 0 || strcmp(k->algo, "guarded") == 0)) ||
             (k->op == NB_OP_RMSNORM && strcmp(k->algo, "onepass") == 0));
 }
 

@@ -916,13 +916,14 @@ static void limits_by_hand(void **state)
     double K = 4 + (c + 2) * shift_abs * s.rstd.hi / s.k1;
     expect_limit(&r, b, by_hand(K, A_of((3 * c + 10) * u * ks), &s, c));
     b.kind = NB_REF_BOUND_GUARDED; /* k = 0 lies far off: the guard's own limit stands */
-    double rho = 16 * (1 + (60 * c + 200) * u);
-    double KG = 2 + ((c + 4) * sqrt(1 + rho) + 4 * sqrt(rho)) / s.k1;
-    expect_limit(&r, b, by_hand(KG, A_of((3 * c + 10) * u * (1 + rho)), &s, c));
+    double sigma = sqrt(s.var.hi) * s.rstd.hi, off = 4 * sigma * (1 + (60 * c + 200) * u);
+    double KG = 2 + ((c + 4) * sqrt(sigma * sigma + off * off) + 4 * off) / s.k1;
+    expect_limit(&r, b,
+                 by_hand(KG, A_of((3 * c + 10) * u * (sigma * sigma + off * off)), &s, c));
     b.kind = NB_REF_BOUND_EITHER; /* the larger error of the mean, and of rstd */
     expect_limit(&r, b,
                  by_hand(fmax(c + 4, KG),
-                         fmax((c + 17) / 2 + 0.5 * q * q / u, A_of((3 * c + 10) * u * (1 + rho))),
+                         fmax((c + 17) / 2 + 0.5 * q * q / u, A_of((3 * c + 10) * u * (sigma * sigma + off * off))),
                          &s, c));
     b.kind = NB_REF_BOUND_WELFORD;
     double g = u * fmin((c + 4) * s.x_max * s.rstd.hi / sqrt(3), 2 * (c + 4) * 2 * s.k1);
