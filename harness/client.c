@@ -45,7 +45,7 @@ static void clean_environment(void)
     }
 }
 
-static void child(int in, int out, int page_fd)
+static void child(const struct nb_program *program, int in, int out, int page_fd)
 {
     char fd[16];
     clean_environment();
@@ -58,8 +58,9 @@ static void child(int in, int out, int page_fd)
     snprintf(fd, sizeof fd, "%d", page_fd);
     char name[] = "normbench", option[] = "--worker";
     char *argv[NB_FOREIGN_WORDS + 4] = {name, option, fd};
-    argv[3 + nb_foreign_words(argv + 3)] = NULL;
-    execv("/proc/self/exe", argv);
+    memcpy(argv + 3, program->words, program->word_count * sizeof *argv);
+    argv[3 + program->word_count] = NULL;
+    execv(program->path != NULL ? program->path : "/proc/self/exe", argv);
     _exit(127);
 }
 
@@ -77,7 +78,17 @@ static enum nb_status make_page(struct nb_client *c, struct nb_err *err)
 
 enum nb_status nb_client_start(struct nb_client *c, uint64_t seed, struct nb_err *err)
 {
+    char *words[NB_FOREIGN_WORDS];
+    const struct nb_program own = {
+        .words = words, .word_count = nb_foreign_words(words), .protocol = NB_PROTOCOL};
+    return nb_client_start_program(c, &own, seed, err);
+}
+
+enum nb_status nb_client_start_program(struct nb_client *c, const struct nb_program *program,
+                                       uint64_t seed, struct nb_err *err)
+{
     int to[2], from[2];
+    NB_ASSERT(program->word_count <= NB_FOREIGN_WORDS);
     *c = (struct nb_client){.in = -1, .out = -1, .page_fd = -1};
     enum nb_status s = make_page(c, err);
     if (s != NB_OK)
@@ -88,12 +99,12 @@ enum nb_status nb_client_start(struct nb_client *c, uint64_t seed, struct nb_err
     if (c->pid < 0)
         return nb_fail(err, "cannot start a worker: %s", strerror(errno));
     if (c->pid == 0)
-        child(to[0], from[1], c->page_fd);
+        child(program, to[0], from[1], c->page_fd);
     close(to[0]);
     close(from[1]);
     c->in = to[1];
     c->out = from[0];
-    json_t *hello = json_pack("{ss si sI}", "cmd", "hello", "protocol", NB_PROTOCOL, "seed",
+    json_t *hello = json_pack("{ss si sI}", "cmd", "hello", "protocol", program->protocol, "seed",
                               (json_int_t)seed);
     s = nb_client_send(c, hello, err);
     json_decref(hello);

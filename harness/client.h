@@ -29,6 +29,17 @@ enum nb_heard {
 
 NB_USE_RESULT enum nb_status nb_client_start(struct nb_client *c, uint64_t seed,
                                              struct nb_err *err);
+
+/* A worker of another build. program: its path; NULL: this very program. words: what follows `--worker FD`
+ * (foreign.h). protocol: what it is greeted with, NB_PROTOCOL or an older one that it is known to speak. */
+struct nb_program {
+    const char *path;
+    char **words;
+    size_t word_count;
+    int protocol;
+};
+NB_USE_RESULT enum nb_status nb_client_start_program(struct nb_client *c, const struct nb_program *program,
+                                                     uint64_t seed, struct nb_err *err);
 NB_USE_RESULT enum nb_status nb_client_send(struct nb_client *c, const json_t *line,
                                             struct nb_err *err);
 

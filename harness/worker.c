@@ -263,11 +263,11 @@ static enum nb_status cmd_measure(struct worker *w, const json_t *in, const stru
 static enum nb_status hello(struct worker *w, const json_t *in, struct nb_err *err)
 {
     const json_int_t protocol = json_integer_value(json_object_get(in, "protocol"));
-    if (protocol != NB_PROTOCOL)
-        return nb_fail(err, "worker: protocol %lld asked for, %d spoken here", (long long)protocol,
-                       NB_PROTOCOL);
+    if (protocol < NB_PROTOCOL_OLDEST || protocol > NB_PROTOCOL)
+        return nb_fail(err, "worker: protocol %lld asked for, %d to %d spoken here", (long long)protocol,
+                       NB_PROTOCOL_OLDEST, NB_PROTOCOL);
     w->seed = (uint64_t)json_integer_value(json_object_get(in, "seed"));
-    emit(NULL, json_pack("{ss si}", "type", "hello", "protocol", NB_PROTOCOL));
+    emit(NULL, json_pack("{ss sI}", "type", "hello", "protocol", protocol));
     return NB_OK;
 }
 

@@ -3,14 +3,18 @@
  * The orchestrator starts `normbench --worker FD [--peers] [--tune HASH:PATH] [--plugin HASH:PATH]...` with pipes at stdin and
  * stdout; FD is a shared page (struct nb_status_page). What kernels print goes to stderr, and what they read
  * is empty. One JSON object a line each way:
- *   in   {"cmd":"hello","protocol":1,"seed":1}               out  {"type":"hello","protocol":1,"binary":"..."}
+ *   in   {"cmd":"hello","protocol":2,"seed":1}               out  {"type":"hello","protocol":2}
  *   in   {"cmd":"check","cell":{...},"kernels":[...],"timeout_s":20}
  *        out  a check line for each kernel, then {"type":"checked","cell":"..."}
  *   in   {"cmd":"calibrate","cell":{...},"hashes":{...}}     out  {"type":"calibration",...}
  *   in   {"cmd":"unit","cell":{...},"process":0,"attempt":0,"rounds":12,"screening":false,
  *         "counters":true,"hashes":{...}}                    out  round and counter lines, then done or discard
  *   in   {"cmd":"quit"}                                      out  nothing; exit 0
- * Anything that cannot be done is answered by {"type":"error","text":"..."}. */
+ * Anything that cannot be done is answered by {"type":"error","text":"..."}, also a hello of an unknown protocol,
+ * after which another may be tried: so an orchestrator talks to workers of this protocol and of the one before.
+ *
+ * Protocol 1: as above. 2: done and discard lines have "conditions". Objects only ever gain keys, and both sides
+ * ignore those that they do not know, so that two builds can be driven by one plan. */
 #ifndef NB_WORKER_H
 #define NB_WORKER_H
 
@@ -19,7 +23,8 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#define NB_PROTOCOL 1
+#define NB_PROTOCOL 2
+#define NB_PROTOCOL_OLDEST 1 /* that is still spoken */
 
 /* Tells the orchestrator, without a system call, that there is progress and which kernel runs. */
 struct nb_status_page {
