@@ -1,8 +1,10 @@
+#define _GNU_SOURCE /* sched_getcpu */
 #include "execute.h"
 
 #include "stats.h"
 
 #include <omp.h>
+#include <sched.h>
 #include <string.h>
 #include <time.h>
 
@@ -109,6 +111,32 @@ enum nb_status nb_execute_team(unsigned threads, bool must_bind, struct nb_err *
         return nb_fail(err, "%u threads were asked for and %u started; what limits them? See "
                             "OMP_THREAD_LIMIT, `ulimit -u` and the cgroup's pids.max", threads, team);
     return must_bind && unbound.text[0] ? nb_fail(err, "%s", unbound.text) : NB_OK;
+}
+
+const struct nb_topology *nb_execute_topology(void)
+{
+    return topology;
+}
+
+static void find_cpu(void *context, unsigned part, unsigned parts)
+{
+    int *cpus = context;
+    (void)parts;
+    cpus[part] = sched_getcpu();
+}
+
+long nb_execute_strays(unsigned threads)
+{
+    long strays = 0;
+    if (topology == NULL)
+        return -1;
+    int *cpus = calloc(threads, sizeof *cpus);
+    NB_ASSERT(cpus != NULL);
+    nb_on_threads(threads, find_cpu, cpus);
+    for (unsigned i = 0; i < threads && strays >= 0; i++)
+        strays = cpus[i] < 0 ? -1 : strays + (cpus[i] != (int)nb_topology_cpu(topology, i));
+    free(cpus);
+    return strays;
 }
 
 static void one_part(const struct nb_execution *e, size_t window, unsigned part)

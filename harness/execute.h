@@ -40,6 +40,12 @@ void nb_execute_init(const struct nb_topology *t);
  * thread that cannot be bound where must_bind. Call it before anything is run or touched. */
 NB_USE_RESULT enum nb_status nb_execute_team(unsigned threads, bool must_bind, struct nb_err *err);
 
+/* The topology that the team is bound by; NULL: by none. */
+const struct nb_topology *nb_execute_topology(void);
+
+/* How many threads of the team are on another CPU than the one they are bound to; negative: not known. */
+long nb_execute_strays(unsigned threads);
+
 /* One call over all rows in this thread, with scratch of its own; any problem, any kernel. False: its
  * prepare returned NULL, and it did not run. */
 bool nb_run_once(const struct nb_kernel *k, const struct nb_problem *p, const struct nb_args *args);

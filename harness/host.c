@@ -2,6 +2,7 @@
 
 #include "host.h"
 
+#include "conditions.h"
 #include "counters.h"
 #include "cpu.h"
 #include "host_parts.h"
@@ -512,25 +513,17 @@ static void load_fact(struct facts *f)
         unknown(f, "", "load", "getloadavg fails");
 }
 
-/* "cpu USER NICE SYSTEM IDLE IOWAIT IRQ SOFTIRQ STEAL GUEST GUEST_NICE"; guests' time is
- * in USER and NICE already. */
 static void jiffies_fact(struct facts *f)
 {
-    char line[256];
-    unsigned long long v[8] = {0}, total = 0;
-    int n = nb_read_line("/proc/stat", line, sizeof(line)) != 0
-                ? 0
-                : sscanf(line, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &v[0],
-                         &v[1], &v[2], &v[3], &v[4], &v[5], &v[6], &v[7]);
-    if (n != 8) {
+    const int all = -1;
+    struct nb_jiffies j;
+    if (nb_read_jiffies("", &all, 1, &j) != 0) {
         unknown(f, "", "steal_jiffies", "/proc/stat does not tell");
         unknown(f, "", "total_jiffies", "/proc/stat does not tell");
         return;
     }
-    for (int i = 0; i < 8; i++)
-        total += v[i];
-    set(f, f->root, "steal_jiffies", json_integer((json_int_t)v[7]));
-    set(f, f->root, "total_jiffies", json_integer((json_int_t)total));
+    set(f, f->root, "steal_jiffies", json_integer((json_int_t)j.steal));
+    set(f, f->root, "total_jiffies", json_integer((json_int_t)j.total));
 }
 
 /* /proc/cpuinfo's "cpu MHz" is a nominal figure in guests: no stand-in for a reading. */
@@ -548,33 +541,12 @@ static void clock_fact(struct facts *f)
         set(f, f->root, "cpu_mhz", json_real(strtod(line, NULL) / 1000));
 }
 
-#define CHAIN_ADDS 100000
-
-static inline unsigned long add(unsigned long x, unsigned long y)
-{
-    x += y;
-    __asm__ volatile("" : "+r"(x));
-    return x;
-}
-
-/* Speed of a chain of adds of which each waits for the last, in adds a microsecond:
- * follows the core clock where nothing reads it. The fastest of five: whatever disturbs
- * only slows. */
+/* Adds a microsecond in a chain of which each waits for the last. */
 static void chain_fact(struct facts *f)
 {
-    double best = INFINITY;
-    for (int k = 0; k < 5; k++) {
-        unsigned long x = 0, y = 1;
-        double from = seconds(CLOCK_MONOTONIC);
-        __asm__ volatile("" : "+r"(x), "+r"(y));
-        for (int i = 0; i < CHAIN_ADDS / 4; i++)
-            x = add(add(add(add(x, y), y), y), y);
-        double took = seconds(CLOCK_MONOTONIC) - from;
-        if (took < best)
-            best = took;
-    }
-    if (best > 0)
-        set(f, f->root, "adds_per_us", json_real(CHAIN_ADDS / (best * 1e6)));
+    const double ns = nb_chain_ns(5);
+    if (ns > 0)
+        set(f, f->root, "adds_per_us", json_real(1e3 * NB_CHAIN_ADDS / ns));
     else
         unknown(f, "", "adds_per_us", "the clock did not move");
 }

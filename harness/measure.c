@@ -2,6 +2,7 @@
 
 #include "buffers.h"
 #include "check.h"
+#include "conditions.h"
 #include "counters.h"
 #include "cpu.h"
 #include "execute.h"
@@ -277,6 +278,9 @@ struct run {
     bool suspicious;        /* looks after each sample: the unit before this one was damaged */
     json_t *mistrusted;
     double setup_ns, warm_ns, timed_ns;
+    struct nb_watch watch;
+    long migrations; /* threads seen on another CPU than theirs, added up over groups; negative: not known */
+    json_t *conditions;
 };
 
 /* The rotation goes on over all kernels and their counting: no pass meets what one just before left. */
@@ -539,6 +543,7 @@ static void teardown(struct run *u)
     free(u->runners);
     unmap(&u->memory);
     json_decref(u->mistrusted);
+    json_decref(u->conditions);
 }
 
 /* ---- rounds ---- */
@@ -637,6 +642,13 @@ static void make_orders(struct rounds *r, struct runner *const *runners, uint64_
             if (row[i] < r->active)
                 r->orders[k][n++] = members[row[i]];
     }
+}
+
+/* Between groups, when no time is taken: a thread that was moved and is bound stays where it was put. */
+static void look_for_migrations(struct run *u)
+{
+    const long strays = nb_execute_strays(u->unit->cell->threads);
+    u->migrations = strays < 0 ? -1 : u->migrations + strays;
 }
 
 static enum nb_status run_group(struct run *u, size_t index, struct nb_err *err)
@@ -799,9 +811,12 @@ static void emit_end(struct run *u, bool sound, double wall_ns)
                   "mistrusted", u->mistrusted, "setup_ms", u->setup_ns / 1e6, "warm_ms",
                   u->warm_ns / 1e6, "timed_ms", u->timed_ns / 1e6, "wall_ms", wall_ns / 1e6, "barrier_ns",
                   nb_barrier_ns(unit->cell->threads));
-    if (!sound)
+    if (!sound) {
+        json_object_set_new(line, "cause", json_string("memory"));
         json_object_set_new(line, "reason",
                             json_string("memory or a kernel's output changed during the unit"));
+    }
+    json_object_set(line, "conditions", u->conditions);
     const double huge = nb_buffer_huge_bytes();
     json_object_set_new(line, "huge_kib", huge < 0 ? json_null() : json_integer((json_int_t)(huge / 1024)));
     json_object_set_new(line, "flushes_subnormals", json_boolean(nb_cpu_flushes_subnormals()));
@@ -826,6 +841,22 @@ static void warm_first(struct run *u)
         }
 }
 
+/* All that is timed, watched: from behind the warm-up, when the clock has risen, to before what is counted. */
+static enum nb_status run_groups(struct run *u, struct nb_err *err)
+{
+    const struct nb_cell *c = u->unit->cell;
+    enum nb_status s = NB_OK;
+    nb_conditions_begin(&u->watch, nb_execute_topology(), c->threads);
+    for (size_t g = 0; s == NB_OK && g < c->group_count; g++)
+        if (!(u->unit->screening && c->groups[g].measure_only)) {
+            s = run_group(u, g, err);
+            look_for_migrations(u);
+        }
+    u->conditions = nb_conditions_for_test(nb_conditions_end(&u->watch, u->migrations));
+    NB_ASSERT(u->conditions != NULL);
+    return s;
+}
+
 enum nb_status nb_measure_unit(const struct nb_worker_env *env, const struct nb_unit *unit,
                                struct nb_err *err)
 {
@@ -838,9 +869,7 @@ enum nb_status nb_measure_unit(const struct nb_worker_env *env, const struct nb_
     if (s == NB_OK) {
         warm_first(&u);
         lap(&mark, &u.warm_ns);
-        for (size_t g = 0; s == NB_OK && g < unit->cell->group_count; g++)
-            if (!(unit->screening && unit->cell->groups[g].measure_only))
-                s = run_group(&u, g, err);
+        s = run_groups(&u, err);
     }
     if (s == NB_OK) {
         mark = nb_now_ns();

@@ -2,6 +2,7 @@
 
 #include "check.h"
 #include "client.h"
+#include "conditions.h"
 #include "cpu.h"
 #include "execute.h"
 #include "foreign.h"
@@ -52,6 +53,9 @@ struct job {
     json_t *spared;   /* "kernel cell": was not blamed once for a worker killed from outside */
     json_t *spent;    /* cell: {units, wall_ms, setup_ms} of screening */
     json_t *screen;   /* cell: {kernel: [ns a pass, one a screening process round]} */
+    json_t *rounds;   /* lines of a screening unit that has not ended */
+    json_t *disturbed; /* "process cell": how often it was thrown away for its conditions */
+    size_t discards;  /* all of those */
     size_t checked[NB_VERDICT_COUNT];
     double setup_ms, warm_ms, timed_ms, wall_ms;
 };
@@ -433,6 +437,28 @@ static void add_spent(struct job *j, const struct nb_cell *cell, const json_t *l
         seen, "units", json_real(1 + json_number_value(json_object_get(seen, "units"))));
 }
 
+static bool is_for_conditions(const json_t *line)
+{
+    const char *cause = json_string_value(json_object_get(line, "cause"));
+    return cause != NULL && strcmp(cause, "conditions") == 0;
+}
+
+static json_int_t times_disturbed(const struct job *j, const char *key)
+{
+    return json_integer_value(json_object_get(j->disturbed, key));
+}
+
+/* A unit that was thrown away took its time too. */
+static void take_cost(struct job *j, const struct nb_cell *cell, unsigned process, const json_t *line)
+{
+    if (process < j->plan.settings.screening)
+        add_spent(j, cell, line);
+    j->setup_ms += json_number_value(json_object_get(line, "setup_ms"));
+    j->warm_ms += json_number_value(json_object_get(line, "warm_ms"));
+    j->timed_ms += json_number_value(json_object_get(line, "timed_ms"));
+    j->wall_ms += json_number_value(json_object_get(line, "wall_ms"));
+}
+
 /* Lines of samples.jsonl, as they come or as they are read again by --resume. */
 static void take_sample_line(void *context, const json_t *line)
 {
@@ -445,30 +471,78 @@ static void take_sample_line(void *context, const json_t *line)
         return;
     const unsigned process = (unsigned)json_integer_value(json_object_get(line, "process"));
     unit_key(process, cell, key);
-    if (strcmp(type, "begin") == 0)
+    if (strcmp(type, "begin") == 0) {
         json_object_set_new(j->attempts, key,
                             json_integer(json_integer_value(json_object_get(line, "attempt")) + 1));
-    else if (strcmp(type, "round") == 0 && process < j->plan.settings.screening)
-        take_screen_round(j, cell, line);
-    else if (strcmp(type, "done") == 0) {
+        json_array_clear(j->rounds);
+    } else if (strcmp(type, "round") == 0 && process < j->plan.settings.screening) {
+        json_array_append_new(j->rounds, json_deep_copy(line));
+    } else if (strcmp(type, "done") == 0) {
         json_object_set_new(j->done, key, json_true());
-        if (process < j->plan.settings.screening)
-            add_spent(j, cell, line);
-        j->setup_ms += json_number_value(json_object_get(line, "setup_ms"));
-        j->warm_ms += json_number_value(json_object_get(line, "warm_ms"));
-        j->timed_ms += json_number_value(json_object_get(line, "timed_ms"));
-        j->wall_ms += json_number_value(json_object_get(line, "wall_ms"));
+        for (size_t i = 0; i < json_array_size(j->rounds); i++)
+            take_screen_round(j, cell, json_array_get(j->rounds, i));
+        json_array_clear(j->rounds);
+        take_cost(j, cell, process, line);
+    } else if (strcmp(type, "discard") == 0) {
+        if (is_for_conditions(line)) {
+            json_object_set_new(j->disturbed, key, json_integer(times_disturbed(j, key) + 1));
+            j->discards++;
+        }
+        take_cost(j, cell, process, line);
     }
+}
+
+/* ---- units thrown away for their conditions ---- */
+
+/* Units of the whole run. */
+static size_t planned_units(const struct nb_plan *plan)
+{
+    return plan->count * (plan->settings.screening + plan->settings.processes);
+}
+
+/* Why a disturbed unit is kept all the same; NULL: it is not. A unit that is disturbed each time has
+ * conditions that are the rule here, and must not use up what others may need. */
+static const char *kept_because(const struct job *j, const char *key)
+{
+    enum { TIMES = 3 };
+    if (times_disturbed(j, key) >= TIMES)
+        return "tries";
+    return (double)(j->discards + 1) > NB_DISCARD_SHARE * (double)planned_units(&j->plan) ? "share" : NULL;
+}
+
+/* A finished unit that was disturbed is thrown away, by its conditions alone, and measured again; or kept
+ * with a mark. Its samples stay in the file in either case. */
+static json_t *judged(const struct job *j, const struct nb_cell *cell, const json_t *line)
+{
+    char key[160], why[128];
+    json_t *out = json_copy((json_t *)line);
+    NB_ASSERT(out != NULL);
+    if (strcmp(json_string_value(json_object_get(line, "type")), "done") != 0 ||
+        nb_conditions_verdict(json_object_get(line, "conditions"), why, sizeof why) == NULL)
+        return out;
+    unit_key((unsigned)json_integer_value(json_object_get(line, "process")), cell, key);
+    const char *kept = kept_because(j, key);
+    if (kept != NULL) {
+        json_object_set_new(out, "kept", json_string(kept));
+    } else {
+        json_object_set_new(out, "type", json_string("discard"));
+        json_object_set_new(out, "cause", json_string("conditions"));
+    }
+    json_object_set_new(out, kept != NULL ? "disturbed" : "reason", json_string(why));
+    return out;
 }
 
 static bool take_unit_line(struct job *j, const struct nb_cell *cell, const json_t *line,
                            enum nb_status *s, struct nb_err *err)
 {
     const char *type = json_string_value(json_object_get(line, "type"));
-    *s = nb_store_line(&j->store, j->store.samples, line, err);
+    json_t *kept = judged(j, cell, line);
+    *s = nb_store_line(&j->store, j->store.samples, kept, err);
+    if (*s == NB_OK)
+        take_sample_line(j, kept);
+    json_decref(kept);
     if (*s != NB_OK)
         return true;
-    take_sample_line(j, line);
     if (strcmp(type, "done") != 0 && strcmp(type, "discard") != 0)
         return false;
     *s = condemn_mistrusted(j, cell, json_object_get(line, "mistrusted"), err);
@@ -645,6 +719,8 @@ static enum nb_status job_begin(struct job *j, const struct nb_run_options *o, s
     j->attempts = json_object();
     j->spared = json_object();
     j->screen = json_object();
+    j->rounds = json_array();
+    j->disturbed = json_object();
     j->spent = json_object();
     catch_signals();
     return nb_topology_load(&j->topology, err);
@@ -653,7 +729,7 @@ static enum nb_status job_begin(struct job *j, const struct nb_run_options *o, s
 static void job_end(struct job *j)
 {
     json_t *all[] = {j->host, j->verdicts, j->hashes, j->done, j->attempts, j->spared, j->screen,
-                     j->spent};
+                     j->spent, j->rounds, j->disturbed};
     nb_client_stop(&j->client, 1);
     nb_store_close(&j->store);
     nb_cpulock_release(&j->lock);

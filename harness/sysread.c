@@ -244,3 +244,40 @@ int nb_file_hash(const char *path, char hex[17])
     snprintf(hex, 17, "%016llx", (unsigned long long)hash);
     return errno = error;
 }
+
+/* "cpuN USER NICE SYSTEM IDLE IOWAIT IRQ SOFTIRQ STEAL GUEST GUEST_NICE", N missing in the sum of all; guests'
+ * time is in USER and NICE already. */
+static bool jiffies_of(const char *line, int *cpu, struct nb_jiffies *j)
+{
+    unsigned long long v[8] = {0};
+    const size_t n = strcspn(line, " ");
+    if (strncmp(line, "cpu", 3) != 0 ||
+        sscanf(line + n, "%llu %llu %llu %llu %llu %llu %llu %llu", &v[0], &v[1], &v[2], &v[3], &v[4],
+               &v[5], &v[6], &v[7]) != 8)
+        return false;
+    *cpu = n > 3 ? (int)strtol(line + 3, NULL, 10) : -1;
+    *j = (struct nb_jiffies){0, v[3] + v[4], v[7]};
+    for (int i = 0; i < 8; i++)
+        j->total += v[i];
+    return true;
+}
+
+int nb_read_jiffies(const char *root, const int *cpus, size_t n, struct nb_jiffies *each)
+{
+    char path[PATH_LEN], line[512];
+    struct nb_jiffies j;
+    size_t found = 0;
+    int cpu;
+    snprintf(path, sizeof(path), "%s/proc/stat", root);
+    FILE *f = fopen(path, "re");
+    if (f == NULL)
+        return errno;
+    while (found < n && fgets(line, sizeof(line), f) != NULL && jiffies_of(line, &cpu, &j))
+        for (size_t i = 0; i < n; i++)
+            if (cpus[i] == cpu) {
+                each[i] = j;
+                found++;
+            }
+    fclose(f);
+    return found == n ? 0 : ENOENT;
+}

@@ -22,6 +22,14 @@ size_t nb_cgroup_memory(const char *root);
  * 0: no limit; negative: unknown, no cgroup could be read. */
 double nb_cgroup_cpus(const char *root);
 
+/* Time of each of n CPUs (-1: of all together) since the system started, at one moment, in ticks of
+ * sysconf(_SC_CLK_TCK), mostly 10 ms: all of it, idle (waiting for a disk included), and stolen by a hypervisor.
+ * Returns 0, or an errno value (ENOENT: no such CPU). */
+struct nb_jiffies {
+    unsigned long long total, idle, steal;
+};
+int nb_read_jiffies(const char *root, const int *cpus, size_t n, struct nb_jiffies *each);
+
 /* FNV-1a, 64 bits, of a file's bytes, as 16 hex digits. Returns 0, or an errno value (also in errno). */
 int nb_file_hash(const char *path, char hex[17]);
 
