@@ -3,8 +3,11 @@
 #include "sysread.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 enum { PAGE = 4096, CANARY = 0xC5 };
 
@@ -48,6 +51,38 @@ bool nb_buffer_guards(const void *addr)
     return false;
 }
 
+/* Memory that other processes map too. */
+static struct {
+    int fd; /* -1: none */
+    size_t used;
+} common = {.fd = -1};
+
+enum nb_status nb_buffer_share(const char *path, struct nb_err *err)
+{
+    if (common.fd >= 0)
+        close(common.fd);
+    common.fd = -1;
+    common.used = 0;
+    if (path == NULL)
+        return NB_OK;
+    common.fd = open(path, O_RDWR | O_CLOEXEC);
+    return common.fd >= 0 ? NB_OK : nb_fail(err, "cannot share the memory of %s: %s", path, strerror(errno));
+}
+
+/* The inside of a mapping becomes the next so many bytes of the common memory. */
+static bool make_common(char *inside, size_t bytes)
+{
+    struct stat st;
+    const size_t at = common.used;
+    if (common.fd < 0)
+        return true;
+    common.used += bytes;
+    if (fstat(common.fd, &st) != 0 ||
+        ((size_t)st.st_size < common.used && ftruncate(common.fd, (off_t)common.used) != 0))
+        return false;
+    return mmap(inside, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, common.fd, (off_t)at) != MAP_FAILED;
+}
+
 static enum nb_status map(struct nb_buffer *b, size_t bytes, size_t room, struct nb_err *err)
 {
     const size_t inside = (bytes + room + PAGE - 1) / PAGE * PAGE;
@@ -58,6 +93,11 @@ static enum nb_status map(struct nb_buffer *b, size_t bytes, size_t room, struct
         return nb_fail(err, "cannot map %zu bytes: %s; choose smaller --rows or --hidden",
                        b->map_bytes, strerror(errno));
     b->map = p;
+    if (!make_common(b->map + PAGE, inside)) {
+        munmap(p, b->map_bytes);
+        *b = (struct nb_buffer){0};
+        return nb_fail(err, "cannot map common memory: %s", strerror(errno));
+    }
     if (mprotect(b->map, PAGE, PROT_NONE) != 0 ||
         mprotect(b->map + PAGE + inside, PAGE, PROT_NONE) != 0) {
         munmap(p, b->map_bytes);

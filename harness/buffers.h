@@ -16,6 +16,10 @@ struct nb_buffer {
     size_t bytes;
 };
 
+/* From now on mappings are those of this file, one behind the other from its beginning, so that processes that
+ * map the same buffers work on the same physical pages. path NULL: memory of this process alone again. */
+NB_USE_RESULT enum nb_status nb_buffer_share(const char *path, struct nb_err *err);
+
 /* Maps `bytes` at an address that is `offset` modulo 4096, huge pages asked for when `huge`.
  * Not touched, except for the canaries. */
 NB_USE_RESULT enum nb_status nb_buffer_map(struct nb_buffer *b, size_t bytes, size_t offset,

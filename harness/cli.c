@@ -6,6 +6,7 @@
 #include "err.h"
 #include "explain.h"
 #include "foreign.h"
+#include "gate.h"
 #include "host.h"
 #include "list.h"
 #include "options.h"
@@ -42,6 +43,7 @@ static const char HELP[] =
     "  list [kernels|presets|isas]   what there is, and why something cannot run here\n"
     "  explain KERNEL what a kernel is: formula, bytes and flops, bounds, its code, worst input seen, source\n"
     "  tune           measure which variant `auto` should run here, and write that as a file\n"
+    "  gate --base PROGRAM   did a change make a kernel slower? Two builds, with verdicts and intervals\n"
     "  doctor         what about this machine hurts measurement, and what would help\n"
     "  --version      version, result schema and git revision\n"
     "  --help         this text; `normbench run --help` lists every option\n"
@@ -176,14 +178,7 @@ static enum nb_status make_preset(struct cli *c, const char *fallback, struct nb
         NB_ASSERT(p->blocks != NULL);
         s = nb_block_init(&p->blocks[0], "selection", err);
     }
-    for (int k = 0; s == NB_OK && k < NB_KEY_COUNT; k++)
-        if (c->selection[k] != NULL) {
-            struct nb_err inner;
-            s = nb_preset_set_all(p, (enum nb_key)k, c->selection[k], &inner);
-            if (s != NB_OK)
-                s = nb_fail(err, "--%s", inner.text);
-        }
-    return s;
+    return s == NB_OK ? nb_option_select(p, c->selection, err) : s;
 }
 
 static char *join(int argc, char **argv)
@@ -384,7 +379,7 @@ static enum nb_status dispatch(int argc, char **argv, int *code, struct nb_err *
     const char *command = argc > 1 ? argv[1] : "--help";
     if (strcmp(command, "run") == 0 || strcmp(command, "check") == 0 ||
         strcmp(command, "accuracy") == 0 || strcmp(command, "tune") == 0 ||
-        strcmp(command, "doctor") == 0) {
+        strcmp(command, "gate") == 0 || strcmp(command, "doctor") == 0) {
         enum nb_status s = not_bound_by_openmp(err);
         if (s != NB_OK)
             return s;
@@ -395,6 +390,8 @@ static enum nb_status dispatch(int argc, char **argv, int *code, struct nb_err *
         return cmd_check(argc, argv, code, err);
     if (strcmp(command, "tune") == 0)
         return cmd_tune(argc, argv, code, err);
+    if (strcmp(command, "gate") == 0)
+        return nb_cmd_gate(argc, argv, code, err);
     if (strcmp(command, "accuracy") == 0)
         return nb_cmd_accuracy(argc, argv, code, err);
     if (strcmp(command, "eval") == 0)

@@ -14,7 +14,7 @@
  * over a long time before, so it takes two. */
 #define NB_STEAL_SHARE 0.01
 #define NB_STEAL_TICKS 2
-#define NB_CLOCK_CHANGE 0.02
+#define NB_CLOCK_CHANGE 0.15 /* not turbo: its steps come and go every few ms, and cancel in ratios of one round */
 
 /* Of all units of a run, at most so many are measured again for their conditions; where more are disturbed,
  * that is what this machine is like, and the run says so. */

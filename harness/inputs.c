@@ -10,6 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { PIECE = 4096 };
+_Static_assert(NB_STREAM % PIECE == 0, "the stream is made of whole pieces");
+
 double nb_uniform(uint64_t seed, uint64_t row, uint64_t i)
 {
     unsigned long long state = seed * 0x9e3779b97f4a7c15u + row * 0xd1342543de82ef95u + i;
@@ -58,28 +61,32 @@ void nb_input_beta_in_place(double *beta, size_t n)
     memset(beta, 0, n * sizeof *beta);
 }
 
-const void *nb_input_stream(uint32_t dtype, uint64_t seed)
+/* Made as far as somebody has asked for: a process that measures small cells does not wait for all of it. */
+const void *nb_input_stream(uint32_t dtype, uint64_t seed, size_t reach)
 {
     static void *streams[NB_DTYPE_COUNT];
     static uint64_t seeds[NB_DTYPE_COUNT];
+    static size_t made[NB_DTYPE_COUNT];
     NB_ASSERT(dtype < NB_DTYPE_COUNT);
-    if (streams[dtype] != NULL && seeds[dtype] == seed)
-        return streams[dtype];
-    double *wide = malloc(NB_STREAM * sizeof *wide);
-    void *stored = realloc(streams[dtype], NB_STREAM * nb_dtype_bytes(dtype));
-    NB_ASSERT(wide != NULL && stored != NULL);
-    for (size_t i = 0; i < NB_STREAM; i++)
-        wide[i] = nb_normal(seed, 1u << 21, i);
-    nb_encode(dtype, wide, stored, NB_STREAM);
-    free(wide);
-    streams[dtype] = stored;
+    if (streams[dtype] == NULL)
+        streams[dtype] = malloc(NB_STREAM * nb_dtype_bytes(dtype));
+    NB_ASSERT(streams[dtype] != NULL);
+    if (seeds[dtype] != seed)
+        made[dtype] = 0;
     seeds[dtype] = seed;
-    return stored;
+    while (made[dtype] < reach && made[dtype] < NB_STREAM) {
+        double wide[PIECE];
+        for (size_t i = 0; i < PIECE; i++)
+            wide[i] = nb_normal(seed, 1u << 21, made[dtype] + i);
+        nb_encode(dtype, wide, (char *)streams[dtype] + made[dtype] * nb_dtype_bytes(dtype), PIECE);
+        made[dtype] += PIECE;
+    }
+    return streams[dtype];
 }
 
 void nb_input_stream_copy(uint32_t dtype, uint64_t seed, size_t first, void *to, size_t n)
 {
-    const char *stream = nb_input_stream(dtype, seed);
+    const char *stream = nb_input_stream(dtype, seed, first + n);
     const size_t bytes = nb_dtype_bytes(dtype);
     for (size_t done = 0; done < n;) {
         const size_t at = (first + done) % NB_STREAM;
@@ -91,7 +98,7 @@ void nb_input_stream_copy(uint32_t dtype, uint64_t seed, size_t first, void *to,
 
 bool nb_input_stream_equal(uint32_t dtype, uint64_t seed, size_t first, const void *at, size_t n)
 {
-    const char *stream = nb_input_stream(dtype, seed), *data = at;
+    const char *stream = nb_input_stream(dtype, seed, first + n), *data = at;
     const size_t bytes = nb_dtype_bytes(dtype);
     for (size_t done = 0; done < n;) {
         const size_t from = (first + done) % NB_STREAM;

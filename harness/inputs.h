@@ -27,9 +27,10 @@ void nb_input_gamma_in_place(uint64_t seed, double *gamma, size_t n);
 void nb_input_beta_in_place(double *beta, size_t n);
 
 /* The data that is timed: N(0,1), period NB_STREAM elements, laid over all rows one after the
- * other. Returns the stream in the dtype's storage; made once a process and dtype. */
+ * other. Returns the stream in the dtype's storage, of which at least the first `reach` elements are made (the
+ * functions below see to that themselves, but not for several threads at once). */
 #define NB_STREAM ((size_t)1 << 20)
-const void *nb_input_stream(uint32_t dtype, uint64_t seed);
+const void *nb_input_stream(uint32_t dtype, uint64_t seed, size_t reach);
 
 /* Copies elements [first, first+n) of the endless stream to `to` (storage of dtype). */
 void nb_input_stream_copy(uint32_t dtype, uint64_t seed, size_t first, void *to, size_t n);

@@ -62,7 +62,7 @@ static void fill(char *x, char *y, size_t bytes, const struct nb_cell *c,
                  const struct nb_worker_env *env)
 {
     struct fill f = {x, y, bytes, c->dtype, env};
-    nb_input_stream(c->dtype, env->seed); /* made once, before threads share it */
+    nb_input_stream(c->dtype, env->seed, bytes / nb_dtype_bytes(c->dtype)); /* before threads share it */
     nb_on_threads(c->threads, fill_part, &f);
 }
 
@@ -113,6 +113,11 @@ static enum nb_status arena_ready(const struct nb_worker_env *env, const struct 
     return NB_OK;
 }
 
+static bool in_arena(const struct nb_cell *c)
+{
+    return c->residency == NB_DRAM || c->residency == NB_COLD;
+}
+
 struct nb_windows nb_measure_windows(const struct nb_cell *c, const struct nb_topology *t)
 {
     const size_t bytes = c->rows * c->ldx * nb_dtype_bytes(c->dtype), line = 64;
@@ -127,7 +132,7 @@ static enum nb_status map_tensors(const struct nb_worker_env *env, const struct 
                                   struct memory *m, struct nb_err *err)
 {
     const size_t es = nb_dtype_bytes(c->dtype), bytes = c->rows * c->ldx * es;
-    m->in_arena = c->residency == NB_DRAM || c->residency == NB_COLD;
+    m->in_arena = in_arena(c);
     if (m->in_arena) {
         const struct nb_windows w = nb_measure_windows(c, env->topology);
         m->step = w.step;
@@ -135,9 +140,10 @@ static enum nb_status map_tensors(const struct nb_worker_env *env, const struct 
         return arena_ready(env, c, m->windows * m->step, err);
     }
     m->windows = 1;
-    enum nb_status s = nb_buffer_map(&m->x, bytes, 0, bytes >= (size_t)2 << 20, err);
+    const bool huge = bytes >= (size_t)2 << 20;
+    enum nb_status s = nb_buffer_map(&m->x, bytes, 0, huge, err);
     if (s == NB_OK && !c->in_place)
-        s = nb_buffer_map(&m->y, bytes, c->offset, bytes >= (size_t)2 << 20, err);
+        s = nb_buffer_map(&m->y, bytes, c->offset, huge, err);
     if (s == NB_OK)
         fill(m->x.data, m->y.data, bytes, c, env);
     return s;
@@ -505,6 +511,8 @@ static enum nb_status setup(struct run *u, const struct nb_worker_env *env,
     env->at(env->context, ""); /* whatever fails here is no kernel's fault */
     enum nb_status s = nb_execute_team(c->threads, true, err);
     if (s == NB_OK)
+        s = nb_buffer_share(in_arena(c) ? NULL : unit->memory, err);
+    if (s == NB_OK)
         s = map_tensors(env, c, &u->memory, err);
     if (s == NB_OK)
         s = map_params(env, c, &u->memory, err);
@@ -563,6 +571,7 @@ struct rounds {
     size_t active;                    /* members that run */
     size_t ran;                       /* samples taken, in the order asked for */
     bool disordered;
+    bool ended; /* by the orchestrator, in mid-group */
     double ns[NB_GROUP_MAX];
 };
 
@@ -582,7 +591,11 @@ static uint64_t take_sample(void *context, unsigned passes)
     unsigned member;
     if (!member_at(s->rounds, s->rounds->ran, &member) || member != s->member)
         s->rounds->disordered = true;
+    if (s->run->unit->turns && s->rounds->ran % s->rounds->active == 0 && !s->rounds->ended)
+        s->rounds->ended = !s->run->env->turn(s->run->env->context);
     s->rounds->ran++;
+    if (s->rounds->ended)
+        return 1; /* nobody listens any more */
     const uint64_t since = s->run->walked;
     s->run->env->at(s->run->env->context, s->runner->exec.kernel->name);
     s->run->warm_ns += (double)run_passes(s->run, s->runner, 1);
@@ -681,6 +694,8 @@ static enum nb_status run_group(struct run *u, size_t index, struct nb_err *err)
     const size_t wanted = r.active * u->unit->rounds, got = nb_gb_run(take_result, &r);
     nb_gb_clear();
     free(r.orders);
+    if (r.ended)
+        return nb_fail(err, "the orchestrator ended the unit");
     if (got == wanted && r.ran == wanted && !r.disordered)
         return NB_OK;
     return nb_fail(err, "cell %s: %zu samples were asked for, %zu taken and %zu reported, %s; is "

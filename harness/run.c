@@ -7,6 +7,7 @@
 #include "execute.h"
 #include "foreign.h"
 #include "host.h"
+#include "interrupt.h"
 #include "plan.h"
 #include "progress.h"
 #include "registry.h"
@@ -17,23 +18,6 @@
 #include <math.h>
 #include <string.h>
 #include <sys/statvfs.h>
-
-static volatile sig_atomic_t interrupted;
-
-static void on_signal(int number)
-{
-    (void)number;
-    interrupted = 1;
-}
-
-static void catch_signals(void)
-{
-    struct sigaction a = {.sa_handler = on_signal}, ignore = {.sa_handler = SIG_IGN};
-    sigaction(SIGINT, &a, NULL);
-    sigaction(SIGTERM, &a, NULL);
-    sigaction(SIGHUP, &a, NULL);
-    sigaction(SIGPIPE, &ignore, NULL);
-}
 
 struct job {
     const struct nb_run_options *options;
@@ -136,7 +120,7 @@ static enum outcome listen(struct job *j, const struct nb_cell *cell, double tim
     for (;;) {
         json_t *line = NULL;
         enum nb_status s = NB_OK;
-        switch (nb_client_hear(&j->client, timeout_s, &interrupted, &line, how, how_len)) {
+        switch (nb_client_hear(&j->client, timeout_s, &nb_interrupted, &line, how, how_len)) {
         case NB_HEARD_DEATH:
             return DIED;
         case NB_HEARD_SILENCE:
@@ -234,7 +218,7 @@ static enum nb_status check_cell(struct job *j, const struct nb_cell *cell, stru
     case ENDED:
         return NB_OK;
     case FAILED:
-        return interrupted ? NB_INTERRUPTED : NB_ERROR;
+        return nb_interrupted ? NB_INTERRUPTED : NB_ERROR;
     default:
         return nb_fail(err, "the checking worker %s in cell %s; too little memory?", how, cell->id);
     }
@@ -329,7 +313,7 @@ static enum nb_status calibrate_cell(struct job *j, const struct nb_cell *cell, 
         const enum outcome o = listen(j, cell, j->options->timeout_s, take_calibration, how,
                                       sizeof how, err);
         if (o == FAILED)
-            return interrupted ? NB_INTERRUPTED : NB_ERROR;
+            return nb_interrupted ? NB_INTERRUPTED : NB_ERROR;
         if (o == ENDED) {
             const json_t *times = json_object_get(calibrated, "pass_ns");
             for (size_t i = 0; i < cell->kernel_count; i++)
@@ -595,7 +579,7 @@ static enum nb_status run_unit(struct job *j, unsigned process, const struct nb_
         const enum outcome o = listen(j, cell, j->options->timeout_s, take_unit_line, how,
                                       sizeof how, err);
         if (o == FAILED)
-            return interrupted ? NB_INTERRUPTED : NB_ERROR;
+            return nb_interrupted ? NB_INTERRUPTED : NB_ERROR;
         if (o == DIED || o == SILENT) {
             s = blame(j, cell, o, how, err);
             if (s != NB_OK)
@@ -722,7 +706,7 @@ static enum nb_status job_begin(struct job *j, const struct nb_run_options *o, s
     j->rounds = json_array();
     j->disturbed = json_object();
     j->spent = json_object();
-    catch_signals();
+    nb_catch_signals();
     return nb_topology_load(&j->topology, err);
 }
 

@@ -62,6 +62,22 @@ static void at_kernel(void *context, const char *kernel)
     atomic_fetch_add(&page->beats, 1);
 }
 
+/* Between two rounds: this worker sleeps until it is told to go on. */
+static bool turn(void *context)
+{
+    char *line = NULL;
+    size_t room = 0;
+    (void)context;
+    emit(NULL, json_pack("{ss}", "type", "ready"));
+    const bool got = getline(&line, &room, commands) > 0;
+    json_t *in = got ? json_loads(line, 0, NULL) : NULL;
+    const char *cmd = json_string_value(json_object_get(in, "cmd"));
+    const bool go = cmd != NULL && strcmp(cmd, "go") == 0;
+    json_decref(in);
+    free(line);
+    return go;
+}
+
 static void emit_error(const char *text)
 {
     emit(NULL, json_pack("{ss ss}", "type", "error", "text", text));
@@ -243,7 +259,7 @@ static enum nb_status cmd_measure(struct worker *w, const json_t *in, const stru
                                   bool calibrate, struct nb_err *err)
 {
     static bool counters_ready;
-    const struct nb_worker_env env = {&w->topology, w->seed, emit, at_kernel, w};
+    const struct nb_worker_env env = {&w->topology, w->seed, emit, at_kernel, w, turn};
     const struct nb_unit unit = {
         .cell = cell,
         .process = (unsigned)json_integer_value(json_object_get(in, "process")),
@@ -251,6 +267,8 @@ static enum nb_status cmd_measure(struct worker *w, const json_t *in, const stru
         .rounds = (unsigned)json_integer_value(json_object_get(in, "rounds")),
         .screening = json_is_true(json_object_get(in, "screening")),
         .counters = json_is_true(json_object_get(in, "counters")),
+        .memory = json_string_value(json_object_get(in, "memory")),
+        .turns = json_is_true(json_object_get(in, "turns")),
         .hashes = json_object_get(in, "hashes")};
     nb_execute_init(&w->topology);
     if (unit.counters && !counters_ready) {

@@ -199,7 +199,7 @@ static void call(const struct nb_kernel *k, const struct nb_problem *p, uint32_t
 static void bits_of(const struct nb_kernel *self)
 {
     static const size_t hiddens[] = {1, 17, 64, 100, 128, 129, 513, HIDDEN_MAX_HERE};
-    nb_input_stream(self->dtype, 1);
+    nb_input_stream(self->dtype, 1, NB_STREAM);
     nb_input_stream_copy(self->dtype, 1, 0, x, ROWS * HIDDEN_MAX_HERE);
     nb_input_stream_copy(self->dtype, 1, 5, scale, HIDDEN_MAX_HERE);
     nb_input_stream_copy(self->dtype, 1, 9, beta, HIDDEN_MAX_HERE);
@@ -304,7 +304,7 @@ static void a_call_costs_a_jump(void **state)
     const struct nb_problem p = problem(self, 1, 768);
     const struct nb_args a = {.size = sizeof a, .parts = 1, .x = x, .y = out[0], .gamma = scale};
     const struct nb_kernel *k = nb_auto_choose(self->isa, &p, nb_auto_level_of(&p, 1), 1, NULL);
-    nb_input_stream(NB_F32, 1);
+    nb_input_stream(NB_F32, 1, NB_STREAM);
     nb_input_stream_copy(NB_F32, 1, 0, x, ROWS * HIDDEN_MAX_HERE);
     nb_input_stream_copy(NB_F32, 1, 5, scale, HIDDEN_MAX_HERE);
     void *own = self->prepare(&p, &a);

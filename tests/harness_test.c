@@ -661,7 +661,7 @@ static void inputs_are_closed_formulas(void **state)
     nb_family_row(nb_family_at(0), NB_F32, 1, 5, a, 300);
     nb_family_row(nb_family_at(0), NB_F32, 2, 5, b, 300);
     assert_true(memcmp(a, b, sizeof a) != 0);
-    const float *stream = nb_input_stream(NB_F32, 1);
+    const float *stream = nb_input_stream(NB_F32, 1, NB_STREAM);
     for (size_t i = 0; i < NB_STREAM; i++) {
         sum += stream[i];
         squares += (double)stream[i] * stream[i];
@@ -912,7 +912,7 @@ static void rotation_meets_no_window_twice(void **state)
         struct nb_group group;
         struct nb_cell c = probe_cell(shapes[i][0], shapes[i][1], &group);
         struct nb_err err = {""};
-        const struct nb_worker_env env = {&SMALL, 1, keep_line, at_nothing, NULL};
+        const struct nb_worker_env env = {&SMALL, 1, keep_line, at_nothing, NULL, NULL};
         const struct nb_windows w = nb_measure_windows(&c, &SMALL);
         const size_t bytes = c.rows * c.ldx * 4;
         json_t *hashes = probe_hashes(&c, 1);
@@ -945,7 +945,7 @@ static void a_unit_without_kernels_ends(void **state)
     struct nb_group group;
     struct nb_cell c = probe_cell(4, 64, &group);
     struct nb_err err = {""};
-    const struct nb_worker_env env = {&SMALL, 1, keep_line, at_nothing, NULL};
+    const struct nb_worker_env env = {&SMALL, 1, keep_line, at_nothing, NULL, NULL};
     json_t *none = json_object();
     const struct nb_unit unit = {.cell = &c, .rounds = 4, .counters = true, .hashes = none};
     assert_int_equal(nb_measure_unit(&env, &unit, &err), NB_OK);
@@ -963,7 +963,7 @@ static void damage_left_behind_blames_nobody(void **state)
     struct nb_cell c = probe_cell(100, 1000, &group);
     const struct nb_windows w = nb_measure_windows(&c, &SMALL);
     struct nb_err err = {""};
-    const struct nb_worker_env env = {&SMALL, 1, keep_line, at_nothing, NULL};
+    const struct nb_worker_env env = {&SMALL, 1, keep_line, at_nothing, NULL, NULL};
     json_t *hashes = probe_hashes(&c, 1);
     const struct nb_unit unit = {.cell = &c, .rounds = 4, .hashes = hashes};
     const char *const ends[] = {"done", "discard", "done"};
@@ -1009,7 +1009,7 @@ static void who_wears_its_data_out_is_mistrusted(void **state)
     c.in_place = true;
     group.members[0].kernel = &fading;
     struct nb_err err = {""};
-    const struct nb_worker_env env = {&SMALL, 1, keep_line, at_nothing, NULL};
+    const struct nb_worker_env env = {&SMALL, 1, keep_line, at_nothing, NULL, NULL};
     json_t *hashes = probe_hashes(&c, 1);
     json_object_set(hashes, fading.name, json_object_get(hashes, PROBES[1].name));
     const struct nb_unit unit = {.cell = &c, .rounds = 4, .hashes = hashes};
@@ -1033,7 +1033,7 @@ static void shapes_share_an_arena(void **state)
         struct nb_group group;
         struct nb_cell c = probe_cell(shapes[i][0], shapes[i][1], &group);
         struct nb_err err = {""};
-        const struct nb_worker_env env = {&SMALL, 1, keep_line, at_nothing, NULL};
+        const struct nb_worker_env env = {&SMALL, 1, keep_line, at_nothing, NULL, NULL};
         json_t *hashes = probe_hashes(&c, 1);
         const struct nb_unit unit = {.cell = &c, .rounds = 1, .hashes = hashes};
         log_count = 0;

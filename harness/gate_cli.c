@@ -1,0 +1,172 @@
+#include "gate.h"
+
+#include "foreign.h"
+#include "gate_report.h"
+#include "options.h"
+
+#include <argp.h>
+#include <math.h>
+#include <string.h>
+
+enum option_key {
+    KEY_BASE = NB_OPTION_OTHERS, KEY_HEAD, KEY_BASE_PLUGIN, KEY_PRESET, KEY_SEED, KEY_BUDGET, KEY_MARGIN, KEY_BLOCKS,
+    KEY_OUT, KEY_QUIET, KEY_TIMEOUT
+};
+
+static const struct argp_option OPTIONS[] = {
+    {0, 0, 0, 0, "The two builds:", 1},
+    {"base", KEY_BASE, "PROGRAM", 0, "the normbench to compare with (required)", 1},
+    {"head", KEY_HEAD, "PROGRAM", 0, "the normbench that is judged (default: this one)", 1},
+    {"base-plugin", KEY_BASE_PLUGIN, "FILE", 0, "the old build of a plugin; --plugin names the new one", 1},
+    {0, 0, 0, 0, "What is compared (lists are comma-separated; they replace keys of the preset):", 2},
+    {"preset", KEY_PRESET, "NAME|FILE", 0, "a sweep from presets/ or a file (default: gate)", 2},
+    NB_OPTION_SELECT("op", NB_KEY_OP, "LIST", "layernorm, rmsnorm"),
+    NB_OPTION_SELECT("algo", NB_KEY_ALGO, "LIST", "twopass, onepass, welford, ...; see `normbench list`"),
+    NB_OPTION_SELECT("isa", NB_KEY_ISA, "LIST", "all, best, scalar, avx2, avx512, ..."),
+    NB_OPTION_SELECT("dtype", NB_KEY_DTYPE, "LIST", "f32, f64, f16, bf16"),
+    NB_OPTION_SELECT("hidden", NB_KEY_HIDDEN, "LIST", "row lengths: 768,4096 or 64:16384:x2"),
+    NB_OPTION_SELECT("rows", NB_KEY_ROWS, "LIST", "rows; default auto: as many as the residency holds"),
+    NB_OPTION_SELECT("threads", NB_KEY_THREADS, "LIST", "1, 2, ... or all"),
+    NB_OPTION_SELECT("residency", NB_KEY_RESIDENCY, "LIST", "L1, L2, L3, DRAM, cold"),
+    NB_OPTION_SELECT("kernel", NB_KEY_KERNEL, "GLOBS", "kernels by name, e.g. '*welford*__f32_*'"),
+    NB_OPTION_SELECT("kernels", NB_KEY_KERNELS, "SET", "all, pairings, contenders or headline"),
+    NB_OPTION_SELECT("in-place", NB_KEY_IN_PLACE, "WORDS", "yes: y is x; no; both"),
+    {0, 0, 0, 0, "How it is decided:", 3},
+    {"budget", KEY_BUDGET, "TIME", 0, "time for measuring: 60s, 3m (default 180s)", 3},
+    {"margin", KEY_MARGIN, "auto|X%", 0, "what counts as slower: auto (default: at least 1 %, more where A/A or relinking "
+     "move more), or a fixed share", 3},
+    {"blocks", KEY_BLOCKS, "N", 0, "of the confirmation (default 30)", 3},
+    {"seed", KEY_SEED, "N", 0, "of data and orders (default 1)", 3},
+    {"timeout", KEY_TIMEOUT, "TIME", 0, "of a kernel without progress (default 20s)", 3},
+    {0, 0, 0, 0, "Where it goes:", 4},
+    {"out", KEY_OUT, "DIR", 0, "a folder that does not exist yet; default results/<UTC>-<host>-<id>", 4},
+    {"quiet", KEY_QUIET, 0, 0, "no progress and no table", 4},
+    NB_OPTIONS_FOREIGN,
+    {0}};
+
+struct cli {
+    struct nb_gate_options o;
+    struct nb_foreign foreign;
+    const char *preset, *selection[NB_KEY_COUNT];
+    const char *seed, *budget, *margin, *blocks, *timeout;
+};
+
+static error_t parse_option(int key, char *arg, struct argp_state *state)
+{
+    struct cli *c = state->input;
+    const struct nb_option_text texts[] = {
+        {KEY_BASE, &c->o.base},     {KEY_HEAD, &c->o.head},   {KEY_BASE_PLUGIN, &c->o.base_plugin},
+        {KEY_PRESET, &c->preset},   {KEY_SEED, &c->seed},     {KEY_BUDGET, &c->budget},
+        {KEY_MARGIN, &c->margin},   {KEY_BLOCKS, &c->blocks}, {KEY_OUT, &c->o.out},
+        {KEY_TIMEOUT, &c->timeout}};
+    if (nb_option_take(key, arg, texts, sizeof texts / sizeof *texts, c->selection) ||
+        nb_foreign_option(&c->foreign, key, arg))
+        return 0;
+    if (key == KEY_QUIET)
+        c->o.quiet = true;
+    else if (key == ARGP_KEY_ARG)
+        argp_error(state, "unexpected word \"%s\"; options begin with --", arg);
+    else
+        return ARGP_ERR_UNKNOWN;
+    return 0;
+}
+
+/* "auto", "2%", "2 %" or 0.02. */
+static enum nb_status parse_margin(const char *text, double *margin, struct nb_err *err)
+{
+    char *end;
+    if (text == NULL || strcmp(text, "auto") == 0) {
+        *margin = NAN;
+        return NB_OK;
+    }
+    *margin = strtod(text, &end);
+    const bool any = end != text;
+    end += strspn(end, " ");
+    if (*end == '%')
+        *margin /= 100, end++;
+    if (!any || *end != '\0' || !(*margin > 0 && *margin < 1))
+        return nb_fail(err, "--margin: \"%s\" is neither auto nor a share such as 2%% or 0.02", text);
+    return NB_OK;
+}
+
+static enum nb_status parse_numbers(struct cli *c, struct nb_err *err)
+{
+    size_t n = 0;
+    enum nb_status s = parse_margin(c->margin, &c->o.margin, err);
+    c->o.budget_s = 180;
+    c->o.timeout_s = 20;
+    if (s == NB_OK && c->budget != NULL)
+        s = nb_parse_seconds("--budget", c->budget, &c->o.budget_s, err);
+    if (s == NB_OK && c->timeout != NULL)
+        s = nb_parse_seconds("--timeout", c->timeout, &c->o.timeout_s, err);
+    if (s == NB_OK && c->seed != NULL) {
+        s = nb_parse_size("--seed", c->seed, 0, (size_t)1 << 62, &n, err);
+        c->o.preset.settings.seed = n;
+    }
+    if (s == NB_OK && c->blocks != NULL) {
+        s = nb_parse_size("--blocks", c->blocks, nb_blocks_least(0.01), 1000, &n, err);
+        c->o.blocks = (unsigned)n;
+    }
+    return s;
+}
+
+static enum nb_status make_options(struct cli *c, struct nb_err *err)
+{
+    enum nb_status s = NB_OK;
+    if (c->o.base == NULL && c->o.base_plugin == NULL)
+        s = nb_fail(err, "gate: --base PROGRAM is missing: the normbench to compare with. `scripts/gate REVISION` builds "
+                         "one; two builds of a plugin are compared with --base-plugin OLD --plugin NEW");
+    if (s == NB_OK && c->o.base_plugin != NULL && c->foreign.count != 1)
+        s = nb_fail(err, "--base-plugin: the old build of a plugin; --plugin names the new one, and just one");
+    if (s == NB_OK)
+        s = nb_foreign_load(&c->foreign, err);
+    if (s == NB_OK)
+        s = nb_preset_load(&c->o.preset, c->preset != NULL ? c->preset : "gate", err);
+    if (s == NB_OK)
+        s = nb_option_select(&c->o.preset, c->selection, err);
+    return s == NB_OK ? parse_numbers(c, err) : s;
+}
+
+static char *joined(int argc, char **argv)
+{
+    size_t len = 16;
+    for (int i = 1; i < argc; i++)
+        len += strlen(argv[i]) + 1;
+    char *text = calloc(len, 1);
+    NB_ASSERT(text != NULL);
+    strcpy(text, "normbench");
+    for (int i = 1; i < argc; i++)
+        sprintf(text + strlen(text), " %s", argv[i]);
+    return text;
+}
+
+enum nb_status nb_cmd_gate(int argc, char **argv, int *code, struct nb_err *err)
+{
+    static const char doc[] =
+        "Did a change make a kernel slower? Runs two builds in alternation, process by process, and says SLOWER, FASTER, "
+        "SAME or NOT RESOLVED with an interval.\v"
+        "Exit codes: 0 none slower; 1 an error, or an invalid run (a control failed); 2 a kernel of head failed its "
+        "check; 3 slower; 4 not resolved.\nExamples:\n"
+        "  normbench gate --base old/normbench                      # against this program\n"
+        "  normbench gate --base old/normbench --dtype f32 --hidden 768 --budget 60s --margin 2%\n"
+        "  normbench gate --base-plugin old.so --plugin new.so      # your own kernels\n"
+        "  scripts/gate main                                        # builds both revisions first";
+    const struct argp argp = {OPTIONS, parse_option, NULL, doc, NULL, NULL, NULL};
+    struct cli c = {0};
+    struct nb_gate_result r = {0};
+    char name[] = "normbench gate";
+    c.o.command = joined(argc, argv);
+    argv[1] = name;
+    argp_err_exit_status = 1;
+    argp_parse(&argp, argc - 1, argv + 1, 0, NULL, &c);
+    enum nb_status s = make_options(&c, err);
+    if (s == NB_OK)
+        s = nb_gate(&c.o, &r, err);
+    if (s == NB_OK && !c.o.quiet)
+        nb_gate_terminal(r.json, r.dir, stdout);
+    *code = r.exit_code;
+    nb_gate_result_free(&r);
+    nb_preset_free(&c.o.preset);
+    free(c.o.command);
+    return s;
+}
