@@ -88,14 +88,29 @@ void nb_shuffle(size_t *v, size_t n, unsigned long long *state)
     }
 }
 
+static void count_sides(const double *v, size_t n, double margin, size_t *above,
+                        size_t *below)
+{
+    *above = *below = 0;
+    for (size_t i = 0; i < n; i++) {
+        *above += v[i] > margin;
+        *below += v[i] < margin;
+    }
+}
+
 double nb_sign_test(const double *v, size_t n, double margin)
 {
-    size_t above = 0, below = 0;
-    for (size_t i = 0; i < n; i++) {
-        above += v[i] > margin;
-        below += v[i] < margin;
-    }
+    size_t above, below;
+    count_sides(v, n, margin, &above, &below);
     return nb_binomial_half_cdf(below, above + below); /* P(X >= k) = P(X <= m - k) */
+}
+
+double nb_sign_test_two_sided(const double *v, size_t n, double margin)
+{
+    size_t above, below;
+    count_sides(v, n, margin, &above, &below);
+    size_t fewer = above < below ? above : below;
+    return fmin(1, 2 * nb_binomial_half_cdf(fewer, above + below));
 }
 
 static void *memory(size_t n, size_t size)

@@ -279,6 +279,28 @@ static void test_sign_known(void **state)
     assert_true(nb_sign_test(few, 3, 1) == 1 && nb_sign_test(few, 0, 0) == 1);
 }
 
+/* The two-sided test rejects just where the interval of the median leaves the margin out.
+ */
+static void test_sign_two_sided(void **state)
+{
+    (void)state;
+    for (size_t n = 1; n <= 12; n++)
+        for (uint32_t bits = 0; bits < (1u << n); bits++) {
+            double v[12], turned[12];
+            for (size_t i = 0; i < n; i++) {
+                v[i] = (bits >> i & 1 ? 1.0 : -1.0) * (double)(i + 1);
+                turned[i] = -v[i];
+            }
+            double p = nb_sign_test_two_sided(v, n, 0);
+            near(p, fmin(1, 2 * fmin(nb_sign_test(v, n, 0), nb_sign_test(turned, n, 0))),
+                 1e-15);
+            for (double alpha = 0.01; alpha < 0.4; alpha *= 2.3) {
+                struct nb_interval r = nb_median_interval(v, n, 1 - alpha);
+                assert_int_equal(p <= alpha, r.lo > 0 || r.hi < 0);
+            }
+        }
+}
+
 static void test_holm_known(void **state)
 {
     (void)state;
@@ -378,23 +400,24 @@ static void test_pairs_brute(void **state)
 static void test_spread(void **state)
 {
     (void)state;
-    enum { TRIALS = 20000 };
     unsigned long long random = 3;
     double two[] = {5, 6};
     near(nb_spread(two, 2), sqrt(M_PI) / 2, 5e-4);
     for (size_t n = 2; n <= 30; n += n < 12 ? 1 : 6) {
+        const size_t trials = n < 10 ? 120000 : 20000; /* a row of the table, a fit */
         double sum = 0, squares = 0, v[30];
-        for (size_t t = 0; t < TRIALS; t++) {
+        for (size_t t = 0; t < trials; t++) {
             for (size_t i = 0; i < n; i++)
                 v[i] = 1e3 + 4 * normal(&random);
             double s = nb_spread(v, n) / 4;
-            sum += s / TRIALS;
-            squares += s * s / TRIALS;
+            sum += s;
+            squares += s * s;
         }
-        double error = sqrt((squares - sum * sum) / TRIALS);
+        sum /= (double)trials;
+        double error = sqrt((squares / (double)trials - sum * sum) / (double)trials);
         print_message("spread of %2zu normal values: %.4f +- %.4f of sigma\n", n, sum,
                       error);
-        assert_true(fabs(sum - 1) <= 3 * error + 0.002);
+        assert_true(fabs(sum - 1) <= 4 * error + (n < 10 ? 0 : 0.002));
     }
     double v[] = {1, 2, 3, 4, 5, 6, 7, 8, 9}, before = nb_spread(v, 9);
     v[8] = 1e9;
@@ -418,12 +441,10 @@ static void test_normal_known(void **state)
 /* Whether the two-sided sign test of so many values above zero of n rejects. */
 static bool rejects(size_t above, size_t n, double alpha)
 {
-    double v[64], turned[64];
-    for (size_t i = 0; i < n; i++) {
+    double v[64];
+    for (size_t i = 0; i < n; i++)
         v[i] = i < above ? 1 : -1;
-        turned[i] = -v[i];
-    }
-    return 2 * fmin(nb_sign_test(v, n, 0), nb_sign_test(turned, n, 0)) <= alpha;
+    return nb_sign_test_two_sided(v, n, 0) <= alpha;
 }
 
 /* Power at the detectable shift, by adding up all sign patterns of n normal values. */
@@ -598,6 +619,32 @@ static void test_bca_seeded(void **state)
     assert_true(c.lo != d.lo && c.hi != d.hi && c.median == d.median);
 }
 
+static double greatest(double *v, size_t n)
+{
+    double most = v[0];
+    for (size_t i = 1; i < n; i++)
+        most = fmax(most, v[i]);
+    return most;
+}
+
+static double least(double *v, size_t n)
+{
+    double fewest = v[0];
+    for (size_t i = 1; i < n; i++)
+        fewest = fmin(fewest, v[i]);
+    return fewest;
+}
+
+/* A symmetric sample of few values, of which many resamples' medians tie with its own:
+ * half of the ties on either side leave the interval symmetric. */
+static void test_bca_ties(void **state)
+{
+    (void)state;
+    static const double v[] = {-3, -2, -1, 0, 0, 0, 1, 2, 3};
+    struct nb_interval r = nb_bca(v, LENGTH(v), nb_median, 0.9, 4000, 3);
+    assert_true(r.median == 0 && r.hi > 0 && r.lo == -r.hi);
+}
+
 static void test_bca_none(void **state)
 {
     (void)state;
@@ -608,9 +655,14 @@ static void test_bca_none(void **state)
     assert_true(r.median == 48 && isnan(r.lo) && isnan(r.hi));
     r = nb_bca(spatial, 0, nb_median, 0.9, 200, 1);
     assert_true(isnan(r.median) && isnan(r.lo));
-    r = nb_bca(spatial, LENGTH(spatial), mean_of, 0.95, 20,
-               1); /* its ends lie beyond 20 */
+    /* one end lies beyond 20 resamples; most resamples hold the greatest (least) value
+     * itself, which moves both ends, so that one alone lies beyond 100 */
+    r = nb_bca(spatial, LENGTH(spatial), mean_of, 0.95, 20, 1);
     assert_true(isfinite(r.median) && isnan(r.lo) && isnan(r.hi));
+    r = nb_bca(spatial, LENGTH(spatial), greatest, 0.95, 100, 1);
+    assert_true(r.median == 48 && isnan(r.lo) && isnan(r.hi));
+    r = nb_bca(spatial, LENGTH(spatial), least, 0.95, 100, 1);
+    assert_true(r.median == 0 && isnan(r.lo) && isnan(r.hi));
 }
 
 /* ---- coverage and speed ---- */
@@ -732,6 +784,7 @@ int main(void)
         cmocka_unit_test(test_shuffle_uniform),
         cmocka_unit_test(test_sign_exhaustive),
         cmocka_unit_test(test_sign_known),
+        cmocka_unit_test(test_sign_two_sided),
         cmocka_unit_test(test_holm_known),
         cmocka_unit_test(test_holm_closed),
         cmocka_unit_test(test_pairs_brute),
@@ -743,6 +796,7 @@ int main(void)
         cmocka_unit_test(test_blocks_many),
         cmocka_unit_test(test_bca_published),
         cmocka_unit_test(test_bca_seeded),
+        cmocka_unit_test(test_bca_ties),
         cmocka_unit_test(test_bca_none),
         cmocka_unit_test(test_interval_simulated),
         cmocka_unit_test(print_bca_coverage),
