@@ -109,7 +109,7 @@ struct rep_attempt {
 
 struct rep_unit {
     size_t process;
-    bool open, done;
+    bool open, done, discarded;
     struct rep_attempt pending,
         final; /* final: of the last attempt that ended in `done` */
 };
@@ -118,6 +118,7 @@ struct rep_pairing {
     const char *name, *base_op, *test_op, *isa, *base_name, *test_name;
     const struct rep_kernel *base, *test; /* NULL: not known */
     struct rep_estimate speedup;
+    double mde; /* smallest |speedup - 1| that as many processes would have found; NAN: none */
     const char *verdict;
     /* best-of-each: the fastest kernel of the op whose interval of times lies wholly below
      * that of base (test); NULL: there is none */
@@ -128,6 +129,7 @@ struct rep_pairing {
 struct rep_noise {
     const struct rep_kernel *kernel;
     struct rep_estimate ratio;
+    double p; /* two-sided sign test of ratio 1 over processes */
 };
 
 struct rep_cell {
@@ -150,6 +152,23 @@ struct rep_cell {
         *same; /* best-of-each; two-pass LN, one-pass RMS. NULL: none */
     struct rep_noise *noise, *bias; /* of A/A copies; of copies in another count */
     size_t nnoise, nbias;
+    bool doubtful; /* a kernel differs from its own copy by more than chance */
+};
+
+/* What A/A copies say of the run. */
+struct rep_floor {
+    size_t copies, cells, doubtful; /* cells that have a copy; those of them that are doubtful */
+    double median, worst;           /* over cells, of the largest |ratio - 1| of a cell */
+    size_t intervals, outside;      /* copies with an interval; those of them without 1 in it */
+    double expected;                /* as many by chance alone */
+    size_t processes;               /* of the copy that has most */
+    size_t needed;                  /* as many processes Holm takes to tell any copy */
+};
+
+/* Units that workers gave up for one reason. */
+struct rep_discard {
+    const char *reason;
+    size_t units;
 };
 
 struct rep_sizes { /* ascending; as many as there are */
@@ -172,6 +191,9 @@ struct rep_run {
     struct rep_cell *strays;
     size_t nstrays, strays_room;
     size_t foreign_lines; /* lines about these */
+    struct rep_discard *discards;
+    size_t ndiscards, discards_room;
+    struct rep_floor floor; /* derived */
     struct rep_bars *bars; /* derived */
     struct rep_autos *autos; /* derived */
     struct rep_sizes hiddens, threads; /* derived: of the plain cells */
@@ -195,6 +217,8 @@ const char *rep_string(const json_t *object, const char *key);
 double rep_number(const json_t *object, const char *key);
 
 /* report_numbers.c */
+extern const double rep_alpha; /* level of tests; intervals have 1 - rep_alpha or more */
+extern const double rep_power; /* of the detectable effect */
 void rep_numbers(struct rep_run *run);
 size_t rep_process_times(const struct rep_cell *cell, const struct rep_entry *e,
                          const struct rep_unit *unit, double *ns_per_pass);
@@ -294,6 +318,17 @@ struct rep_autos {
 void rep_autos(struct rep_run *run, struct rep_autos *autos); /* freed with the run */
 void rep_autos_md(const struct rep_autos *autos, FILE *f);
 void rep_autos_terminal(const struct rep_autos *autos, FILE *f);
+
+/* report_noise.c: what the run could not tell: its noise floor, what it did not resolve, what it
+ * threw away */
+void rep_noise_floor(struct rep_run *run); /* also says which cells are doubtful */
+void rep_noise_md(const struct rep_run *run, FILE *f);
+void rep_noise_terminal(const struct rep_run *run, FILE *f);
+void rep_unresolved_md(const struct rep_run *run, FILE *f);
+void rep_discards_md(const struct rep_run *run, FILE *f);
+void rep_discards_terminal(const struct rep_run *run, FILE *f);
+void rep_mde_md(double mde, FILE *f);                 /* in percent, or null */
+const char *rep_doubt_md(const struct rep_cell *cell); /* a word behind its numbers, or none */
 
 /* report_tables.c: the files for machines */
 void rep_print_number(FILE *f, double v); /* %.6g, or null */

@@ -295,6 +295,7 @@ static void load_pairings(struct rep_run *run, struct rep_cell *cell, const json
         p->base = find_kernel(run, p->base_name);
         p->test = find_kernel(run, p->test_name);
         p->speedup = (struct rep_estimate){NAN, NAN, NAN, NAN, 0};
+        p->mde = NAN;
         p->verdict = "not-measured";
     }
 }
@@ -549,6 +550,21 @@ static void read_mistrusted(struct rep_run *run, struct rep_cell *cell,
     }
 }
 
+static void read_discard(struct rep_run *run, const json_t *line)
+{
+    const char *reason = rep_string(line, "reason");
+    size_t i = 0;
+    reason = reason ? reason : "no reason given";
+    while (i < run->ndiscards && strcmp(run->discards[i].reason, reason) != 0)
+        i++;
+    if (i == run->ndiscards) {
+        run->discards = rep_grow(run->discards, run->ndiscards, &run->discards_room,
+                                 sizeof(*run->discards));
+        run->discards[run->ndiscards++] = (struct rep_discard){keep(run, reason), 0};
+    }
+    run->discards[i].units++;
+}
+
 static void read_end(struct rep_cell *cell, struct rep_unit *u, bool done)
 {
     if (done) {
@@ -588,6 +604,10 @@ static const char *read_sample(struct rep_run *run, const json_t *line)
     struct rep_unit *u = find_unit(cell, process);
     bool done = strcmp(type, "done") == 0, discard = strcmp(type, "discard") == 0;
     bool begins = strcmp(type, "begin") == 0;
+    if (discard) {
+        read_discard(run, line);
+        u->discarded = true;
+    }
     if (discard && u->done && !u->open && u->final.number == attempt)
         u->done = false;
     if (done || discard)
@@ -641,6 +661,7 @@ void rep_free(struct rep_run *run)
     for (size_t i = 0; i < run->nstrays; i++)
         free(run->strays[i].entries);
     free(run->strays);
+    free(run->discards);
     for (size_t i = 0; i < run->nowned; i++)
         free(run->owned[i]);
     free(run->owned);

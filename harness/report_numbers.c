@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const double wanted = 0.95;
+const double rep_alpha = 0.05, rep_power = 0.9;
 static const struct rep_estimate unknown = {NAN, NAN, NAN, NAN, 0};
 
 bool rep_same(const char *a, const char *b)
@@ -95,7 +95,7 @@ static struct rep_estimate estimate(double *v, size_t n)
 {
     if (n == 0)
         return unknown;
-    struct nb_interval i = nb_median_interval(v, n, wanted);
+    struct nb_interval i = nb_median_interval(v, n, 1 - rep_alpha);
     return (struct rep_estimate){i.median, i.lo, i.hi,
                                  i.confidence > 0 ? i.confidence : NAN, n};
 }
@@ -113,6 +113,7 @@ struct work {
     double *rounds, *processes;
 };
 
+/* Leaves the logarithms of the processes that entered in w->processes. */
 static struct rep_estimate ratio_estimate(const struct work *w,
                                           const struct rep_cell *cell, size_t group,
                                           size_t a, size_t b)
@@ -365,6 +366,13 @@ static const struct rep_entry *faster_than(const struct rep_cell *cell, const ch
     return found;
 }
 
+/* The intervals are sign tests turned round, so that this is what they resolve. */
+static double detectable(const double *logs, size_t n)
+{
+    double shift = nb_detectable(nb_spread(logs, n), n, rep_alpha, rep_power);
+    return isfinite(shift) ? expm1(shift) : NAN;
+}
+
 /* Both partners must have passed and have been measured in the same rounds. The group that
  * was made for two winners is the last one, and goes before another that holds both. */
 static void pairing_speedup(const struct work *w, const struct rep_cell *cell,
@@ -383,6 +391,7 @@ static void pairing_speedup(const struct work *w, const struct rep_cell *cell,
             p->speedup = ratio_estimate(w, cell, g, b, t);
     }
     p->verdict = speedup_verdict(p->speedup);
+    p->mde = detectable(w->processes, p->speedup.processes);
     if (!best || !rep_has_speedup(p))
         return;
     p->beats_base = faster_than(cell, p->base_op, p->base);
@@ -445,9 +454,10 @@ static void cell_noise(struct rep_run *run, const struct work *w, struct rep_cel
                 !rep_has_times(cell->entries[entry].verdict))
                 continue;
             struct rep_noise n = {cell->entries[entry].kernel,
-                                  ratio_estimate(w, cell, g, m, original)};
+                                  ratio_estimate(w, cell, g, m, original), NAN};
             if (!isfinite(n.ratio.value))
                 continue;
+            n.p = nb_sign_test_two_sided(w->processes, n.ratio.processes, 0);
             if (group->members[m].role == REP_AA)
                 cell->noise[cell->nnoise++] = n;
             else
@@ -685,6 +695,7 @@ void rep_numbers(struct rep_run *run)
 {
     for (size_t i = 0; i < run->ncells; i++)
         cell_numbers(run, &run->cells[i]);
+    rep_noise_floor(run);
     find_sizes(run);
     run->bars = rep_alloc(run, sizeof(*run->bars));
     rep_bars(run, run->bars);

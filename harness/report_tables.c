@@ -138,6 +138,8 @@ static void speedup_line(FILE *f, const struct rep_cell *c, const struct rep_pai
     fprintf(f, ",%zu", p->speedup.processes);
     text(f, p->verdict);
     fprintf(f, ",%d", c->in_place);
+    number(f, p->mde);
+    fprintf(f, ",%d", c->doubtful);
     text(f, c->repro);
     fputc('\n', f);
 }
@@ -147,7 +149,7 @@ void rep_speedup_csv(const struct rep_run *run, FILE *f)
     fputs("schema,base_op,test_op,dir,fuse,dtype,param_dtype,isa,threads,residency,rows,"
           "hidden,"
           "pairing,base_kernel,test_kernel,speedup,lo,hi,confidence,processes,verdict,"
-          "in_place,repro\n",
+          "in_place,mde,doubtful,repro\n",
           f);
     for (size_t i = 0; i < run->ncells; i++)
         for (size_t p = 0; p < run->cells[i].npairings; p++)

@@ -261,6 +261,9 @@ static void speedup_row(const struct rep_cell *c, FILE *f)
             fputs("null", f);
         if (rep_is_beaten(p))
             fputs(" not best", f);
+        fputs(rep_has_speedup(p) ? rep_doubt_md(c) : "", f);
+        fputs(" | ", f);
+        rep_mde_md(p ? p->mde : NAN, f);
         fputs(best ? " | " : " |", f);
         if (best && p != NULL && p->base != NULL && p->test != NULL) {
             short_name(f, p->base);
@@ -314,13 +317,18 @@ static void speedup_section(const struct rep_run *run, FILE *f)
 {
     fputs("\n## Speedups\n\nMedian over processes, with the order-statistic interval of "
           "the median. "
+          "MDE: the smallest difference that as many processes would have found (\"Not resolved\"). "
           "All pairings: `speedup.csv`.\n\n| case | residency | dtype | threads | hidden "
-          "| best against best | best LN / best RMS | two-pass LN / one-pass RMS |\n"
-          "|---|---|---|--:|--:|---|---|---|\n",
+          "| best against best | MDE | best LN / best RMS | two-pass LN / one-pass RMS | MDE |\n"
+          "|---|---|---|--:|--:|---|--:|---|---|--:|\n",
           f);
     for (size_t i = 0; i < run->ncells; i++)
         if (run->cells[i].best != NULL || run->cells[i].same != NULL)
             speedup_row(&run->cells[i], f);
+    if (run->floor.doubtful > 0)
+        fputs("\n**doubtful**: in that cell a kernel differs from a copy of itself by more than "
+              "chance (\"Noise floor\").\n",
+              f);
     beaten_list(run, f);
 }
 
@@ -572,6 +580,7 @@ static void ladder(const struct rep_cell *c, FILE *f)
 {
     fputs("\n### ", f);
     nb_md_code(f, c->id);
+    fputs(rep_doubt_md(c), f);
     fputs("\n\nRoof: ", f);
     if (c->roof != SIZE_MAX)
         nb_md_code(f, c->entries[c->roof].kernel->name);
@@ -738,74 +747,6 @@ static void counters_section(const struct rep_run *run, FILE *f)
         nb_md(f, reason);
     }
     fputs(differ ? ". The others: `host.json`, papi.\n" : "\n", f);
-}
-
-/* ---- noise ---- */
-
-struct noise {
-    size_t n, excluded, with_interval;
-    double median, most; /* of |A/A ratio - 1| */
-};
-
-static struct noise run_noise(const struct rep_run *run)
-{
-    struct noise r = {0, 0, 0, NAN, NAN};
-    size_t room = 0;
-    double *v = NULL;
-    for (size_t i = 0; i < run->ncells; i++)
-        for (size_t k = 0; k < run->cells[i].nnoise; k++) {
-            const struct rep_estimate *e = &run->cells[i].noise[k].ratio;
-            v = rep_grow(v, r.n, &room, sizeof(*v));
-            v[r.n++] = fabs(e->value - 1);
-            r.with_interval += isfinite(e->lo);
-            r.excluded += e->lo > 1 || e->hi < 1;
-        }
-    if (r.n > 0) {
-        r.median = nb_median(v, r.n);
-        r.most = v[r.n - 1]; /* nb_median sorted it */
-    }
-    free(v);
-    return r;
-}
-
-/* One kernel in two counts of passes: what a sample costs beside its passes would show as a ratio above 1. */
-static void bias_text(const struct rep_run *run, FILE *f)
-{
-    size_t n = 0, room = 0, excluded = 0;
-    double *v = NULL, most = 0;
-    for (size_t i = 0; i < run->ncells; i++)
-        for (size_t k = 0; k < run->cells[i].nbias; k++) {
-            const struct rep_estimate *e = &run->cells[i].bias[k].ratio;
-            v = rep_grow(v, n, &room, sizeof(*v));
-            v[n++] = e->value - 1;
-            most = fmax(most, fabs(e->value - 1));
-            excluded += e->lo > 1 || e->hi < 1;
-        }
-    if (n == 0)
-        fputs("\nCount bias: null, no ceiling was measured in two counts of passes.\n", f);
-    else
-        fprintf(f,
-                "\nCount bias: `scale` in samples of a quarter of its passes, in the same rounds, in "
-                "%zu cell%s: its time a pass is off by %+.2f %% in the median and %.2f %% at most. The "
-                "interval excludes 1 in %zu.\n",
-                n, n == 1 ? "" : "s", 100 * nb_median(v, n), 100 * most, excluded);
-    free(v);
-}
-
-static void noise_section(const struct rep_run *run, FILE *f)
-{
-    struct noise n = run_noise(run);
-    fputs("\n## Noise floor\n\n", f);
-    if (n.n == 0)
-        fputs("null: no kernel was measured against a copy of itself.\n", f);
-    else
-        fprintf(f,
-            "The same function measured twice in the same rounds (A/A), %zu times: the "
-            "ratio is off "
-            "1 by %.2f %% in the median and %.2f %% at most. The interval excludes 1 in "
-            "%zu of %zu.\n",
-            n.n, 100 * n.median, 100 * n.most, n.excluded, n.with_interval);
-    bias_text(run, f);
 }
 
 /* ---- host, reproduction, quotation ---- */
@@ -979,6 +920,7 @@ void rep_report_md(struct rep_run *run, const struct rep_keys *pictures, FILE *f
     fputs("\n\n", f);
     verdict_section(run, f);
     speedup_section(run, f);
+    rep_unresolved_md(run, f);
     rep_bars_md(run->bars, f);
     rep_autos_md(run->autos, f);
     claims_section(run, f);
@@ -987,7 +929,8 @@ void rep_report_md(struct rep_run *run, const struct rep_keys *pictures, FILE *f
     prepare_section(run, f);
     picture_section(pictures, f);
     counters_section(run, f);
-    noise_section(run, f);
+    rep_noise_md(run, f);
+    rep_discards_md(run, f);
     host_section(run, f);
     reproduce_section(run, f);
     quote_section(run, f);
@@ -1005,9 +948,17 @@ static const struct rep_pairing *table_pairing(const struct rep_run *run,
     return c ? headline(c, best) : NULL;
 }
 
+/* A mark, or room for it where another cell has one. */
+static const char *table_doubt(const struct rep_run *run, const char *residency,
+                               const char *type, size_t hidden, size_t threads)
+{
+    const struct rep_cell *c = rep_find(run, residency, type, hidden, threads);
+    return c != NULL && c->doubtful ? "*" : run->floor.doubtful > 0 ? " " : "";
+}
+
 /* A ratio, with its interval where there is room; ~ marks an interval that holds 1, ? one
- * that could not be formed, ! a winner that was not the fastest. */
-static void table_cell(const struct rep_pairing *p, bool interval, FILE *f)
+ * that could not be formed, ! a winner that was not the fastest, * a doubtful cell. */
+static void table_cell(const struct rep_pairing *p, const char *doubt, bool interval, FILE *f)
 {
     char text[40] = "-";
     if (rep_has_speedup(p)) {
@@ -1017,10 +968,10 @@ static void table_cell(const struct rep_pairing *p, bool interval, FILE *f)
                            : s->lo <= 1 && s->hi >= 1 ? "~"
                                                            : " ";
         if (interval && isfinite(s->lo))
-            snprintf(text, sizeof(text), "%.2f%s[%.2f, %.2f]", s->value, mark, s->lo,
-                     s->hi);
+            snprintf(text, sizeof(text), "%.2f%s%s[%.2f, %.2f]", s->value, mark, doubt,
+                     s->lo, s->hi);
         else
-            snprintf(text, sizeof(text), "%.2f%s", s->value, mark);
+            snprintf(text, sizeof(text), "%.2f%s%s", s->value, mark, doubt);
     }
     fprintf(f, interval ? " %19s" : " %6s", text);
 }
@@ -1054,8 +1005,8 @@ static void table_line(const struct rep_run *run, const struct table *t,
     fputc(' ', f);
     for (size_t h = 0; h < t->hiddens.n; h++) {
         size_t hidden = t->hiddens.value[h];
-        table_cell(table_pairing(run, place, type, hidden, t->threads, best), t->interval,
-                   f);
+        table_cell(table_pairing(run, place, type, hidden, t->threads, best),
+                   table_doubt(run, place, type, hidden, t->threads), t->interval, f);
         const struct rep_pairing *p =
             table_pairing(run, place, type, hidden, t->threads, false);
         if (rep_has_speedup(p)) {
@@ -1110,12 +1061,13 @@ static void terminal_tables(const struct rep_run *run, FILE *f)
     t.merged = t.places.n * t.types.n > TABLE_LINES;
     t.interval = run->hiddens.n <= 3;
     thin(&run->hiddens, t.merged ? 9 : 10, &t.hiddens);
+    const bool beaten = summarize(run, true, NULL).beaten > 0, doubtful = run->floor.doubtful > 0;
     fprintf(f,
             "\nTime of LayerNorm over time of RMSNorm, %zu thread%s. Above 1: RMSNorm is "
             "faster."
-            "\n~: the interval holds 1%s",
-            t.threads, t.threads == 1 ? "" : "s",
-            summarize(run, true, NULL).beaten > 0 ? "; !: not the best (report.md)" : "");
+            "\n~: the interval holds 1%s%s%s",
+            t.threads, t.threads == 1 ? "" : "s", beaten ? "; !: not the best" : "",
+            doubtful ? "; *: doubtful" : "", beaten || doubtful ? " (report.md)" : "");
     if (t.hiddens.n < run->hiddens.n)
         fprintf(f, "; all intervals, all %zu columns: speedup.csv\n", run->hiddens.n);
     else
@@ -1143,19 +1095,6 @@ static void terminal_checks(const struct rep_run *run, FILE *f)
             first = false;
         }
     fputc('\n', f);
-}
-
-static void terminal_noise(const struct rep_run *run, FILE *f)
-{
-    struct noise n = run_noise(run);
-    if (n.n == 0)
-        fputs("noise   null: nothing was measured against a copy of itself\n", f);
-    else
-        fprintf(f,
-                "noise   a kernel against itself: off 1 by %.2f %% (median), %.2f %% "
-                "(largest of "
-                "%zu)\n",
-                100 * n.median, 100 * n.most, n.n);
 }
 
 static void terminal_processes(const struct summary *s, FILE *f)
@@ -1207,7 +1146,8 @@ void rep_terminal(struct rep_run *run, const char *dir, const struct rep_keys *p
     }
     rep_bars_terminal(run, run->bars, f);
     terminal_checks(run, f);
-    terminal_noise(run, f);
+    rep_noise_terminal(run, f);
+    rep_discards_terminal(run, f);
     rep_autos_terminal(run->autos, f);
     fprintf(f, "report  %s/report.md\n", dir);
     if (pictures->n > 0)

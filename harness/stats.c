@@ -88,14 +88,29 @@ void nb_shuffle(size_t *v, size_t n, unsigned long long *state)
     }
 }
 
+static void count_sides(const double *v, size_t n, double margin, size_t *above,
+                        size_t *below)
+{
+    *above = *below = 0;
+    for (size_t i = 0; i < n; i++) {
+        *above += v[i] > margin;
+        *below += v[i] < margin;
+    }
+}
+
 double nb_sign_test(const double *v, size_t n, double margin)
 {
-    size_t above = 0, below = 0;
-    for (size_t i = 0; i < n; i++) {
-        above += v[i] > margin;
-        below += v[i] < margin;
-    }
+    size_t above, below;
+    count_sides(v, n, margin, &above, &below);
     return nb_binomial_half_cdf(below, above + below); /* P(X >= k) = P(X <= m - k) */
+}
+
+double nb_sign_test_two_sided(const double *v, size_t n, double margin)
+{
+    size_t above, below;
+    count_sides(v, n, margin, &above, &below);
+    size_t fewer = above < below ? above : below;
+    return fmin(1, 2 * nb_binomial_half_cdf(fewer, above + below));
 }
 
 static void *memory(size_t n, size_t size)
@@ -188,10 +203,11 @@ double nb_hodges_lehmann(const double *v, size_t n)
     return median;
 }
 
-/* Shamos 1976. For normal values |v[i] - v[j]| has the median sqrt(2) z(3/4) sigma, and
- * the median of a sample's own n(n-1)/2 differences, which are not independent, lies
- * above it: by these shares for n < 10, and by 0.414/n + 0.442/n^2 from there (table and
- * fit of Park, Kim and Wang 2022, Commun. Stat. Simul. Comput. 51:2619). */
+/* Shamos 1976. For normal values |v[i] - v[j]| has the median sqrt(2) z(3/4) sigma. The
+ * median of a sample's own n(n-1)/2 differences, which are not independent, lies above it
+ * by these shares for n < 10, and by 0.414/n + 0.442/n^2 from there: table and fit of
+ * Park, Kim and Wang 2022 (Commun. Stat. Simul. Comput. 51:2619). At n = 2 it is
+ * 2/sqrt(pi) over that median, less 1. */
 static double shamos_factor(size_t n)
 {
     static const double excess[] = {0,       0,       0.18315, 0.29894, 0.15828,

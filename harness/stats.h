@@ -20,9 +20,13 @@ struct nb_interval nb_median_interval(double *v, size_t n, double wanted);
 
 /* One-sided sign test of "the median lies above margin": P(X >= k) for X ~ Binomial(m,
  * 1/2), where k values lie above margin and m differ from it. 1 when m = 0. Exact,
- * whatever the distribution. A NAN is no value. Two-sided: twice the lesser of this and
- * of the same on -v, -margin, at most 1. */
+ * whatever the distribution. A NAN is no value. */
 double nb_sign_test(const double *v, size_t n, double margin);
+
+/* Of "the median is margin": twice the lesser one-sided p-value, at most 1. Where no
+ * value is equal to margin, it is <= alpha just where nb_median_interval, wanted 1 -
+ * alpha, leaves margin out. */
+double nb_sign_test_two_sided(const double *v, size_t n, double margin);
 
 /* Holm's step-down adjusted p-values, in the order of p: rejecting where adjusted <=
  * alpha keeps the probability of any false rejection <= alpha, however the tests depend

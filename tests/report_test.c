@@ -284,7 +284,7 @@ static void test_exact_speedups(void **state)
     synthetic_write(dir, &exact);
     report(dir);
     struct csv c = csv_open(dir, "speedup.csv");
-    assert_int_equal(c.columns, 23);
+    assert_int_equal(c.columns, 25);
     size_t lines = 0;
     while (csv_next(&c)) {
         double ratio =
@@ -295,6 +295,8 @@ static void test_exact_speedups(void **state)
         near(&c, "confidence", 1 - 2.0 / 256, 1e-5);
         assert_int_equal((int)number(&c, "processes"), 8);
         assert_string_equal(get(&c, "verdict"), ratio > 1 ? "faster" : "slower");
+        assert_true(number(&c, "mde") < 1e-6); /* of numbers without noise */
+        assert_int_equal((int)number(&c, "doubtful"), 0);
         lines++;
     }
     assert_int_equal(lines, 3 * 2 * 2 * 3);
@@ -1277,6 +1279,160 @@ static void test_terminal_size(void **state)
     free(path);
 }
 
+/* ---- noise floor, what was not resolved, what was thrown away ---- */
+
+static void expect_words(const char *dir, const char *words)
+{
+    if (!file_holds(dir, "report.md", words))
+        fail_msg("report.md does not say \"%s\"", words);
+}
+
+/* One process whose copy of ln takes aa times as long, and whose speedup is 1.5 exp(shift); `other` is the
+ * line of another group, or nothing. */
+static void copied_process(const char *dir, int process, double aa, double shift,
+                           const char *other)
+{
+    char rest[256];
+    int group = other[0] != 0;
+    event(dir, "begin", process, 0, "");
+    if (group)
+        event(dir, "round", process, 0, other);
+    snprintf(rest, sizeof(rest), ",\"group\":%d,\"ns\":[%.9g,%.9g,%.9g,%.9g]", group,
+             600 * exp(shift), 200.0, 100.0, 1200 * aa * exp(shift));
+    event(dir, "round", process, 0, rest);
+    event(dir, "done", process, 0, "");
+}
+
+static double csv_number(const char *dir, const char *column)
+{
+    struct csv c = csv_find(dir, "speedup.csv", "pairing", "same-algorithm");
+    double v = number(&c, column);
+    free(c.text);
+    return v;
+}
+
+/* The copy is slower in each of six processes: 2/64 < .05. */
+static void test_doubtful(void **state)
+{
+    (void)state;
+    const char *dir = mini("");
+    for (int p = 1; p <= 6; p++)
+        copied_process(dir, p, 1.04 + 0.005 * p, 0, "");
+    char *text = terminal_text(dir);
+    assert_true(csv_number(dir, "doubtful") == 1);
+    expect_words(dir, "off 1 by at most 5.75 % in the median of cells and 5.75 % at worst. The interval "
+                      "excludes 1 in 1 of 1; by chance alone in about 0.0.");
+    expect_words(dir, "1 is excluded in 1 of 1 cells");
+    expect_words(dir, "`ln` 1.0575 [1.0450, 1.0700]");
+    expect_words(dir, "### `" CELL "` doubtful");
+    expect_words(dir, "1.500 [1.500, 1.500] doubtful");
+    expect_words(dir, "**doubtful**: in that cell");
+    assert_non_null(strstr(text, "of 1 cell 1 excludes 1 after Holm (marked *, report.md)"));
+    assert_non_null(strstr(text, "~: the interval holds 1; *: doubtful (report.md)"));
+    assert_non_null(strstr(text, "1.50 *[1.50, 1.50]"));
+    free(text);
+}
+
+static void test_not_doubtful(void **state)
+{
+    (void)state;
+    const char *dir = mini("");
+    for (int p = 1; p <= 6; p++)
+        copied_process(dir, p, p == 3 ? 0.98 : 1.04, 0, "");
+    char *text = terminal_text(dir);
+    assert_true(csv_number(dir, "doubtful") == 0);
+    expect_words(dir, "1 is excluded in no cell.");
+    assert_non_null(strstr(text, "of 1 cell 0 exclude 1 after Holm\n"));
+    assert_null(strstr(text, "doubtful"));
+    free(text);
+    assert_false(file_holds(dir, "report.md", "doubtful"));
+}
+
+/* Two copies, one of them always slower. With six processes 2 * 2/64 > .05: Holm can tell none, and
+ * the report says so; with seven it can. */
+static void test_holm_of_copies(void **state)
+{
+    (void)state;
+    static const char *const group =
+        "{\"members\":[{\"kernel\":\"rms\",\"role\":\"member\",\"passes\":1},"
+        "{\"kernel\":\"rms\",\"role\":\"aa\",\"passes\":1}],\"stage\":\"all\"},";
+    for (int n = 6; n <= 7; n++) {
+        const char *dir = mini(group);
+        for (int p = 1; p <= n; p++)
+            copied_process(dir, p, 1.05, 0, p % 2 ? ",\"group\":0,\"ns\":[100,101]"
+                                                  : ",\"group\":0,\"ns\":[101,100]");
+        char *text = terminal_text(dir);
+        assert_int_equal((int)csv_number(dir, "doubtful"), n == 7);
+        expect_words(dir, n == 7 ? "1 is excluded in 1 of 1 cells"
+                                 : "none can be told. With 6 processes no p-value lies below 0.031, and "
+                                   "so many copies take 7 processes.");
+        assert_true(n == 7 || strstr(text, "of 1 cell none can be told after Holm: 2 copies take 7 "
+                                           "processes, not 6\n") != NULL);
+        free(text);
+    }
+}
+
+/* Logarithms 0, .01, ... .05: the median of their 15 distances is .02, Shamos's factor at n = 6 is
+ * 1.048358/1.1005. Six values reach .05 only where all lie on one side, with p^6 = .9. */
+static void test_mde(void **state)
+{
+    (void)state;
+    const char *dir = mini("");
+    for (int p = 1; p <= 6; p++)
+        copied_process(dir, p, 1, 0.01 * (p - 1), "");
+    report(dir);
+    double shift = nb_normal_quantile(pow(0.9, 1.0 / 6)) * 0.02 * 1.048358 / 1.1005;
+    struct csv c = csv_find(dir, "speedup.csv", "pairing", "same-algorithm");
+    near(&c, "mde", exp(shift) - 1, 1e-5);
+    free(c.text);
+    expect_words(dir, "The interval holds 1 in 0 of 1 speedups");
+    dir = mini("");
+    for (int p = 1; p <= 5; p++)
+        copied_process(dir, p, 1, 0.01 * p, "");
+    report(dir);
+    c = csv_find(dir, "speedup.csv", "pairing", "same-algorithm");
+    null(&c, "mde");
+    free(c.text);
+    expect_words(dir, "null: no speedup has an interval.");
+}
+
+static void test_unresolved_listed(void **state)
+{
+    (void)state;
+    const char *dir = mini("");
+    for (int p = 1; p <= 6; p++)
+        copied_process(dir, p, 1, (p % 2 ? -0.02 : 0.03) - log(1.5), "");
+    report(dir);
+    expect_words(dir, "The interval holds 1 in 1 of 1 speedups");
+    expect_words(dir, "| same-algorithm | `" CELL "` | `ln` / `rms` | 1.005 [0.980, 1.030] | 10.58 % | 6 |\n");
+}
+
+static void test_discards(void **state)
+{
+    (void)state;
+    const char *dir = mini("");
+    processes(dir, 1, 6);
+    char *text = terminal_text(dir);
+    expect_words(dir, "None: no attempt at a unit");
+    assert_null(strstr(text, "discard"));
+    free(text);
+    event(dir, "begin", 7, 0, "");
+    event(dir, "discard", 7, 0, ",\"reason\":\"clock | moved\",\"mistrusted\":[]");
+    event(dir, "begin", 7, 1, "");
+    event(dir, "discard", 7, 1, ",\"reason\":\"clock | moved\",\"mistrusted\":[]");
+    event(dir, "begin", 8, 0, "");
+    event(dir, "discard", 8, 0, ",\"mistrusted\":[]");
+    event(dir, "begin", 8, 1, "");
+    round_of(dir, 8, 1, 0, 300, 200, 100);
+    event(dir, "done", 8, 1, "");
+    text = terminal_text(dir);
+    expect_words(dir, "3 attempts at a unit (a process and a cell) were thrown away, blind to the "
+                      "times; 1 unit was not made good");
+    expect_words(dir, "| clock \\| moved | 2 |\n| no reason given | 1 |\n");
+    assert_non_null(strstr(text, "discard 3 attempts at a unit thrown away, 1 not made good"));
+    free(text);
+}
+
 /* No number of values is too many: all are drawn, and the short table says that it is short. */
 static void test_many_hiddens(void **state)
 {
@@ -1340,6 +1496,12 @@ int main(void)
         cmocka_unit_test(test_without_scripts),
         cmocka_unit_test(test_terminal_size),
         cmocka_unit_test(test_many_hiddens),
+        cmocka_unit_test(test_doubtful),
+        cmocka_unit_test(test_not_doubtful),
+        cmocka_unit_test(test_holm_of_copies),
+        cmocka_unit_test(test_mde),
+        cmocka_unit_test(test_unresolved_listed),
+        cmocka_unit_test(test_discards),
         cmocka_unit_test(test_offset_picture),
         cmocka_unit_test(test_rows_picture),
         cmocka_unit_test(test_roofline_picture),
