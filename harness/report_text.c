@@ -988,6 +988,7 @@ void rep_report_md(struct rep_run *run, const struct rep_keys *pictures, FILE *f
     picture_section(pictures, f);
     counters_section(run, f);
     noise_section(run, f);
+    rep_conditions_md(run, f);
     host_section(run, f);
     reproduce_section(run, f);
     quote_section(run, f);
@@ -1208,6 +1209,7 @@ void rep_terminal(struct rep_run *run, const char *dir, const struct rep_keys *p
     rep_bars_terminal(run, run->bars, f);
     terminal_checks(run, f);
     terminal_noise(run, f);
+    rep_conditions_terminal(run, f);
     rep_autos_terminal(run->autos, f);
     fprintf(f, "report  %s/report.md\n", dir);
     if (pictures->n > 0)

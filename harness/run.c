@@ -630,6 +630,16 @@ static enum nb_status run_process(struct job *j, unsigned process, struct nb_err
     return s;
 }
 
+/* Units that will have to be measured again for their conditions, for each that is still to come: as many as
+ * in screening, up to what is allowed. */
+static double expected_again(const struct job *j)
+{
+    const double coming = (double)j->plan.count * j->plan.settings.processes;
+    const double allowed = NB_DISCARD_SHARE * (double)planned_units(&j->plan) - (double)j->discards;
+    const double rate = (double)j->discards / fmax(1, (double)json_object_size(j->done));
+    return fmax(0, fmin(rate, allowed / fmax(1, coming)));
+}
+
 /* Rounds again: what screening took, cell by cell, and what is left of the budget. A cell without a
  * finished screening unit keeps a guess of zero, which leaves its rounds at most. */
 static void refit_rounds(struct job *j)
@@ -649,7 +659,7 @@ static void refit_rounds(struct job *j)
             units > 0 ? fmax(1, 1e6 * (wall - setup) / units / cell->screen_rounds) : 1;
     }
     const size_t dropped = j->plan.dropped_count;
-    nb_plan_refit(&j->plan, cost, fmax(1, j->plan.settings.budget_s - spent));
+    nb_plan_refit(&j->plan, cost, fmax(1, (j->plan.settings.budget_s - spent) / (1 + expected_again(j))));
     tell_dropped(&j->plan, dropped);
     free(cost);
 }

@@ -5,6 +5,7 @@
  * its exit status. */
 #define _GNU_SOURCE
 
+#include "conditions.h"
 #include "counters.h"
 #include "cpu.h"
 #include "host.h"
@@ -850,6 +851,96 @@ static int remove_folder(void **state)
     return child < 0 || wait_for(child) != 0;
 }
 
+/* ---- conditions ---- */
+
+static void jiffies_are_of_the_cpus_asked_for(void **state)
+{
+    (void)state;
+    const int cpus[] = {12, -1, 1}, absent[] = {0, 7};
+    struct nb_jiffies j[3];
+    make_folders("stat/proc");
+    write_file("stat/proc/stat", "cpu  100 1 10 1000 5 2 3 40 9 9\n"
+                                 "cpu0 50 0 5 500 2 1 1 20 0 0\n"
+                                 "cpu1 30 1 3 300 2 1 1 10 4 4\n"
+                                 "cpu12 20 0 2 200 1 0 1 10 5 5\n"
+                                 "intr 1 2 3\n");
+    assert_int_equal(nb_read_jiffies(in_folder("stat"), cpus, 3, j), 0);
+    assert_int_equal(j[0].total, 234); /* guests' time lies in user's */
+    assert_int_equal(j[0].idle, 201);
+    assert_int_equal(j[0].steal, 10);
+    assert_int_equal(j[1].total, 1161);
+    assert_int_equal(j[1].steal, 40);
+    assert_int_equal(j[2].total, 348);
+    assert_int_equal(j[2].idle, 302);
+    assert_int_equal(nb_read_jiffies(in_folder("stat"), absent, 2, j), ENOENT);
+    assert_int_equal(nb_read_jiffies(in_folder("nowhere"), cpus, 3, j), ENOENT);
+}
+
+/* Of conditions that are quiet but for one key. */
+static enum nb_disturbance disturbance(const char *key, json_t *value)
+{
+    json_t *c = json_pack("{si si sf sf si}", "steal_ticks", 0, "cpu_ticks", 100, "clock_before_ns",
+                          50000.0, "clock_after_ns", 50000.0, "migrations", 0);
+    char text[128] = "";
+    assert_non_null(c);
+    json_object_set_new(c, key, value);
+    enum nb_disturbance d = nb_conditions_disturbance(c);
+    const char *words = nb_conditions_verdict(c, text, sizeof(text));
+    assert_int_equal(words != NULL, d != NB_UNDISTURBED);
+    assert_true(words == NULL || strlen(words) > 10);
+    json_decref(c);
+    return d;
+}
+
+static void conditions_are_judged_by_their_limits(void **state)
+{
+    (void)state;
+    char text[128];
+    assert_int_equal(disturbance("migrations", json_integer(0)), NB_UNDISTURBED);
+    assert_int_equal(disturbance("migrations", json_integer(1)), NB_MIGRATED);
+    assert_int_equal(disturbance("steal_ticks", json_integer(1)), NB_UNDISTURBED); /* one tick: granularity */
+    assert_int_equal(disturbance("steal_ticks", json_integer(2)), NB_STOLEN);
+    assert_int_equal(disturbance("clock_after_ns", json_real(50900)), NB_UNDISTURBED);
+    assert_int_equal(disturbance("clock_after_ns", json_real(51200)), NB_CLOCK_CHANGED);
+    assert_int_equal(disturbance("clock_after_ns", json_real(48900)), NB_CLOCK_CHANGED);
+    /* what is not known disturbs nothing */
+    assert_int_equal(disturbance("migrations", json_null()), NB_UNDISTURBED);
+    assert_int_equal(disturbance("steal_ticks", json_null()), NB_UNDISTURBED);
+    assert_int_equal(disturbance("clock_after_ns", json_null()), NB_UNDISTURBED);
+    assert_null(nb_conditions_verdict(NULL, text, sizeof(text)));
+}
+
+static void two_stolen_ticks_of_many_are_few(void **state)
+{
+    (void)state;
+    json_t *c = json_pack("{si si}", "steal_ticks", 2, "cpu_ticks", 200);
+    assert_int_equal(nb_conditions_disturbance(c), NB_UNDISTURBED);
+    json_object_set_new(c, "cpu_ticks", json_integer(199));
+    assert_int_equal(nb_conditions_disturbance(c), NB_STOLEN);
+    json_decref(c);
+}
+
+static void conditions_of_this_moment(void **state)
+{
+    (void)state;
+    struct nb_topology t = load();
+    struct nb_watch w;
+    nb_conditions_begin(&w, &t, t.cores);
+    json_t *bound = nb_conditions_end(&w, 0);
+    nb_conditions_begin(&w, NULL, 2);
+    json_t *loose = nb_conditions_end(&w, -1);
+    assert_true(json_real_value(json_object_get(bound, "clock_before_ns")) > 1000);
+    assert_true(json_real_value(json_object_get(bound, "clock_after_ns")) > 1000);
+    assert_true(json_is_integer(json_object_get(bound, "involuntary_switches")));
+    assert_true(json_is_null(json_object_get(loose, "steal_ticks")));
+    json_t *reasons = json_object_get(loose, "unknown");
+    assert_true(json_is_string(json_object_get(reasons, "steal_ticks")));
+    assert_true(json_is_string(json_object_get(reasons, "migrations")));
+    json_decref(bound);
+    json_decref(loose);
+    nb_topology_free(&t);
+}
+
 int main(int argc, char **argv)
 {
     char word[64];
@@ -871,6 +962,10 @@ int main(int argc, char **argv)
         cmocka_unit_test(read_only_lock_still_locks),
         cmocka_unit_test(limits_of_cgroup_v2),
         cmocka_unit_test(limits_of_cgroup_v1_in_a_container),
+        cmocka_unit_test(jiffies_are_of_the_cpus_asked_for),
+        cmocka_unit_test(conditions_are_judged_by_their_limits),
+        cmocka_unit_test(two_stolen_ticks_of_many_are_few),
+        cmocka_unit_test(conditions_of_this_moment),
         cmocka_unit_test(facts_hold_every_documented_key),
         cmocka_unit_test(facts_agree_with_other_sources),
         cmocka_unit_test(moment_says_when),
