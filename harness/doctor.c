@@ -223,8 +223,7 @@ static double nanoseconds(void)
     return 1e9 * (double)now.tv_sec + (double)now.tv_nsec;
 }
 
-/* Mean cost of one reading, and the smallest step seen between two different readings. */
-static void measure_timer(double *cost, double *step)
+void nb_host_timer(double *cost, double *step)
 {
     enum { READINGS = 20000 };
     double from = nanoseconds(), last = from, now = from;
@@ -244,7 +243,7 @@ static void check_timer(struct doctor *d)
     char source[64] = "unknown";
     (void)nb_read_line("/sys/devices/system/clocksource/clocksource0/current_clocksource",
                        source, sizeof(source));
-    measure_timer(&cost, &step);
+    nb_host_timer(&cost, &step);
     if (cost <= 200 && step <= 1000) {
         fine(d, "clock %s: a reading costs %.0f ns, smallest step %.0f ns", source, cost,
              step);

@@ -376,6 +376,16 @@ static void units_fact(struct facts *f)
 #endif
 }
 
+const char *nb_host_unit_flags(size_t i)
+{
+#if HAVE_UNIT_FLAGS
+    if (i < sizeof(nb_unit_flags) / sizeof(nb_unit_flags[0]))
+        return nb_unit_flags[i][1];
+#endif
+    (void)i;
+    return NULL;
+}
+
 /* Of the running program's file. */
 static void binary_fact(struct facts *f)
 {

@@ -1,5 +1,5 @@
-/* host_parts.h: facts that both host.json and doctor need. Private to host.c and
- * doctor.c. */
+/* host_parts.h: facts that host.json, doctor and refusals need. Private to host.c, doctor.c and
+ * refuse.c. */
 #ifndef NB_HOST_PARTS_H
 #define NB_HOST_PARTS_H
 
@@ -17,5 +17,11 @@ int nb_host_boost(void);
 /* Vendor of the hypervisor; "none" on bare metal, NULL where it cannot be told. Static
  * buffer. */
 const char *nb_host_hypervisor(void);
+
+/* Flags of the i-th unit of kernels; NULL: there is none, or the build wrote no list of them. */
+const char *nb_host_unit_flags(size_t i);
+
+/* ns: mean cost of a reading of CLOCK_MONOTONIC, and the smallest step seen between two different readings. */
+void nb_host_timer(double *cost, double *step);
 
 #endif

@@ -1,4 +1,5 @@
 /* What was measured again or kept because of its conditions, and what was forced. */
+#include "markup.h"
 #include "report_data.h"
 
 #include <stdlib.h>
@@ -74,4 +75,38 @@ void rep_conditions_terminal(const struct rep_run *run, FILE *f)
     causes(n, f);
     kept(n, f);
     fputc('\n', f);
+}
+
+static void forced_reasons(const struct rep_run *run, void (*print)(FILE *, const char *), FILE *f)
+{
+    const json_t *reason, *forced = json_object_get(run->host, "forced");
+    size_t i;
+    json_array_foreach(forced, i, reason)
+    {
+        fputs(i > 0 ? "; " : "", f);
+        print(f, json_string_value(reason));
+    }
+}
+
+static bool was_forced(const struct rep_run *run)
+{
+    return json_array_size(json_object_get(run->host, "forced")) > 0;
+}
+
+void rep_forced_md(const struct rep_run *run, FILE *f)
+{
+    if (!was_forced(run))
+        return;
+    fputs("**FORCED**: ", f);
+    forced_reasons(run, nb_md, f);
+    fputs(". This run was refused for that and measured all the same: its numbers are no results.\n\n", f);
+}
+
+void rep_forced_terminal(const struct rep_run *run, FILE *f)
+{
+    if (!was_forced(run))
+        return;
+    fputs("FORCED: ", f);
+    forced_reasons(run, nb_plain, f);
+    fputs("; these numbers are no results\n", f);
 }

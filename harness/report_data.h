@@ -309,6 +309,8 @@ void rep_autos_terminal(const struct rep_autos *autos, FILE *f);
 
 /* report_conditions.c */
 void rep_count_conditions(struct rep_conditions *n, const json_t *line, bool done);
+void rep_forced_md(const struct rep_run *run, FILE *f);
+void rep_forced_terminal(const struct rep_run *run, FILE *f);
 void rep_conditions_md(const struct rep_run *run, FILE *f);
 void rep_conditions_terminal(const struct rep_run *run, FILE *f);
 

@@ -977,6 +977,7 @@ void rep_report_md(struct rep_run *run, const struct rep_keys *pictures, FILE *f
     fputs(", ", f);
     nb_md(f, rep_compiler(run));
     fputs("\n\n", f);
+    rep_forced_md(run, f);
     verdict_section(run, f);
     speedup_section(run, f);
     rep_bars_md(run->bars, f);
@@ -1176,6 +1177,7 @@ void rep_terminal(struct rep_run *run, const char *dir, const struct rep_keys *p
 {
     struct summary b = summarize(run, true, NULL), s = summarize(run, false, NULL);
     fputc('\n', f);
+    rep_forced_terminal(run, f);
     nb_plain(f, rep_cpu(run));
     fputs(", ", f);
     nb_plain(f, rep_compiler(run));

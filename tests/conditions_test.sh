@@ -61,9 +61,9 @@ expect "a choice is made all the same" jq -e '[.cells[].pairings[]|select(.pairi
     stubborn/plan.json >jq.out
 
 # what was thrown away counts after --resume, too
-head -n "$(grep -n '"discard"' stubborn/samples.jsonl | sed -n 5p | cut -d: -f1)" stubborn/samples.jsonl >cut
+head -n "$(grep -n '"discard"' stubborn/samples.jsonl | sed -n 5p | cut -d: -f1)" stubborn/samples.jsonl >first_part
 cp -r stubborn resumed
-cp cut resumed/samples.jsonl
+cp first_part resumed/samples.jsonl
 jq '.after = null' stubborn/host.json >resumed/host.json
 NB_TEST_CONDITIONS=steal:4 nb run --resume resumed --quiet
 expect "exit 0, not $rc" [ "$rc" = 0 ]

@@ -9,6 +9,7 @@
 #include "counters.h"
 #include "cpu.h"
 #include "host.h"
+#include "refuse.h"
 #include "sysread.h"
 #include "topology.h"
 
@@ -941,6 +942,74 @@ static void conditions_of_this_moment(void **state)
     nb_topology_free(&t);
 }
 
+/* ---- refusals ---- */
+
+/* How many reasons such a moment gives for so many threads; the last one must hold the words. */
+static size_t refusals(const struct nb_obstacles *o, unsigned threads, const char *words)
+{
+    char text[800];
+    json_t *reasons = json_array();
+    const size_t n = nb_obstacles_judge(o, threads, reasons, text, sizeof(text));
+    assert_int_equal(json_array_size(reasons), n);
+    assert_int_equal(text[0] != '\0', n > 0);
+    if (n > 0) {
+        const char *last = json_string_value(json_array_get(reasons, n - 1));
+        assert_non_null(last);
+        assert_non_null(strstr(last, words));
+        assert_non_null(strstr(text, last));
+    }
+    json_decref(reasons);
+    return n;
+}
+
+static const struct nb_obstacles none = {
+    .quota = 0, .free_cores = 4, .stolen = 0, .timer_step_ns = 30};
+
+static void what_is_unknown_refuses_nothing(void **state)
+{
+    (void)state;
+    const struct nb_obstacles unknown = {
+        .quota = -1, .free_cores = NAN, .stolen = NAN, .timer_step_ns = NAN};
+    assert_int_equal(refusals(&none, 4, ""), 0);
+    assert_int_equal(refusals(&unknown, 64, ""), 0);
+}
+
+static void each_obstacle_has_its_limit(void **state)
+{
+    (void)state;
+    struct nb_obstacles o = none;
+    o.emulator = "memcheck-amd64-linux";
+    assert_int_equal(refusals(&o, 1, "inside memcheck-amd64-linux"), 1);
+    o = none;
+    o.flags = "-fsanitize=thread";
+    assert_int_equal(refusals(&o, 1, "-fsanitize=thread"), 1);
+    o = none;
+    o.quota = 2;
+    assert_int_equal(refusals(&o, 2, ""), 0);
+    assert_int_equal(refusals(&o, 3, "too few for 3 threads"), 1);
+    o = none;
+    o.free_cores = 1.6;
+    assert_int_equal(refusals(&o, 2, ""), 0);
+    assert_int_equal(refusals(&o, 3, "leave 1.6 cores free"), 1);
+    o = none;
+    o.stolen = 0.04;
+    assert_int_equal(refusals(&o, 1, ""), 0);
+    o.stolen = 0.06;
+    assert_int_equal(refusals(&o, 1, "took 6 %"), 1);
+    o = none;
+    o.timer_step_ns = 1000;
+    assert_int_equal(refusals(&o, 1, ""), 0);
+    o.timer_step_ns = 4e6;
+    assert_int_equal(refusals(&o, 1, "steps of 4000 us"), 1);
+}
+
+static void all_obstacles_are_told_at_once(void **state)
+{
+    (void)state;
+    const struct nb_obstacles all = {"qemu-aarch64-static", "-O0", 0.5, 0.1, 0.5, 1e7};
+    assert_int_equal(refusals(&all, 1, "steps"), 6);
+}
+
 int main(int argc, char **argv)
 {
     char word[64];
@@ -966,6 +1035,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(conditions_are_judged_by_their_limits),
         cmocka_unit_test(two_stolen_ticks_of_many_are_few),
         cmocka_unit_test(conditions_of_this_moment),
+        cmocka_unit_test(what_is_unknown_refuses_nothing),
+        cmocka_unit_test(each_obstacle_has_its_limit),
+        cmocka_unit_test(all_obstacles_are_told_at_once),
         cmocka_unit_test(facts_hold_every_documented_key),
         cmocka_unit_test(facts_agree_with_other_sources),
         cmocka_unit_test(moment_says_when),
