@@ -11,8 +11,8 @@
 /* The word in brackets of "always [madvise] never". Returns 0, or an errno value. */
 int nb_host_choice(const char *path, char *word, size_t len);
 
-/* Boost states: 1 on, 0 off, negative: unknown. */
-int nb_host_boost(void);
+/* Boost states: 1 on, 0 off, negative: unknown. root: as in sysread.h. */
+int nb_host_boost(const char *root);
 
 /* Vendor of the hypervisor; "none" on bare metal, NULL where it cannot be told. Static
  * buffer. */

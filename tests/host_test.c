@@ -529,26 +529,19 @@ static void moment_says_when(void **state)
     json_decref(again);
 }
 
-static double share(int s0, int t0, int s1, int t1)
+static double share(unsigned s0, unsigned t0, unsigned s1, unsigned t1)
 {
-    json_t *before = json_pack("{s:i,s:i}", "steal_jiffies", s0, "total_jiffies", t0);
-    json_t *after = json_pack("{s:i,s:i}", "steal_jiffies", s1, "total_jiffies", t1);
-    double result = nb_host_steal_share(before, after);
-    json_decref(before);
-    json_decref(after);
-    return result;
+    const struct nb_jiffies before = {.total = t0, .steal = s0}, after = {.total = t1, .steal = s1};
+    return nb_steal_share(&before, &after);
 }
 
 static void steal_is_a_share_or_unknown(void **state)
 {
     (void)state;
-    json_t *empty = json_pack("{s:n}", "steal_jiffies");
     assert_true(share(10, 1000, 15, 1100) == 0.05);
     assert_true(share(10, 1000, 10, 1100) == 0);
     assert_true(share(10, 1000, 10, 1000) < 0);
     assert_true(share(10, 1000, 9, 1100) < 0);
-    assert_true(nb_host_steal_share(empty, empty) < 0);
-    json_decref(empty);
 }
 
 /* ---- doctor ---- */
@@ -561,16 +554,37 @@ static unsigned count_of(const char *text, const char *words)
     return n;
 }
 
-static int doctor(char **text)
+/* Whether text holds these words, wherever its lines are broken. */
+static bool says(const char *text, const char *words)
+{
+    char *flat = strdup(text), *to = flat;
+    assert_non_null(flat);
+    for (const char *p = text; *p != '\0'; p++)
+        if (*p != ' ' && *p != '\n')
+            *to++ = *p;
+        else if (to == flat || to[-1] != ' ')
+            *to++ = ' ';
+    *to = '\0';
+    const bool found = strstr(flat, words) != NULL;
+    free(flat);
+    return found;
+}
+
+static int doctor_at(const char *root, char **text)
 {
     struct nb_topology t = load();
     size_t len;
     FILE *out = open_memstream(text, &len);
     assert_non_null(out);
-    int findings = nb_host_doctor(&t, out);
+    int findings = nb_host_doctor_at(root, &t, out);
     fclose(out);
     nb_topology_free(&t);
     return findings;
+}
+
+static int doctor(char **text)
+{
+    return doctor_at("", text);
 }
 
 static void doctor_fits_a_terminal(void **state)
@@ -606,6 +620,86 @@ static void doctor_sees_what_is_missing(void **state)
     free(with);
     free(without);
     free(path);
+}
+
+/* Files of a system, all in the state given. */
+static void write_system(const char *root, bool good)
+{
+    static const char *const files[][3] = {
+        {"proc/sys/kernel", "perf_event_paranoid", "1|4"},
+        {"proc/sys/kernel", "nmi_watchdog", "0|1"},
+        {"proc/sys/kernel", "randomize_va_space", "2|1"},
+        {"sys/devices/system/cpu/cpufreq", "boost", "0|1"},
+        {"sys/kernel/mm/transparent_hugepage", "enabled", "always [madvise] never|always madvise [never]"},
+        {"sys/class/power_supply/BAT0", "status", "Charging|Discharging"},
+        {"sys/class/power_supply/mouse", "status", "Discharging|Discharging"},
+        {"sys/class/power_supply/mouse", "scope", "Device|Device"},
+        {"proc", "loadavg", "0.01 0.5 0.5 1/100 1|99.5 0.5 0.5 1/100 1"},
+        {"proc", "stat", "cpu 1 1 1 1 1 1 1 1 1 1"},
+        {"proc/self", "cgroup", "0::/"},
+        {"proc/self", "mountinfo", "30 20 0:26 / /cg rw - cgroup2 cgroup rw"},
+        {"cg", "cpu.max", "max 100000|50000 100000"},
+    };
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        const char *bad = strchr(files[i][2], '|');
+        const size_t n = bad != NULL ? (size_t)(bad - files[i][2]) : strlen(files[i][2]);
+        char path[256], word[128];
+        snprintf(path, sizeof(path), "%s/%s", root, files[i][0]);
+        make_folders(path);
+        snprintf(path, sizeof(path), "%s/%s/%s", root, files[i][0], files[i][1]);
+        snprintf(word, sizeof(word), "%.*s\n", good ? (int)n : 128, good || bad == NULL ? files[i][2] : bad + 1);
+        write_file(path, word);
+    }
+}
+
+static void write_governors(const char *root, const char *first, const char *others)
+{
+    struct nb_topology t = load();
+    char path[128];
+    for (unsigned i = 0; i < t.cores; i++) {
+        snprintf(path, sizeof(path), "%s/sys/devices/system/cpu/cpu%u/cpufreq", root, nb_topology_cpu(&t, i));
+        make_folders(path);
+        strcat(path, "/scaling_governor");
+        write_file(path, i == 0 ? first : others);
+    }
+    nb_topology_free(&t);
+}
+
+/* The same findings and good news of a system whose every file is bad or good. */
+static void doctor_tells_good_from_bad(void **state)
+{
+    (void)state;
+    static const char *const told[][2] = {
+        {"kernel.perf_event_paranoid is 4", "perf_event_paranoid 1"},
+        {"The NMI watchdog is on.", "no NMI watchdog"},
+        {"Address space randomization is not full", "ASLR on"},
+        {"Boost (turbo) is on.", "boost off"},
+        {"Transparent huge pages are not available.", "transparent huge pages: madvise"},
+        {"This machine runs on its battery.", "not on battery"},
+        {"The load average of the last minute is 99.50", "load average 0.01"},
+        {"A cgroup limits this process to 0.50 CPUs.", "no cgroup CPU quota"},
+        {"The frequency governor is 'p", "governor performance"},
+        {"Stolen CPU time cannot be read", NULL}, /* a count that stands still tells nothing */
+    };
+    char *bad, *good, root[256];
+    write_system("bad", false);
+    write_governors("bad", "powersave\n", "performance\n");
+    write_system("good", true);
+    write_governors("good", "performance\n", "performance\n");
+    snprintf(root, sizeof(root), "%s", in_folder("bad"));
+    (void)doctor_at(root, &bad);
+    snprintf(root, sizeof(root), "%s", in_folder("good"));
+    (void)doctor_at(root, &good);
+    for (size_t i = 0; i < sizeof(told) / sizeof(told[0]); i++) {
+        assert_true(says(bad, told[i][0]));
+        if (told[i][1] == NULL)
+            continue;
+        assert_true(says(good, told[i][1]));
+        assert_false(says(good, told[i][0]));
+        assert_false(says(bad, told[i][1]));
+    }
+    free(bad);
+    free(good);
 }
 
 /* Without an L3 nothing tells when data has left it: an amount is assumed and said. */
@@ -1043,6 +1137,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(moment_says_when),
         cmocka_unit_test(steal_is_a_share_or_unknown),
         cmocka_unit_test(doctor_fits_a_terminal),
+        cmocka_unit_test(doctor_tells_good_from_bad),
         cmocka_unit_test(unknown_last_level_is_assumed_large),
         cmocka_unit_test(doctor_sees_what_is_missing),
         cmocka_unit_test(each_event_has_a_source_or_a_reason),
