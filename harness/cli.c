@@ -61,7 +61,7 @@ static const char HELP[] =
 
 enum option_key {
     KEY_PRESET = NB_OPTION_OTHERS, KEY_SEED, KEY_BUDGET, KEY_PROCESSES, KEY_ROUNDS, KEY_OUT, KEY_QUIET,
-    KEY_RESUME, KEY_TIMEOUT, KEY_JSON, KEY_ALLOW_WEAK
+    KEY_RESUME, KEY_TIMEOUT, KEY_JSON, KEY_ALLOW_WEAK, KEY_FORCE
 };
 
 static const struct argp_option OPTIONS[] = {
@@ -87,6 +87,7 @@ static const struct argp_option OPTIONS[] = {
     {"processes", KEY_PROCESSES, "N", 0, "measuring processes: the statistical unit", 2},
     {"rounds", KEY_ROUNDS, "N", 0, "at most so many rounds a process and cell", 2},
     {"timeout", KEY_TIMEOUT, "TIME", 0, "of a kernel without progress (default 20s)", 2},
+    {"force", KEY_FORCE, 0, 0, "measure also where results would mean nothing (inside valgrind, on cores that are busy), and mark them", 2},
     {0, 0, 0, 0, "Where it goes:", 3},
     {"out", KEY_OUT, "DIR", 0, "a folder that does not exist yet; default results/<UTC>-<host>-<id>", 3},
     {"resume", KEY_RESUME, "DIR", 0, "go on with an interrupted run; needs no selection", 3},
@@ -120,6 +121,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         return 0;
     if (key == KEY_QUIET)
         c->run.quiet = true;
+    else if (key == KEY_FORCE)
+        c->run.force = true;
     else if (key == KEY_ALLOW_WEAK)
         c->allow_weak = true;
     else if (key == KEY_JSON)

@@ -137,22 +137,41 @@ static double number(const json_t *c, const char *key)
     return json_is_number(v) ? json_number_value(v) : NAN;
 }
 
+/* Of the speed of the clock; 0 where it is not known. */
+static double clock_change(const json_t *c)
+{
+    const double before = number(c, "clock_before_ns"), after = number(c, "clock_after_ns");
+    return before > 0 && after > 0 ? before / after - 1 : 0;
+}
+
 /* A comparison with NaN is false: what is not known disturbs nothing. */
+enum nb_disturbance nb_conditions_disturbance(const json_t *c)
+{
+    const double steal = number(c, "steal_ticks"), all = number(c, "cpu_ticks");
+    if (number(c, "migrations") > 0)
+        return NB_MIGRATED;
+    if (steal >= NB_STEAL_TICKS && steal > NB_STEAL_SHARE * all)
+        return NB_STOLEN;
+    return fabs(clock_change(c)) > NB_CLOCK_CHANGE ? NB_CLOCK_CHANGED : NB_UNDISTURBED;
+}
+
 const char *nb_conditions_verdict(const json_t *c, char *text, size_t len)
 {
-    const double migrations = number(c, "migrations");
-    const double steal = number(c, "steal_ticks"), all = number(c, "cpu_ticks");
-    const double before = number(c, "clock_before_ns"), after = number(c, "clock_after_ns");
-    const double change = before > 0 && after > 0 ? before / after - 1 : 0;
-    if (migrations > 0)
-        snprintf(text, len, "a bound thread was on another CPU %.0f times", migrations);
-    else if (steal >= NB_STEAL_TICKS && steal > NB_STEAL_SHARE * all)
-        snprintf(text, len, "%.1f %% of CPU time was stolen", 100 * fmin(1, steal / all));
-    else if (fabs(change) > NB_CLOCK_CHANGE)
-        snprintf(text, len, "the clock changed by %+.1f %%", 100 * change);
-    else
+    switch (nb_conditions_disturbance(c)) {
+    case NB_MIGRATED:
+        snprintf(text, len, "threads were found on another CPU than theirs %.0f times",
+                 number(c, "migrations"));
+        return text;
+    case NB_STOLEN:
+        snprintf(text, len, "%.0f of %.0f ticks of CPU time were stolen", number(c, "steal_ticks"),
+                 number(c, "cpu_ticks"));
+        return text;
+    case NB_CLOCK_CHANGED:
+        snprintf(text, len, "the clock changed by %+.1f %%", 100 * clock_change(c));
+        return text;
+    default:
         return NULL;
-    return text;
+    }
 }
 
 /* ---- for tests ---- */

@@ -41,7 +41,11 @@ void nb_conditions_begin(struct nb_watch *w, const struct nb_topology *t, unsign
  * negative: not known. */
 json_t *nb_conditions_end(const struct nb_watch *w, long migrations);
 
-/* What disturbed a unit, written to text; NULL: nothing that we know of. conditions NULL (units of old
+/* What disturbed a unit, the worst first. */
+enum nb_disturbance { NB_UNDISTURBED, NB_MIGRATED, NB_STOLEN, NB_CLOCK_CHANGED, NB_DISTURBANCES };
+enum nb_disturbance nb_conditions_disturbance(const json_t *conditions);
+
+/* The same in words, written to text; NULL: nothing that we know of. conditions NULL (units of old
  * have none) and nulls in it are not known. */
 const char *nb_conditions_verdict(const json_t *conditions, char *text, size_t len);
 

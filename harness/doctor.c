@@ -6,11 +6,15 @@
 
 #include "host.h"
 
+#include "conditions.h"
 #include "counters.h"
 #include "host_parts.h"
+#include "refuse.h"
 #include "sysread.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <string.h>
@@ -21,10 +25,11 @@
 #define COLUMNS 80
 
 struct doctor {
+    const char *root; /* before each path; "" on this system */
     const struct nb_topology *t;
     FILE *out;
     int findings;
-    char fine[1024];
+    char fine[2048];
 };
 
 /* ---- text of 80 columns ---- */
@@ -81,6 +86,19 @@ static void fine(struct doctor *d, const char *format, ...)
     va_end(args);
 }
 
+/* A file below root. */
+static const char *at(const struct doctor *d, const char *path)
+{
+    static char full[1024];
+    snprintf(full, sizeof(full), "%s%s", d->root, path);
+    return full;
+}
+
+static int read_file(const struct doctor *d, const char *path, char *line, size_t len)
+{
+    return nb_read_line(at(d, path), line, len);
+}
+
 static bool virtual_machine(void)
 {
     const char *h = nb_host_hypervisor();
@@ -132,7 +150,7 @@ static void check_pmu(struct doctor *d)
 static void check_paranoid(struct doctor *d)
 {
     char line[32];
-    if (nb_read_line("/proc/sys/kernel/perf_event_paranoid", line, sizeof(line)) != 0) {
+    if (read_file(d, "/proc/sys/kernel/perf_event_paranoid", line, sizeof(line)) != 0) {
         seen(d,
              "This kernel has no perf events (no /proc/sys/kernel/perf_event_paranoid).");
         effect(d, "PAPI has nothing to count with.",
@@ -157,7 +175,7 @@ static void check_paranoid(struct doctor *d)
 static void check_watchdog(struct doctor *d)
 {
     char line[32];
-    if (nb_read_line("/proc/sys/kernel/nmi_watchdog", line, sizeof(line)) != 0 ||
+    if (read_file(d, "/proc/sys/kernel/nmi_watchdog", line, sizeof(line)) != 0 ||
         line[0] != '1') {
         fine(d, "no NMI watchdog on a counter");
         return;
@@ -169,12 +187,27 @@ static void check_watchdog(struct doctor *d)
 
 /* ---- checks: clock and power ---- */
 
-static void check_governor(struct doctor *d)
+/* Governors of our cores, each once: "powersave,performance". False: one of them cannot be read. */
+static bool governors(const struct doctor *d, char *all, size_t len)
 {
     char path[128], line[64];
-    snprintf(path, sizeof(path), NB_CPU_DIR "/cpu%u/cpufreq/scaling_governor",
-             nb_topology_cpu(d->t, 0));
-    if (nb_read_line(path, line, sizeof(line)) != 0) {
+    all[0] = '\0';
+    for (unsigned i = 0; i < d->t->cores; i++) {
+        const size_t n = strlen(all);
+        snprintf(path, sizeof(path), NB_CPU_DIR "/cpu%u/cpufreq/scaling_governor",
+                 nb_topology_cpu(d->t, i));
+        if (read_file(d, path, line, sizeof(line)) != 0)
+            return false;
+        if (strstr(all, line) == NULL)
+            snprintf(all + n, len - n, "%s%s", n > 0 ? "," : "", line);
+    }
+    return true;
+}
+
+static void check_governor(struct doctor *d)
+{
+    char all[160];
+    if (!governors(d, all, sizeof(all))) {
         seen(d, "The frequency governor is not visible%s.",
              virtual_machine() ? " from inside this virtual machine" : "");
         effect(d,
@@ -182,11 +215,10 @@ static void check_governor(struct doctor *d)
                "round stand "
                "this; absolute times do not.",
                "on the machine itself: sudo cpupower frequency-set -g performance");
-    } else if (strcmp(line, "performance") == 0) {
+    } else if (strcmp(all, "performance") == 0) {
         fine(d, "governor performance");
     } else {
-        seen(d, "The frequency governor of CPU %u is '%s'.", nb_topology_cpu(d->t, 0),
-             line);
+        seen(d, "The frequency governor is '%s'.", all);
         effect(d,
                "short samples may run before the clock has risen: slower, and more "
                "scattered.",
@@ -196,8 +228,8 @@ static void check_governor(struct doctor *d)
 
 static void check_boost(struct doctor *d)
 {
-    int boost = nb_host_boost();
-    bool intel = access(NB_CPU_DIR "/intel_pstate/no_turbo", F_OK) == 0;
+    int boost = nb_host_boost(d->root);
+    bool intel = access(at(d, NB_CPU_DIR "/intel_pstate/no_turbo"), F_OK) == 0;
     if (boost < 0) {
         seen(d, "Whether boost (turbo) is on cannot be seen%s.",
              virtual_machine() ? " from inside this virtual machine" : "");
@@ -216,6 +248,31 @@ static void check_boost(struct doctor *d)
     }
 }
 
+/* A laptop on its battery; a mouse with one (scope Device) is no matter. */
+static void check_battery(struct doctor *d)
+{
+    DIR *supplies = opendir(at(d, "/sys/class/power_supply"));
+    const struct dirent *e;
+    bool discharging = false;
+    while (supplies != NULL && (e = readdir(supplies)) != NULL) {
+        char path[400], status[32] = "", scope[32] = "";
+        snprintf(path, sizeof(path), "/sys/class/power_supply/%s/status", e->d_name);
+        (void)read_file(d, path, status, sizeof(status));
+        snprintf(path, sizeof(path), "/sys/class/power_supply/%s/scope", e->d_name);
+        (void)read_file(d, path, scope, sizeof(scope));
+        discharging = discharging || (strcmp(status, "Discharging") == 0 && strcmp(scope, "Device") != 0);
+    }
+    if (supplies != NULL)
+        closedir(supplies);
+    if (!discharging) {
+        fine(d, "not on battery");
+        return;
+    }
+    seen(d, "This machine runs on its battery.");
+    effect(d, "firmware and system hold clocks down, and more so as it empties: absolute times drift.",
+           "plug it in, then: powerprofilesctl set performance");
+}
+
 static double nanoseconds(void)
 {
     struct timespec now;
@@ -223,8 +280,7 @@ static double nanoseconds(void)
     return 1e9 * (double)now.tv_sec + (double)now.tv_nsec;
 }
 
-/* Mean cost of one reading, and the smallest step seen between two different readings. */
-static void measure_timer(double *cost, double *step)
+void nb_host_timer(double *cost, double *step)
 {
     enum { READINGS = 20000 };
     double from = nanoseconds(), last = from, now = from;
@@ -242,9 +298,9 @@ static void check_timer(struct doctor *d)
 {
     double cost, step;
     char source[64] = "unknown";
-    (void)nb_read_line("/sys/devices/system/clocksource/clocksource0/current_clocksource",
-                       source, sizeof(source));
-    measure_timer(&cost, &step);
+    (void)read_file(d, "/sys/devices/system/clocksource/clocksource0/current_clocksource", source,
+                    sizeof(source));
+    nb_host_timer(&cost, &step);
     if (cost <= 200 && step <= 1000) {
         fine(d, "clock %s: a reading costs %.0f ns, smallest step %.0f ns", source, cost,
              step);
@@ -279,16 +335,45 @@ static void check_smt(struct doctor *d)
            "echo off | sudo tee " NB_CPU_DIR "/smt/control");
 }
 
-/* A vCPU is only robbed of time it asks for: busy for half a second. */
+/* Busy for half a second, with chains of adds: least and most ns of a chain, each the least of 50 ms. */
+static void be_busy(double *least, double *most)
+{
+    enum { WINDOWS = 10 };
+    *least = INFINITY;
+    *most = 0;
+    for (int w = 0; w < WINDOWS; w++) {
+        double ns = INFINITY;
+        for (const double until = nanoseconds() + 5e7; nanoseconds() < until;)
+            ns = fmin(ns, nb_chain_ns(1));
+        *least = fmin(*least, ns);
+        *most = fmax(*most, ns);
+    }
+}
+
+static void tell_clock(struct doctor *d, double least, double most)
+{
+    const double change = most / least - 1;
+    if (change <= NB_CLOCK_CHANGE) {
+        fine(d, "the core clock moved by %.1f %% in a busy half second", 100 * change);
+        return;
+    }
+    seen(d, "The core clock moved by %.1f %% in a busy half second.", 100 * change);
+    effect(d, "units in which it moves by more than 2 % are measured again, up to a fifth of all; absolute times "
+              "scatter as it does. Ratios formed within a round stand it.",
+           "on the machine itself: echo 0 | sudo tee " NB_CPU_DIR "/cpufreq/boost");
+}
+
+/* A vCPU is only robbed of time it asks for. */
 static void check_steal(struct doctor *d)
 {
-    json_t *before = nb_host_moment();
-    for (double until = nanoseconds() + 5e8; nanoseconds() < until;)
-        ;
-    json_t *after = nb_host_moment();
-    double share = nb_host_steal_share(before, after);
-    json_decref(before);
-    json_decref(after);
+    const int all = -1;
+    struct nb_jiffies before, after;
+    double least, most;
+    bool known = nb_read_jiffies(d->root, &all, 1, &before) == 0;
+    be_busy(&least, &most);
+    known = known && nb_read_jiffies(d->root, &all, 1, &after) == 0;
+    tell_clock(d, least, most);
+    const double share = known ? nb_steal_share(&before, &after) : -1;
     if (share < 0) {
         seen(d, "Stolen CPU time cannot be read from /proc/stat.");
         effect(d, "a run cannot tell whether other guests took the CPU.",
@@ -299,7 +384,8 @@ static void check_steal(struct doctor *d)
         seen(d, "%.1f %% of CPU time was stolen by the hypervisor in a busy half second.",
              100 * share);
         effect(
-            d, "samples stretch at random; runs above 1 % should be thrown away.",
+            d, "samples stretch at random. Units above 1 % are measured again, up to a fifth of all; above 5 % a run is "
+            "refused.",
             "move to a dedicated instance type, or wait: watch -n1 'head -1 /proc/stat'");
     }
 }
@@ -307,9 +393,11 @@ static void check_steal(struct doctor *d)
 static void check_load(struct doctor *d)
 {
     double load[1];
+    char line[64];
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    if (getloadavg(load, 1) != 1 || cpus < 1)
+    if (cpus < 1 || read_file(d, "/proc/loadavg", line, sizeof(line)) != 0)
         return;
+    load[0] = strtod(line, NULL);
     if (load[0] <= 0.1 * (double)cpus) {
         fine(d, "load average %.2f", load[0]);
         return;
@@ -354,7 +442,7 @@ static void check_llc(struct doctor *d)
 
 static void check_quota(struct doctor *d)
 {
-    double cpus = nb_cgroup_cpus("");
+    double cpus = nb_cgroup_cpus(d->root);
     if (cpus <= 0) {
         fine(d, cpus < 0 ? "no cgroup CPU controller" : "no cgroup CPU quota");
         return;
@@ -387,7 +475,7 @@ static void check_cpuset(struct doctor *d)
 static void check_thp(struct doctor *d)
 {
     char word[64];
-    if (nb_host_choice(NB_THP_DIR "/enabled", word, sizeof(word)) == 0 &&
+    if (nb_host_choice(at(d, NB_THP_DIR "/enabled"), word, sizeof(word)) == 0 &&
         strcmp(word, "never") != 0) {
         fine(d, "transparent huge pages: %s", word);
         return;
@@ -402,7 +490,7 @@ static void check_thp(struct doctor *d)
 static void check_aslr(struct doctor *d)
 {
     char line[16] = "?";
-    int error = nb_read_line("/proc/sys/kernel/randomize_va_space", line, sizeof(line));
+    int error = read_file(d, "/proc/sys/kernel/randomize_va_space", line, sizeof(line));
     bool off = personality(0xffffffff) & ADDR_NO_RANDOMIZE;
     if (error == 0 && line[0] == '2' && !off) {
         fine(d, "ASLR on");
@@ -420,7 +508,41 @@ static void check_aslr(struct doctor *d)
                : "sudo sysctl kernel.randomize_va_space=2");
 }
 
+static void check_numa_balancing(struct doctor *d)
+{
+    char line[16];
+    if (d->t->numa_nodes <= 1)
+        return;
+    if (read_file(d, "/proc/sys/kernel/numa_balancing", line, sizeof(line)) != 0 || line[0] == '0') {
+        fine(d, "no NUMA balancing");
+        return;
+    }
+    seen(d, "Automatic NUMA balancing is on.");
+    effect(d, "the system unmaps pages to see who uses them: faults in the middle of samples, and pages that move "
+              "between nodes.",
+           "sudo sysctl kernel.numa_balancing=0");
+}
+
 /* ---- checks: programs ---- */
+
+/* What `run` would say: it refuses little, and never what only makes results worse. */
+static void check_refusals(struct doctor *d)
+{
+    struct nb_obstacles o;
+    char text[700];
+    json_t *reasons = json_array();
+    nb_obstacles_see(&o, d->t, d->t->cores);
+    o.quota = nb_cgroup_cpus(d->root);
+    if (reasons == NULL || nb_obstacles_judge(&o, d->t->cores, reasons, text, sizeof(text)) == 0) {
+        fine(d, "nothing for which a run is refused");
+    } else {
+        seen(d, "A run on %u thread%s is refused now: %s.", d->t->cores, d->t->cores == 1 ? "" : "s", text);
+        effect(d, "results would mean nothing.",
+               "as said above; normbench run --force measures all the same, and marks the results");
+    }
+    json_decref(reasons);
+}
+
 
 static bool in_path(const char *program)
 {
@@ -531,15 +653,15 @@ static void print_host(const struct nb_topology *t, FILE *out)
     wrapped(out, "      ", line);
 }
 
-int nb_host_doctor(const struct nb_topology *t, FILE *out)
+int nb_host_doctor_at(const char *root, const struct nb_topology *t, FILE *out)
 {
     static void (*const checks[])(struct doctor *) = {
         check_load,  check_pmu,        check_paranoid, check_watchdog, check_governor,
         check_boost, check_smt,        check_steal,    check_cpuset,   check_quota,
         check_timer, check_hypervisor, check_thp,      check_aslr,     check_gnuplot,
-        check_llc,
+        check_llc,   check_battery,    check_numa_balancing, check_refusals,
     };
-    struct doctor d = {.t = t, .out = out};
+    struct doctor d = {.root = root, .t = t, .out = out};
     nb_counters_init();
     print_host(t, out);
     for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++)
@@ -549,4 +671,9 @@ int nb_host_doctor(const struct nb_topology *t, FILE *out)
     print_events(out);
     fprintf(out, "\n%d findings. Nothing was changed.\n", d.findings);
     return d.findings;
+}
+
+int nb_host_doctor(const struct nb_topology *t, FILE *out)
+{
+    return nb_host_doctor_at("", t, out);
 }

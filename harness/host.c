@@ -261,12 +261,14 @@ static void os_facts(struct facts *f)
 
 /* ---- settings ---- */
 
-int nb_host_boost(void)
+int nb_host_boost(const char *root)
 {
-    char line[16];
-    if (nb_read_line(NB_CPU_DIR "/intel_pstate/no_turbo", line, sizeof(line)) == 0)
+    char path[1024], line[16];
+    snprintf(path, sizeof(path), "%s" NB_CPU_DIR "/intel_pstate/no_turbo", root);
+    if (nb_read_line(path, line, sizeof(line)) == 0)
         return line[0] == '0';
-    if (nb_read_line(NB_CPU_DIR "/cpufreq/boost", line, sizeof(line)) == 0)
+    snprintf(path, sizeof(path), "%s" NB_CPU_DIR "/cpufreq/boost", root);
+    if (nb_read_line(path, line, sizeof(line)) == 0)
         return line[0] != '0';
     return -1;
 }
@@ -339,7 +341,7 @@ static void quota_fact(struct facts *f, json_t *settings)
 static void settings_facts(struct facts *f, const struct nb_topology *t)
 {
     json_t *s = child(f, "settings");
-    int boost = nb_host_boost();
+    int boost = nb_host_boost("");
     const char *hypervisor = nb_host_hypervisor();
     governor_fact(f, t);
     if (boost < 0)
@@ -374,6 +376,16 @@ static void units_fact(struct facts *f)
 #else
     unknown(f, "", "units", "the build wrote no list of its units' flags");
 #endif
+}
+
+const char *nb_host_unit_flags(size_t i)
+{
+#if HAVE_UNIT_FLAGS
+    if (i < sizeof(nb_unit_flags) / sizeof(nb_unit_flags[0]))
+        return nb_unit_flags[i][1];
+#endif
+    (void)i;
+    return NULL;
 }
 
 /* Of the running program's file. */
@@ -572,18 +584,4 @@ json_t *nb_host_moment(void)
     chain_fact(&f);
     free_memory_fact(&f);
     return finish(&f);
-}
-
-double nb_host_steal_share(const json_t *before, const json_t *after)
-{
-    const json_t *s0 = json_object_get(before, "steal_jiffies");
-    const json_t *s1 = json_object_get(after, "steal_jiffies");
-    const json_t *t0 = json_object_get(before, "total_jiffies");
-    const json_t *t1 = json_object_get(after, "total_jiffies");
-    if (!json_is_integer(s0) || !json_is_integer(s1) || !json_is_integer(t0) ||
-        !json_is_integer(t1))
-        return -1;
-    json_int_t stolen = json_integer_value(s1) - json_integer_value(s0);
-    json_int_t all = json_integer_value(t1) - json_integer_value(t0);
-    return stolen < 0 || all <= 0 ? -1 : (double)stolen / (double)all;
 }

@@ -18,12 +18,11 @@ json_t *nb_host_facts(const struct nb_topology *t);
  * Taken before and after a run. */
 json_t *nb_host_moment(void);
 
-/* Share of steal in all CPU time between two moments; negative: not known. */
-double nb_host_steal_share(const json_t *before, const json_t *after);
-
 /* Prints what about this host hurts measurement, what it does to results and what would help
  * (never changed by us). Returns the number of findings. */
 int nb_host_doctor(const struct nb_topology *t, FILE *out);
+/* The same with files of the system below root (sysread.h): for tests. */
+int nb_host_doctor_at(const char *root, const struct nb_topology *t, FILE *out);
 
 /* "cpu" of host.json alone: model, vendor, family, ... NULL when memory is short. */
 json_t *nb_host_cpu(void);

@@ -6,6 +6,8 @@
 
 #include "err.h"
 
+#include "conditions.h"
+
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -176,6 +178,15 @@ struct rep_sizes { /* ascending; as many as there are */
     size_t n;
 };
 
+/* Of the units of samples.jsonl. */
+struct rep_conditions {
+    size_t known; /* finished ones whose conditions are told; older runs tell none */
+    size_t again, by[NB_DISTURBANCES]; /* attempts thrown away, by cause */
+    size_t kept;  /* finished ones that were disturbed */
+    bool share_reached;
+    size_t invented;
+};
+
 struct rep_bars;
 struct rep_autos;
 struct rep_run {
@@ -194,6 +205,7 @@ struct rep_run {
     struct rep_discard *discards;
     size_t ndiscards, discards_room;
     struct rep_floor floor; /* derived */
+    struct rep_conditions conditions;
     struct rep_bars *bars; /* derived */
     struct rep_autos *autos; /* derived */
     struct rep_sizes hiddens, threads; /* derived: of the plain cells */
@@ -329,6 +341,12 @@ void rep_discards_md(const struct rep_run *run, FILE *f);
 void rep_discards_terminal(const struct rep_run *run, FILE *f);
 void rep_mde_md(double mde, FILE *f);                 /* in percent, or null */
 const char *rep_doubt_md(const struct rep_cell *cell); /* a word behind its numbers, or none */
+/* report_conditions.c */
+void rep_count_conditions(struct rep_conditions *n, const json_t *line, bool done);
+void rep_forced_md(const struct rep_run *run, FILE *f);
+void rep_forced_terminal(const struct rep_run *run, FILE *f);
+void rep_conditions_md(const struct rep_run *run, FILE *f);
+void rep_conditions_terminal(const struct rep_run *run, FILE *f);
 
 /* report_tables.c: the files for machines */
 void rep_print_number(FILE *f, double v); /* %.6g, or null */

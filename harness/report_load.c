@@ -544,7 +544,9 @@ static void read_mistrusted(struct rep_run *run, struct rep_cell *cell,
         size_t e = find_entry(cell, json_string_value(kernel));
         if (e == SIZE_MAX || cell->entries[e].verdict == REP_MISTRUSTED)
             continue;
-        const char *reason = rep_string(line, "reason");
+        /* a disturbed unit's reason is not about its kernels */
+        const bool other = rep_same(rep_string(line, "cause"), "conditions");
+        const char *reason = other ? NULL : rep_string(line, "reason");
         cell->entries[e].verdict = REP_MISTRUSTED;
         cell->entries[e].reason = reason ? keep(run, reason) : "named by samples.jsonl";
     }
@@ -610,8 +612,10 @@ static const char *read_sample(struct rep_run *run, const json_t *line)
     }
     if (discard && u->done && !u->open && u->final.number == attempt)
         u->done = false;
-    if (done || discard)
+    if (done || discard) {
         read_mistrusted(run, cell, line);
+        rep_count_conditions(&run->conditions, line, done);
+    }
     struct rep_attempt *a = open_attempt(cell, u, attempt, begins);
     if (done)
         a->barrier_ns = rep_number(line, "barrier_ns");

@@ -918,6 +918,7 @@ void rep_report_md(struct rep_run *run, const struct rep_keys *pictures, FILE *f
     fputs(", ", f);
     nb_md(f, rep_compiler(run));
     fputs("\n\n", f);
+    rep_forced_md(run, f);
     verdict_section(run, f);
     speedup_section(run, f);
     rep_unresolved_md(run, f);
@@ -931,6 +932,7 @@ void rep_report_md(struct rep_run *run, const struct rep_keys *pictures, FILE *f
     counters_section(run, f);
     rep_noise_md(run, f);
     rep_discards_md(run, f);
+    rep_conditions_md(run, f);
     host_section(run, f);
     reproduce_section(run, f);
     quote_section(run, f);
@@ -1114,6 +1116,7 @@ void rep_terminal(struct rep_run *run, const char *dir, const struct rep_keys *p
 {
     struct summary b = summarize(run, true, NULL), s = summarize(run, false, NULL);
     fputc('\n', f);
+    rep_forced_terminal(run, f);
     nb_plain(f, rep_cpu(run));
     fputs(", ", f);
     nb_plain(f, rep_compiler(run));
@@ -1148,6 +1151,7 @@ void rep_terminal(struct rep_run *run, const char *dir, const struct rep_keys *p
     terminal_checks(run, f);
     rep_noise_terminal(run, f);
     rep_discards_terminal(run, f);
+    rep_conditions_terminal(run, f);
     rep_autos_terminal(run->autos, f);
     fprintf(f, "report  %s/report.md\n", dir);
     if (pictures->n > 0)

@@ -11,6 +11,7 @@
 #include "plan.h"
 #include "progress.h"
 #include "registry.h"
+#include "refuse.h"
 #include "report.h"
 #include "store.h"
 
@@ -614,6 +615,16 @@ static enum nb_status run_process(struct job *j, unsigned process, struct nb_err
     return s;
 }
 
+/* Units that will have to be measured again for their conditions, for each that is still to come: as many as
+ * in screening, up to what is allowed. */
+static double expected_again(const struct job *j)
+{
+    const double coming = (double)j->plan.count * j->plan.settings.processes;
+    const double allowed = NB_DISCARD_SHARE * (double)planned_units(&j->plan) - (double)j->discards;
+    const double rate = (double)j->discards / fmax(1, (double)json_object_size(j->done));
+    return fmax(0, fmin(rate, allowed / fmax(1, coming)));
+}
+
 /* Rounds again: what screening took, cell by cell, and what is left of the budget. A cell without a
  * finished screening unit keeps a guess of zero, which leaves its rounds at most. */
 static void refit_rounds(struct job *j)
@@ -633,7 +644,7 @@ static void refit_rounds(struct job *j)
             units > 0 ? fmax(1, 1e6 * (wall - setup) / units / cell->screen_rounds) : 1;
     }
     const size_t dropped = j->plan.dropped_count;
-    nb_plan_refit(&j->plan, cost, fmax(1, j->plan.settings.budget_s - spent));
+    nb_plan_refit(&j->plan, cost, fmax(1, (j->plan.settings.budget_s - spent) / (1 + expected_again(j))));
     tell_dropped(&j->plan, dropped);
     free(cost);
 }
@@ -766,6 +777,31 @@ static enum nb_status estimate(const struct job *j, struct nb_err *err)
     return NB_OK;
 }
 
+/* A run that was resumed has the reasons of each time. */
+static void mark_forced(json_t *host, const json_t *reasons)
+{
+    json_t *forced = json_object_get(host, "forced"), *reason;
+    size_t i;
+    if (json_array_size(reasons) > 0 && forced == NULL)
+        json_object_set_new(host, "forced", forced = json_array());
+    json_array_foreach(reasons, i, reason)
+        json_array_append(forced, reason);
+}
+
+/* Behind take_cores: another run of this program would look like any busy process. */
+static enum nb_status refuse(struct job *j, struct nb_err *err)
+{
+    json_t *reasons = json_array();
+    NB_ASSERT(reasons != NULL && j->host != NULL);
+    enum nb_status s = nb_refuse(&j->topology, most_threads(&j->plan), j->options->force, reasons, err);
+    if (s == NB_OK)
+        mark_forced(j->host, reasons);
+    for (size_t i = 0; s == NB_OK && !j->options->quiet && i < json_array_size(reasons); i++)
+        fprintf(stderr, "forced: %s\n", json_string_value(json_array_get(reasons, i)));
+    json_decref(reasons);
+    return s;
+}
+
 static enum nb_status new_run(struct job *j, struct nb_err *err)
 {
     enum nb_status s = nb_plan_make(&j->plan, &j->options->preset, &j->topology, err);
@@ -779,7 +815,9 @@ static enum nb_status new_run(struct job *j, struct nb_err *err)
     json_object_set_new(j->host, "before", nb_host_moment());
     json_object_set_new(j->host, "after", json_null());
     const char *host = json_string_value(json_object_get(j->host, "host"));
-    s = nb_store_create(&j->store, j->options->out, host != NULL ? host : "host", j->plan.id, err);
+    s = refuse(j, err);
+    if (s == NB_OK)
+        s = nb_store_create(&j->store, j->options->out, host != NULL ? host : "host", j->plan.id, err);
     if (s == NB_OK)
         s = estimate(j, err);
     if (s == NB_OK)
@@ -903,7 +941,11 @@ static enum nb_status resumed_run(struct job *j, struct nb_err *err)
     }
     s = take_cores(j, err);
     if (s == NB_OK)
+        s = refuse(j, err);
+    if (s == NB_OK)
         s = nb_store_cut(&j->store, err);
+    if (s == NB_OK && json_object_get(j->host, "forced") != NULL)
+        s = nb_store_json(&j->store, "host.json", j->host, err);
     if (s == NB_OK && !j->options->quiet)
         fprintf(stderr, "continuing %s: %zu units are done already\n", dir, json_object_size(j->done));
     return s;

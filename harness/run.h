@@ -11,6 +11,7 @@ struct nb_run_options {
     const char *resume; /* NULL: a new run */
     bool selection_given; /* something beside --resume was asked for */
     bool quiet;
+    bool force;         /* measure also where results mean nothing, and mark them */
     bool json;          /* check: one JSON object a line */
     double timeout_s;   /* of a kernel that makes no progress */
     char *command;      /* what was typed */

@@ -281,3 +281,10 @@ int nb_read_jiffies(const char *root, const int *cpus, size_t n, struct nb_jiffi
     fclose(f);
     return found == n ? 0 : ENOENT;
 }
+
+double nb_steal_share(const struct nb_jiffies *before, const struct nb_jiffies *after)
+{
+    if (after->total <= before->total || after->steal < before->steal)
+        return -1;
+    return (double)(after->steal - before->steal) / (double)(after->total - before->total);
+}

@@ -30,6 +30,10 @@ struct nb_jiffies {
 };
 int nb_read_jiffies(const char *root, const int *cpus, size_t n, struct nb_jiffies *each);
 
+/* Share of stolen time in all of it between two moments; negative: not known, since no tick has passed or the
+ * counts went back. */
+double nb_steal_share(const struct nb_jiffies *before, const struct nb_jiffies *after);
+
 /* FNV-1a, 64 bits, of a file's bytes, as 16 hex digits. Returns 0, or an errno value (also in errno). */
 int nb_file_hash(const char *path, char hex[17]);
 

@@ -1,7 +1,9 @@
 # shellcheck shell=bash
 # common.sh: what the script tests share. $1 of a test is the program.
 set -uo pipefail
-export LC_ALL=C NB_LOCK_DIR
+# Tests are no measurements: they run on machines that others use, and under sanitizers. Conditions of units are
+# quiet and nothing is refused; conditions_test and refuse_test look at what is real.
+export LC_ALL=C NB_LOCK_DIR NB_TEST_CONDITIONS=none:0 NB_FORCE=1
 normbench=$(readlink -f "$1")
 work=$(mktemp -d)
 NB_LOCK_DIR=$work

@@ -5,9 +5,11 @@
  * its exit status. */
 #define _GNU_SOURCE
 
+#include "conditions.h"
 #include "counters.h"
 #include "cpu.h"
 #include "host.h"
+#include "refuse.h"
 #include "sysread.h"
 #include "topology.h"
 
@@ -527,26 +529,19 @@ static void moment_says_when(void **state)
     json_decref(again);
 }
 
-static double share(int s0, int t0, int s1, int t1)
+static double share(unsigned s0, unsigned t0, unsigned s1, unsigned t1)
 {
-    json_t *before = json_pack("{s:i,s:i}", "steal_jiffies", s0, "total_jiffies", t0);
-    json_t *after = json_pack("{s:i,s:i}", "steal_jiffies", s1, "total_jiffies", t1);
-    double result = nb_host_steal_share(before, after);
-    json_decref(before);
-    json_decref(after);
-    return result;
+    const struct nb_jiffies before = {.total = t0, .steal = s0}, after = {.total = t1, .steal = s1};
+    return nb_steal_share(&before, &after);
 }
 
 static void steal_is_a_share_or_unknown(void **state)
 {
     (void)state;
-    json_t *empty = json_pack("{s:n}", "steal_jiffies");
     assert_true(share(10, 1000, 15, 1100) == 0.05);
     assert_true(share(10, 1000, 10, 1100) == 0);
     assert_true(share(10, 1000, 10, 1000) < 0);
     assert_true(share(10, 1000, 9, 1100) < 0);
-    assert_true(nb_host_steal_share(empty, empty) < 0);
-    json_decref(empty);
 }
 
 /* ---- doctor ---- */
@@ -559,16 +554,37 @@ static unsigned count_of(const char *text, const char *words)
     return n;
 }
 
-static int doctor(char **text)
+/* Whether text holds these words, wherever its lines are broken. */
+static bool says(const char *text, const char *words)
+{
+    char *flat = strdup(text), *to = flat;
+    assert_non_null(flat);
+    for (const char *p = text; *p != '\0'; p++)
+        if (*p != ' ' && *p != '\n')
+            *to++ = *p;
+        else if (to == flat || to[-1] != ' ')
+            *to++ = ' ';
+    *to = '\0';
+    const bool found = strstr(flat, words) != NULL;
+    free(flat);
+    return found;
+}
+
+static int doctor_at(const char *root, char **text)
 {
     struct nb_topology t = load();
     size_t len;
     FILE *out = open_memstream(text, &len);
     assert_non_null(out);
-    int findings = nb_host_doctor(&t, out);
+    int findings = nb_host_doctor_at(root, &t, out);
     fclose(out);
     nb_topology_free(&t);
     return findings;
+}
+
+static int doctor(char **text)
+{
+    return doctor_at("", text);
 }
 
 static void doctor_fits_a_terminal(void **state)
@@ -604,6 +620,86 @@ static void doctor_sees_what_is_missing(void **state)
     free(with);
     free(without);
     free(path);
+}
+
+/* Files of a system, all in the state given. */
+static void write_system(const char *root, bool good)
+{
+    static const char *const files[][3] = {
+        {"proc/sys/kernel", "perf_event_paranoid", "1|4"},
+        {"proc/sys/kernel", "nmi_watchdog", "0|1"},
+        {"proc/sys/kernel", "randomize_va_space", "2|1"},
+        {"sys/devices/system/cpu/cpufreq", "boost", "0|1"},
+        {"sys/kernel/mm/transparent_hugepage", "enabled", "always [madvise] never|always madvise [never]"},
+        {"sys/class/power_supply/BAT0", "status", "Charging|Discharging"},
+        {"sys/class/power_supply/mouse", "status", "Discharging|Discharging"},
+        {"sys/class/power_supply/mouse", "scope", "Device|Device"},
+        {"proc", "loadavg", "0.01 0.5 0.5 1/100 1|99.5 0.5 0.5 1/100 1"},
+        {"proc", "stat", "cpu 1 1 1 1 1 1 1 1 1 1"},
+        {"proc/self", "cgroup", "0::/"},
+        {"proc/self", "mountinfo", "30 20 0:26 / /cg rw - cgroup2 cgroup rw"},
+        {"cg", "cpu.max", "max 100000|50000 100000"},
+    };
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        const char *bad = strchr(files[i][2], '|');
+        const size_t n = bad != NULL ? (size_t)(bad - files[i][2]) : strlen(files[i][2]);
+        char path[256], word[128];
+        snprintf(path, sizeof(path), "%s/%s", root, files[i][0]);
+        make_folders(path);
+        snprintf(path, sizeof(path), "%s/%s/%s", root, files[i][0], files[i][1]);
+        snprintf(word, sizeof(word), "%.*s\n", good ? (int)n : 128, good || bad == NULL ? files[i][2] : bad + 1);
+        write_file(path, word);
+    }
+}
+
+static void write_governors(const char *root, const char *first, const char *others)
+{
+    struct nb_topology t = load();
+    char path[128];
+    for (unsigned i = 0; i < t.cores; i++) {
+        snprintf(path, sizeof(path), "%s/sys/devices/system/cpu/cpu%u/cpufreq", root, nb_topology_cpu(&t, i));
+        make_folders(path);
+        strcat(path, "/scaling_governor");
+        write_file(path, i == 0 ? first : others);
+    }
+    nb_topology_free(&t);
+}
+
+/* The same findings and good news of a system whose every file is bad or good. */
+static void doctor_tells_good_from_bad(void **state)
+{
+    (void)state;
+    static const char *const told[][2] = {
+        {"kernel.perf_event_paranoid is 4", "perf_event_paranoid 1"},
+        {"The NMI watchdog is on.", "no NMI watchdog"},
+        {"Address space randomization is not full", "ASLR on"},
+        {"Boost (turbo) is on.", "boost off"},
+        {"Transparent huge pages are not available.", "transparent huge pages: madvise"},
+        {"This machine runs on its battery.", "not on battery"},
+        {"The load average of the last minute is 99.50", "load average 0.01"},
+        {"A cgroup limits this process to 0.50 CPUs.", "no cgroup CPU quota"},
+        {"The frequency governor is 'p", "governor performance"},
+        {"Stolen CPU time cannot be read", NULL}, /* a count that stands still tells nothing */
+    };
+    char *bad, *good, root[256];
+    write_system("bad", false);
+    write_governors("bad", "powersave\n", "performance\n");
+    write_system("good", true);
+    write_governors("good", "performance\n", "performance\n");
+    snprintf(root, sizeof(root), "%s", in_folder("bad"));
+    (void)doctor_at(root, &bad);
+    snprintf(root, sizeof(root), "%s", in_folder("good"));
+    (void)doctor_at(root, &good);
+    for (size_t i = 0; i < sizeof(told) / sizeof(told[0]); i++) {
+        assert_true(says(bad, told[i][0]));
+        if (told[i][1] == NULL)
+            continue;
+        assert_true(says(good, told[i][1]));
+        assert_false(says(good, told[i][0]));
+        assert_false(says(bad, told[i][1]));
+    }
+    free(bad);
+    free(good);
 }
 
 /* Without an L3 nothing tells when data has left it: an amount is assumed and said. */
@@ -850,6 +946,164 @@ static int remove_folder(void **state)
     return child < 0 || wait_for(child) != 0;
 }
 
+/* ---- conditions ---- */
+
+static void jiffies_are_of_the_cpus_asked_for(void **state)
+{
+    (void)state;
+    const int cpus[] = {12, -1, 1}, absent[] = {0, 7};
+    struct nb_jiffies j[3];
+    make_folders("stat/proc");
+    write_file("stat/proc/stat", "cpu  100 1 10 1000 5 2 3 40 9 9\n"
+                                 "cpu0 50 0 5 500 2 1 1 20 0 0\n"
+                                 "cpu1 30 1 3 300 2 1 1 10 4 4\n"
+                                 "cpu12 20 0 2 200 1 0 1 10 5 5\n"
+                                 "intr 1 2 3\n");
+    assert_int_equal(nb_read_jiffies(in_folder("stat"), cpus, 3, j), 0);
+    assert_int_equal(j[0].total, 234); /* guests' time lies in user's */
+    assert_int_equal(j[0].idle, 201);
+    assert_int_equal(j[0].steal, 10);
+    assert_int_equal(j[1].total, 1161);
+    assert_int_equal(j[1].steal, 40);
+    assert_int_equal(j[2].total, 348);
+    assert_int_equal(j[2].idle, 302);
+    assert_int_equal(nb_read_jiffies(in_folder("stat"), absent, 2, j), ENOENT);
+    assert_int_equal(nb_read_jiffies(in_folder("nowhere"), cpus, 3, j), ENOENT);
+}
+
+/* Of conditions that are quiet but for one key. */
+static enum nb_disturbance disturbance(const char *key, json_t *value)
+{
+    json_t *c = json_pack("{si si sf sf si}", "steal_ticks", 0, "cpu_ticks", 100, "clock_before_ns",
+                          50000.0, "clock_after_ns", 50000.0, "migrations", 0);
+    char text[128] = "";
+    assert_non_null(c);
+    json_object_set_new(c, key, value);
+    enum nb_disturbance d = nb_conditions_disturbance(c);
+    const char *words = nb_conditions_verdict(c, text, sizeof(text));
+    assert_int_equal(words != NULL, d != NB_UNDISTURBED);
+    assert_true(words == NULL || strlen(words) > 10);
+    json_decref(c);
+    return d;
+}
+
+static void conditions_are_judged_by_their_limits(void **state)
+{
+    (void)state;
+    char text[128];
+    assert_int_equal(disturbance("migrations", json_integer(0)), NB_UNDISTURBED);
+    assert_int_equal(disturbance("migrations", json_integer(1)), NB_MIGRATED);
+    assert_int_equal(disturbance("steal_ticks", json_integer(1)), NB_UNDISTURBED); /* one tick: granularity */
+    assert_int_equal(disturbance("steal_ticks", json_integer(2)), NB_STOLEN);
+    assert_int_equal(disturbance("clock_after_ns", json_real(50900)), NB_UNDISTURBED);
+    assert_int_equal(disturbance("clock_after_ns", json_real(51200)), NB_CLOCK_CHANGED);
+    assert_int_equal(disturbance("clock_after_ns", json_real(48900)), NB_CLOCK_CHANGED);
+    /* what is not known disturbs nothing */
+    assert_int_equal(disturbance("migrations", json_null()), NB_UNDISTURBED);
+    assert_int_equal(disturbance("steal_ticks", json_null()), NB_UNDISTURBED);
+    assert_int_equal(disturbance("clock_after_ns", json_null()), NB_UNDISTURBED);
+    assert_null(nb_conditions_verdict(NULL, text, sizeof(text)));
+}
+
+static void two_stolen_ticks_of_many_are_few(void **state)
+{
+    (void)state;
+    json_t *c = json_pack("{si si}", "steal_ticks", 2, "cpu_ticks", 200);
+    assert_int_equal(nb_conditions_disturbance(c), NB_UNDISTURBED);
+    json_object_set_new(c, "cpu_ticks", json_integer(199));
+    assert_int_equal(nb_conditions_disturbance(c), NB_STOLEN);
+    json_decref(c);
+}
+
+static void conditions_of_this_moment(void **state)
+{
+    (void)state;
+    struct nb_topology t = load();
+    struct nb_watch w;
+    nb_conditions_begin(&w, &t, t.cores);
+    json_t *bound = nb_conditions_end(&w, 0);
+    nb_conditions_begin(&w, NULL, 2);
+    json_t *loose = nb_conditions_end(&w, -1);
+    assert_true(json_real_value(json_object_get(bound, "clock_before_ns")) > 1000);
+    assert_true(json_real_value(json_object_get(bound, "clock_after_ns")) > 1000);
+    assert_true(json_is_integer(json_object_get(bound, "involuntary_switches")));
+    assert_true(json_is_null(json_object_get(loose, "steal_ticks")));
+    json_t *reasons = json_object_get(loose, "unknown");
+    assert_true(json_is_string(json_object_get(reasons, "steal_ticks")));
+    assert_true(json_is_string(json_object_get(reasons, "migrations")));
+    json_decref(bound);
+    json_decref(loose);
+    nb_topology_free(&t);
+}
+
+/* ---- refusals ---- */
+
+/* How many reasons such a moment gives for so many threads; the last one must hold the words. */
+static size_t refusals(const struct nb_obstacles *o, unsigned threads, const char *words)
+{
+    char text[800];
+    json_t *reasons = json_array();
+    const size_t n = nb_obstacles_judge(o, threads, reasons, text, sizeof(text));
+    assert_int_equal(json_array_size(reasons), n);
+    assert_int_equal(text[0] != '\0', n > 0);
+    if (n > 0) {
+        const char *last = json_string_value(json_array_get(reasons, n - 1));
+        assert_non_null(last);
+        assert_non_null(strstr(last, words));
+        assert_non_null(strstr(text, last));
+    }
+    json_decref(reasons);
+    return n;
+}
+
+static const struct nb_obstacles none = {
+    .quota = 0, .free_cores = 4, .stolen = 0, .timer_step_ns = 30};
+
+static void what_is_unknown_refuses_nothing(void **state)
+{
+    (void)state;
+    const struct nb_obstacles unknown = {
+        .quota = -1, .free_cores = NAN, .stolen = NAN, .timer_step_ns = NAN};
+    assert_int_equal(refusals(&none, 4, ""), 0);
+    assert_int_equal(refusals(&unknown, 64, ""), 0);
+}
+
+static void each_obstacle_has_its_limit(void **state)
+{
+    (void)state;
+    struct nb_obstacles o = none;
+    o.emulator = "memcheck-amd64-linux";
+    assert_int_equal(refusals(&o, 1, "inside memcheck-amd64-linux"), 1);
+    o = none;
+    o.flags = "-fsanitize=thread";
+    assert_int_equal(refusals(&o, 1, "-fsanitize=thread"), 1);
+    o = none;
+    o.quota = 2;
+    assert_int_equal(refusals(&o, 2, ""), 0);
+    assert_int_equal(refusals(&o, 3, "too few for 3 threads"), 1);
+    o = none;
+    o.free_cores = 1.6;
+    assert_int_equal(refusals(&o, 2, ""), 0);
+    assert_int_equal(refusals(&o, 3, "leave 1.6 cores free"), 1);
+    o = none;
+    o.stolen = 0.04;
+    assert_int_equal(refusals(&o, 1, ""), 0);
+    o.stolen = 0.06;
+    assert_int_equal(refusals(&o, 1, "took 6 %"), 1);
+    o = none;
+    o.timer_step_ns = 1000;
+    assert_int_equal(refusals(&o, 1, ""), 0);
+    o.timer_step_ns = 4e6;
+    assert_int_equal(refusals(&o, 1, "steps of 4000 us"), 1);
+}
+
+static void all_obstacles_are_told_at_once(void **state)
+{
+    (void)state;
+    const struct nb_obstacles all = {"qemu-aarch64-static", "-O0", 0.5, 0.1, 0.5, 1e7};
+    assert_int_equal(refusals(&all, 1, "steps"), 6);
+}
+
 int main(int argc, char **argv)
 {
     char word[64];
@@ -871,11 +1125,19 @@ int main(int argc, char **argv)
         cmocka_unit_test(read_only_lock_still_locks),
         cmocka_unit_test(limits_of_cgroup_v2),
         cmocka_unit_test(limits_of_cgroup_v1_in_a_container),
+        cmocka_unit_test(jiffies_are_of_the_cpus_asked_for),
+        cmocka_unit_test(conditions_are_judged_by_their_limits),
+        cmocka_unit_test(two_stolen_ticks_of_many_are_few),
+        cmocka_unit_test(conditions_of_this_moment),
+        cmocka_unit_test(what_is_unknown_refuses_nothing),
+        cmocka_unit_test(each_obstacle_has_its_limit),
+        cmocka_unit_test(all_obstacles_are_told_at_once),
         cmocka_unit_test(facts_hold_every_documented_key),
         cmocka_unit_test(facts_agree_with_other_sources),
         cmocka_unit_test(moment_says_when),
         cmocka_unit_test(steal_is_a_share_or_unknown),
         cmocka_unit_test(doctor_fits_a_terminal),
+        cmocka_unit_test(doctor_tells_good_from_bad),
         cmocka_unit_test(unknown_last_level_is_assumed_large),
         cmocka_unit_test(doctor_sees_what_is_missing),
         cmocka_unit_test(each_event_has_a_source_or_a_reason),
