@@ -44,6 +44,7 @@ static const char HELP[] =
     "  explain KERNEL what a kernel is: formula, bytes and flops, bounds, its code, worst input seen, source\n"
     "  tune           measure which variant `auto` should run here, and write that as a file\n"
     "  gate --base PROGRAM   did a change make a kernel slower? Two builds, with verdicts and intervals\n"
+    "  gate-selftest  how often is the gate wrong here? On itself, with and without planted slowdowns\n"
     "  doctor         what about this machine hurts measurement, and what would help\n"
     "  --version      version, result schema and git revision\n"
     "  --help         this text; `normbench run --help` lists every option\n"
@@ -382,7 +383,7 @@ static enum nb_status dispatch(int argc, char **argv, int *code, struct nb_err *
     const char *command = argc > 1 ? argv[1] : "--help";
     if (strcmp(command, "run") == 0 || strcmp(command, "check") == 0 ||
         strcmp(command, "accuracy") == 0 || strcmp(command, "tune") == 0 ||
-        strcmp(command, "gate") == 0 || strcmp(command, "doctor") == 0) {
+        strcmp(command, "gate") == 0 || strcmp(command, "gate-selftest") == 0 || strcmp(command, "doctor") == 0) {
         enum nb_status s = not_bound_by_openmp(err);
         if (s != NB_OK)
             return s;
@@ -395,6 +396,8 @@ static enum nb_status dispatch(int argc, char **argv, int *code, struct nb_err *
         return cmd_tune(argc, argv, code, err);
     if (strcmp(command, "gate") == 0)
         return nb_cmd_gate(argc, argv, code, err);
+    if (strcmp(command, "gate-selftest") == 0)
+        return nb_cmd_gate_selftest(argc, argv, code, err);
     if (strcmp(command, "accuracy") == 0)
         return nb_cmd_accuracy(argc, argv, code, err);
     if (strcmp(command, "eval") == 0)

@@ -9,6 +9,7 @@
 #include "interrupt.h"
 #include "plan.h"
 #include "progress.h"
+#include "refuse.h"
 #include "registry.h"
 #include "stats.h"
 #include "store.h"
@@ -69,7 +70,7 @@ struct gate {
     struct nb_arm base, again, head, layout[NB_GATE_LAYOUTS]; /* again: base's program */
     bool turns; /* all of them take turns within a process; else each round is a unit of its own */
     struct work *work; /* as many as the set has entries */
-    json_t *host;
+    json_t *host, *forced; /* forced: what speaks against measuring here at all */
     unsigned kills;
     size_t discarded;
     uint64_t start_ns;
@@ -421,6 +422,39 @@ static void keep_line(struct process *p, const json_t *line)
     json_decref(kept);
 }
 
+/* The entries of a kernel in the cell that is being measured become FAILED; base's may not fail. */
+static enum nb_status condemn(struct process *p, const char *kernel, const char *what)
+{
+    struct block *b = p->block;
+    const char *cell = b->cell->cell->id;
+    size_t found = 0;
+    b->fell = true;
+    if (p->role == BASE || p->role == AGAIN)
+        return nb_fail(b->err, "in base, %s %s while it was timed in %s: it cannot be compared with; leave that kernel out "
+                               "with --kernel, or choose another base", kernel, what, cell);
+    for (size_t i = 0; i < b->g->r->set.count; i++) {
+        struct nb_gate_entry *e = &b->g->r->set.entry[i];
+        if (strcmp(e->kernel, kernel) != 0 || strcmp(e->cell, cell) != 0 || !is_measured(e))
+            continue;
+        if (e->control)
+            return nb_fail(b->err, "%s, in which the control is injected, %s in head while it was timed: leave it out "
+                                   "with --kernel, or repair it", kernel, what);
+        e->verdict = NB_GATE_FAILED;
+        set_reason(e, what);
+        found++;
+    }
+    return found > 0 ? NB_OK : nb_fail(b->err, "in head, %s %s in %s", kernel, what, cell);
+}
+
+/* Timed, it did not compute what was checked. */
+static void condemn_mistrusted(struct process *p, const json_t *names)
+{
+    struct block *b = p->block;
+    for (size_t i = 0; b->status == NB_OK && i < json_array_size(names); i++)
+        b->status = condemn(p, json_string_value(json_array_get(names, i)),
+                            "wrote another output than in its check, or where it must not,");
+}
+
 static void take_line(void *context, const json_t *line)
 {
     struct process *p = context;
@@ -433,6 +467,7 @@ static void take_line(void *context, const json_t *line)
         return;
     }
     p->unit_ns += 1e6 * json_number_value(json_object_get(line, "wall_ms"));
+    condemn_mistrusted(p, json_object_get(line, "mistrusted"));
     if (strcmp(type, "discard") == 0)
         snprintf(p->block->unsound, sizeof p->block->unsound, "memory or an output changed in %s",
                  p->block->cell->cell->id);
@@ -441,37 +476,15 @@ static void take_line(void *context, const json_t *line)
                                     sizeof p->block->unsound);
 }
 
-/* A kernel of head that brought its worker down is compared no more; base must not fall. */
-static enum nb_status fallen(struct process *p)
-{
-    struct block *b = p->block;
-    const char *cell = b->cell->cell->id, *kernel = p->unit.kernel[0] ? p->unit.kernel : "no kernel";
-    size_t found = 0;
-    b->fell = true;
-    if (p->role == BASE || p->role == AGAIN)
-        return nb_fail(b->err, "base's worker %s while %s was timed in %s: it cannot be compared with; leave that kernel "
-                               "out with --kernel, or choose another base", p->unit.how, kernel, cell);
-    for (size_t i = 0; i < b->g->r->set.count; i++) {
-        struct nb_gate_entry *e = &b->g->r->set.entry[i];
-        if (strcmp(e->kernel, p->unit.kernel) != 0 || strcmp(e->cell, cell) != 0 || !is_measured(e))
-            continue;
-        if (e->control)
-            return nb_fail(b->err, "%s, in which the control is injected, %s in head while it was timed: leave it out "
-                                   "with --kernel, or repair it", kernel, p->unit.how);
-        e->verdict = NB_GATE_FAILED;
-        set_reason(e, "crashed or hung while it was timed");
-        found++;
-    }
-    return found > 0 ? NB_OK : nb_fail(b->err, "head's worker %s in %s while %s ran", p->unit.how, cell, kernel);
-}
-
 /* NB_ARM_READY or NB_ARM_DONE go on; all others end the block. */
 static enum nb_status after(struct process *p, enum nb_arm_outcome o)
 {
     struct block *b = p->block;
+    char what[sizeof p->unit.how];
     switch (o) {
     case NB_ARM_DIED:
-        return fallen(p);
+        snprintf(what, sizeof what, "%s", p->unit.how);
+        return condemn(p, p->unit.kernel[0] ? p->unit.kernel : "no kernel", what);
     case NB_ARM_KILLED:
         b->fell = true;
         if (++b->g->kills <= KILLS_MOST)
@@ -789,14 +802,11 @@ static void find_layouts(struct gate *g)
 {
     static char paths[NB_GATE_LAYOUTS][4200];
     char self[4096] = "";
-    if (g->o->head == NULL) {
-        const ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-        self[n > 0 ? n : 0] = '\0';
-    }
-    const char *head = g->o->head != NULL ? g->o->head : self;
-    g->r->set.layouts = head[0] != '\0';
+    const ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    self[n > 0 ? n : 0] = '\0';
+    g->r->set.layouts = n > 0;
     for (int k = 0; k < NB_GATE_LAYOUTS; k++) {
-        snprintf(paths[k], sizeof paths[k], "%s.layout%d", head, k + 1);
+        snprintf(paths[k], sizeof paths[k], "%s.layout%d", self, k + 1);
         g->layout[k] = twin(&g->head, "relinked head");
         g->layout[k].program.path = paths[k];
         g->r->set.layouts = g->r->set.layouts && access(paths[k], X_OK) == 0;
@@ -810,7 +820,7 @@ static enum nb_status open_arms(struct gate *g, struct nb_err *err)
     g->base.interrupted = g->head.interrupted = &nb_interrupted;
     enum nb_status s = nb_arm_open(&g->base, "base", g->o->base, g->o->base_plugin, seed, err);
     if (s == NB_OK)
-        s = nb_arm_open(&g->head, "head", g->o->head, NULL, seed, err);
+        s = nb_arm_open(&g->head, "head", NULL, NULL, seed, err);
     if (s != NB_OK)
         return s;
     find_layouts(g);
@@ -849,6 +859,13 @@ static enum nb_status begin(struct gate *g, struct nb_err *err)
         s = nb_topology_bind(&g->topology, g->topology.cores - 1, err);
     if (s != NB_OK)
         return s;
+    json_t *reasons = json_array();
+    s = nb_refuse(&g->topology, most_threads(&g->plan), g->o->force, reasons, err);
+    for (size_t i = 0; i < json_array_size(reasons) && s == NB_OK && !g->o->quiet; i++)
+        fprintf(stderr, "forced: %s\n", json_string_value(json_array_get(reasons, i)));
+    g->forced = reasons;
+    if (s != NB_OK)
+        return s;
     keep_wanted(g);
     g->host = nb_host_facts(&g->topology);
     NB_ASSERT(g->host != NULL);
@@ -868,19 +885,19 @@ static enum nb_status finish(struct gate *g, struct nb_err *err)
                                       .base = json_string_value(g->base.version),
                                       .head = json_string_value(g->head.version),
                                       .base_path = g->o->base,
-                                      .head_path = g->o->head,
                                       .budget_s = g->o->budget_s,
                                       .measuring_s = g->r->measuring_s,
                                       .discarded = g->discarded,
                                       .skipped = g->skipped,
                                       .seed = g->r->set.seed,
                                       .cpu = nb_host_cpu_model(),
-                                      .preset = g->plan.preset};
+                                      .preset = g->plan.preset,
+                                      .forced = g->forced};
     if (s == NB_OK) {
         g->r->json = nb_gate_json(&g->r->set, &c);
         s = nb_store_json(&g->store, "gate.json", g->r->json, err);
     }
-    return s == NB_OK ? nb_gate_files(g->r->json, g->store.dir, err) : s;
+    return s == NB_OK && !g->o->bare ? nb_gate_files(g->r->json, g->store.dir, err) : s;
 }
 
 static void end(struct gate *g)
@@ -892,6 +909,7 @@ static void end(struct gate *g)
     nb_store_close(&g->store);
     nb_cpulock_release(&g->lock);
     json_decref(g->host);
+    json_decref(g->forced);
     nb_plan_free(&g->plan);
     nb_topology_free(&g->topology);
     free(g->work);

@@ -9,7 +9,7 @@
 
 struct nb_gate_options {
     struct nb_preset preset;
-    const char *base, *head; /* programs; head NULL: this one */
+    const char *base;        /* a program; head is this one */
     const char *base_plugin; /* loaded by base instead of what this process has loaded; NULL: none */
     double budget_s;         /* for measuring */
     double margin;           /* as a share; NAN: auto */
@@ -18,7 +18,9 @@ struct nb_gate_options {
     bool quiet;
     double timeout_s;
     char *command;
+    bool force;   /* not refused on a machine where results mean nothing; they are marked */
     double plant; /* self-test: head is given so much more work, as a share, in one comparison; 0: none */
+    bool bare;    /* self-test: gate.json alone, no other derived files */
 };
 
 struct nb_gate_result {

@@ -5,12 +5,14 @@
 #include "options.h"
 
 #include <argp.h>
+#include <errno.h>
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
 
 enum option_key {
     KEY_BASE = NB_OPTION_OTHERS, KEY_HEAD, KEY_BASE_PLUGIN, KEY_PRESET, KEY_SEED, KEY_BUDGET, KEY_MARGIN, KEY_BLOCKS,
-    KEY_OUT, KEY_QUIET, KEY_TIMEOUT
+    KEY_OUT, KEY_QUIET, KEY_TIMEOUT, KEY_FORCE
 };
 
 static const struct argp_option OPTIONS[] = {
@@ -38,6 +40,7 @@ static const struct argp_option OPTIONS[] = {
     {"blocks", KEY_BLOCKS, "N", 0, "of the confirmation (default 30)", 3},
     {"seed", KEY_SEED, "N", 0, "of data and orders (default 1)", 3},
     {"timeout", KEY_TIMEOUT, "TIME", 0, "of a kernel without progress (default 20s)", 3},
+    {"force", KEY_FORCE, 0, 0, "measure also where results mean nothing (an emulator, no free core); they are marked", 3},
     {0, 0, 0, 0, "Where it goes:", 4},
     {"out", KEY_OUT, "DIR", 0, "a folder that does not exist yet; default results/<UTC>-<host>-<id>", 4},
     {"quiet", KEY_QUIET, 0, 0, "no progress and no table", 4},
@@ -47,7 +50,7 @@ static const struct argp_option OPTIONS[] = {
 struct cli {
     struct nb_gate_options o;
     struct nb_foreign foreign;
-    const char *preset, *selection[NB_KEY_COUNT];
+    const char *head, *preset, *selection[NB_KEY_COUNT];
     const char *seed, *budget, *margin, *blocks, *timeout;
 };
 
@@ -55,7 +58,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
     struct cli *c = state->input;
     const struct nb_option_text texts[] = {
-        {KEY_BASE, &c->o.base},     {KEY_HEAD, &c->o.head},   {KEY_BASE_PLUGIN, &c->o.base_plugin},
+        {KEY_BASE, &c->o.base},     {KEY_HEAD, &c->head},     {KEY_BASE_PLUGIN, &c->o.base_plugin},
         {KEY_PRESET, &c->preset},   {KEY_SEED, &c->seed},     {KEY_BUDGET, &c->budget},
         {KEY_MARGIN, &c->margin},   {KEY_BLOCKS, &c->blocks}, {KEY_OUT, &c->o.out},
         {KEY_TIMEOUT, &c->timeout}};
@@ -64,6 +67,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         return 0;
     if (key == KEY_QUIET)
         c->o.quiet = true;
+    else if (key == KEY_FORCE)
+        c->o.force = true;
     else if (key == ARGP_KEY_ARG)
         argp_error(state, "unexpected word \"%s\"; options begin with --", arg);
     else
@@ -127,6 +132,25 @@ static enum nb_status make_options(struct cli *c, struct nb_err *err)
     return s == NB_OK ? parse_numbers(c, err) : s;
 }
 
+/* Head plans and judges: it knows its kernels, and what is new in it. */
+static enum nb_status become_head(const char *head, int argc, char **argv, struct nb_err *err)
+{
+    char **words = calloc((size_t)argc + 1, sizeof *words), name[] = "normbench", gate[] = "gate";
+    int n = 0;
+    NB_ASSERT(words != NULL);
+    words[n++] = name;
+    words[n++] = gate;
+    for (int i = 2; i < argc; i++) {
+        if (strcmp(argv[i], "--head") == 0)
+            i++;
+        else if (strncmp(argv[i], "--head=", 7) != 0)
+            words[n++] = argv[i];
+    }
+    execv(head, words);
+    free(words);
+    return nb_fail(err, "--head %s: %s; give the path of a normbench program", head, strerror(errno));
+}
+
 static char *joined(int argc, char **argv)
 {
     size_t len = 16;
@@ -159,7 +183,7 @@ enum nb_status nb_cmd_gate(int argc, char **argv, int *code, struct nb_err *err)
     argv[1] = name;
     argp_err_exit_status = 1;
     argp_parse(&argp, argc - 1, argv + 1, 0, NULL, &c);
-    enum nb_status s = make_options(&c, err);
+    enum nb_status s = c.head != NULL ? become_head(c.head, argc, argv, err) : make_options(&c, err);
     if (s == NB_OK)
         s = nb_gate(&c.o, &r, err);
     if (s == NB_OK && !c.o.quiet)

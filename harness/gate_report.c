@@ -48,10 +48,10 @@ static json_t *entry_json(const struct nb_gate_entry *e)
 
 static json_t *context_json(const struct nb_gate_context *c)
 {
-    return json_pack("{ss ss ss ss ss ss? ss? sf sf sI sI sI}", "command", c->command, "preset", c->preset, "cpu",
-                     c->cpu, "base", c->base, "head", c->head, "base_path", c->base_path, "head_path", c->head_path,
+    return json_pack("{ss ss ss ss ss ss? sf sf sI sI sI sO}", "command", c->command, "preset", c->preset, "cpu",
+                     c->cpu, "base", c->base, "head", c->head, "base_path", c->base_path,
                      "budget_s", c->budget_s, "measuring_s", c->measuring_s, "discarded_blocks",
-                     (json_int_t)c->discarded, "skipped", (json_int_t)c->skipped, "seed", (json_int_t)c->seed);
+                     (json_int_t)c->discarded, "skipped", (json_int_t)c->skipped, "seed", (json_int_t)c->seed, "forced", c->forced);
 }
 
 json_t *nb_gate_json(const struct nb_gate_set *set, const struct nb_gate_context *c)
@@ -255,11 +255,24 @@ static void print_layouts(const json_t *gate, FILE *f)
                 100 * value(gate, "layout_missing"));
 }
 
+/* Reasons for which the run would have been refused without --force. */
+static void print_forced(const json_t *gate, const char *before, const char *behind, FILE *f)
+{
+    const json_t *forced = json_object_get(json_object_get(gate, "run"), "forced");
+    for (size_t i = 0; i < json_array_size(forced); i++) {
+        fputs(before, f);
+        nb_plain(f, json_string_value(json_array_get(forced, i)));
+        fputs(behind, f);
+    }
+}
+
 void nb_gate_terminal(const json_t *gate, const char *dir, FILE *f)
 {
     const json_t *run = json_object_get(gate, "run");
     double median, most;
-    fprintf(f, "\n%s: ", headline(gate));
+    fputc('\n', f);
+    print_forced(gate, "FORCED: ", "\n", f);
+    fprintf(f, "%s: ", headline(gate));
     print_counts(gate, f);
     fputs("\n", f);
     if (text(gate, "invalid")[0])
@@ -331,6 +344,7 @@ static void md_head(const json_t *gate, FILE *f)
     fputs(".\n\n", f);
     if (text(gate, "invalid")[0])
         fprintf(f, "**This run says nothing**, neither red nor green: %s.\n\n", text(gate, "invalid"));
+    print_forced(gate, "**FORCED**, results mean little: ", ".\n\n", f);
     fputs("base: ", f);
     nb_md(f, text(run, "base"));
     fputs("; head: ", f);

@@ -12,10 +12,11 @@
 struct nb_gate_context {
     const char *command, *preset, *cpu;
     const char *base, *head;           /* what `--version` prints */
-    const char *base_path, *head_path; /* NULL: this program */
+    const char *base_path;             /* NULL: this program */
     double budget_s, measuring_s;
     size_t discarded, skipped;
     uint64_t seed;
+    json_t *forced; /* reasons for which this run would have been refused; empty: none */
 };
 json_t *nb_gate_json(const struct nb_gate_set *set, const struct nb_gate_context *c);
 

@@ -424,3 +424,39 @@ void nb_williams_row(size_t n, size_t r, unsigned long long seed, unsigned *orde
     for (size_t i = n; i > 1; i--)
         swap_labels(order, n, (unsigned)(i - 1), (unsigned)random_below(i, &seed));
 }
+
+/* P(X <= k) for X ~ Binomial(n, p), by logarithms of its terms. */
+static double binomial_cdf(size_t k, size_t n, double p)
+{
+    double sum = 0;
+    if (k >= n || p <= 0)
+        return 1;
+    for (size_t i = 0; p < 1 && i <= k; i++)
+        sum += exp(lgamma((double)n + 1) - lgamma((double)i + 1) - lgamma((double)(n - i) + 1) +
+                   (double)i * log(p) + (double)(n - i) * log1p(-p));
+    return sum;
+}
+
+/* The p at which P(X <= k) has fallen to tail. */
+static double share_where(size_t k, size_t n, double tail)
+{
+    double low = 0, high = 1;
+    for (int i = 0; i < 60; i++) {
+        const double mid = (low + high) / 2;
+        if (binomial_cdf(k, n, mid) > tail)
+            low = mid;
+        else
+            high = mid;
+    }
+    return (low + high) / 2;
+}
+
+struct nb_interval nb_share_interval(size_t k, size_t n, double confidence)
+{
+    const double tail = (1 - confidence) / 2;
+    NB_ASSERT(n >= 1 && k <= n);
+    return (struct nb_interval){.median = (double)k / (double)n,
+                                .lo = k == 0 ? 0 : share_where(k - 1, n, 1 - tail),
+                                .hi = k == n ? 1 : share_where(k, n, tail),
+                                .confidence = confidence};
+}

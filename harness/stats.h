@@ -70,6 +70,10 @@ size_t nb_blocks_needed(double spread, double delta, double alpha, double power)
  * alpha. SIZE_MAX for alpha <= 0. */
 size_t nb_blocks_least(double alpha);
 
+/* Clopper and Pearson 1934: the exact interval of a share that was seen k times in n, two-sided. The median field is
+ * k/n. Never too narrow. n >= 1. */
+struct nb_interval nb_share_interval(size_t k, size_t n, double confidence);
+
 /* P(Z <= z) of the standard normal distribution, and its inverse for 0 < p < 1. */
 double nb_normal_cdf(double z);
 double nb_normal_quantile(double p);

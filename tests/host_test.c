@@ -995,9 +995,9 @@ static void conditions_are_judged_by_their_limits(void **state)
     assert_int_equal(disturbance("migrations", json_integer(1)), NB_MIGRATED);
     assert_int_equal(disturbance("steal_ticks", json_integer(1)), NB_UNDISTURBED); /* one tick: granularity */
     assert_int_equal(disturbance("steal_ticks", json_integer(2)), NB_STOLEN);
-    assert_int_equal(disturbance("clock_after_ns", json_real(50900)), NB_UNDISTURBED);
-    assert_int_equal(disturbance("clock_after_ns", json_real(51200)), NB_CLOCK_CHANGED);
-    assert_int_equal(disturbance("clock_after_ns", json_real(48900)), NB_CLOCK_CHANGED);
+    assert_int_equal(disturbance("clock_after_ns", json_real(56000)), NB_UNDISTURBED);
+    assert_int_equal(disturbance("clock_after_ns", json_real(59000)), NB_CLOCK_CHANGED);
+    assert_int_equal(disturbance("clock_after_ns", json_real(43000)), NB_CLOCK_CHANGED);
     /* what is not known disturbs nothing */
     assert_int_equal(disturbance("migrations", json_null()), NB_UNDISTURBED);
     assert_int_equal(disturbance("steal_ticks", json_null()), NB_UNDISTURBED);

@@ -115,18 +115,39 @@ static void hangs(const struct nb_problem *p, const struct nb_args *a, const flo
 enum { CHECK_CALLS = 60 }; /* more than any check here makes */
 static unsigned long long calls_of_run;
 
+/* NB_MUTANTS_CALM: they stay as they are in their check. Two builds of a gate differ by it. */
+static bool is_calm(void)
+{
+    static int calm = -1;
+    if (calm < 0)
+        calm = getenv("NB_MUTANTS_CALM") != NULL;
+    return calm;
+}
+
+static bool is_late(void)
+{
+    return calls_of_run > CHECK_CALLS && !is_calm();
+}
+
+static void works_twice(const struct nb_problem *p, const struct nb_args *a, const float *x, float *y)
+{
+    right(p, a, x, y);
+    if (is_late())
+        right(p, a, x, y);
+}
+
 static void crashes_late(const struct nb_problem *p, const struct nb_args *a, const float *x,
                          float *y)
 {
     right(p, a, x, y);
-    if (calls_of_run > CHECK_CALLS)
+    if (is_late())
         abort();
 }
 
 static void hangs_late(const struct nb_problem *p, const struct nb_args *a, const float *x, float *y)
 {
     right(p, a, x, y);
-    while (calls_of_run > CHECK_CALLS)
+    while (is_late())
         pause();
 }
 
@@ -134,7 +155,7 @@ static void wrong_late(const struct nb_problem *p, const struct nb_args *a, cons
                        float *y)
 {
     right(p, a, x, y);
-    if (calls_of_run > CHECK_CALLS)
+    if (is_late())
         y[0] = 0;
 }
 
@@ -143,7 +164,7 @@ static void corrupts_late(const struct nb_problem *p, const struct nb_args *a, c
                           float *y)
 {
     right(p, a, x, y);
-    if (calls_of_run > CHECK_CALLS && x == a->x)
+    if (is_late() && x == a->x)
         ((float *)(uintptr_t)x)[0] += 1;
 }
 
@@ -151,7 +172,7 @@ static void overruns_late(const struct nb_problem *p, const struct nb_args *a, c
                           float *y)
 {
     right(p, a, x, y);
-    if (calls_of_run > CHECK_CALLS && x == (const float *)a->x + (p->rows - 1) * p->ldx)
+    if (is_late() && x == (const float *)a->x + (p->rows - 1) * p->ldx)
         y[p->hidden] = 0;
 }
 
@@ -172,7 +193,7 @@ static void idle_elsewhere(const struct nb_problem *p, const struct nb_args *a, 
     static const void *first;
     if (first == NULL)
         first = a->y;
-    if (calls_of_run <= CHECK_CALLS || a->y == first)
+    if (!is_late() || a->y == first)
         right(p, a, x, y);
 }
 
@@ -191,7 +212,7 @@ static void idle_elsewhere(const struct nb_problem *p, const struct nb_args *a, 
     X(right) X(last_element_skipped) X(eps_dropped) X(zeros) X(writes_behind) \
     X(leaves_unwritten) X(not_a_number) X(random_bits) X(changes_input) X(crashes) X(hangs) \
     X(crashes_late) X(hangs_late) X(wrong_late) X(corrupts_late) X(overruns_late) X(corrupts_once) \
-    X(idle_elsewhere)
+    X(idle_elsewhere) X(works_twice)
 
 MUTANTS(MUTANT)
 static const struct nb_kernel kernels[] = {MUTANTS(ENTRY)};
