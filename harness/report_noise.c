@@ -207,15 +207,15 @@ void rep_noise_terminal(const struct rep_run *run, FILE *f)
     }
     fprintf(f,
             "noise   floor: A/A copies differ by at most %.2f %% in the median of cells, "
-            "%.2f %% at "
-            "worst;\n        of %zu cell%s ",
-            100 * n->median, 100 * n->worst, n->cells, plural(n->cells));
+            "%.2f %% "
+            "at worst;\n        cells that exclude 1 after Holm: ",
+            100 * n->median, 100 * n->worst);
     if (can_tell(n))
-        fprintf(f, "%zu exclude%s 1 after Holm%s\n", n->doubtful,
-                n->doubtful == 1 ? "s" : "", n->doubtful ? " (marked *, report.md)" : "");
+        fprintf(f, "%zu of %zu%s\n", n->doubtful, n->cells,
+                n->doubtful ? " (marked *, report.md)" : "");
     else
-        fprintf(f, "none can be told after Holm: %zu cop%s take %zu processes, not %zu\n",
-                n->copies, n->copies == 1 ? "y" : "ies", n->needed, n->processes);
+        fprintf(f, "none can be told, %zu cop%s take %zu processes, not %zu\n", n->copies,
+                n->copies == 1 ? "y" : "ies", n->needed, n->processes);
 }
 
 /* ---- what was not resolved ---- */
@@ -288,9 +288,10 @@ void rep_unresolved_md(const struct rep_run *run, FILE *f)
         f,
         "The interval holds 1 in %zu of %zu speedups: which of the two is faster is not "
         "known, and nothing here says that they are equal. **MDE** (minimum detectable "
-        "effect) is how large a difference would have had to be to be found with a "
-        "probability of %g, by as many processes as scattered as these: a two-sided sign "
-        "test, level %g. A smaller difference was out of reach of this run.\n",
+        "effect): a difference of that size, either way, would have been found with "
+        "probability %g by this number of processes, scattered as these are (two-sided "
+        "sign "
+        "test, level %g). A smaller one is more likely to be missed.\n",
         unresolved, with_interval, rep_power, rep_alpha);
     if (unresolved == 0)
         return;

@@ -317,7 +317,7 @@ static void speedup_section(const struct rep_run *run, FILE *f)
 {
     fputs("\n## Speedups\n\nMedian over processes, with the order-statistic interval of "
           "the median. "
-          "MDE: the smallest difference that as many processes would have found (\"Not resolved\"). "
+          "MDE: the smallest difference that this run could have told (\"Not resolved\"). "
           "All pairings: `speedup.csv`.\n\n| case | residency | dtype | threads | hidden "
           "| best against best | MDE | best LN / best RMS | two-pass LN / one-pass RMS | MDE |\n"
           "|---|---|---|--:|--:|---|--:|---|---|--:|\n",

@@ -1327,7 +1327,7 @@ static void test_doubtful(void **state)
     expect_words(dir, "### `" CELL "` doubtful");
     expect_words(dir, "1.500 [1.500, 1.500] doubtful");
     expect_words(dir, "**doubtful**: in that cell");
-    assert_non_null(strstr(text, "of 1 cell 1 excludes 1 after Holm (marked *, report.md)"));
+    assert_non_null(strstr(text, "cells that exclude 1 after Holm: 1 of 1 (marked *, report.md)"));
     assert_non_null(strstr(text, "~: the interval holds 1; *: doubtful (report.md)"));
     assert_non_null(strstr(text, "1.50 *[1.50, 1.50]"));
     free(text);
@@ -1342,7 +1342,7 @@ static void test_not_doubtful(void **state)
     char *text = terminal_text(dir);
     assert_true(csv_number(dir, "doubtful") == 0);
     expect_words(dir, "1 is excluded in no cell.");
-    assert_non_null(strstr(text, "of 1 cell 0 exclude 1 after Holm\n"));
+    assert_non_null(strstr(text, "cells that exclude 1 after Holm: 0 of 1\n"));
     assert_null(strstr(text, "doubtful"));
     free(text);
     assert_false(file_holds(dir, "report.md", "doubtful"));
@@ -1366,8 +1366,8 @@ static void test_holm_of_copies(void **state)
         expect_words(dir, n == 7 ? "1 is excluded in 1 of 1 cells"
                                  : "none can be told. With 6 processes no p-value lies below 0.031, and "
                                    "so many copies take 7 processes.");
-        assert_true(n == 7 || strstr(text, "of 1 cell none can be told after Holm: 2 copies take 7 "
-                                           "processes, not 6\n") != NULL);
+        assert_true(n == 7 || strstr(text, "cells that exclude 1 after Holm: none can be told, 2 "
+                                           "copies take 7 processes, not 6\n") != NULL);
         free(text);
     }
 }

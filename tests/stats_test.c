@@ -645,6 +645,29 @@ static void test_bca_ties(void **state)
     assert_true(r.median == 0 && r.hi > 0 && r.lo == -r.hi);
 }
 
+/* Whatever the number of resamples: an end is a value between resamples, or there is no
+ * interval. */
+static void test_bca_inside(void **state)
+{
+    (void)state;
+    double (*const statistics[])(double *, size_t) = {greatest, least, mean_of,
+                                                      nb_median};
+    double v[LENGTH(spatial)];
+    size_t none = 0, some = 0;
+    for (size_t i = 0; i < LENGTH(v); i++)
+        v[i] = 1000 + spatial[i];
+    for (size_t resamples = 2; resamples < 400; resamples++)
+        for (size_t s = 0; s < LENGTH(statistics); s++) {
+            struct nb_interval r =
+                nb_bca(v, LENGTH(v), statistics[s], 0.95, resamples, 1);
+            none += isnan(r.lo);
+            some += !isnan(r.lo);
+            assert_true(isnan(r.lo) ? isnan(r.hi)
+                                    : r.lo >= 1000 && r.lo <= r.hi && r.hi <= 1048);
+        }
+    assert_true(none > 100 && some > 100);
+}
+
 static void test_bca_none(void **state)
 {
     (void)state;
@@ -797,6 +820,7 @@ int main(void)
         cmocka_unit_test(test_bca_published),
         cmocka_unit_test(test_bca_seeded),
         cmocka_unit_test(test_bca_ties),
+        cmocka_unit_test(test_bca_inside),
         cmocka_unit_test(test_bca_none),
         cmocka_unit_test(test_interval_simulated),
         cmocka_unit_test(print_bca_coverage),
