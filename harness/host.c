@@ -464,9 +464,8 @@ static json_t *event_fact(struct facts *f, enum nb_event e)
     return one;
 }
 
-static void papi_facts(struct facts *f)
+static void papi_facts(struct facts *f, json_t *papi)
 {
-    json_t *papi = child(f, "papi");
     nb_counters_init();
     set(f, papi, "state", text(nb_counters_state()));
     set(f, papi, "bands", text(nb_counters_bands() ? "hold" : "off"));
@@ -491,6 +490,17 @@ static void program_facts(struct facts *f)
         set(f, f->root, "git", text(nb_host_git()));
     units_fact(f);
     binary_fact(f);
+}
+
+json_t *nb_host_papi(void)
+{
+    struct facts f;
+    if (!begin(&f))
+        return finish(&f);
+    papi_facts(&f, f.root);
+    json_t *all = finish(&f);
+    json_object_del(all, "unknown"); /* nothing in it is null */
+    return all;
 }
 
 json_t *nb_host_cpu(void)
@@ -523,7 +533,7 @@ json_t *nb_host_facts(const struct nb_topology *t)
     settings_facts(&f, t);
     program_facts(&f);
     tsc_fact(&f);
-    papi_facts(&f);
+    papi_facts(&f, child(&f, "papi"));
     return finish(&f);
 }
 

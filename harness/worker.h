@@ -8,7 +8,7 @@
  *        out  a check line for each kernel, then {"type":"checked","cell":"..."}
  *   in   {"cmd":"calibrate","cell":{...},"hashes":{...}}     out  {"type":"calibration",...}
  *   in   {"cmd":"unit","cell":{...},"process":0,"attempt":0,"rounds":12,"screening":false,
- *         "counters":true,"hashes":{...}}                    out  round and counter lines, then done or discard
+ *         "counters":true,"hashes":{...}}                    out  certificates (once), round and counter lines, then done or discard
  *   in   {"cmd":"quit"}                                      out  nothing; exit 0
  * Anything that cannot be done is answered by {"type":"error","text":"..."}. */
 #ifndef NB_WORKER_H
