@@ -131,6 +131,8 @@ static const char *event_reason(const struct rep_run *run, enum rep_count what)
     const json_t *e = json_object_get(json_object_get(papi, "events"), key);
     if (e == NULL)
         e = json_object_get(papi, key);
+    if (e == NULL && json_object_get(papi, "events") != NULL)
+        return "unknown to the program that made this run";
     if (json_is_string(e))
         return json_string_value(e);
     const char *reason = rep_string(e, "reason");
