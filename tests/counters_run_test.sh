@@ -100,9 +100,13 @@ nb report off
 expect "still uncertified" every off '$(at["counters"]) == "uncertified"'
 expect "and the terminal says so" grep -q 'counters UNCERTIFIED' out
 cp -r off mixed
-jq -c 'if .type == "counters" and .process == 2 then .bands = "hold" else . end' off/samples.jsonl >mixed/samples.jsonl
-nb report mixed
-expect "one uncertified process is enough" every mixed '$(at["counters"]) == "uncertified"'
+for process in $(jq -s '[.[] | select(.type == "counters") | .process] | unique[]' off/samples.jsonl); do
+    jq -c --argjson p "$process" 'if .type == "counters" and .process == $p then .bands = "hold" else . end' \
+        off/samples.jsonl >mixed/samples.jsonl
+    expect "process $process is another" [ "$(cmp -s off/samples.jsonl mixed/samples.jsonl; echo $?)" = 1 ]
+    nb report mixed
+    expect "one uncertified process beside $process is enough" every mixed '$(at["counters"]) == "uncertified"'
+done
 
 # a run of before certificates: figures stay readable, and are not certified
 jq -c 'del(.bands) | select(.type != "certificates")' off/samples.jsonl >mixed/samples.jsonl

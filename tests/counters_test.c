@@ -66,10 +66,10 @@ static bool cannot_prepare(struct nb_lab *lab)
     return false;
 }
 
-/* What a double makes of the work of its bracket: factor * work + constant. control counts too where it is
- * told to. Errors: 0, or what a callback answers. */
+/* What a double makes of the work of its bracket: factor * work + constant, no more than most unless that is 0.
+ * control counts too where it is told to. Errors: 0, or what a callback answers. */
 struct liar {
-    double factor, constant, control;
+    double factor, constant, control, most;
     int open_error, start_error, stop_error, read_error;
     double from, counted;
     unsigned opened, closed, brackets;
@@ -102,6 +102,8 @@ static int liar_stop(void *self)
 {
     struct liar *l = self;
     l->counted += l->factor * (done - l->from) + l->constant;
+    if (l->most > 0 && l->counted > l->most)
+        l->counted = l->most;
     return l->stop_error;
 }
 
@@ -162,6 +164,8 @@ static void counters_that_lie_lose_their_certificate(void **state)
         {{.factor = 1, .constant = -1}, NB_CERT_NEGATIVE, -1, "less than nothing"},
         {{.constant = 1000}, NB_CERT_CONSTANT, 0, "as much over a quarter"},
         {{.constant = 1}, NB_CERT_CONSTANT, 0, "as much over a quarter"},
+        {{.factor = 1, .most = 260}, NB_CERT_CONSTANT, 260, "counted 260 over made-up work that make 1000 and as"},
+        {{.factor = 1, .most = 400}, NB_CERT_OUTSIDE, 400, "counted 400"},
         {{.factor = 1, .control = 1}, NB_CERT_UNSPECIFIC, 1000, "counted 1000 over other work"},
         {{.factor = 1, .control = 0.11}, NB_CERT_UNSPECIFIC, 1000, "counted 110 over other work"},
         {{.factor = 1, .open_error = -7}, NB_CERT_REFUSED, NAN, ""},

@@ -274,6 +274,8 @@ static void test_exact_results(void **state)
         lines++;
     }
     assert_int_equal(lines, 2 * 2 * (24 + 2 * 10));
+    assert_true(file_holds(dir, "report.md", "| ipc | instructions / cycles | 0 of 176 | no instructions, no cycles |"));
+    assert_true(file_holds(dir, "report.md", "- no cycles: the kernel forbids it"));
     free(c.text);
 }
 
