@@ -121,10 +121,10 @@ static uint64_t branches(uint64_t random, size_t n, uint64_t mask)
                      : [a] "r"(a), [c] "r"(c), [mask] "r"(mask)
                      : "cc");
 #else
-    for (volatile uint64_t sink; n > 0; n--) {
+    for (; n > 0; n--) {
         random = random * a + c;
         if ((random & mask) >> 63)
-            sink = random; /* what is volatile is written nowhere else than behind a branch */
+            __asm__ volatile("nop"); /* may not be executed where it is not asked for: it stays behind a branch */
     }
 #endif
     return random;
@@ -152,20 +152,6 @@ static void *no_huge_pages(size_t bytes)
     return p;
 }
 
-/* More pages than any TLB has entries, and no two of them neighbours: some TLBs keep four neighbours in one
- * entry. Large pages: fewer, so that they take no more than 256 MiB. */
-static bool map_cold(struct nb_lab *lab)
-{
-    if (lab->cold != NULL)
-        return true;
-    lab->page = (size_t)sysconf(_SC_PAGESIZE);
-    lab->pages = lab->page <= 32768 ? 8192 : 4096;
-    lab->cold = no_huge_pages(lab->pages * NB_LAB_SPREAD * lab->page);
-    for (size_t i = 0; lab->cold != NULL && i < lab->pages; i++)
-        lab->cold[i * NB_LAB_SPREAD * lab->page] = 1;
-    return lab->cold != NULL;
-}
-
 void nb_lab_free(struct nb_lab *lab)
 {
     if (lab->cold != NULL)
@@ -188,6 +174,20 @@ static volatile char *line_of(const struct nb_lab *lab, size_t i)
 }
 
 #if defined(__x86_64__) || defined(__aarch64__)
+/* More pages than any TLB has entries, and no two of them neighbours: some TLBs keep four neighbours in one
+ * entry. Large pages: fewer, so that they take no more than 256 MiB. */
+static bool map_cold(struct nb_lab *lab)
+{
+    if (lab->cold != NULL)
+        return true;
+    lab->page = (size_t)sysconf(_SC_PAGESIZE);
+    lab->pages = lab->page <= 32768 ? 8192 : 4096;
+    lab->cold = no_huge_pages(lab->pages * NB_LAB_SPREAD * lab->page);
+    for (size_t i = 0; lab->cold != NULL && i < lab->pages; i++)
+        lab->cold[i * NB_LAB_SPREAD * lab->page] = 1;
+    return lab->cold != NULL;
+}
+
 static void flush_line(volatile char *p)
 {
 #if defined(__x86_64__)
