@@ -1,6 +1,7 @@
 #include "cli.h"
 
 #include "accuracy_cli.h"
+#include "counters.h"
 #include "cpu.h"
 #include "eval.h"
 #include "err.h"
@@ -385,8 +386,13 @@ static enum nb_status dispatch(int argc, char **argv, int *code, struct nb_err *
         strcmp(command, "accuracy") == 0 || strcmp(command, "tune") == 0 ||
         strcmp(command, "gate") == 0 || strcmp(command, "gate-selftest") == 0 || strcmp(command, "doctor") == 0) {
         enum nb_status s = not_bound_by_openmp(err);
+        if (s == NB_OK)
+            s = nb_counters_environment(err);
         if (s != NB_OK)
             return s;
+        if (!nb_counters_bands())
+            fputs("normbench: NB_COUNTERS_BANDS=off: counters count without a certificate; every figure of theirs "
+                  "is marked uncertified and is good for tests alone\n", stderr);
     }
     if (strcmp(command, "run") == 0)
         return cmd_run(argc, argv, code, err);

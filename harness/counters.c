@@ -1,8 +1,11 @@
-#define _GNU_SOURCE /* RUSAGE_THREAD, CPU_* */
+#define _GNU_SOURCE /* RUSAGE_THREAD */
 
 #include "counters.h"
 
+#include "known_loops.h"
+
 #include <errno.h>
+#include <math.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -11,10 +14,12 @@
 static const char *const names[NB_EV_COUNT] = {
     [NB_EV_CYCLES] = "cycles",
     [NB_EV_INSTRUCTIONS] = "instructions",
+    [NB_EV_LOADS] = "loads",
     [NB_EV_L1D_MISSES] = "l1d_misses",
     [NB_EV_L2_MISSES] = "l2_misses",
     [NB_EV_LLC_MISSES] = "llc_misses",
     [NB_EV_DTLB_MISSES] = "dtlb_misses",
+    [NB_EV_BRANCH_MISSES] = "branch_misses",
     [NB_EV_TASK_CLOCK] = "task_clock",
     [NB_EV_PAGE_FAULTS] = "page_faults",
     [NB_EV_CONTEXT_SWITCHES] = "context_switches",
@@ -24,7 +29,8 @@ static const char *const names[NB_EV_COUNT] = {
 /* What the probe found. Written once by nb_counters_init, read-only afterwards. */
 static char state[320] = "not probed";
 static struct event {
-    char source[96], reason[320];
+    char source[96], reason[640], remedy[320];
+    struct nb_certificate certificate;
     int code; /* of PAPI; unused where getrusage counts */
     bool rusage;
     size_t group; /* where there is a source */
@@ -60,6 +66,18 @@ const char *nb_counters_reason(enum nb_event e)
     return events[e].reason;
 }
 
+const char *nb_counters_remedy(enum nb_event e)
+{
+    NB_ASSERT(e < NB_EV_COUNT);
+    return events[e].remedy;
+}
+
+const struct nb_certificate *nb_counters_certificate(enum nb_event e)
+{
+    NB_ASSERT(e < NB_EV_COUNT);
+    return &events[e].certificate;
+}
+
 size_t nb_counters_groups(void)
 {
     return group_count;
@@ -70,18 +88,35 @@ int nb_counters_in_group(size_t group, enum nb_event e)
     return nb_counters_available(e) && events[e].group == group;
 }
 
-static void all_absent(const char *why)
+enum nb_status nb_counters_environment(struct nb_err *err)
+{
+    const char *bands = getenv("NB_COUNTERS_BANDS");
+    if (bands == NULL || strcmp(bands, "off") == 0)
+        return NB_OK;
+    return nb_fail(err, "NB_COUNTERS_BANDS: unknown word \"%s\"; known: off, which is for tests: it lets "
+                        "counters count without a certificate", bands);
+}
+
+int nb_counters_bands(void)
+{
+    const char *bands = getenv("NB_COUNTERS_BANDS");
+    return bands == NULL || strcmp(bands, "off") != 0;
+}
+
+static void all_absent(const char *why, const char *remedy)
 {
     snprintf(state, sizeof(state), "%s", why);
-    for (int e = 0; e < NB_EV_COUNT; e++)
+    for (int e = 0; e < NB_EV_COUNT; e++) {
         snprintf(events[e].reason, sizeof(events[e].reason), "%s", why);
+        snprintf(events[e].remedy, sizeof(events[e].remedy), "%s", remedy);
+    }
 }
 
 #if !NB_HAVE_PAPI
 
 void nb_counters_init(void)
 {
-    all_absent("built without PAPI");
+    all_absent("built without PAPI", "sudo apt-get install libpapi-dev, then configure and build again");
 }
 
 enum nb_status nb_counters_open(size_t group, struct nb_counters **c)
@@ -97,29 +132,36 @@ enum nb_status nb_counters_close(struct nb_counters *c, double values[NB_EV_COUN
     return NB_ERROR;
 }
 
+struct nb_certificate nb_counters_certify(const char *name, const struct nb_proof *proof, struct nb_lab *lab)
+{
+    (void)name, (void)proof, (void)lab;
+    return (struct nb_certificate){.verdict = NB_CERT_REFUSED, .error = -1};
+}
+
 #else
 
 #include <fcntl.h>
 #include <linux/perf_event.h>
 #include <papi.h>
-#include <sched.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #define GROUP_MAX 4
 #define NO_GROUP ((size_t)-1)
 
-/* The chain of each event: the first name that proves itself is used. */
-static const char *const chain[NB_EV_COUNT][4] = {
+/* The chain of each event: the first name that proves itself is used. A preset, then the kernel's generic
+ * event; for L2, which the kernel has no name for, events of Intel, AMD and Arm. */
+static const char *const chain[NB_EV_COUNT][6] = {
     [NB_EV_CYCLES] = {"PAPI_TOT_CYC", "perf::CYCLES"},
     [NB_EV_INSTRUCTIONS] = {"PAPI_TOT_INS", "perf::INSTRUCTIONS"},
+    [NB_EV_LOADS] = {"PAPI_LD_INS", "perf::L1-DCACHE-LOADS"},
     [NB_EV_L1D_MISSES] = {"PAPI_L1_DCM", "perf::L1-DCACHE-LOAD-MISSES"},
-    [NB_EV_L2_MISSES] = {"PAPI_L2_DCM", "PAPI_L2_TCM"},
+    [NB_EV_L2_MISSES] = {"PAPI_L2_DCM", "PAPI_L2_TCM", "L2_RQSTS:DEMAND_DATA_RD_MISS",
+                         "CORE_TO_L2_CACHEABLE_REQUEST_ACCESS_STATUS:LS_RD_BLK_C", "L2D_CACHE_REFILL"},
     [NB_EV_LLC_MISSES] = {"PAPI_L3_TCM", "perf::LLC-LOAD-MISSES", "perf::CACHE-MISSES"},
     [NB_EV_DTLB_MISSES] = {"PAPI_TLB_DM", "perf::DTLB-LOAD-MISSES"},
+    [NB_EV_BRANCH_MISSES] = {"PAPI_BR_MSP", "perf::BRANCH-MISSES"},
     [NB_EV_TASK_CLOCK] = {"perf::TASK-CLOCK"},
     [NB_EV_PAGE_FAULTS] = {"perf::PAGE-FAULTS"},
     [NB_EV_CONTEXT_SWITCHES] = {"perf::CONTEXT-SWITCHES:u=1:k=1"},
@@ -129,132 +171,6 @@ static const char *const chain[NB_EV_COUNT][4] = {
 static bool is_hardware(int e)
 {
     return e < NB_EV_TASK_CLOCK;
-}
-
-/* ---- the known loops ---- */
-
-#define CHAIN_STEPS 2000000u
-#define COLD_BYTES ((size_t)64 << 20)
-#define COLD_STRIDE 4096u
-#define FRESH_PAGES 16u
-
-static void *no_huge_pages(size_t bytes)
-{
-    void *p =
-        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED)
-        return NULL;
-    madvise(p, bytes, MADV_NOHUGEPAGE); /* fails where there are none anyway */
-    return p;
-}
-
-/* Each step waits for the last; the register add cannot be folded away or renamed away.
- */
-static void dependent_adds(void)
-{
-    unsigned long x = 0, y = 1;
-    for (unsigned i = 0; i < CHAIN_STEPS; i++) {
-        x += y;
-        __asm__ volatile("" : "+r"(x), "+r"(y));
-    }
-}
-
-static void flush_line(const volatile char *p)
-{
-#if defined(__x86_64__)
-    __asm__ volatile("clflush %0" ::"m"(*p) : "memory");
-#elif defined(__aarch64__)
-    __asm__ volatile("dc civac, %0" ::"r"(p) : "memory");
-#else
-    (void)p;
-#endif
-}
-
-/* One line a page: beyond the reach of any TLB and of prefetchers. flush takes the lines
- * out of every cache, so that each of the reads that follow misses all levels whatever
- * their size. */
-static void each_page(const volatile char *p, bool flush)
-{
-    for (size_t i = 0; i < COLD_BYTES; i += COLD_STRIDE) {
-        size_t at = i + (i / COLD_STRIDE % 64) * 64; /* spread over the sets */
-        if (flush)
-            flush_line(p + at);
-        else
-            (void)p[at];
-    }
-}
-
-static void touch_fresh_pages(void)
-{
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    volatile char *p = no_huge_pages(FRESH_PAGES * page);
-    if (p == NULL)
-        return;
-    for (size_t i = 0; i < FRESH_PAGES; i++)
-        p[i * page] = 1;
-    munmap((void *)p, FRESH_PAGES * page);
-}
-
-static void sleep_a_little(void)
-{
-    struct timespec t = {0, 50000};
-    nanosleep(&t, NULL);
-}
-
-/* Moves the calling thread to another of its CPUs and back. */
-static bool hop(void)
-{
-    cpu_set_t all, one;
-    int here = sched_getcpu();
-    if (here < 0 || sched_getaffinity(0, sizeof(all), &all) != 0 || CPU_COUNT(&all) < 2)
-        return false;
-    int other = 0;
-    while (other == here || !CPU_ISSET(other, &all))
-        other++;
-    CPU_ZERO(&one);
-    CPU_SET(other, &one);
-    bool moved = sched_setaffinity(0, sizeof(one), &one) == 0;
-    return sched_setaffinity(0, sizeof(all), &all) == 0 && moved;
-}
-
-/* Runs the loop that proves e and gives the band in which its count must lie. */
-struct band {
-    double lo, hi;
-};
-static struct band known_loop(int e, const char *cold)
-{
-    const double steps = CHAIN_STEPS, lines = COLD_BYTES / COLD_STRIDE;
-    switch (e) {
-    case NB_EV_CYCLES: /* one step takes one to a few cycles on any core built so far */
-        dependent_adds();
-        return (struct band){steps / 8, steps * 32};
-    case NB_EV_INSTRUCTIONS: /* add, count, compare, branch; unrolled: add alone */
-        dependent_adds();
-        return (struct band){steps, steps * 8};
-    case NB_EV_L1D_MISSES:
-    case NB_EV_L2_MISSES:
-    case NB_EV_LLC_MISSES:
-    case NB_EV_DTLB_MISSES: /* each page once; page walks and neighbours fetched may add
-                               to it */
-        each_page(cold, false);
-        return (struct band){lines / 4, lines * 64};
-    case NB_EV_TASK_CLOCK: /* ns: at least the adds at 100 GHz, at most a second */
-        dependent_adds();
-        return (struct band){steps / 100, 1e9};
-    case NB_EV_PAGE_FAULTS:
-        touch_fresh_pages();
-        return (struct band){FRESH_PAGES, FRESH_PAGES * 8};
-    case NB_EV_CONTEXT_SWITCHES:
-        sleep_a_little();
-        return (struct band){1, 1e6};
-    default: /* with one CPU alone nothing can be shown; 0 is then the right answer */
-        return (struct band){hop() ? 1 : 0, 1e6};
-    }
-}
-
-static bool needs_cold(int e)
-{
-    return e >= NB_EV_L1D_MISSES && e <= NB_EV_DTLB_MISSES;
 }
 
 /* ---- one event set ---- */
@@ -283,8 +199,8 @@ static void destroy_set(int *set)
     PAPI_destroy_eventset(set);
 }
 
-/* A started set of n codes; a PAPI error otherwise, and no set. */
-static int start_set(const int *codes, unsigned n, int *set)
+/* A set of n codes; a PAPI error otherwise, and no set. */
+static int build_set(const int *codes, unsigned n, int *set)
 {
     *set = PAPI_NULL;
     pthread_mutex_lock(&building);
@@ -294,6 +210,14 @@ static int start_set(const int *codes, unsigned n, int *set)
     for (unsigned i = 0; i < n && rc == PAPI_OK; i++)
         rc = PAPI_add_event(*set, codes[i]);
     pthread_mutex_unlock(&building);
+    if (rc != PAPI_OK)
+        destroy_set(set);
+    return rc;
+}
+
+static int start_set(const int *codes, unsigned n, int *set)
+{
+    int rc = build_set(codes, n, set);
     if (rc == PAPI_OK)
         rc = PAPI_start(*set);
     if (rc != PAPI_OK)
@@ -364,36 +288,101 @@ enum nb_status nb_counters_close(struct nb_counters *c, double values[NB_EV_COUN
     return good ? NB_OK : NB_ERROR;
 }
 
+/* ---- counters as a certificate sees them ---- */
+
+/* One event of a set, which is the last that was added but for groups. */
+struct papi_counter {
+    const int *codes;
+    unsigned n, which;
+    int set;
+    long long counts[GROUP_MAX];
+};
+
+static int open_papi(void *self)
+{
+    struct papi_counter *c = self;
+    return build_set(c->codes, c->n, &c->set);
+}
+
+static int start_papi(void *self)
+{
+    return PAPI_start(((struct papi_counter *)self)->set);
+}
+
+static int stop_papi(void *self)
+{
+    struct papi_counter *c = self;
+    return PAPI_stop(c->set, c->counts);
+}
+
+static int read_papi(void *self, double *count)
+{
+    const struct papi_counter *c = self;
+    *count = (double)c->counts[c->which];
+    return PAPI_OK;
+}
+
+static void close_papi(void *self)
+{
+    destroy_set(&((struct papi_counter *)self)->set);
+}
+
+static struct nb_certificate certify_papi(const int *codes, unsigned n, unsigned which,
+                                          const struct nb_proof *proof, struct nb_lab *lab)
+{
+    struct papi_counter c = {.codes = codes, .n = n, .which = which, .set = PAPI_NULL};
+    const struct nb_counter counter = {open_papi, start_papi, stop_papi, read_papi, close_papi, &c};
+    return nb_certify(proof, &counter, lab, nb_counters_bands());
+}
+
+struct nb_certificate nb_counters_certify(const char *name, const struct nb_proof *proof, struct nb_lab *lab)
+{
+    int code, rc = PAPI_event_name_to_code(name, &code);
+    if (rc != PAPI_OK)
+        return (struct nb_certificate){.verdict = NB_CERT_REFUSED, .error = rc, .seen = NAN};
+    return certify_papi(&code, 1, 0, proof, lab);
+}
+
+struct rusage_counter {
+    int event;
+    struct rusage before, after;
+};
+
+static int no_step(void *self)
+{
+    (void)self;
+    return 0;
+}
+
+static int start_rusage(void *self)
+{
+    return getrusage(RUSAGE_THREAD, &((struct rusage_counter *)self)->before) == 0 ? 0 : errno;
+}
+
+static int stop_rusage(void *self)
+{
+    return getrusage(RUSAGE_THREAD, &((struct rusage_counter *)self)->after) == 0 ? 0 : errno;
+}
+
+static int read_rusage(void *self, double *count)
+{
+    const struct rusage_counter *c = self;
+    *count = rusage_count(c->event, &c->after) - rusage_count(c->event, &c->before);
+    return 0;
+}
+
+static void close_rusage(void *self)
+{
+    (void)self;
+}
+
 /* ---- probing ---- */
 
-/* Counts the known loop of event e with all of codes; 0 and the count of the last one, or
- * a PAPI error. */
-static int count_loop(const int *codes, unsigned n, int e, const char *cold,
-                      double *count, struct band *band)
-{
-    long long counts[GROUP_MAX] = {0};
-    int set;
-    if (needs_cold(e))
-        each_page(cold, true);
-    int rc = start_set(codes, n, &set);
-    if (rc != PAPI_OK)
-        return rc;
-    *band = known_loop(e, cold);
-    rc = stop_set(&set, counts);
-    *count = (double)counts[n - 1];
-    return rc;
-}
-
-/* 64 MiB of touched pages, mapped when the first cache event could be started. */
-static const char *cold_pages(char **cold)
-{
-    if (*cold == NULL) {
-        *cold = no_huge_pages(COLD_BYTES);
-        for (size_t i = 0; *cold != NULL && i < COLD_BYTES; i += COLD_STRIDE)
-            (*cold)[i] = 1;
-    }
-    return *cold;
-}
+/* Why a hardware event may be absent for no fault of its own. */
+struct hardware {
+    char cause[200];
+    const char *remedy; /* NULL: the kernel counts cycles */
+};
 
 static const char *error_text(int code)
 {
@@ -402,50 +391,27 @@ static const char *error_text(int code)
 }
 
 /* Says in reason why this name cannot be used. */
-static void complain(struct event *ev, const char *name, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-static void complain(struct event *ev, const char *name, const char *format, ...)
+static void complain(struct event *ev, const char *name, const char *what)
 {
-    size_t n = strlen(ev->reason);
-    va_list args;
-    n += (size_t)snprintf(ev->reason + n, sizeof(ev->reason) - n,
-                          "%s%s: ", n > 0 ? "; " : "", name);
-    if (n >= sizeof(ev->reason))
-        return;
-    va_start(args, format);
-    vsnprintf(ev->reason + n, sizeof(ev->reason) - n, format, args);
-    va_end(args);
-}
-
-static int try_start(int code)
-{
-    long long counts[GROUP_MAX];
-    int set, rc = start_set(&code, 1, &set);
-    return rc == PAPI_OK ? stop_set(&set, counts) : rc;
+    const size_t n = strlen(ev->reason);
+    snprintf(ev->reason + n, sizeof(ev->reason) - n, "%s%.60s: %s", n > 0 ? "; " : "", name, what);
 }
 
 /* Adds, starts and counts one name over the event's known loop. */
-static bool prove(int e, const char *name, char **cold)
+static bool prove(int e, const char *name, struct nb_lab *lab)
 {
     struct event *ev = &events[e];
-    double count = 0;
-    struct band band = {0, 0};
-    int rc = PAPI_event_name_to_code(name, &ev->code);
-    if (rc == PAPI_OK)
-        rc = try_start(ev->code);
-    if (rc == PAPI_OK && needs_cold(e) && cold_pages(cold) == NULL) {
-        complain(ev, name, "no memory for the proof");
-        return false;
-    }
-    if (rc == PAPI_OK)
-        rc = count_loop(&ev->code, 1, e, *cold, &count, &band);
-    if (rc != PAPI_OK)
-        complain(ev, name, "%s", error_text(rc));
-    else if (count < band.lo || count > band.hi)
-        complain(ev, name, "counted %.0f over a loop that makes %.0f to %.0f", count,
-                 band.lo, band.hi);
-    else
+    char what[256];
+    struct nb_certificate c = {.verdict = NB_CERT_REFUSED};
+    c.error = PAPI_event_name_to_code(name, &ev->code);
+    if (c.error == PAPI_OK)
+        c = certify_papi(&ev->code, 1, 0, nb_proof_of((enum nb_event)e), lab);
+    if (nb_certificate_holds(&c) || c.verdict != NB_CERT_REFUSED)
+        ev->certificate = c;
+    if (nb_certificate_holds(&c))
         return true;
+    nb_certificate_text(&c, what, sizeof(what));
+    complain(ev, name, c.verdict == NB_CERT_REFUSED ? error_text(c.error) : what);
     return false;
 }
 
@@ -459,7 +425,7 @@ static void set_source(struct event *ev, const char *name)
         PAPI_get_event_info(ev->code, &info) == PAPI_OK && info.count == 1)
         native = info.name[0];
     if (*native != '\0')
-        snprintf(ev->source, sizeof(ev->source), "%s (%.60s)", name, native);
+        snprintf(ev->source, sizeof(ev->source), "%.30s (%.60s)", name, native);
     else
         snprintf(ev->source, sizeof(ev->source), "%s", name);
     ev->reason[0] = '\0';
@@ -476,14 +442,21 @@ static void put_first(struct event *ev, const char *cause)
                  (int)(sizeof(ev->reason) - 3) - n, said);
 }
 
-static void fall_back_to_rusage(struct event *ev, const char *fields)
+static void fall_back_to_rusage(int e, const char *name, struct nb_lab *lab)
 {
-    struct rusage u;
-    if (getrusage(RUSAGE_THREAD, &u) != 0)
-        return;
-    ev->rusage = true;
-    snprintf(ev->source, sizeof(ev->source), "getrusage %s", fields);
-    ev->reason[0] = '\0';
+    struct event *ev = &events[e];
+    struct rusage_counter r = {.event = e};
+    const struct nb_counter counter = {no_step, start_rusage, stop_rusage, read_rusage, close_rusage, &r};
+    char what[256];
+    const struct nb_certificate c =
+        nb_certify(nb_proof_of((enum nb_event)e), &counter, lab, nb_counters_bands());
+    nb_certificate_text(&c, what, sizeof(what));
+    ev->certificate = c;
+    ev->rusage = nb_certificate_holds(&c);
+    if (ev->rusage)
+        set_source(ev, name);
+    else
+        complain(ev, name, c.verdict == NB_CERT_REFUSED ? strerror(c.error) : what);
 }
 
 /* ---- why there is nothing to count ---- */
@@ -507,24 +480,43 @@ static int kernel_refuses_cycles(void)
 
 /* PAPI's own texts do not tell a missing PMU from a missing permission; the kernel's do.
  */
-static void why_no_hardware(char *text, size_t len)
+static struct hardware why_no_hardware(void)
 {
-    int error = kernel_refuses_cycles();
-    if (error == 0)
-        snprintf(text, len, "the kernel counts cycles");
-    else if (error == ENOENT || error == ENODEV || error == EOPNOTSUPP)
-        snprintf(text, len,
-                 "no PMU is visible here (%s): a virtual machine must be given one, or "
-                 "use bare metal",
-                 strerror(error));
-    else if (error == EACCES || error == EPERM)
-        snprintf(text, len,
-                 "no permission (%s): set kernel.perf_event_paranoid=1 or grant "
-                 "CAP_PERFMON",
-                 strerror(error));
+    struct hardware h = {.remedy = NULL};
+    const int error = kernel_refuses_cycles();
+    const char *said = strerror(error);
+    if (error == 0) {
+        snprintf(h.cause, sizeof(h.cause), "the kernel counts cycles");
+    } else if (error == ENOENT || error == ENODEV || error == EOPNOTSUPP) {
+        snprintf(h.cause, sizeof(h.cause),
+                 "no PMU is visible here (%s): a virtual machine must be given one, or use bare metal", said);
+        h.remedy = "choose an instance type whose guests get a PMU, or bare metal; under libvirt: virsh edit "
+                   "GUEST, <features><pmu state='on'/></features>";
+    } else if (error == EACCES || error == EPERM) {
+        snprintf(h.cause, sizeof(h.cause),
+                 "no permission (%s): set kernel.perf_event_paranoid=1 or grant CAP_PERFMON", said);
+        h.remedy = "sudo sysctl kernel.perf_event_paranoid=1";
+    } else {
+        snprintf(h.cause, sizeof(h.cause), "perf_event_open: %s; in a container allow that system call", said);
+        h.remedy = "docker run --cap-add PERFMON --security-opt seccomp=FILE, FILE allowing perf_event_open";
+    }
+    return h;
+}
+
+/* An absent event of a PMU that counts lacks a name on this CPU; a file can give it one. */
+static void set_remedy(int e, const struct hardware *h)
+{
+    struct event *ev = &events[e];
+    if (is_hardware(e) && h->remedy == NULL)
+        snprintf(ev->remedy, sizeof(ev->remedy),
+                 "PAPI_CSV_EVENT_FILE=FILE normbench doctor, FILE holding the lines CPU,TABLE and "
+                 "PRESET,%s,NOT_DERIVED,EVENT of this CPU (docs/measurement.md, Counters)", chain[e][0]);
+    else if (is_hardware(e))
+        snprintf(ev->remedy, sizeof(ev->remedy), "%s", h->remedy);
+    else if (ev->certificate.verdict == NB_CERT_NO_LOOP)
+        snprintf(ev->remedy, sizeof(ev->remedy), "start normbench on two CPUs or more");
     else
-        snprintf(text, len, "perf_event_open: %s; in a container allow that system call",
-                 strerror(error));
+        snprintf(ev->remedy, sizeof(ev->remedy), "sudo sysctl kernel.perf_event_paranoid=1");
 }
 
 static void describe(const char *hardware)
@@ -552,38 +544,44 @@ static void describe(const char *hardware)
 /* ---- groups ---- */
 
 /* Codes of a group's events in the order in which open adds them. */
-static unsigned group_codes(size_t group, int codes[GROUP_MAX])
+static unsigned group_codes(size_t group, int codes[GROUP_MAX], int event[GROUP_MAX])
 {
     unsigned n = 0;
     for (int e = 0; e < NB_EV_COUNT; e++)
-        if (nb_counters_in_group(group, (enum nb_event)e) && !events[e].rusage)
+        if (nb_counters_in_group(group, (enum nb_event)e) && !events[e].rusage) {
+            event[n] = e;
             codes[n++] = events[e].code;
+        }
     return n;
 }
 
-/* Does e still count its loop when it runs beside what the group already holds? Events
- * beyond the counters of the CPU would start without an error and read 0. */
-static bool fits(int e, size_t group, const char *cold)
+/* Does everybody keep the certificate when e counts beside what the group already holds? Events beyond the
+ * counters of the CPU would start without an error and read 0. */
+static bool fits(int e, size_t group, struct nb_lab *lab)
 {
-    int codes[GROUP_MAX + 1];
-    unsigned n = group_codes(group, codes);
-    double count;
-    struct band band;
+    int codes[GROUP_MAX + 1], event[GROUP_MAX + 1];
+    unsigned n = group_codes(group, codes, event);
     if (n == GROUP_MAX)
         return false;
-    codes[n] = events[e].code;
-    return count_loop(codes, n + 1, e, cold, &count, &band) == PAPI_OK &&
-           count >= band.lo && count <= band.hi;
+    event[n] = e;
+    codes[n++] = events[e].code;
+    for (unsigned i = n; i-- > 0;) {
+        const struct nb_certificate c =
+            certify_papi(codes, n, i, nb_proof_of((enum nb_event)event[i]), lab);
+        if (!nb_certificate_holds(&c))
+            return false;
+    }
+    return true;
 }
 
 /* Hardware and software events apart; those of getrusage ride with the software group. */
-static void make_groups(bool hardware, const char *cold)
+static void make_groups(bool hardware, struct nb_lab *lab)
 {
     bool any = false;
     for (int e = 0; e < NB_EV_COUNT; e++) {
         if (is_hardware(e) != hardware || events[e].source[0] == '\0')
             continue;
-        if (!any || !(events[e].rusage || fits(e, group_count - 1, cold)))
+        if (!any || !(events[e].rusage || fits(e, group_count - 1, lab)))
             group_count++;
         any = true;
         events[e].group = group_count - 1;
@@ -615,20 +613,22 @@ static void measure_cost(size_t group)
     }
 }
 
-static void probe_event(int e, bool papi, const char *hardware, char **cold)
+static void probe_event(int e, bool papi, const struct hardware *hardware, struct nb_lab *lab)
 {
     struct event *ev = &events[e];
-    for (int i = 0; papi && i < 4 && chain[e][i] != NULL && ev->source[0] == '\0'; i++)
-        if (prove(e, chain[e][i], cold))
+    const size_t most = sizeof(chain[e]) / sizeof(*chain[e]);
+    for (size_t i = 0; papi && i < most && chain[e][i] != NULL && ev->source[0] == '\0'; i++)
+        if (prove(e, chain[e][i], lab))
             set_source(ev, chain[e][i]);
+    if (ev->source[0] == '\0' && e == NB_EV_PAGE_FAULTS)
+        fall_back_to_rusage(e, "getrusage minflt+majflt", lab);
+    else if (ev->source[0] == '\0' && e == NB_EV_CONTEXT_SWITCHES)
+        fall_back_to_rusage(e, "getrusage nvcsw+nivcsw", lab);
     if (ev->source[0] != '\0')
         return;
-    if (e == NB_EV_PAGE_FAULTS)
-        fall_back_to_rusage(ev, "minflt+majflt");
-    else if (e == NB_EV_CONTEXT_SWITCHES)
-        fall_back_to_rusage(ev, "nvcsw+nivcsw");
-    if (ev->source[0] == '\0' && (is_hardware(e) || !papi))
-        put_first(ev, papi ? hardware : state);
+    if (is_hardware(e) || !papi)
+        put_first(ev, papi ? hardware->cause : state);
+    set_remedy(e, hardware);
 }
 
 static int start_library(void)
@@ -642,24 +642,22 @@ static int start_library(void)
 
 static void probe(void)
 {
-    char hardware[200];
-    char *cold = NULL;
+    struct nb_lab lab = {0};
     int rc = start_library();
-    why_no_hardware(hardware, sizeof(hardware));
+    const struct hardware hardware = why_no_hardware();
     if (rc == PAPI_OK)
-        describe(hardware);
+        describe(hardware.cause);
     else
         snprintf(state, sizeof(state), "PAPI cannot start: %s", error_text(rc));
     for (int e = 0; e < NB_EV_COUNT; e++)
         events[e].group = NO_GROUP;
     for (int e = 0; e < NB_EV_COUNT; e++)
-        probe_event(e, rc == PAPI_OK, hardware, &cold);
-    make_groups(true, cold);
-    make_groups(false, cold);
+        probe_event(e, rc == PAPI_OK, &hardware, &lab);
+    make_groups(true, &lab);
+    make_groups(false, &lab);
     for (size_t g = 0; g < group_count; g++)
         measure_cost(g);
-    if (cold != NULL)
-        munmap(cold, COLD_BYTES);
+    nb_lab_free(&lab);
 }
 
 /* PAPI and libpfm write what they dislike to stderr, in part before they can be told not
@@ -668,7 +666,7 @@ static void quiet_probe(void)
 {
     const char *wish = getenv("NB_PAPI");
     if (wish != NULL && strcmp(wish, "off") == 0) {
-        all_absent("switched off by NB_PAPI=off");
+        all_absent("switched off by NB_PAPI=off", "unset NB_PAPI");
         return;
     }
     fflush(stderr);

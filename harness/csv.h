@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { NB_CSV_COLUMNS = 64 };
+enum { NB_CSV_COLUMNS = 96 };
 
 /* A file in memory. Cells point into it and stay until it is closed. */
 struct nb_csv {

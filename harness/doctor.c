@@ -107,24 +107,6 @@ static bool virtual_machine(void)
 
 /* ---- checks: counters ---- */
 
-/* What would help, by the reason that counters.c gives. */
-static const char *how_to_count(const char *reason)
-{
-    if (strstr(reason, "NB_PAPI") != NULL)
-        return "unset NB_PAPI";
-    if (strstr(reason, "without PAPI") != NULL)
-        return "sudo apt-get install libpapi-dev, then configure and build again";
-    if (strstr(reason, "no permission") != NULL)
-        return "sudo sysctl kernel.perf_event_paranoid=1";
-    if (strstr(reason, "no PMU") != NULL)
-        return "choose an instance type whose guests get a PMU, or bare metal; under "
-               "libvirt: "
-               "virsh edit GUEST, <features><pmu state='on'/></features>";
-    return "PAPI_CSV_EVENT_FILE=FILE normbench doctor, FILE giving PAPI this CPU's "
-           "events "
-           "(docs/measurement.md)";
-}
-
 static void check_pmu(struct doctor *d)
 {
     int absent = 0;
@@ -134,6 +116,11 @@ static void check_pmu(struct doctor *d)
             first = (enum nb_event)e;
             absent++;
         }
+    if (!nb_counters_bands()) {
+        seen(d, "NB_COUNTERS_BANDS=off: counters count without a certificate.");
+        effect(d, "no figure of a counter is a measurement; all are marked uncertified.",
+               "unset NB_COUNTERS_BANDS");
+    }
     if (absent == 0) {
         fine(d, "all hardware events count");
         return;
@@ -144,7 +131,7 @@ static void check_pmu(struct doctor *d)
            "their columns are null: no core cycles, instructions or misses to explain a "
            "time. "
            "Times and speedups are not affected.",
-           how_to_count(nb_counters_reason(first)));
+           nb_counters_remedy(first));
 }
 
 static void check_paranoid(struct doctor *d)
@@ -598,16 +585,35 @@ static size_t common_cause(void)
 
 static void print_event(FILE *out, enum nb_event e, size_t cause)
 {
-    char line[512], head[32];
+    char line[800], head[32];
     const char *reason = nb_counters_reason(e);
     snprintf(head, sizeof(head), "  %-16s  ", nb_event_name(e));
     if (e < NB_EV_TASK_CLOCK && cause > 0 && *reason != '\0')
         reason += cause;
+    const struct nb_certificate *c = nb_counters_certificate(e);
     if (nb_counters_available(e))
-        snprintf(line, sizeof(line), "%s", nb_counters_source(e));
+        snprintf(line, sizeof(line), "%s; %s: seen %.0f, expected %.0f of %s, band %.2f to %.2f",
+                 nb_counters_source(e), nb_certificate_word(c->verdict), c->seen, c->expected, c->loop, c->lo,
+                 c->hi);
     else
         snprintf(line, sizeof(line), "absent%s%s", *reason != '\0' ? ": " : "", reason);
     wrapped(out, head, line);
+}
+
+/* What would bring e, and the events after it that need the same. */
+static void print_remedy(FILE *out, enum nb_event e, bool told[NB_EV_COUNT])
+{
+    const char *remedy = nb_counters_remedy(e);
+    char line[800] = "to have ";
+    size_t n = strlen(line);
+    for (int i = (int)e; i < NB_EV_COUNT; i++)
+        if (strcmp(remedy, nb_counters_remedy((enum nb_event)i)) == 0) {
+            n += (size_t)snprintf(line + n, sizeof(line) - n, "%s%s", i > (int)e ? ", " : "",
+                                  nb_event_name((enum nb_event)i));
+            told[i] = true;
+        }
+    snprintf(line + n, sizeof(line) - n, ": %s", remedy);
+    wrapped(out, "  ", line);
 }
 
 static void print_events(FILE *out)
@@ -626,6 +632,10 @@ static void print_events(FILE *out)
         why[n - 2] = '\0';
     if (n > 0)
         wrapped(out, "  Absent hardware events: ", why);
+    bool told[NB_EV_COUNT] = {false};
+    for (int e = 0; e < NB_EV_COUNT; e++)
+        if (!nb_counters_available((enum nb_event)e) && !told[e])
+            print_remedy(out, (enum nb_event)e, told);
 }
 
 static const char *size_text(size_t bytes, char *s, size_t len)

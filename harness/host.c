@@ -6,6 +6,7 @@
 #include "counters.h"
 #include "cpu.h"
 #include "host_parts.h"
+#include "known_loops.h"
 #include "sysread.h"
 
 #include <errno.h>
@@ -223,6 +224,8 @@ static void cache_facts(struct facts *f, const struct nb_topology *t)
     size_or_unknown(f, "caches", "l1d", t->l1d, none);
     size_or_unknown(f, "caches", "l2", t->l2, none);
     size_or_unknown(f, "caches", "l3", t->l3, none);
+    const long line = sysconf(_SC_LEVEL1_DCACHE_LINESIZE);
+    size_or_unknown(f, "caches", "line", line > 0 ? (size_t)line : 0, "sysconf does not tell");
     set(f, caches, "l2_cores", json_integer(t->l2_cores));
     set(f, caches, "l3_cores", json_integer(t->l3_cores));
 }
@@ -437,21 +440,53 @@ static void tsc_fact(struct facts *f)
         set(f, f->root, "tsc_hz", json_real((double)(t1 - t0) / (s1 - s0)));
 }
 
-static void papi_facts(struct facts *f)
+static void real_if_known(struct facts *f, json_t *o, const char *key, double v)
 {
-    json_t *papi = child(f, "papi");
+    if (isfinite(v))
+        set(f, o, key, json_real(v));
+}
+
+/* What is not known of it is left out. */
+static json_t *certificate_fact(struct facts *f, const struct nb_certificate *c)
+{
+    json_t *o = json_object();
+    set(f, o, "verdict", text(nb_certificate_word(c->verdict)));
+    set(f, o, "loop", text(c->loop));
+    real_if_known(f, o, "expected", c->expected);
+    real_if_known(f, o, "seen", c->seen);
+    set(f, o, "lo", json_real(c->lo));
+    set(f, o, "hi", json_real(c->hi));
+    if (c->control_loop != NULL)
+        set(f, o, "control_loop", text(c->control_loop));
+    real_if_known(f, o, "control", c->control);
+    return o;
+}
+
+static json_t *event_fact(struct facts *f, enum nb_event e)
+{
+    const struct nb_certificate *c = nb_counters_certificate(e);
+    json_t *one = json_object();
+    if (nb_counters_available(e)) {
+        set(f, one, "source", text(nb_counters_source(e)));
+    } else {
+        set(f, one, "reason", text(nb_counters_reason(e)));
+        set(f, one, "remedy", text(nb_counters_remedy(e)));
+    }
+    if (c->verdict != NB_CERT_UNTRIED)
+        set(f, one, "certificate", certificate_fact(f, c));
+    return one;
+}
+
+static void papi_facts(struct facts *f, json_t *papi)
+{
     nb_counters_init();
     set(f, papi, "state", text(nb_counters_state()));
+    set(f, papi, "bands", text(nb_counters_bands() ? "hold" : "off"));
+    set(f, papi, "loops", text(nb_known_loops_kind()));
     set(f, papi, "events", json_object());
     json_t *events = json_object_get(papi, "events");
-    for (int i = 0; i < NB_EV_COUNT; i++) {
-        enum nb_event e = (enum nb_event)i;
-        bool there = nb_counters_available(e);
-        json_t *one = json_object();
-        set(f, one, there ? "source" : "reason",
-            text(there ? nb_counters_source(e) : nb_counters_reason(e)));
-        set(f, events, nb_event_name(e), one);
-    }
+    for (int i = 0; i < NB_EV_COUNT; i++)
+        set(f, events, nb_event_name((enum nb_event)i), event_fact(f, (enum nb_event)i));
 }
 
 static void program_facts(struct facts *f)
@@ -468,6 +503,17 @@ static void program_facts(struct facts *f)
         set(f, f->root, "git", text(nb_host_git()));
     units_fact(f);
     binary_fact(f);
+}
+
+json_t *nb_host_papi(void)
+{
+    struct facts f;
+    if (!begin(&f))
+        return finish(&f);
+    papi_facts(&f, f.root);
+    json_t *all = finish(&f);
+    json_object_del(all, "unknown"); /* nothing in it is null */
+    return all;
 }
 
 json_t *nb_host_cpu(void)
@@ -500,7 +546,7 @@ json_t *nb_host_facts(const struct nb_topology *t)
     settings_facts(&f, t);
     program_facts(&f);
     tsc_fact(&f);
-    papi_facts(&f);
+    papi_facts(&f, child(&f, "papi"));
     return finish(&f);
 }
 

@@ -27,6 +27,10 @@ int nb_host_doctor_at(const char *root, const struct nb_topology *t, FILE *out);
 /* "cpu" of host.json alone: model, vendor, family, ... NULL when memory is short. */
 json_t *nb_host_cpu(void);
 
+/* "papi" of host.json alone: the counters of this process, with their certificates. NULL when memory is
+ * short. */
+json_t *nb_host_papi(void);
+
 /* CPU model string, as in host.json; static buffer. */
 const char *nb_host_cpu_model(void);
 

@@ -773,12 +773,12 @@ static void count_kernel(struct run *u, struct runner *r, const struct nb_member
         json_object_set_new(events, nb_event_name((enum nb_event)e),
                             known[e] ? json_real(sums[e]) : json_null());
     u->env->emit(u->env->context,
-                 json_pack("{ss si ss si si ss si sI so so}", "type", "counters", "process",
+                 json_pack("{ss si ss si si ss si sI so ss so}", "type", "counters", "process",
                            (int)unit->process, "cell", unit->cell->id, "attempt",
                            (int)unit->attempt, "group", (int)group, "kernel", m->kernel->name,
                            "passes", (int)m->passes, "ns", (json_int_t)ns, "ref_cycles",
-                           ticks ? json_integer((json_int_t)ref_cycles) : json_null(), "events",
-                           events));
+                           ticks ? json_integer((json_int_t)ref_cycles) : json_null(), "bands",
+                           nb_counters_bands() ? "hold" : "off", "events", events));
     free(c.values);
     free(c.counted);
 }

@@ -32,8 +32,7 @@ enum rep_verdict {
 
 enum rep_role { REP_MEMBER, REP_CEILING, REP_ANCHOR, REP_AA, REP_COUNT };
 
-/* What `counters` lines count, per pass; the order of enum, keys and CSV columns is one.
- */
+/* What `counters` lines count, per pass; the order of enum and keys is one. */
 enum rep_count {
     REP_REF_CYCLES,
     REP_CYCLES,
@@ -41,9 +40,15 @@ enum rep_count {
     REP_L1D_MISSES,
     REP_L2_MISSES,
     REP_LLC_MISSES,
+    REP_DTLB_MISSES,
+    REP_BRANCH_MISSES,
+    REP_LOADS,
     REP_COUNTS
 };
 extern const char *const rep_count_key[REP_COUNTS];
+
+/* By whom: counters with certificates in every process that entered, or others (stand-ins in tests, older runs). */
+enum rep_counted_by { REP_NOT_COUNTED, REP_CERTIFIED, REP_UNCERTIFIED };
 
 struct rep_kernel {
     const char *name, *op, *dir, *fuse, *dtype, *algo, *isa, *trick, *source;
@@ -73,7 +78,8 @@ struct rep_entry {
     struct rep_estimate ns_per_row;
     struct rep_estimate roof_ratio, scale_ratio; /* speed over the hard roof's, and over scale's */
     double gbps,
-        counts[REP_COUNTS]; /* counts: cycles, instructions an element; misses a row */
+        counts[REP_COUNTS]; /* counts: cycles, instructions, loads an element; misses a row */
+    enum rep_counted_by counted;
 };
 
 struct rep_member {
@@ -98,6 +104,7 @@ struct rep_rounds {
 struct rep_counted {
     size_t entry;
     double per_pass[REP_COUNTS];
+    bool certified;
 };
 
 /* What one attempt at a (process, cell) brought. */
@@ -206,6 +213,7 @@ struct rep_run {
     size_t ndiscards, discards_room;
     struct rep_floor floor; /* derived */
     struct rep_conditions conditions;
+    const char *lost[REP_COUNTS]; /* why an event was absent in a process that counted; NULL: it was not */
     struct rep_bars *bars; /* derived */
     struct rep_autos *autos; /* derived */
     struct rep_sizes hiddens, threads; /* derived: of the plain cells */
@@ -347,6 +355,11 @@ void rep_forced_md(const struct rep_run *run, FILE *f);
 void rep_forced_terminal(const struct rep_run *run, FILE *f);
 void rep_conditions_md(const struct rep_run *run, FILE *f);
 void rep_conditions_terminal(const struct rep_run *run, FILE *f);
+/* report_counters.c: what is in these columns, and why the others are null */
+void rep_counter_header(FILE *f); /* ",NAME,NAME..." */
+void rep_counter_columns(const struct rep_run *run, const struct rep_cell *c, const struct rep_entry *e, FILE *f);
+void rep_counters_md(const struct rep_run *run, FILE *f);
+void rep_counters_terminal(const struct rep_run *run, FILE *f);
 
 /* report_tables.c: the files for machines */
 void rep_print_number(FILE *f, double v); /* %.6g, or null */

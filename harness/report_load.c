@@ -11,7 +11,8 @@
 enum { SCHEMA = 1 };
 
 const char *const rep_count_key[REP_COUNTS] = {"ref_cycles", "cycles",    "instructions",
-                                               "l1d_misses", "l2_misses", "llc_misses"};
+                                               "l1d_misses", "l2_misses", "llc_misses",
+                                               "dtlb_misses", "branch_misses", "loads"};
 
 static const char *const verdict_names[REP_VERDICTS] = {"UNTESTED",
                                                         "PASS",
@@ -526,11 +527,23 @@ static const char *read_counters(const struct rep_cell *cell, struct rep_attempt
     a->counted = rep_grow(a->counted, a->ncounted, &a->counted_room, sizeof(*a->counted));
     struct rep_counted *c = &a->counted[a->ncounted++];
     c->entry = entry;
+    c->certified = rep_same(rep_string(line, "bands"), "hold");
     c->per_pass[REP_REF_CYCLES] = rep_number(line, "ref_cycles") / passes;
     for (size_t i = REP_REF_CYCLES + 1; i < REP_COUNTS; i++)
         c->per_pass[i] =
             rep_number(json_object_get(line, "events"), rep_count_key[i]) / passes;
     return NULL;
+}
+
+/* What a process that counted lacked, whatever became of its units. */
+static void read_certificates(struct rep_run *run, const json_t *line)
+{
+    const json_t *events = json_object_get(json_object_get(line, "papi"), "events");
+    for (size_t i = REP_REF_CYCLES + 1; i < REP_COUNTS; i++) {
+        const char *reason = rep_string(json_object_get(events, rep_count_key[i]), "reason");
+        if (reason != NULL && run->lost[i] == NULL)
+            run->lost[i] = keep(run, reason);
+    }
 }
 
 /* A kernel that wrote where it must not makes its own times worthless in this cell. */
@@ -580,7 +593,7 @@ static void read_end(struct rep_cell *cell, struct rep_unit *u, bool done)
 
 static bool is_known_type(const char *type)
 {
-    static const char *const known[] = {"begin", "round", "counters", "done", "discard"};
+    static const char *const known[] = {"begin", "round", "certificates", "counters", "done", "discard"};
     for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
         if (strcmp(type, known[i]) == 0)
             return true;
@@ -597,6 +610,10 @@ static const char *read_sample(struct rep_run *run, const json_t *line)
         return "type and cell must be strings";
     if (!is_known_type(type))
         return NULL;
+    if (strcmp(type, "certificates") == 0) {
+        read_certificates(run, line);
+        return NULL;
+    }
     if (!get_size(line, "process", 0, &process) || isnan(attempt))
         return "process and attempt must be numbers";
     if (cell == NULL) {

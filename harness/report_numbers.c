@@ -206,7 +206,26 @@ static double process_count(const struct work *w, const struct rep_cell *cell,
     return n ? nb_median(v, n) : NAN;
 }
 
-/* Cycles and instructions are shown an element, misses a row. */
+static bool is_per_element(enum rep_count c)
+{
+    return c == REP_REF_CYCLES || c == REP_CYCLES || c == REP_INSTRUCTIONS || c == REP_LOADS;
+}
+
+/* Certified where all that entered was; the cycles of the time-stamp counter need no certificate. */
+static enum rep_counted_by counted_by(const struct work *w, const struct rep_cell *cell, size_t index)
+{
+    enum rep_counted_by by = REP_NOT_COUNTED;
+    for (size_t u = 0; u < cell->nunits; u++) {
+        const struct rep_attempt *a = &cell->units[u].final;
+        for (size_t i = 0; rep_is_measuring(w->run, &cell->units[u]) && i < a->ncounted; i++)
+            for (int c = REP_REF_CYCLES + 1; a->counted[i].entry == index && c < REP_COUNTS; c++)
+                if (isfinite(a->counted[i].per_pass[c]) && by != REP_UNCERTIFIED)
+                    by = a->counted[i].certified ? REP_CERTIFIED : REP_UNCERTIFIED;
+    }
+    return by;
+}
+
+/* Cycles, instructions and loads are shown an element, misses a row. */
 static void entry_counts(const struct work *w, const struct rep_cell *cell, size_t index)
 {
     struct rep_entry *e = &cell->entries[index];
@@ -219,9 +238,11 @@ static void entry_counts(const struct work *w, const struct rep_cell *cell, size
             if (isfinite(v))
                 w->processes[n++] = v;
         }
-        double of = c < REP_L1D_MISSES ? (double)cell->hidden : 1.0;
+        double of = is_per_element((enum rep_count)c) ? (double)cell->hidden : 1.0;
         e->counts[c] = n ? nb_median(w->processes, n) / of : NAN;
     }
+    if (rep_is_timed(e))
+        e->counted = counted_by(w, cell, index);
 }
 
 /* ---- roof ---- */
@@ -318,6 +339,7 @@ static void distrust_above_roof(struct rep_run *run, struct rep_entry *e)
     e->rounds = 0;
     for (int c = 0; c < REP_COUNTS; c++)
         e->counts[c] = NAN;
+    e->counted = REP_NOT_COUNTED;
 }
 
 /* ---- speedups ---- */

@@ -76,7 +76,7 @@ static void result_roofs(FILE *f, const struct rep_cell *c, const struct rep_ent
     fprintf(f, ",%d", c->in_place);
 }
 
-static void result_line(FILE *f, const struct rep_cell *c, const struct rep_entry *e)
+static void result_line(const struct rep_run *run, FILE *f, const struct rep_cell *c, const struct rep_entry *e)
 {
     result_case(f, c, e);
     number(f, e->unstable_rows);
@@ -86,7 +86,7 @@ static void result_line(FILE *f, const struct rep_cell *c, const struct rep_entr
     number(f, e->gbps);
     text(f, c->roof == SIZE_MAX ? NULL : c->entries[c->roof].kernel->name);
     number(f, e->roof_ratio.value);
-    for (int i = 0; i < REP_COUNTS; i++)
+    for (int i = 0; i <= REP_LLC_MISSES; i++)
         number(f, e->counts[i]);
     number(f, e->E_max);
     number(f, e->ulp_max);
@@ -95,6 +95,7 @@ static void result_line(FILE *f, const struct rep_cell *c, const struct rep_entr
     number(f, e->prepare_ns);
     fprintf(f, ",%zu,%zu", e->ns_per_row.processes, rep_is_timed(e) ? e->rounds : 0);
     result_roofs(f, c, e);
+    rep_counter_columns(run, c, e, f);
     text(f, e->repro);
     fputc('\n', f);
 }
@@ -108,11 +109,13 @@ void rep_results_csv(const struct rep_run *run, FILE *f)
         "roof_ratio,ref_cycles_per_elem,core_cycles_per_elem,instructions_per_elem,"
         "l1d_misses_per_row,l2_misses_per_row,llc_misses_per_row,E_max,ulp_max,normwise,"
         "prepare_first_ns,prepare_ns,processes,rounds,roof_lo,roof_hi,scale_ratio,scale_lo,scale_hi,"
-        "bytes_per_row,bytes_per_row_allocate,streams,flops_per_elem,offset,barrier_ns,in_place,repro\n",
+        "bytes_per_row,bytes_per_row_allocate,streams,flops_per_elem,offset,barrier_ns,in_place",
         f);
+    rep_counter_header(f);
+    fputs(",repro\n", f);
     for (size_t i = 0; i < run->ncells; i++)
         for (size_t e = 0; e < run->cells[i].nentries; e++)
-            result_line(f, &run->cells[i], &run->cells[i].entries[e]);
+            result_line(run, f, &run->cells[i], &run->cells[i].entries[e]);
 }
 
 static void speedup_line(FILE *f, const struct rep_cell *c, const struct rep_pairing *p)

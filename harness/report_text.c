@@ -692,61 +692,6 @@ static void picture_section(const struct rep_keys *pictures, FILE *f)
     }
 }
 
-/* ---- counters ---- */
-
-/* papi holds the events itself or under "events"; each is its source or reason, or an
- * object with one of these. */
-static const char *event_reason(const struct rep_run *run, const char *event)
-{
-    const json_t *papi = json_object_get(run->host, "papi");
-    const json_t *e = json_object_get(json_object_get(papi, "events"), event);
-    if (e == NULL)
-        e = json_object_get(papi, event);
-    if (json_is_string(e))
-        return json_string_value(e);
-    const char *reason = rep_string(e, "reason");
-    return reason && reason[0] ? reason : rep_string(papi, "state");
-}
-
-static bool has_count(const struct rep_run *run, size_t count)
-{
-    for (size_t i = 0; i < run->ncells; i++)
-        for (size_t e = 0; e < run->cells[i].nentries; e++)
-            if (isfinite(run->cells[i].entries[e].counts[count]))
-                return true;
-    return false;
-}
-
-static void count_names(const struct rep_run *run, bool measured, FILE *f)
-{
-    bool first = true;
-    for (size_t c = 0; c < REP_COUNTS; c++)
-        if (has_count(run, c) == measured) {
-            fprintf(f, "%s%s", first ? "" : ", ", rep_count_key[c]);
-            first = false;
-        }
-    fputs(first ? "none" : "", f);
-}
-
-/* Reasons are often one and the same; it is told once. */
-static void counters_section(const struct rep_run *run, FILE *f)
-{
-    const char *reason = NULL;
-    bool differ = false;
-    fputs("\n## Counters\n\n- measured (columns of `results.csv`): ", f);
-    count_names(run, true, f);
-    fputs("\n- null: ", f);
-    count_names(run, false, f);
-    for (size_t c = REP_REF_CYCLES + 1; c < REP_COUNTS; c++) {
-        const char *why = has_count(run, c) ? NULL : event_reason(run, rep_count_key[c]);
-        differ = differ || (why && reason && strcmp(why, reason) != 0);
-        reason = reason ? reason : why;
-    }
-    if (reason != NULL) {
-        fputs(differ ? ". The first because: " : ", because: ", f);
-        nb_md(f, reason);
-    }
-    fputs(differ ? ". The others: `host.json`, papi.\n" : "\n", f);
 }
 
 /* ---- host, reproduction, quotation ---- */
@@ -929,7 +874,7 @@ void rep_report_md(struct rep_run *run, const struct rep_keys *pictures, FILE *f
     ladder_section(run, f);
     prepare_section(run, f);
     picture_section(pictures, f);
-    counters_section(run, f);
+    rep_counters_md(run, f);
     rep_noise_md(run, f);
     rep_discards_md(run, f);
     rep_conditions_md(run, f);
@@ -1153,6 +1098,7 @@ void rep_terminal(struct rep_run *run, const char *dir, const struct rep_keys *p
     rep_discards_terminal(run, f);
     rep_conditions_terminal(run, f);
     rep_autos_terminal(run->autos, f);
+    rep_counters_terminal(run, f);
     fprintf(f, "report  %s/report.md\n", dir);
     if (pictures->n > 0)
         fprintf(f, "plots   %s/plots/NAME.svg and .png, NAME one of\n        ", dir);

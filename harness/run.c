@@ -3,6 +3,7 @@
 #include "check.h"
 #include "client.h"
 #include "conditions.h"
+#include "counters.h"
 #include "cpu.h"
 #include "execute.h"
 #include "foreign.h"
@@ -738,6 +739,7 @@ static void job_end(struct job *j)
 static enum nb_status take_cores(struct job *j, struct nb_err *err)
 {
     const unsigned threads = most_threads(&j->plan);
+    nb_counters_init(); /* on one core alone nothing could be proved about migrations */
     enum nb_status s = nb_cpulock_take(&j->topology, threads, &j->lock, err);
     if (s == NB_OK && j->topology.cores > 1)
         s = nb_topology_bind(&j->topology, j->topology.cores - 1, err);

@@ -8,7 +8,7 @@
  *        out  a check line for each kernel, then {"type":"checked","cell":"..."}
  *   in   {"cmd":"calibrate","cell":{...},"hashes":{...}}     out  {"type":"calibration",...}
  *   in   {"cmd":"unit","cell":{...},"process":0,"attempt":0,"rounds":12,"screening":false,
- *         "counters":true,"hashes":{...}}                    out  round and counter lines, then done or discard
+ *         "counters":true,"hashes":{...}}                    out  certificates (once), round and counter lines, then done or discard
  *        with "turns":true             before each round out {"type":"ready"}, and waits for in {"cmd":"go"};
  *        with "memory":"PATH"          its tensors are the pages of that file
  *   in   {"cmd":"quit"}                                      out  nothing; exit 0

@@ -80,7 +80,7 @@ static void must_fail(const char *dir, const char *word)
 
 /* ---- a reader of CSV of its own (RFC 4180) ---- */
 
-enum { COLUMNS = 56 };
+enum { COLUMNS = 96 };
 struct csv {
     char *text, *cell[COLUMNS], *next;
     char *head[COLUMNS];
@@ -262,7 +262,7 @@ static void test_exact_results(void **state)
     synthetic_write(dir, &exact);
     report(dir);
     struct csv c = csv_open(dir, "results.csv");
-    assert_int_equal(c.columns, 51);
+    assert_int_equal(c.columns, 61);
     size_t lines = 0;
     while (csv_next(&c)) {
         /* copy and scale alone make a roof: not affine, which is a reference line */
@@ -274,6 +274,89 @@ static void test_exact_results(void **state)
         lines++;
     }
     assert_int_equal(lines, 2 * 2 * (24 + 2 * 10));
+    assert_true(file_holds(dir, "report.md", "| ipc | instructions / cycles | 0 of 176 | no instructions, no cycles |"));
+    assert_true(file_holds(dir, "report.md", "- no cycles: the kernel forbids it"));
+    free(c.text);
+}
+
+static struct csv counted_line(const char *dir, const struct synthetic_run *run)
+{
+    synthetic_write(dir, run);
+    report(dir);
+    return csv_find(dir, "results.csv", "kernel", "rmsnorm_fwd_onepass__f32_avx512");
+}
+
+/* Figures follow from counts that are known; what is not counted is null and named. */
+static void test_counted_figures(void **state)
+{
+    (void)state;
+    struct synthetic_run run = exact;
+    run.bands = "hold";
+    const char *dir = new_folder();
+    struct csv c = counted_line(dir, &run);
+    const double hidden = number(&c, "hidden");
+    near(&c, "core_cycles_per_elem", SYNTHETIC_CYCLES(1.0), 1e-5);
+    near(&c, "instructions_per_elem", SYNTHETIC_INSTRUCTIONS(1.0), 1e-5);
+    near(&c, "loads_per_elem", SYNTHETIC_LOADS(1.0), 1e-5);
+    near(&c, "llc_misses_per_row", SYNTHETIC_LLC_MISSES(hidden), 1e-5);
+    near(&c, "branch_misses_per_row", 0, 0);
+    near(&c, "ipc", 2, 1e-5);
+    near(&c, "bytes_per_cycle", 2 * 4 / SYNTHETIC_CYCLES(1.0), 1e-5);
+    near(&c, "dram_bytes_per_row", hidden, 1e-5); /* a byte an element, of 8 or 12 of the model */
+    near(&c, "dram_over_model", 1.0 / 8, 1e-5);
+    near(&c, "dram_over_model_allocate", 1.0 / 12, 1e-5);
+    null(&c, "l1d_misses_per_row");
+    null(&c, "dtlb_misses_per_row");
+    assert_string_equal(get(&c, "counters"), "certified");
+    assert_string_equal(get(&c, "counters_missing"), "l1d_misses|l2_misses|dtlb_misses");
+    assert_true(file_holds(dir, "report.md", "- no l1d_misses, l2_misses, dtlb_misses: unknown to the program"));
+    assert_true(file_holds(dir, "report.md", "| ipc | instructions / cycles | 12 of 176 |"));
+    assert_false(file_holds(dir, "report.md", "UNCERTIFIED"));
+    free(c.text);
+}
+
+static void test_counts_without_certificates(void **state)
+{
+    (void)state;
+    const char *const bands[] = {"off", "hold"};
+    for (int i = 0; i < 2; i++) {
+        struct synthetic_run run = exact;
+        run.bands = bands[i];
+        const char *dir = new_folder();
+        struct csv c = counted_line(dir, &run);
+        assert_string_equal(get(&c, "counters"), i == 0 ? "uncertified" : "certified");
+        near(&c, "ipc", 2, 1e-5);
+        assert_int_equal(file_holds(dir, "report.md", "**UNCERTIFIED**"), i == 0);
+        free(c.text);
+        c = csv_find(dir, "results.csv", "kernel", "layernorm_fwd_twopass__f32_avx512");
+        null(&c, "counters");
+        free(c.text);
+    }
+}
+
+/* An event that host.json has and a process that counts lost: the figure that it saw is the reason. */
+static void test_lost_event(void **state)
+{
+    (void)state;
+    struct synthetic_run run = exact;
+    run.bands = "hold";
+    run.lacks_cycles = 1;
+    const char *dir = new_folder();
+    synthetic_write(dir, &run);
+    synthetic_replace(dir, "host.json", "{\"schema\":1,\"caches\":{},\"papi\":{\"state\":\"PAPI\",\"events\":"
+                                        "{\"cycles\":{\"source\":\"PAPI_TOT_CYC\"}}}}\n");
+    synthetic_append(dir, "samples.jsonl", "{\"type\":\"certificates\",\"process\":2,\"cell\":\"x\",\"attempt\":0,"
+                     "\"papi\":{\"bands\":\"hold\",\"events\":{\"cycles\":{\"reason\":\"PAPI: counted 7\"}}}}\n");
+    report(dir);
+    struct csv c = csv_find(dir, "results.csv", "kernel", "rmsnorm_fwd_onepass__f32_avx512");
+    const char *const lacking[] = {"core_cycles_per_elem", "ipc", "bytes_per_cycle", "dram_bytes_per_row",
+                                   "dram_over_model", "dram_over_model_allocate"};
+    for (size_t i = 0; i < sizeof lacking / sizeof *lacking; i++)
+        null(&c, lacking[i]);
+    near(&c, "instructions_per_elem", 0.5, 1e-5);
+    assert_string_equal(get(&c, "counters_missing"), "cycles|l1d_misses|l2_misses|dtlb_misses|line");
+    assert_true(file_holds(dir, "report.md", "- no cycles: PAPI: counted 7"));
+    assert_true(file_holds(dir, "report.md", "no cache line in host.json"));
     free(c.text);
 }
 
@@ -1463,6 +1546,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_exact_results),
+        cmocka_unit_test(test_counted_figures),
+        cmocka_unit_test(test_counts_without_certificates),
+        cmocka_unit_test(test_lost_event),
         cmocka_unit_test(test_exact_speedups),
         cmocka_unit_test(test_not_best),
         cmocka_unit_test(test_in_place_is_apart),

@@ -23,7 +23,7 @@ for plot in speedup_best speedup_same bandwidth algorithms roofline; do
 done
 expect "the plots are pictures" grep -q '<svg' run/plots/speedup_best.svg
 
-header='schema,kernel,op,dir,fuse,algo,isa,trick,source,dtype,param_dtype,stats_out,cell,rows,hidden,threads,residency,verdict,unstable_rows,ns_per_row,ns_lo,ns_hi,gbps,roof,roof_ratio,ref_cycles_per_elem,core_cycles_per_elem,instructions_per_elem,l1d_misses_per_row,l2_misses_per_row,llc_misses_per_row,E_max,ulp_max,normwise,prepare_first_ns,prepare_ns,processes,rounds,roof_lo,roof_hi,scale_ratio,scale_lo,scale_hi,bytes_per_row,bytes_per_row_allocate,streams,flops_per_elem,offset,barrier_ns,in_place,repro'
+header='schema,kernel,op,dir,fuse,algo,isa,trick,source,dtype,param_dtype,stats_out,cell,rows,hidden,threads,residency,verdict,unstable_rows,ns_per_row,ns_lo,ns_hi,gbps,roof,roof_ratio,ref_cycles_per_elem,core_cycles_per_elem,instructions_per_elem,l1d_misses_per_row,l2_misses_per_row,llc_misses_per_row,E_max,ulp_max,normwise,prepare_first_ns,prepare_ns,processes,rounds,roof_lo,roof_hi,scale_ratio,scale_lo,scale_hi,bytes_per_row,bytes_per_row_allocate,streams,flops_per_elem,offset,barrier_ns,in_place,dtlb_misses_per_row,branch_misses_per_row,loads_per_elem,ipc,bytes_per_cycle,dram_bytes_per_row,dram_over_model,dram_over_model_allocate,counters,counters_missing,repro'
 expect "header of results.csv" [ "$(head -1 run/results.csv)" = "$header" ]
 header='schema,base_op,test_op,dir,fuse,dtype,param_dtype,isa,threads,residency,rows,hidden,pairing,base_kernel,test_kernel,speedup,lo,hi,confidence,processes,verdict,in_place,mde,doubtful,repro'
 expect "header of speedup.csv" [ "$(head -1 run/speedup.csv)" = "$header" ]

@@ -267,10 +267,10 @@ static void write_host(const char *dir, const struct synthetic_run *run)
 {
     dump(
         dir, "host.json",
-        json_pack("{s:i,s:{s:s,s:s,s:s?,s:s?,s:s?},s:{s:i,s:i},s:{s:s},s:s,s:s,s:s,s:{s:s,s:{s:{s:s}}}}",
+        json_pack("{s:i,s:{s:s,s:s,s:s?,s:s?,s:s?},s:{s:i,s:i,s:i},s:{s:s},s:s,s:s,s:s,s:{s:s,s:{s:{s:s}}}}",
                   "schema", 1, "cpu", "model", run->cpu ? run->cpu : "Synthetic CPU 9000",
                   "microcode", "0x1", "vendor", run->vendor, "family", run->family, "model_number",
-                  run->model_number, "caches", "l1d", 32768, "l2", 1048576, "os",
+                  run->model_number, "caches", "l1d", 32768, "l2", 1048576, "line", SYNTHETIC_LINE, "os",
                   "kernel", "6.1", "compiler", "gcc 12.2.0", "git", "0123abc", "version",
                   "0.1.0", "papi", "state", "no PMU", "events", "cycles", "reason",
                   "the kernel forbids it"));
@@ -323,6 +323,22 @@ static void one_time(struct lines *l, const struct place *at, size_t k, double p
             ns * l->drift * exp(l->run->noise * normal(&l->random)));
 }
 
+/* The rest of a counters line. */
+static void counted_events(struct lines *l, double elements)
+{
+    if (l->run->bands == NULL) {
+        fputs("\"events\":{\"cycles\":null}}\n", l->f);
+        return;
+    }
+    fprintf(l->f, "\"bands\":\"%s\",\"events\":{\"cycles\":", l->run->bands);
+    if (l->run->lacks_cycles)
+        fputs("null", l->f);
+    else
+        fprintf(l->f, "%.17g", SYNTHETIC_CYCLES(elements));
+    fprintf(l->f, ",\"instructions\":%.17g,\"loads\":%.17g,\"llc_misses\":%.17g,\"branch_misses\":0}}\n",
+            SYNTHETIC_INSTRUCTIONS(elements), SYNTHETIC_LOADS(elements), SYNTHETIC_LLC_MISSES(elements));
+}
+
 static void sample_lines(const struct place *at, void *data)
 {
     struct lines *l = data;
@@ -350,10 +366,9 @@ static void sample_lines(const struct place *at, void *data)
     fprintf(l->f,
             "{\"type\":\"counters\",\"process\":%zu,\"cell\":\"%s\",\"attempt\":0,"
             "\"group\":0,"
-            "\"kernel\":\"%s\",\"passes\":10,\"ns\":1000,\"ref_cycles\":%zu,\"events\":{"
-            "\"cycles\":"
-            "null}}\n",
+            "\"kernel\":\"%s\",\"passes\":10,\"ns\":1000,\"ref_cycles\":%zu,",
             l->process, id, name, 10 * at->rows * at->hidden / 2);
+    counted_events(l, 10.0 * (double)at->rows * (double)at->hidden);
     fprintf(l->f,
             "{\"type\":\"done\",\"process\":%zu,\"cell\":\"%s\",\"attempt\":0,"
             "\"mistrusted\":[],\"barrier_ns\":%g"

@@ -19,6 +19,8 @@ struct synthetic_run {
     const char *bars; /* JSON (harness/bars.h); NULL: none */
     double barrier_ns;
     int also_in_place; /* each cell twice */
+    const char *bands; /* "hold", "off": one kernel has counts, below; NULL: it has none */
+    int lacks_cycles;  /* but of cycles, which a process lost */
 };
 
 struct synthetic_kernel {
@@ -40,6 +42,12 @@ double synthetic_pass_ns(const struct synthetic_kernel *k, const char *dtype,
  * aborts when it cannot. */
 void synthetic_write(const char *dir, const struct synthetic_run *run);
 size_t synthetic_rows(size_t hidden);
+/* What bands brings, per pass. */
+#define SYNTHETIC_CYCLES(elements) ((elements) / 4)
+#define SYNTHETIC_INSTRUCTIONS(elements) ((elements) / 2)
+#define SYNTHETIC_LOADS(elements) ((elements) / 16)
+#define SYNTHETIC_LLC_MISSES(elements) ((elements) / 64)
+#define SYNTHETIC_LINE 64
 void synthetic_append(const char *dir, const char *name, const char *text);
 void synthetic_replace(const char *dir, const char *name, const char *text);
 
