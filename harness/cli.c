@@ -1,11 +1,13 @@
 #include "cli.h"
 
 #include "accuracy_cli.h"
+#include "count.h"
 #include "cpu.h"
 #include "eval.h"
 #include "err.h"
 #include "explain.h"
 #include "foreign.h"
+#include "gate_counts.h"
 #include "host.h"
 #include "list.h"
 #include "options.h"
@@ -42,6 +44,8 @@ static const char HELP[] =
     "  list [kernels|presets|isas]   what there is, and why something cannot run here\n"
     "  explain KERNEL what a kernel is: formula, bytes and flops, bounds, its code, worst input seen, source\n"
     "  tune           measure which variant `auto` should run here, and write that as a file\n"
+    "  count          instructions and simulated cache misses of each kernel, under callgrind: no timing\n"
+    "  gate --counts --base PROGRAM   which kernels execute more than in another build\n"
     "  doctor         what about this machine hurts measurement, and what would help\n"
     "  --version      version, result schema and git revision\n"
     "  --help         this text; `normbench run --help` lists every option\n"
@@ -55,7 +59,8 @@ static const char HELP[] =
     "  normbench check --isa all --dtype f16 --hidden 1,17,1000\n"
     "\n"
     "exit codes: 0 fine; 1 usage, input or environment; 2 a kernel failed its check or was left\n"
-    "untested, crashed or hung; 3 below a bar of this class of CPU; 130 interrupted\n";
+    "untested, crashed or hung; 3 below a bar of this class of CPU, or more instructions than the base;\n"
+    "130 interrupted\n";
 
 enum option_key {
     KEY_PRESET = NB_OPTION_OTHERS, KEY_SEED, KEY_BUDGET, KEY_PROCESSES, KEY_ROUNDS, KEY_OUT, KEY_QUIET,
@@ -176,14 +181,7 @@ static enum nb_status make_preset(struct cli *c, const char *fallback, struct nb
         NB_ASSERT(p->blocks != NULL);
         s = nb_block_init(&p->blocks[0], "selection", err);
     }
-    for (int k = 0; s == NB_OK && k < NB_KEY_COUNT; k++)
-        if (c->selection[k] != NULL) {
-            struct nb_err inner;
-            s = nb_preset_set_all(p, (enum nb_key)k, c->selection[k], &inner);
-            if (s != NB_OK)
-                s = nb_fail(err, "--%s", inner.text);
-        }
-    return s;
+    return s == NB_OK ? nb_option_select(p, c->selection, err) : s;
 }
 
 static char *join(int argc, char **argv)
@@ -384,7 +382,7 @@ static enum nb_status dispatch(int argc, char **argv, int *code, struct nb_err *
     const char *command = argc > 1 ? argv[1] : "--help";
     if (strcmp(command, "run") == 0 || strcmp(command, "check") == 0 ||
         strcmp(command, "accuracy") == 0 || strcmp(command, "tune") == 0 ||
-        strcmp(command, "doctor") == 0) {
+        strcmp(command, "count") == 0 || strcmp(command, "doctor") == 0) {
         enum nb_status s = not_bound_by_openmp(err);
         if (s != NB_OK)
             return s;
@@ -395,6 +393,10 @@ static enum nb_status dispatch(int argc, char **argv, int *code, struct nb_err *
         return cmd_check(argc, argv, code, err);
     if (strcmp(command, "tune") == 0)
         return cmd_tune(argc, argv, code, err);
+    if (strcmp(command, "count") == 0)
+        return nb_cmd_count(argc, argv, code, err);
+    if (strcmp(command, "gate") == 0)
+        return nb_cmd_gate_counts(argc, argv, code, err);
     if (strcmp(command, "accuracy") == 0)
         return nb_cmd_accuracy(argc, argv, code, err);
     if (strcmp(command, "eval") == 0)
@@ -416,7 +418,7 @@ static enum nb_status dispatch(int argc, char **argv, int *code, struct nb_err *
         *code = argc > 1 ? EXIT_FINE : EXIT_ERROR;
         return NB_OK;
     }
-    return nb_fail(err, "unknown command \"%s\"; known: run, check, accuracy, eval, report, list, explain, tune, doctor. Try `normbench "
+    return nb_fail(err, "unknown command \"%s\"; known: run, check, accuracy, eval, report, list, explain, tune, count, gate, doctor. Try `normbench "
                         "--help`", command);
 }
 

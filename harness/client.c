@@ -45,7 +45,31 @@ static void clean_environment(void)
     }
 }
 
-static void child(int in, int out, int page_fd)
+enum { LAUNCHER_WORDS = 32 };
+
+/* Under a launcher /proc/self/exe would be the launcher. */
+static void start_program(char *const *launcher, char **worker)
+{
+    char exe[4096], *argv[LAUNCHER_WORDS + NB_FOREIGN_WORDS + 4];
+    const ssize_t len = readlink("/proc/self/exe", exe, sizeof exe - 1);
+    size_t n = 0, w = 0;
+    if (launcher == NULL)
+        execv("/proc/self/exe", worker);
+    if (launcher == NULL || len < 0)
+        return;
+    exe[len] = '\0';
+    while (launcher[n] != NULL && n < LAUNCHER_WORDS) {
+        argv[n] = launcher[n];
+        n++;
+    }
+    argv[n++] = exe;
+    do
+        argv[n++] = worker[++w];
+    while (worker[w] != NULL);
+    execvp(argv[0], argv);
+}
+
+static void child(int in, int out, int page_fd, char *const *launcher)
 {
     char fd[16];
     clean_environment();
@@ -59,7 +83,7 @@ static void child(int in, int out, int page_fd)
     char name[] = "normbench", option[] = "--worker";
     char *argv[NB_FOREIGN_WORDS + 4] = {name, option, fd};
     argv[3 + nb_foreign_words(argv + 3)] = NULL;
-    execv("/proc/self/exe", argv);
+    start_program(launcher, argv);
     _exit(127);
 }
 
@@ -77,6 +101,12 @@ static enum nb_status make_page(struct nb_client *c, struct nb_err *err)
 
 enum nb_status nb_client_start(struct nb_client *c, uint64_t seed, struct nb_err *err)
 {
+    return nb_client_start_under(c, NULL, seed, err);
+}
+
+enum nb_status nb_client_start_under(struct nb_client *c, char *const *launcher, uint64_t seed,
+                                     struct nb_err *err)
+{
     int to[2], from[2];
     *c = (struct nb_client){.in = -1, .out = -1, .page_fd = -1};
     enum nb_status s = make_page(c, err);
@@ -88,7 +118,7 @@ enum nb_status nb_client_start(struct nb_client *c, uint64_t seed, struct nb_err
     if (c->pid < 0)
         return nb_fail(err, "cannot start a worker: %s", strerror(errno));
     if (c->pid == 0)
-        child(to[0], from[1], c->page_fd);
+        child(to[0], from[1], c->page_fd, launcher);
     close(to[0]);
     close(from[1]);
     c->in = to[1];

@@ -32,6 +32,10 @@ NB_USE_RESULT enum nb_status nb_client_start(struct nb_client *c, uint64_t seed,
 NB_USE_RESULT enum nb_status nb_client_send(struct nb_client *c, const json_t *line,
                                             struct nb_err *err);
 
+/* The same, the worker being run by another program: launcher is its words, NULL behind the last. */
+NB_USE_RESULT enum nb_status nb_client_start_under(struct nb_client *c, char *const *launcher, uint64_t seed,
+                                                   struct nb_err *err);
+
 /* Waits for the next line. interrupted: set by a signal handler. how: room for a sentence. */
 enum nb_heard nb_client_hear(struct nb_client *c, double timeout_s,
                              const volatile sig_atomic_t *interrupted, json_t **line, char *how,

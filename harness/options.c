@@ -44,3 +44,16 @@ enum nb_status nb_option_policies(const char *eps_mode, const char *order, uint3
     enum nb_status s = choose("eps-mode", eps_mode, "inside", "outside", mode_value, err);
     return s == NB_OK ? choose("order", order, "cast_after", "cast_before", order_value, err) : s;
 }
+
+enum nb_status nb_option_select(struct nb_preset *p, const char *const *selection, struct nb_err *err)
+{
+    enum nb_status s = NB_OK;
+    for (int k = 0; s == NB_OK && k < NB_KEY_COUNT; k++)
+        if (selection[k] != NULL) {
+            struct nb_err inner;
+            s = nb_preset_set_all(p, (enum nb_key)k, selection[k], &inner);
+            if (s != NB_OK)
+                s = nb_fail(err, "--%s", inner.text);
+        }
+    return s;
+}

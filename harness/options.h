@@ -19,6 +19,9 @@ struct nb_option_text {
 bool nb_option_take(int key, const char *arg, const struct nb_option_text *texts, size_t count,
                     const char **selection);
 
+/* Puts the texts that were given, one a key, into every block of the preset. */
+NB_USE_RESULT enum nb_status nb_option_select(struct nb_preset *p, const char *const *selection, struct nb_err *err);
+
 /* Options of the problem: a finite eps of at least 0; words of eps_mode and order, NULL for the default. */
 NB_USE_RESULT enum nb_status nb_option_eps(const char *text, double *eps, struct nb_err *err);
 NB_USE_RESULT enum nb_status nb_option_policies(const char *eps_mode, const char *order,
