@@ -306,6 +306,21 @@ static enum nb_status count_cell(struct job *j, const struct nb_cell *cell, cons
 
 /* ---- cells ---- */
 
+/* A time is told beside its roof; a count stands by itself. */
+static void without_ceilings(struct nb_cell *c, const struct nb_preset *p)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < c->kernel_count; i++) {
+        bool wanted = false;
+        for (size_t b = 0; b < p->count; b++)
+            wanted = wanted || nb_block_takes(&p->blocks[b], c->kernels[i]) ||
+                     (p->blocks[b].kernel.n == 0 && p->blocks[b].algo.n == 0);
+        if (wanted)
+            c->kernels[n++] = c->kernels[i];
+    }
+    c->kernel_count = n;
+}
+
 /* Counts know neither threads nor residency: rows are given, not derived from the caches of a host. */
 static enum nb_status make_plan(struct job *j, struct nb_preset *preset, struct nb_err *err)
 {
@@ -326,6 +341,7 @@ static enum nb_status make_plan(struct job *j, struct nb_preset *preset, struct 
         NB_ASSERT(at != NULL);
         memmove(at, at + sizeof words - 1, strlen(at + sizeof words - 1) + 1);
         c->residency = NB_L2;
+        without_ceilings(c, preset);
     }
     return s;
 }

@@ -98,8 +98,9 @@ static void fill(const struct arena *a, const struct nb_cell *c, uint64_t seed)
 /* ---- the call ---- */
 
 struct region {
-    void (*run)(const void *state, const struct nb_args *args);
-    const void *state;
+    const struct nb_kernel *kernel;
+    struct nb_problem problem;
+    const void *state; /* NULL: the problem */
     struct nb_args args;
     const char *tag;
 };
@@ -111,21 +112,23 @@ static void do_nothing(const void *state, const struct nb_args *args)
 }
 
 /* What stands between the two requests besides the call is taken away with the call that does nothing. */
-static __attribute__((noinline)) void counted_call(const struct region *r)
+static __attribute__((noinline)) void counted_call(void (*run)(const void *, const struct nb_args *),
+                                                   const void *state, const struct nb_args *args)
 {
     CALLGRIND_TOGGLE_COLLECT;
-    r->run(r->state, &r->args);
+    run(state, args);
     CALLGRIND_TOGGLE_COLLECT;
 }
 
 static void *call_twice(void *context)
 {
-    const struct region *r = context;
+    const struct region r = *(const struct region *)context; /* what the kernel reads lies on this stack */
+    const void *state = r.state != NULL ? r.state : &r.problem;
     CALLGRIND_START_INSTRUMENTATION;
-    counted_call(r);
+    counted_call(r.kernel->run, state, &r.args);
     CALLGRIND_ZERO_STATS;
-    counted_call(r);
-    CALLGRIND_DUMP_STATS_AT(r->tag);
+    counted_call(r.kernel->run, state, &r.args);
+    CALLGRIND_DUMP_STATS_AT(r.tag);
     CALLGRIND_STOP_INSTRUMENTATION;
     return NULL;
 }
@@ -153,7 +156,7 @@ static enum nb_status count_kernel(const struct nb_cell *cell, const struct nb_k
     struct nb_execution e;
     const bool prepared = nb_execution_begin(&e, cell, k, &args, a->scratch);
     enum nb_status s = prepared ? NB_OK : nb_fail(err, "its prepare returned NULL");
-    struct region r = {k->run, k->prepare != NULL ? e.state : (void *)&e.problem, e.args, tag};
+    struct region r = {k, e.problem, e.state, e.args, tag};
     r.args.part = 0;
     r.args.scratch = e.scratch_step > 0 ? e.scratch : NULL;
     if (s == NB_OK)
