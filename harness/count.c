@@ -389,6 +389,17 @@ static enum nb_status find_valgrind(struct job *j, struct nb_err *err)
     return NB_OK;
 }
 
+/* Before a minute of counting: may the file be written? */
+static enum nb_status can_write(const char *file, struct nb_err *err)
+{
+    const char *slash = strrchr(file, '/');
+    char dir[NB_PATH];
+    snprintf(dir, sizeof dir, "%.*s", slash != NULL ? (int)(slash - file) + 1 : 1, slash != NULL ? file : ".");
+    return access(dir, W_OK) == 0 ? NB_OK
+                                  : nb_fail(err, "--out %.400s: cannot write in %.400s: %s", file, dir,
+                                            strerror(errno));
+}
+
 static enum nb_status write_out(const struct job *j, struct nb_err *err)
 {
     const char *out = j->options->out, *dot = strrchr(out, '.');
@@ -420,7 +431,9 @@ static void write_all(const struct job *j)
 enum nb_status nb_count(struct nb_count_options *o, int *exit_code, struct nb_err *err)
 {
     struct job j = {.options = o, .client = {.in = -1, .out = -1, .page_fd = -1}};
-    enum nb_status s = find_valgrind(&j, err);
+    enum nb_status s = o->out != NULL ? can_write(o->out, err) : NB_OK;
+    if (s == NB_OK)
+        s = find_valgrind(&j, err);
     if (s == NB_OK)
         s = make_plan(&j, &o->preset, err);
     if (s == NB_OK)
