@@ -58,6 +58,14 @@ typedef enum nb_status (*line_taker)(struct job *j, const struct nb_cell *cell, 
                                      struct nb_err *err);
 enum outcome { ENDED, DIED, SILENT, FAILED };
 
+enum { START_S = 60 }; /* valgrind may take so long to start a large program */
+
+static bool is_starting(const struct job *j)
+{
+    const char *next = json_string_value(json_array_get(j->pending, 0));
+    return next != NULL && next[0] == '\0';
+}
+
 /* Hands lines of one type to take(), until a line of type `last`. */
 static enum outcome listen(struct job *j, const struct nb_cell *cell, double timeout_s, const char *type,
                            const char *last, line_taker take, char *how, size_t len, struct nb_err *err)
@@ -65,7 +73,8 @@ static enum outcome listen(struct job *j, const struct nb_cell *cell, double tim
     for (;;) {
         json_t *line = NULL;
         enum nb_status s = NB_OK;
-        const enum nb_heard heard = nb_client_hear(&j->client, timeout_s, &interrupted, &line, how, len);
+        const double patience = timeout_s + (is_starting(j) ? START_S : 0);
+        const enum nb_heard heard = nb_client_hear(&j->client, patience, &interrupted, &line, how, len);
         if (heard == NB_HEARD_INTERRUPT)
             return nb_fail(err, "interrupted"), FAILED;
         if (heard != NB_HEARD_LINE)
