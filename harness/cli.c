@@ -1,6 +1,7 @@
 #include "cli.h"
 
 #include "accuracy_cli.h"
+#include "count.h"
 #include "counters.h"
 #include "cpu.h"
 #include "eval.h"
@@ -8,6 +9,7 @@
 #include "explain.h"
 #include "foreign.h"
 #include "gate.h"
+#include "gate_counts.h"
 #include "host.h"
 #include "list.h"
 #include "options.h"
@@ -44,7 +46,9 @@ static const char HELP[] =
     "  list [kernels|presets|isas]   what there is, and why something cannot run here\n"
     "  explain KERNEL what a kernel is: formula, bytes and flops, bounds, its code, worst input seen, source\n"
     "  tune           measure which variant `auto` should run here, and write that as a file\n"
+    "  count          instructions and simulated cache misses of each kernel, under callgrind: no timing\n"
     "  gate --base PROGRAM   did a change make a kernel slower? Two builds, with verdicts and intervals\n"
+    "  gate --counts --base PROGRAM   which kernels execute more than in another build\n"
     "  gate-selftest  how often is the gate wrong here? On itself, with and without planted slowdowns\n"
     "  doctor         what about this machine hurts measurement, and what would help\n"
     "  --version      version, result schema and git revision\n"
@@ -59,7 +63,8 @@ static const char HELP[] =
     "  normbench check --isa all --dtype f16 --hidden 1,17,1000\n"
     "\n"
     "exit codes: 0 fine; 1 usage, input or environment; 2 a kernel failed its check or was left\n"
-    "untested, crashed or hung; 3 below a bar of this class of CPU; 130 interrupted\n";
+    "untested, crashed or hung; 3 below a bar of this class of CPU, or more instructions than the base;\n"
+    "130 interrupted\n";
 
 enum option_key {
     KEY_PRESET = NB_OPTION_OTHERS, KEY_SEED, KEY_BUDGET, KEY_PROCESSES, KEY_ROUNDS, KEY_OUT, KEY_QUIET,
@@ -379,12 +384,21 @@ static enum nb_status not_bound_by_openmp(struct nb_err *err)
     return NB_OK;
 }
 
+static bool has_word(int argc, char **argv, const char *word)
+{
+    for (int i = 2; i < argc; i++)
+        if (strcmp(argv[i], word) == 0)
+            return true;
+    return false;
+}
+
 static enum nb_status dispatch(int argc, char **argv, int *code, struct nb_err *err)
 {
     const char *command = argc > 1 ? argv[1] : "--help";
     if (strcmp(command, "run") == 0 || strcmp(command, "check") == 0 ||
         strcmp(command, "accuracy") == 0 || strcmp(command, "tune") == 0 ||
-        strcmp(command, "gate") == 0 || strcmp(command, "gate-selftest") == 0 || strcmp(command, "doctor") == 0) {
+        strcmp(command, "gate") == 0 || strcmp(command, "gate-selftest") == 0 ||
+        strcmp(command, "count") == 0 || strcmp(command, "doctor") == 0) {
         enum nb_status s = not_bound_by_openmp(err);
         if (s == NB_OK)
             s = nb_counters_environment(err);
@@ -400,6 +414,10 @@ static enum nb_status dispatch(int argc, char **argv, int *code, struct nb_err *
         return cmd_check(argc, argv, code, err);
     if (strcmp(command, "tune") == 0)
         return cmd_tune(argc, argv, code, err);
+    if (strcmp(command, "count") == 0)
+        return nb_cmd_count(argc, argv, code, err);
+    if (strcmp(command, "gate") == 0 && has_word(argc, argv, "--counts"))
+        return nb_cmd_gate_counts(argc, argv, code, err);
     if (strcmp(command, "gate") == 0)
         return nb_cmd_gate(argc, argv, code, err);
     if (strcmp(command, "gate-selftest") == 0)
@@ -425,7 +443,7 @@ static enum nb_status dispatch(int argc, char **argv, int *code, struct nb_err *
         *code = argc > 1 ? EXIT_FINE : EXIT_ERROR;
         return NB_OK;
     }
-    return nb_fail(err, "unknown command \"%s\"; known: run, check, accuracy, eval, report, list, explain, tune, doctor. Try `normbench "
+    return nb_fail(err, "unknown command \"%s\"; known: run, check, accuracy, eval, report, list, explain, tune, count, gate, doctor. Try `normbench "
                         "--help`", command);
 }
 

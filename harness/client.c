@@ -45,6 +45,31 @@ static void clean_environment(void)
     }
 }
 
+enum { LAUNCHER_WORDS = 32 };
+
+/* Under a launcher /proc/self/exe would be the launcher. */
+static void start_program(const struct nb_program *program, char **worker)
+{
+    char exe[4096], *argv[LAUNCHER_WORDS + NB_FOREIGN_WORDS + 4];
+    const ssize_t len = readlink("/proc/self/exe", exe, sizeof exe - 1);
+    size_t n = 0, w = 0;
+    char *const *launcher = program->launcher;
+    if (launcher == NULL)
+        execv(program->path != NULL ? program->path : "/proc/self/exe", worker);
+    if (launcher == NULL || len < 0)
+        return;
+    exe[len] = '\0';
+    while (launcher[n] != NULL && n < LAUNCHER_WORDS) {
+        argv[n] = launcher[n];
+        n++;
+    }
+    argv[n++] = exe;
+    do
+        argv[n++] = worker[++w];
+    while (worker[w] != NULL);
+    execvp(argv[0], argv);
+}
+
 static void child(const struct nb_program *program, int in, int out, int page_fd)
 {
     char fd[16];
@@ -60,7 +85,7 @@ static void child(const struct nb_program *program, int in, int out, int page_fd
     char *argv[NB_FOREIGN_WORDS + 4] = {name, option, fd};
     memcpy(argv + 3, program->words, program->word_count * sizeof *argv);
     argv[3 + program->word_count] = NULL;
-    execv(program->path != NULL ? program->path : "/proc/self/exe", argv);
+    start_program(program, argv);
     _exit(127);
 }
 
@@ -78,9 +103,15 @@ static enum nb_status make_page(struct nb_client *c, struct nb_err *err)
 
 enum nb_status nb_client_start(struct nb_client *c, uint64_t seed, struct nb_err *err)
 {
+    return nb_client_start_under(c, NULL, seed, err);
+}
+
+enum nb_status nb_client_start_under(struct nb_client *c, char *const *launcher, uint64_t seed,
+                                     struct nb_err *err)
+{
     char *words[NB_FOREIGN_WORDS];
-    const struct nb_program own = {
-        .words = words, .word_count = nb_foreign_words(words), .protocol = NB_PROTOCOL};
+    const struct nb_program own = {.words = words, .word_count = nb_foreign_words(words),
+                                   .protocol = NB_PROTOCOL, .launcher = launcher};
     return nb_client_start_program(c, &own, seed, err);
 }
 

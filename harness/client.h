@@ -30,18 +30,23 @@ enum nb_heard {
 NB_USE_RESULT enum nb_status nb_client_start(struct nb_client *c, uint64_t seed,
                                              struct nb_err *err);
 
-/* A worker of another build. program: its path; NULL: this very program. words: what follows `--worker FD`
+/* A worker of another build. path: of the program; NULL: this very one. words: what follows `--worker FD`
  * (foreign.h). protocol: what it is greeted with, NB_PROTOCOL or an older one that it is known to speak. */
 struct nb_program {
     const char *path;
     char **words;
     size_t word_count;
     int protocol;
+    char *const *launcher; /* words of another program that runs this one, NULL behind the last; NULL: none */
 };
 NB_USE_RESULT enum nb_status nb_client_start_program(struct nb_client *c, const struct nb_program *program,
                                                      uint64_t seed, struct nb_err *err);
 NB_USE_RESULT enum nb_status nb_client_send(struct nb_client *c, const json_t *line,
                                             struct nb_err *err);
+
+/* The same, the worker being run by another program: launcher is its words, NULL behind the last. */
+NB_USE_RESULT enum nb_status nb_client_start_under(struct nb_client *c, char *const *launcher, uint64_t seed,
+                                                   struct nb_err *err);
 
 /* Waits for the next line. interrupted: set by a signal handler. how: room for a sentence. */
 enum nb_heard nb_client_hear(struct nb_client *c, double timeout_s,

@@ -12,7 +12,7 @@
 
 enum option_key {
     KEY_BASE = NB_OPTION_OTHERS, KEY_HEAD, KEY_BASE_PLUGIN, KEY_PRESET, KEY_SEED, KEY_BUDGET, KEY_MARGIN, KEY_BLOCKS,
-    KEY_OUT, KEY_QUIET, KEY_TIMEOUT, KEY_FORCE
+    KEY_OUT, KEY_QUIET, KEY_TIMEOUT, KEY_FORCE, KEY_COUNTS
 };
 
 static const struct argp_option OPTIONS[] = {
@@ -20,6 +20,7 @@ static const struct argp_option OPTIONS[] = {
     {"base", KEY_BASE, "PROGRAM", 0, "the normbench to compare with (required)", 1},
     {"head", KEY_HEAD, "PROGRAM", 0, "the normbench that is judged (default: this one)", 1},
     {"base-plugin", KEY_BASE_PLUGIN, "FILE", 0, "the old build of a plugin; --plugin names the new one", 1},
+    {"counts", KEY_COUNTS, 0, 0, "compare instructions under callgrind and no times: `normbench gate --counts --help`", 1},
     {0, 0, 0, 0, "What is compared (lists are comma-separated; they replace keys of the preset):", 2},
     {"preset", KEY_PRESET, "NAME|FILE", 0, "a sweep from presets/ or a file (default: gate)", 2},
     NB_OPTION_SELECT("op", NB_KEY_OP, "LIST", "layernorm, rmsnorm"),

@@ -692,8 +692,6 @@ static void picture_section(const struct rep_keys *pictures, FILE *f)
     }
 }
 
-}
-
 /* ---- host, reproduction, quotation ---- */
 
 static void fact(FILE *f, const json_t *v)

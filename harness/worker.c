@@ -2,7 +2,9 @@
 
 #include "buffers.h"
 #include "check.h"
+#include "count_region.h"
 #include "counters.h"
+#include "counts.h"
 #include "cpu.h"
 #include "execute.h"
 #include "foreign.h"
@@ -253,6 +255,44 @@ static enum nb_status cmd_check(struct worker *w, const json_t *in, const struct
     return s;
 }
 
+/* ---- counting, under callgrind ---- */
+
+/* Each count is a dump of its own, of which the line tells the tag. */
+static enum nb_status count_one(struct worker *w, const struct nb_cell *cell, const char *name, struct nb_err *err)
+{
+    static unsigned dumps;
+    const struct nb_kernel *k = name[0] != '\0' ? nb_kernel_find(name) : NULL;
+    struct nb_err inner = {""};
+    struct nb_check_result r = {.verdict = NB_UNTESTED};
+    char tag[32];
+    if (k == NULL && name[0] != '\0')
+        return nb_fail(err, "count: no kernel \"%s\"", name);
+    at_kernel(w, name);
+    if (k != NULL)
+        nb_check_skip(cell, k, &r);
+    snprintf(tag, sizeof tag, "count%u", dumps + 1);
+    const bool counted = r.verdict == NB_UNTESTED && nb_region_count(cell, k, w->seed, tag, &inner) == NB_OK;
+    dumps += counted;
+    emit(NULL, json_pack("{ss ss si ss so}", "type", "count", "kernel", name, "dump", (int)dumps, "tag", tag, "reason",
+                         counted ? json_null() : json_string(r.reason[0] ? r.reason : inner.text)));
+    return NB_OK;
+}
+
+static enum nb_status cmd_count(struct worker *w, const json_t *in, const struct nb_cell *cell, struct nb_err *err)
+{
+    const json_t *kernels = json_object_get(in, "kernels");
+    enum nb_status s = NB_OK;
+    if (!nb_region_under_valgrind())
+        return nb_fail(err, "count: this worker does not run under callgrind");
+    for (size_t i = 0; s == NB_OK && i < json_array_size(kernels); i++) {
+        const char *name = json_string_value(json_array_get(kernels, i));
+        s = name != NULL ? count_one(w, cell, name, err) : nb_fail(err, "count: a kernel that is no text");
+    }
+    if (s == NB_OK)
+        emit(NULL, json_pack("{ss ss}", "type", "counted", "cell", cell->id));
+    return s;
+}
+
 /* ---- commands ---- */
 
 /* What this process proved for itself; nobody else's proof counts for it. */
@@ -312,6 +352,8 @@ static enum nb_status command(struct worker *w, const json_t *in, bool *quit, st
     enum nb_status s = nb_cell_from_json(&cell, json_object_get(in, "cell"), err);
     if (s == NB_OK && strcmp(cmd, "check") == 0)
         s = cmd_check(w, in, &cell, err);
+    else if (s == NB_OK && strcmp(cmd, "count") == 0)
+        s = cmd_count(w, in, &cell, err);
     else if (s == NB_OK && strcmp(cmd, "unit") == 0)
         s = cmd_measure(w, in, &cell, false, err);
     else if (s == NB_OK && strcmp(cmd, "calibrate") == 0)
@@ -343,7 +385,9 @@ int nb_worker_main(int status_fd, int argc, char **argv)
     enum nb_status started = nb_cpu_init(bad, sizeof bad) == 0
                                  ? map_page(&w, status_fd, &err)
                                  : nb_fail(&err, "NB_DISABLE_ISA: unknown word \"%s\"", bad);
-    if (started == NB_OK)
+    if (started == NB_OK && nb_region_under_valgrind())
+        w.topology = nb_simulated_topology();
+    else if (started == NB_OK)
         started = nb_topology_load(&w.topology, &err);
     if (started == NB_OK)
         nb_tune_caches(&w.topology);

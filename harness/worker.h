@@ -6,6 +6,8 @@
  *   in   {"cmd":"hello","protocol":2,"seed":1}               out  {"type":"hello","protocol":2}
  *   in   {"cmd":"check","cell":{...},"kernels":[...],"timeout_s":20}
  *        out  a check line for each kernel, then {"type":"checked","cell":"..."}
+ *   in   {"cmd":"count","cell":{...},"kernels":["",...]}     out  a count line for each kernel ("": a call that does
+ *        nothing), the dump of callgrind it came from, then {"type":"counted","cell":"..."}; under callgrind alone
  *   in   {"cmd":"calibrate","cell":{...},"hashes":{...}}     out  {"type":"calibration",...}
  *   in   {"cmd":"unit","cell":{...},"process":0,"attempt":0,"rounds":12,"screening":false,
  *         "counters":true,"hashes":{...}}                    out  certificates (once), round and counter lines, then done or discard

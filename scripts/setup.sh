@@ -4,7 +4,8 @@
 
 RUN_PACKAGES="gcc g++ make cmake pkg-config git libbenchmark-dev libhwloc-dev libjansson-dev
  libpapi-dev gnuplot-nox fonts-dejavu-core"
-TEST_PACKAGES="$RUN_PACKAGES libcmocka-dev libmpfr-dev jq procps"
+TEST_PACKAGES="$RUN_PACKAGES libcmocka-dev libmpfr-dev jq procps valgrind"
+GATE_PACKAGES="$RUN_PACKAGES valgrind"
 ALL_PACKAGES="$TEST_PACKAGES clang llvm libomp-dev libclang-rt-dev shellcheck
  libdnnl-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static"
 

@@ -1,0 +1,23 @@
+/* child.h: other programs as children, and a temporary folder for what they leave. */
+#ifndef NB_CHILD_H
+#define NB_CHILD_H
+
+#include "err.h"
+#include "files.h"
+
+#include <stddef.h>
+
+/* Runs argv (looked up in PATH) to its end. text (len > 0): takes the beginning of its stdout, its stderr is
+ * dropped; text NULL: stdout is dropped, stderr is ours. *status is what waitpid gave; SIGINT and SIGTERM that come
+ * meanwhile are passed on to it. An error is a program that cannot be started: err says why. */
+NB_USE_RESULT enum nb_status nb_child_run(char *const *argv, char *text, size_t len, int *status,
+                                              struct nb_err *err);
+
+/* A new folder in TMPDIR or /tmp, for files alone. */
+NB_USE_RESULT enum nb_status nb_temp_folder(char dir[NB_PATH], struct nb_err *err);
+void nb_temp_remove(const char *dir);
+
+/* The last line of DIR/name that is not empty; "" where there is none. */
+void nb_last_line(const char *dir, const char *name, char *line, size_t len);
+
+#endif
