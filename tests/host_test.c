@@ -1013,7 +1013,7 @@ static void conditions_are_judged_by_their_limits(void **state)
     char text[128];
     assert_int_equal(disturbance("migrations", json_integer(0)), NB_UNDISTURBED);
     assert_int_equal(disturbance("migrations", json_integer(1)), NB_MIGRATED);
-    assert_int_equal(disturbance("steal_ticks", json_integer(1)), NB_UNDISTURBED); /* one tick: granularity */
+    assert_int_equal(disturbance("steal_ticks", json_integer(1)), NB_UNDISTURBED);
     assert_int_equal(disturbance("steal_ticks", json_integer(2)), NB_STOLEN);
     assert_int_equal(disturbance("clock_after_ns", json_real(56000)), NB_UNDISTURBED);
     assert_int_equal(disturbance("clock_after_ns", json_real(59000)), NB_CLOCK_CHANGED);
@@ -1025,13 +1025,16 @@ static void conditions_are_judged_by_their_limits(void **state)
     assert_null(nb_conditions_verdict(NULL, text, sizeof(text)));
 }
 
-static void two_stolen_ticks_of_many_are_few(void **state)
+static void few_stolen_ticks_are_no_share(void **state)
 {
     (void)state;
     json_t *c = json_pack("{si si}", "steal_ticks", 2, "cpu_ticks", 200);
     assert_int_equal(nb_conditions_disturbance(c), NB_UNDISTURBED);
     json_object_set_new(c, "cpu_ticks", json_integer(199));
     assert_int_equal(nb_conditions_disturbance(c), NB_STOLEN);
+    json_object_set_new(c, "steal_ticks", json_integer(1)); /* one of five: too coarse to be a share */
+    json_object_set_new(c, "cpu_ticks", json_integer(5));
+    assert_int_equal(nb_conditions_disturbance(c), NB_UNDISTURBED);
     json_decref(c);
 }
 
@@ -1148,7 +1151,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(limits_of_cgroup_v1_in_a_container),
         cmocka_unit_test(jiffies_are_of_the_cpus_asked_for),
         cmocka_unit_test(conditions_are_judged_by_their_limits),
-        cmocka_unit_test(two_stolen_ticks_of_many_are_few),
+        cmocka_unit_test(few_stolen_ticks_are_no_share),
         cmocka_unit_test(conditions_of_this_moment),
         cmocka_unit_test(what_is_unknown_refuses_nothing),
         cmocka_unit_test(each_obstacle_has_its_limit),
