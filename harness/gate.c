@@ -26,7 +26,9 @@ static const char *const ROLE_NAMES[ROLES] = {"base", "again", "head", "layout"}
 
 enum {
     SCREEN_BLOCKS = 5,
-    CONFIRM_BLOCKS = 30,
+    CONFIRM_BLOCKS = 30, /* at least */
+    CONFIRM_BLOCKS_MOST = 60,
+    CONFIRM_ROUNDS = 8,
     ROUNDS_LEAST = 4, /* even: as many forwards as backwards */
     ROUNDS_MOST = 24,
     KILLS_MOST = 3, /* workers ended from outside */
@@ -76,6 +78,7 @@ struct gate {
     uint64_t start_ns;
     /* costs, of a pilot process: its start, a cell's set-up */
     double start_cost_ns, cell_cost_ns;
+    unsigned rounds[2]; /* of a process: screening, confirmation */
     size_t skipped; /* kernels that both builds skip */
 };
 
@@ -719,7 +722,8 @@ static double confirm_processes(const struct gate *g)
     return (double)g->r->set.confirm_blocks * (g->r->set.layouts ? ROLES : LAYOUT);
 }
 
-/* Half of the budget screens. What the confirmation of the control alone needs is always kept back. */
+/* A third of the budget screens, with as many rounds as a verdict needs and no more: the rest is for candidates.
+ * What the confirmation of the control alone needs is always kept back. */
 static enum nb_status plan_screening(struct gate *g, struct stage *s, struct nb_err *err)
 {
     const double processes = SCREEN_BLOCKS * (double)LAYOUT, budget = 1e9 * g->o->budget_s;
@@ -728,7 +732,7 @@ static enum nb_status plan_screening(struct gate *g, struct stage *s, struct nb_
     const double least = processes * process_ns(g, s->count, one, ROUNDS_LEAST) + confirm;
     s->blocks = SCREEN_BLOCKS;
     s->roles = LAYOUT;
-    s->rounds = clamp_rounds((budget / 2 / processes - process_ns(g, s->count, 0, 0)) / one);
+    s->rounds = clamp_rounds((budget / 3 / processes - process_ns(g, s->count, 0, 0)) / one);
     if (least <= budget)
         return NB_OK;
     const double a_comparison = processes * process_ns(g, s->count, one, ROUNDS_LEAST) / entries;
@@ -738,22 +742,38 @@ static enum nb_status plan_screening(struct gate *g, struct stage *s, struct nb_
                    fit >= 1 ? "select fewer kernels or shapes" : "a machine that starts processes faster");
 }
 
-/* How many candidates can be confirmed in what is left, by five rounds each. */
-static size_t most_candidates(const struct gate *g)
+static double left_ns(const struct gate *g)
 {
-    const double left = 1e9 * g->o->budget_s - (double)(nb_now_ns() - g->start_ns);
-    const double one = round_ns(g, false) / (double)g->r->set.count;
-    const double each = g->cell_cost_ns + 5 * one;
-    const double fit = floor((left / confirm_processes(g) - g->start_cost_ns) / each) - 1;
-    return fit < 1 ? 1 : (size_t)fit;
+    return 1e9 * g->o->budget_s - (double)(nb_now_ns() - g->start_ns);
 }
 
+/* How many candidates can be confirmed in what is left, the control being one of them. */
+static size_t most_candidates(const struct gate *g)
+{
+    const double a_process = left_ns(g) / confirm_processes(g);
+    const double one = round_ns(g, false) / (double)g->r->set.count;
+    size_t n = 1;
+    for (; n < g->r->set.count; n++) {
+        const double members = (double)n + 2; /* one candidate more, and the control */
+        const size_t cells = n + 2 < g->plan.count ? n + 2 : g->plan.count;
+        if (process_ns(g, cells, members * one, CONFIRM_ROUNDS) > a_process)
+            break;
+    }
+    return n;
+}
+
+/* What is left over goes into blocks first, since these are what a verdict rests on. */
 static void plan_confirmation(struct gate *g, struct stage *s)
 {
-    const double left = 1e9 * g->o->budget_s - (double)(nb_now_ns() - g->start_ns);
+    const double roles = g->r->set.layouts ? ROLES : LAYOUT, one = round_ns(g, true), left = left_ns(g);
+    const double blocks = floor(left / (roles * process_ns(g, s->count, one, CONFIRM_ROUNDS)));
+    if (g->o->blocks == 0)
+        g->r->set.confirm_blocks = blocks < CONFIRM_BLOCKS       ? CONFIRM_BLOCKS
+                                   : blocks > CONFIRM_BLOCKS_MOST ? CONFIRM_BLOCKS_MOST
+                                                                 : (size_t)blocks;
     s->blocks = (unsigned)g->r->set.confirm_blocks;
-    s->roles = g->r->set.layouts ? ROLES : LAYOUT;
-    s->rounds = clamp_rounds((left / confirm_processes(g) - process_ns(g, s->count, 0, 0)) / round_ns(g, true));
+    s->roles = (size_t)roles;
+    s->rounds = clamp_rounds((left / confirm_processes(g) - process_ns(g, s->count, 0, 0)) / one);
 }
 
 /* ---- the job ---- */
@@ -768,6 +788,7 @@ static enum nb_status screen(struct gate *g, struct nb_err *err)
         status = plan_screening(g, &s, err);
     if (status == NB_OK)
         status = run_stage(g, &s, err);
+    g->rounds[0] = s.rounds;
     free_stage(&s);
     if (status == NB_OK) {
         g->r->set.most_candidates = most_candidates(g);
@@ -782,6 +803,7 @@ static enum nb_status confirm(struct gate *g, struct nb_err *err)
     make_stage(g, &s);
     plan_confirmation(g, &s);
     enum nb_status status = run_stage(g, &s, err);
+    g->rounds[1] = s.rounds;
     free_stage(&s);
     if (status == NB_OK)
         nb_gate_decide(&g->r->set);
@@ -889,6 +911,10 @@ static enum nb_status finish(struct gate *g, struct nb_err *err)
                                       .measuring_s = g->r->measuring_s,
                                       .discarded = g->discarded,
                                       .skipped = g->skipped,
+                                      .start_ms = g->start_cost_ns / 1e6,
+                                      .cell_ms = g->cell_cost_ns / 1e6,
+                                      .screen_rounds = g->rounds[0],
+                                      .confirm_rounds = g->rounds[1],
                                       .seed = g->r->set.seed,
                                       .cpu = nb_host_cpu_model(),
                                       .preset = g->plan.preset,
