@@ -386,7 +386,9 @@ static void the_kernel_agrees_with_its_loops(void **state)
     getrusage(RUSAGE_THREAD, &before);
     expected = p->run(NULL, p->n);
     getrusage(RUSAGE_THREAD, &after);
-    assert_true((double)(after.ru_nvcsw - before.ru_nvcsw) == expected);
+    const double given_up = (double)(after.ru_nvcsw - before.ru_nvcsw);
+    const double taken = (double)(after.ru_nivcsw - before.ru_nivcsw); /* also on the way into a sleep */
+    assert_true(given_up <= expected && given_up + taken >= p->lo * expected);
 }
 
 /* Pages of the cold loop come one by one, each once, also after the flush. */
