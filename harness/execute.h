@@ -15,6 +15,7 @@ struct nb_execution {
     double prepare_ns;   /* what that took */
     unsigned threads;
     size_t windows, step, next_window;
+    size_t stack; /* low 12 bits, about, of the stack pointer that one thread's passes run with */
     char *scratch;
     size_t scratch_step; /* bytes of one thread */
 };
@@ -62,6 +63,9 @@ void nb_on_threads(unsigned threads, void (*work)(void *context, unsigned part, 
 
 /* ns of one barrier among so many threads, median of several. */
 double nb_barrier_ns(unsigned threads);
+
+/* Times that another process took a CPU from this one, all its threads together, so far. */
+long nb_involuntary_switches(void);
 
 uint64_t nb_now_ns(void);
 

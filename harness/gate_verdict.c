@@ -87,10 +87,28 @@ static int descending(const void *a, const void *b)
     return (x < y) - (x > y);
 }
 
-/* The least |median| that is still confirmed: threshold_least, or that of the last for which there is room. */
+/* What medians of base against base reach in the same blocks: their 95th percentile over comparisons. A difference of
+ * head that is no larger is no reason to look closer. */
+static double screening_noise(const struct nb_gate_set *set)
+{
+    double *m = malloc((set->count + 1) * sizeof *m);
+    size_t n = 0;
+    NB_ASSERT(m != NULL);
+    for (size_t i = 0; i < set->count; i++)
+        if (is_compared(&set->entry[i]) && set->entry[i].screen_aa.n > 0)
+            m[n++] = fabs(median_of(&set->entry[i].screen_aa));
+    qsort(m, n, sizeof *m, descending);
+    const double noise = n > 0 ? m[n / 20] : 0;
+    free(m);
+    return noise;
+}
+
+/* The |median| beyond which a comparison is confirmed: threshold_least, the noise, or that of the first for which
+ * there is no room. */
 static double find_threshold(const struct nb_gate_set *set)
 {
-    double *m = malloc((set->count + 1) * sizeof *m), threshold = set->threshold_least;
+    double *m = malloc((set->count + 1) * sizeof *m);
+    double threshold = fmax(set->threshold_least, screening_noise(set));
     size_t n = 0;
     NB_ASSERT(m != NULL);
     for (size_t i = 0; i < set->count; i++) {
@@ -107,6 +125,7 @@ static double find_threshold(const struct nb_gate_set *set)
 
 void nb_gate_screen(struct nb_gate_set *set)
 {
+    const double wanted = fmax(set->threshold_least, screening_noise(set));
     set->threshold = find_threshold(set);
     set->candidates = set->unconfirmed = 0;
     for (size_t i = 0; i < set->count; i++) {
@@ -114,7 +133,7 @@ void nb_gate_screen(struct nb_gate_set *set)
         const double x = fabs(median_of(&e->screen));
         e->candidate = is_compared(e) && (e->control || x > set->threshold);
         set->candidates += e->candidate && !e->control;
-        if (is_compared(e) && !e->candidate && x > set->threshold_least) {
+        if (is_compared(e) && !e->candidate && x > wanted) {
             e->verdict = NB_GATE_UNCONFIRMED;
             set->unconfirmed++;
         }

@@ -1,0 +1,241 @@
+/* gate_verdict_test.c: from blocks to verdicts, on made-up blocks and by simulation. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "gate_verdict.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SCREEN = 5, CONFIRM = 30 };
+
+static struct nb_gate_set make(size_t comparisons)
+{
+    struct nb_gate_set s = {.count = comparisons + 1, .alpha = 0.01, .margin_least = 0.01, .threshold_least = 0.005,
+                            .layouts = true, .layout_missing = 0.025, .most_candidates = comparisons,
+                            .confirm_blocks = CONFIRM, .seed = 1};
+    s.entry = calloc(s.count, sizeof *s.entry);
+    for (size_t i = 0; i < s.count; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "kernel%zu", i);
+        s.entry[i].kernel = strdup(name);
+        s.entry[i].cell = strdup("cell");
+    }
+    s.entry[comparisons].control = true;
+    s.entry[comparisons].plant = 0.05;
+    return s;
+}
+
+static double normal(unsigned long long *state)
+{
+    return nb_normal_quantile(((double)(nb_random(state) >> 11) + 0.5) * 0x1p-53);
+}
+
+/* The blocks of one stage: shift is the truth, sd the noise of a block. */
+static void fill(struct nb_gate_series *s, size_t n, double shift, double sd, unsigned long long *state)
+{
+    for (size_t i = 0; i < n; i++)
+        nb_gate_push(s, shift + sd * normal(state));
+}
+
+static void measure(struct nb_gate_set *s, const double *shift, double sd, unsigned long long *state)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        const double true_shift = s->entry[i].control ? log(1.05) : shift[i];
+        fill(&s->entry[i].screen, SCREEN, true_shift, sd, state);
+        fill(&s->entry[i].screen_aa, SCREEN, 0, sd, state);
+    }
+    nb_gate_screen(s);
+    for (size_t i = 0; i < s->count; i++) {
+        struct nb_gate_entry *e = &s->entry[i];
+        if (!e->candidate)
+            continue;
+        fill(&e->confirm, s->confirm_blocks, e->control ? log(1.05) : shift[i], sd, state);
+        fill(&e->confirm_aa, s->confirm_blocks, 0, sd, state);
+        for (size_t k = 0; k < NB_GATE_LAYOUTS; k++)
+            fill(&e->layout[k], s->confirm_blocks / NB_GATE_LAYOUTS, 0, sd, state);
+    }
+    nb_gate_decide(s);
+}
+
+static enum nb_gate_verdict verdict_for(double shift, double sd)
+{
+    unsigned long long state = 7;
+    struct nb_gate_set s = make(1);
+    measure(&s, &shift, sd, &state);
+    const enum nb_gate_verdict v = s.entry[0].verdict;
+    nb_gate_set_free(&s);
+    return v;
+}
+
+static void verdicts_follow_the_shift(void **unused)
+{
+    (void)unused;
+    assert_int_equal(verdict_for(0, 0.0005), NB_GATE_UNCHANGED);
+    assert_int_equal(verdict_for(0.007, 0.0005), NB_GATE_SAME);
+    assert_int_equal(verdict_for(0.03, 0.0005), NB_GATE_SLOWER);
+    assert_int_equal(verdict_for(-0.03, 0.0005), NB_GATE_FASTER);
+    assert_int_equal(verdict_for(0.0101, 0.004), NB_GATE_NOT_RESOLVED);
+    assert_int_equal(verdict_for(-0.0101, 0.004), NB_GATE_NOT_SLOWER);
+}
+
+static void exit_codes_say_the_worst(void **unused)
+{
+    (void)unused;
+    unsigned long long state = 3;
+    const double shift[] = {0.03, 0.0101, 0};
+    struct nb_gate_set s = make(3);
+    measure(&s, shift, 0.0004, &state);
+    assert_null(nb_gate_invalid(&s));
+    s.entry[1].verdict = NB_GATE_NOT_RESOLVED;
+    assert_int_equal(nb_gate_exit_code(&s), 3);
+    s.entry[0].verdict = NB_GATE_SAME;
+    assert_int_equal(nb_gate_exit_code(&s), 4);
+    s.entry[1].verdict = NB_GATE_UNCONFIRMED;
+    assert_int_equal(nb_gate_exit_code(&s), 0);
+    s.entry[1].verdict = NB_GATE_ADDED;
+    s.entry[2].verdict = NB_GATE_REMOVED;
+    assert_int_equal(nb_gate_exit_code(&s), 0);
+    s.entry[2].verdict = NB_GATE_FAILED;
+    assert_int_equal(nb_gate_exit_code(&s), 2);
+    s.control_found = false;
+    assert_int_equal(nb_gate_exit_code(&s), 1);
+    nb_gate_set_free(&s);
+}
+
+/* The control is no candidate: SLOWER is what it must be, and reddens nothing. */
+static void the_control_reddens_nothing(void **unused)
+{
+    (void)unused;
+    unsigned long long state = 3;
+    const double none = 0;
+    struct nb_gate_set s = make(1);
+    measure(&s, &none, 0.0004, &state);
+    assert_true(s.control_found);
+    assert_int_equal(s.entry[1].verdict, NB_GATE_SLOWER);
+    assert_int_equal(s.candidates, 0);
+    assert_int_equal(nb_gate_exit_code(&s), 0);
+    nb_gate_set_free(&s);
+}
+
+static void a_missed_control_is_invalid(void **unused)
+{
+    (void)unused;
+    unsigned long long state = 3;
+    const double none = 0;
+    struct nb_gate_set s = make(1);
+    measure(&s, &none, 0.2, &state); /* noise in which 5 % drown */
+    assert_false(s.control_found);
+    assert_non_null(nb_gate_invalid(&s));
+    assert_int_equal(nb_gate_exit_code(&s), 1);
+    nb_gate_set_free(&s);
+}
+
+static void a_base_that_differs_from_itself_is_invalid(void **unused)
+{
+    (void)unused;
+    unsigned long long state = 3;
+    const double none = 0;
+    struct nb_gate_set s = make(1);
+    measure(&s, &none, 0.0004, &state);
+    struct nb_gate_series *aa = &s.entry[1].confirm_aa;
+    for (size_t i = 0; i < aa->n; i++)
+        aa->v[i] = 0.002 + fabs(aa->v[i]);
+    nb_gate_decide(&s);
+    assert_true(s.aa_flagged);
+    assert_int_equal(nb_gate_exit_code(&s), 1);
+    nb_gate_set_free(&s);
+}
+
+static void margins_rise_with_layout_and_noise(void **unused)
+{
+    (void)unused;
+    unsigned long long state = 3;
+    const double shift = 0.02;
+    struct nb_gate_set s = make(1);
+    measure(&s, &shift, 0.0004, &state);
+    assert_int_equal(s.entry[0].verdict, NB_GATE_SLOWER);
+    assert_true(s.entry[0].margin == 0.01);
+    for (size_t i = 0; i < s.entry[0].layout[1].n; i++)
+        s.entry[0].layout[1].v[i] += 0.03; /* one of three links is 3 % off */
+    nb_gate_decide(&s);
+    assert_true(fabs(s.entry[0].margin - 0.03) < 0.001);
+    assert_int_equal(s.entry[0].verdict, NB_GATE_SAME);
+    s.layouts = false;
+    nb_gate_decide(&s);
+    assert_true(s.entry[0].margin == 0.025);
+    s.margin_fixed = true;
+    nb_gate_decide(&s);
+    assert_true(s.entry[0].margin == 0.01);
+    assert_int_equal(s.entry[0].verdict, NB_GATE_SLOWER);
+    nb_gate_set_free(&s);
+}
+
+static void a_short_budget_takes_the_largest(void **unused)
+{
+    (void)unused;
+    const double shift[] = {0.02, 0.03, -0.04, 0.01, 0};
+    unsigned long long state = 3;
+    struct nb_gate_set s = make(5);
+    s.most_candidates = 2;
+    measure(&s, shift, 0.0004, &state);
+    assert_int_equal(s.candidates, 2);
+    assert_int_equal(s.unconfirmed, 2);
+    assert_int_equal(s.entry[1].verdict, NB_GATE_SLOWER);
+    assert_int_equal(s.entry[2].verdict, NB_GATE_FASTER);
+    assert_int_equal(s.entry[0].verdict, NB_GATE_UNCONFIRMED);
+    assert_int_equal(s.entry[3].verdict, NB_GATE_UNCONFIRMED);
+    assert_int_equal(s.entry[4].verdict, NB_GATE_UNCHANGED);
+    nb_gate_set_free(&s);
+}
+
+/* The whole procedure over many runs of 20 comparisons in blocks as noisy as those that were measured. */
+static void rates_of_the_procedure(void **unused)
+{
+    enum { RUNS = 500, N = 20 };
+    unsigned long long state = 11;
+    (void)unused;
+    for (int planted = 0; planted < 2; planted++) {
+        size_t slower = 0, found = 0, green = 0, invalid = 0;
+        for (size_t r = 0; r < RUNS; r++) {
+            double shift[N] = {0};
+            shift[3] = planted ? log(1.02) : 0;
+            struct nb_gate_set s = make(N);
+            bool wrong = false;
+            measure(&s, shift, 0.006, &state);
+            for (size_t i = 0; i < N; i++)
+                wrong = wrong || (s.entry[i].verdict == NB_GATE_SLOWER && shift[i] == 0);
+            slower += wrong;
+            found += s.entry[3].verdict == NB_GATE_SLOWER;
+            invalid += nb_gate_invalid(&s) != NULL;
+            green += nb_gate_exit_code(&s) == 0;
+            nb_gate_set_free(&s);
+        }
+        printf("%s: false SLOWER in %zu of %d runs, exit 0 in %zu, invalid %zu, found %zu\n",
+               planted ? "2 % planted" : "A/A", slower, RUNS, green, invalid, found);
+        assert_true(slower <= RUNS / 100);
+        assert_true(invalid <= RUNS / 50); /* the A/A control alone is wrong in 1 % */
+        if (planted)
+            assert_true(found >= RUNS * 80 / 100);
+        else
+            assert_true(green >= RUNS * 95 / 100);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(verdicts_follow_the_shift),
+                                       cmocka_unit_test(exit_codes_say_the_worst),
+                                       cmocka_unit_test(the_control_reddens_nothing),
+                                       cmocka_unit_test(a_missed_control_is_invalid),
+                                       cmocka_unit_test(a_base_that_differs_from_itself_is_invalid),
+                                       cmocka_unit_test(margins_rise_with_layout_and_noise),
+                                       cmocka_unit_test(a_short_budget_takes_the_largest),
+                                       cmocka_unit_test(rates_of_the_procedure)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
