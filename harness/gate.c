@@ -28,12 +28,12 @@ enum {
     SCREEN_BLOCKS = 5,
     CONFIRM_BLOCKS = 30, /* at least */
     CONFIRM_BLOCKS_MOST = 60,
-    CONFIRM_ROUNDS = 8,
-    ROUNDS_LEAST = 4, /* even: as many forwards as backwards */
-    ROUNDS_MOST = 24,
+    CONFIRM_ROUNDS = 24,
+    ROUNDS_LEAST = 8, /* even: as many forwards as backwards */
+    ROUNDS_MOST = 96,
     KILLS_MOST = 3, /* workers ended from outside */
 };
-#define SAMPLE_NS 5e5
+#define SAMPLE_NS 1.5e5
 #define CONTROL_PLANT 0.05
 #define DISCARDS_MOST 0.20 /* of the blocks */
 
@@ -585,17 +585,25 @@ static enum nb_status run_cells(struct block *b)
     return status;
 }
 
-/* Median over turns of ln(a/b); NAN where either lacks a round. */
+static double lesser(const struct nb_gate_series *s, size_t pair)
+{
+    return fmin(s->v[2 * pair], s->v[2 * pair + 1]);
+}
+
+/* Median over pairs of turns, one forwards and one backwards, of ln(least of one build / least of the other): what
+ * disturbs a sample only ever adds time, and what changes slower than a pair of turns cancels. NAN where a round
+ * is lacking. */
 static double ratio(const struct block *b, enum role of, enum role over, size_t entry)
 {
     const struct nb_gate_series *x = &b->process[of].times[entry], *y = &b->process[over].times[entry];
-    const size_t n = b->stage->rounds;
-    double *v = calloc(n, sizeof *v), m = NAN;
+    const size_t n = b->stage->rounds, pairs = n / 2;
+    if (x->n != n || y->n != n || pairs == 0)
+        return NAN;
+    double *v = calloc(pairs, sizeof *v);
     NB_ASSERT(v != NULL);
-    for (size_t i = 0; x->n == n && y->n == n && i < n; i++)
-        v[i] = log(x->v[i] / y->v[i]);
-    if (x->n == n && y->n == n)
-        m = nb_median(v, n);
+    for (size_t i = 0; i < pairs; i++)
+        v[i] = log(lesser(x, i) / lesser(y, i));
+    const double m = nb_median(v, pairs);
     free(v);
     return m;
 }

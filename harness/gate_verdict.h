@@ -1,7 +1,7 @@
 /* gate_verdict.h: from block ln-ratios to verdicts. Pure: no clock, no process, no file.
  *
- * A block is a fresh process of each build, taking turns, and gives one ln-ratio a comparison: the median over turns
- * of ln(time of head / time of base). Slower is positive. Blocks of the screening only choose candidates; what is
+ * A block is a fresh process of each build, taking turns, and gives one ln-ratio a comparison: of head's time over
+ * base's. Slower is positive. Blocks of the screening only choose candidates; what is
  * decided is decided on the blocks of the confirmation alone. docs/measurement.md, "The gate". */
 #ifndef NB_GATE_VERDICT_H
 #define NB_GATE_VERDICT_H
