@@ -173,7 +173,8 @@ static enum nb_status run_one(struct selftest *s, struct tally *t, struct nb_err
         count_run(t, &r, load > 0);
         write_run(s, t, &r, load > 0);
         s->seconds += r.measuring_s;
-    } else if (status != NB_INTERRUPTED && s->number >= 1) {
+    } else if (status != NB_INTERRUPTED &&
+               (s->number > 0 || strncmp(err->text, "INVALID", 7) == 0)) {
         t->runs++; /* exit 1, too disturbed to begin or to end: neither red nor green */
         t->exits[1]++;
         t->invalid++;
