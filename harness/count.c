@@ -442,9 +442,9 @@ enum nb_status nb_count(struct nb_count_options *o, int *exit_code, struct nb_er
     struct job j = {.options = o, .client = {.in = -1, .out = -1, .page_fd = -1}};
     enum nb_status s = o->out != NULL ? can_write(o->out, err) : NB_OK;
     if (s == NB_OK)
-        s = find_valgrind(&j, err);
-    if (s == NB_OK)
         s = make_plan(&j, &o->preset, err);
+    if (s == NB_OK)
+        s = find_valgrind(&j, err);
     if (s == NB_OK)
         s = nb_temp_folder(j.dir, err);
     if (s == NB_OK) {

@@ -115,6 +115,10 @@ static void test_compare(void **state)
         add(base, both[i].kernel, both[i].base, both[i].base_reads, NULL, false);
         add(head, both[i].kernel, both[i].head, both[i].head_reads, NULL, false);
     }
+    add(base, "stores", 1000, 5, NULL, false);
+    add(head, "stores", 1000, 5, NULL, false);
+    json_t *rows = json_object_get(head, "counts");
+    json_object_set_new(json_array_get(rows, json_array_size(rows) - 1), "writes", json_integer(11));
     add(base, "gone", 1, 1, NULL, false);
     add(head, "new", 1, 1, NULL, false);
     add(base, "broken", 1, 1, NULL, false);
@@ -129,6 +133,7 @@ static void test_compare(void **state)
     expect_verdict(r, "percent", "MORE", true);
     expect_verdict(r, "less", "FEWER", false);
     expect_verdict(r, "loads", "CHANGED", false);
+    expect_verdict(r, "stores", "CHANGED", false);
     expect_verdict(r, "gone", "REMOVED", false);
     expect_verdict(r, "new", "ADDED", false);
     expect_verdict(r, "broken", "BROKEN", false);
