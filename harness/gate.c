@@ -28,7 +28,7 @@ enum {
     SCREEN_BLOCKS = 5,
     CONFIRM_BLOCKS = 30, /* at least */
     CONFIRM_BLOCKS_MOST = 60,
-    CONFIRM_ROUNDS = 24,
+    CONFIRM_ROUNDS = 16,
     ROUNDS_LEAST = 8, /* even: as many forwards as backwards */
     ROUNDS_MOST = 96,
     KILLS_MOST = 3, /* workers ended from outside */
@@ -76,8 +76,7 @@ struct gate {
     unsigned kills;
     size_t discarded;
     uint64_t start_ns;
-    /* costs, of a pilot process: its start, a cell's set-up */
-    double start_cost_ns, cell_cost_ns;
+    double start_cost_ns, cell_cost_ns, round_cost_ns; /* of a process, a cell's set-up, a round of all comparisons */
     unsigned rounds[2]; /* of a process: screening, confirmation */
     size_t skipped; /* kernels that both builds skip */
 };
@@ -687,7 +686,8 @@ static enum nb_status run_stage(struct gate *g, struct stage *s, struct nb_err *
 
 /* ---- the budget ---- */
 
-static double round_ns(const struct gate *g, bool candidates)
+/* A model, by which what a round of some of the comparisons costs is scaled from what one of all has cost. */
+static double model_ns(const struct gate *g, bool candidates)
 {
     double ns = 0;
     for (size_t i = 0; i < g->r->set.count; i++)
@@ -696,23 +696,43 @@ static double round_ns(const struct gate *g, bool candidates)
     return ns;
 }
 
-/* A process of base, whose times are not used: what starting costs, and a cell. The lesser of two, since
- * whatever disturbs makes it dearer. */
-static enum nb_status pilot(struct gate *g, const struct stage *s, struct nb_err *err)
+static double round_ns(const struct gate *g, bool candidates)
+{
+    return g->round_cost_ns * model_ns(g, candidates) / model_ns(g, false);
+}
+
+/* A process of base, whose times are not used: how long it lives, and its units. */
+static enum nb_status pilot(struct gate *g, const struct stage *s, unsigned rounds, double *all_ns, double *units_ns,
+                            struct nb_err *err)
 {
     struct stage alone = *s;
     struct block b;
     alone.name = "pilot";
-    alone.rounds = ROUNDS_LEAST;
+    alone.rounds = rounds;
     alone.roles = 1;
     const uint64_t start = nb_now_ns();
     begin_block(&b, g, &alone, 0, err);
     const enum nb_status status = run_cells(&b);
-    const double all = (double)(nb_now_ns() - start), units = b.process[BASE].unit_ns;
+    *all_ns = (double)(nb_now_ns() - start);
+    *units_ns = b.process[BASE].unit_ns;
     end_block(&b, status != NB_OK);
-    g->start_cost_ns = fmin(g->start_cost_ns, fmax(1e6, all - units));
-    g->cell_cost_ns =
-        fmin(g->cell_cost_ns, fmax(1e5, (units - ROUNDS_LEAST * round_ns(g, false)) / (double)s->count));
+    return status;
+}
+
+/* What starting costs, a cell, and a round: from processes of few and of more rounds. The first brings the program
+ * into memory and is not looked at. */
+static enum nb_status measure_costs(struct gate *g, const struct stage *s, struct nb_err *err)
+{
+    double all[3] = {0}, units[3] = {0};
+    static const unsigned rounds[3] = {ROUNDS_LEAST, ROUNDS_LEAST, 3 * ROUNDS_LEAST};
+    enum nb_status status = NB_OK;
+    for (int i = 0; status == NB_OK && i < 3; i++)
+        status = pilot(g, s, rounds[i], &all[i], &units[i], err);
+    const double modelled = model_ns(g, false);
+    const double slope = (units[2] - units[1]) / (2 * ROUNDS_LEAST);
+    g->round_cost_ns = fmin(fmax(slope, modelled / 2), 3 * modelled);
+    g->start_cost_ns = fmax(1e6, fmin(all[1] - units[1], all[2] - units[2]));
+    g->cell_cost_ns = fmax(1e5, (units[1] - ROUNDS_LEAST * g->round_cost_ns) / (double)s->count);
     return status;
 }
 
@@ -792,10 +812,7 @@ static enum nb_status screen(struct gate *g, struct nb_err *err)
     struct stage s = {.name = "screen"};
     make_stage(g, &s);
     g->start_ns = nb_now_ns();
-    g->start_cost_ns = g->cell_cost_ns = INFINITY;
-    enum nb_status status = pilot(g, &s, err);
-    if (status == NB_OK)
-        status = pilot(g, &s, err);
+    enum nb_status status = measure_costs(g, &s, err);
     if (status == NB_OK)
         status = plan_screening(g, &s, err);
     if (status == NB_OK)
@@ -874,27 +891,19 @@ static enum nb_status make_folder(struct gate *g, struct nb_err *err)
     return s;
 }
 
-static unsigned most_threads(const struct nb_plan *plan)
-{
-    unsigned most = 1;
-    for (size_t i = 0; i < plan->count; i++)
-        most = plan->cells[i].threads > most ? plan->cells[i].threads : most;
-    return most;
-}
-
 static enum nb_status begin(struct gate *g, struct nb_err *err)
 {
     enum nb_status s = nb_topology_load(&g->topology, err);
     if (s == NB_OK)
         s = nb_plan_make(&g->plan, &g->o->preset, &g->topology, err);
     if (s == NB_OK)
-        s = nb_cpulock_take(&g->topology, most_threads(&g->plan), &g->lock, err);
+        s = nb_cpulock_take(&g->topology, nb_plan_threads(&g->plan), &g->lock, err);
     if (s == NB_OK && g->topology.cores > 1)
         s = nb_topology_bind(&g->topology, g->topology.cores - 1, err);
     if (s != NB_OK)
         return s;
     json_t *reasons = json_array();
-    s = nb_refuse(&g->topology, most_threads(&g->plan), g->o->force, reasons, err);
+    s = nb_refuse(&g->topology, nb_plan_threads(&g->plan), g->o->force, reasons, err);
     for (size_t i = 0; i < json_array_size(reasons) && s == NB_OK && !g->o->quiet; i++)
         fprintf(stderr, "forced: %s\n", json_string_value(json_array_get(reasons, i)));
     g->forced = reasons;

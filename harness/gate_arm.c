@@ -1,11 +1,9 @@
-#define _GNU_SOURCE /* pipe2 */
 #include "gate_arm.h"
 
-#include "check.h"
+#include "child.h"
 #include "plugin.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -26,40 +24,20 @@ static enum nb_status is_program(const struct nb_arm *arm, struct nb_err *err)
     return NB_OK;
 }
 
-static void become(const struct nb_arm *arm, char **argv, int out)
+/* What it prints on stdout; NULL: it failed, and *code tells its exit status, 128 and its signal, or 127 where it
+ * could not be started. words: behind the program's name, NULL behind the last. */
+static char *output_of(const struct nb_arm *arm, const char *const *words, int *code)
 {
-    const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    dup2(null, STDIN_FILENO);
-    dup2(out, STDOUT_FILENO);
-    dup2(null, STDERR_FILENO);
-    execv(arm->program.path != NULL ? arm->program.path : "/proc/self/exe", argv);
-    _exit(errno == ENOEXEC ? 126 : 127);
-}
-
-/* What it prints on stdout; NULL: it failed, and *code tells its exit status, or 128 and its signal. */
-static char *output_of(const struct nb_arm *arm, char **argv, int *code)
-{
-    int ends[2], status = 0;
-    char *text = NULL;
-    size_t used = 0, room = 0;
-    NB_ASSERT(pipe2(ends, O_CLOEXEC) == 0);
-    const pid_t pid = fork();
-    NB_ASSERT(pid >= 0);
-    if (pid == 0)
-        become(arm, argv, ends[1]);
-    close(ends[1]);
-    for (ssize_t n = 1; n > 0 || (n < 0 && errno == EINTR); used += n > 0 ? (size_t)n : 0) {
-        if (room - used < 65536) {
-            text = realloc(text, room += 262144);
-            NB_ASSERT(text != NULL);
-        }
-        n = read(ends[0], text + used, room - used - 1);
-    }
-    text[used] = '\0';
-    close(ends[0]);
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        ;
-    *code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+    enum { WORDS = 8, ROOM = 1 << 24 };
+    char self[] = "/proc/self/exe", *argv[WORDS] = {arm->program.path != NULL ? (char *)(uintptr_t)arm->program.path : self};
+    char *text = malloc(ROOM);
+    struct nb_err err;
+    int status = 0;
+    NB_ASSERT(text != NULL);
+    for (size_t i = 0; words[i] != NULL && i + 2 < WORDS; i++)
+        argv[i + 1] = (char *)(uintptr_t)words[i];
+    const bool started = nb_child_run(argv, text, ROOM, &status, &err) == NB_OK;
+    *code = !started ? 127 : WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
     if (*code == 0)
         return text;
     free(text);
@@ -81,10 +59,9 @@ static enum nb_status cannot_run(const struct nb_arm *arm, int code, struct nb_e
 
 static enum nb_status ask_version(struct nb_arm *arm, struct nb_err *err)
 {
-    char name[] = "normbench", option[] = "--version";
-    char *argv[] = {name, option, NULL};
+    const char *const words[] = {"--version", NULL};
     int code;
-    char *text = output_of(arm, argv, &code);
+    char *text = output_of(arm, words, &code);
     if (text == NULL)
         return cannot_run(arm, code, err);
     text[strcspn(text, "\n")] = '\0';
@@ -99,12 +76,9 @@ static enum nb_status ask_version(struct nb_arm *arm, struct nb_err *err)
 /* `list kernels --json`, with its plugin if it has one. */
 static enum nb_status ask_kernels(struct nb_arm *arm, const char *plugin, struct nb_err *err)
 {
-    char name[] = "normbench", list[] = "list", kernels[] = "kernels", json[] = "--json", option[] = "--plugin";
-    char *path = plugin != NULL ? strdup(plugin) : NULL;
-    char *argv[] = {name, list, kernels, json, path != NULL ? option : NULL, path, NULL};
+    const char *const words[] = {"list", "kernels", "--json", plugin != NULL ? "--plugin" : NULL, plugin, NULL};
     int code;
-    char *text = output_of(arm, argv, &code);
-    free(path);
+    char *text = output_of(arm, words, &code);
     json_t *all = text != NULL ? json_loads(text, 0, NULL) : NULL;
     free(text);
     arm->names = json_object();

@@ -299,7 +299,7 @@ enum option_key {
 static const struct argp_option OPTIONS[] = {
     {"runs", KEY_RUNS, "N[,N...]", 0, "gates a plant (default 20), or one number for each", 1},
     {"plant", KEY_PLANT, "LIST", 0, "slowdowns in percent; 0 is A/A (default 0,2,5,10)", 1},
-    {"budget", KEY_BUDGET, "TIME", 0, "of each gate (default 12s)", 1},
+    {"budget", KEY_BUDGET, "TIME", 0, "of each gate (default 9s)", 1},
     {"blocks", KEY_BLOCKS, "N", 0, "of each confirmation (default 30)", 1},
     {"load", KEY_LOAD, "N", 0, "keep another core busy in every N-th run (default 4; 0: in none)", 1},
     {"short", KEY_SHORT, 0, 0, "10 A/A and 10 with 10 % planted; exit 3 on a false SLOWER in 2 of them, or on 2 misses", 1},
@@ -373,7 +373,7 @@ static enum nb_status parse(struct cli *c, struct nb_err *err)
     s->gate.margin = NAN;
     s->gate.quiet = s->gate.bare = true;
     s->gate.timeout_s = 20;
-    s->gate.budget_s = 12;
+    s->gate.budget_s = 9;
     enum nb_status status = parse_plants(s, c->plant != NULL ? c->plant : s->brief ? "0,10" : "0,2,5,10", err);
     if (status == NB_OK)
         status = parse_runs(s, c->runs != NULL ? c->runs : s->brief ? "10" : "20", err);

@@ -581,6 +581,14 @@ static double guess_round_ns(const struct nb_cell *c, const double *pass_ns)
     return ns;
 }
 
+unsigned nb_plan_threads(const struct nb_plan *plan)
+{
+    unsigned most = 1;
+    for (size_t i = 0; i < plan->count; i++)
+        most = plan->cells[i].threads > most ? plan->cells[i].threads : most;
+    return most;
+}
+
 unsigned nb_plan_rounds(const struct nb_plan *plan, const struct nb_cell *c, unsigned process)
 {
     return process < plan->settings.screening ? c->screen_rounds : c->rounds;

@@ -112,6 +112,7 @@ void nb_plan_choose(struct nb_cell *cell, struct nb_winner layernorm, struct nb_
 /* Order in which process p runs the cells: shuffled; cells that share a DRAM arena stay together. */
 void nb_plan_order(const struct nb_plan *plan, unsigned process, size_t *order);
 
+unsigned nb_plan_threads(const struct nb_plan *plan); /* the most of any cell */
 unsigned nb_plan_rounds(const struct nb_plan *plan, const struct nb_cell *cell, unsigned process);
 struct nb_problem nb_cell_problem(const struct nb_cell *cell, const struct nb_kernel *k);
 const struct nb_cell *nb_plan_find(const struct nb_plan *plan, const char *id);

@@ -697,14 +697,6 @@ static enum nb_status measure_all(struct job *j, struct nb_err *err)
 
 /* ---- the job ---- */
 
-static unsigned most_threads(const struct nb_plan *plan)
-{
-    unsigned most = 1;
-    for (size_t i = 0; i < plan->count; i++)
-        most = plan->cells[i].threads > most ? plan->cells[i].threads : most;
-    return most;
-}
-
 static enum nb_status job_begin(struct job *j, const struct nb_run_options *o, struct nb_err *err)
 {
     *j = (struct job){.options = o, .store = {.checks = -1, .samples = -1}};
@@ -738,7 +730,7 @@ static void job_end(struct job *j)
 /* The orchestrator listens on the last core, away from single-threaded cells. */
 static enum nb_status take_cores(struct job *j, struct nb_err *err)
 {
-    const unsigned threads = most_threads(&j->plan);
+    const unsigned threads = nb_plan_threads(&j->plan);
     nb_counters_init(); /* on one core alone nothing could be proved about migrations */
     enum nb_status s = nb_cpulock_take(&j->topology, threads, &j->lock, err);
     if (s == NB_OK && j->topology.cores > 1)
@@ -795,7 +787,7 @@ static enum nb_status refuse(struct job *j, struct nb_err *err)
 {
     json_t *reasons = json_array();
     NB_ASSERT(reasons != NULL && j->host != NULL);
-    enum nb_status s = nb_refuse(&j->topology, most_threads(&j->plan), j->options->force, reasons, err);
+    enum nb_status s = nb_refuse(&j->topology, nb_plan_threads(&j->plan), j->options->force, reasons, err);
     if (s == NB_OK)
         mark_forced(j->host, reasons);
     for (size_t i = 0; s == NB_OK && !j->options->quiet && i < json_array_size(reasons); i++)
@@ -883,7 +875,7 @@ static enum nb_status same_plan(struct job *j, const char *dir, struct nb_err *e
 
 static enum nb_status enough_cores(const struct job *j, const char *dir, struct nb_err *err)
 {
-    const unsigned threads = most_threads(&j->plan);
+    const unsigned threads = nb_plan_threads(&j->plan);
     if (threads <= j->topology.cores)
         return NB_OK;
     return nb_fail(err, "%s needs %u cores, but this process may use %u; give it as many as the run "
