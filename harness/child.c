@@ -108,7 +108,7 @@ void nb_last_line(const char *dir, const char *name, char *line, size_t len)
     FILE *f = fopen(path, "re");
     while (f != NULL && fgets(next, sizeof next, f) != NULL) {
         next[strcspn(next, "\n")] = '\0';
-        if (next[0] != '\0')
+        if (next[0] != '\0' && strstr(next, "warning:") == NULL)
             snprintf(line, len, "%s", next);
     }
     if (f != NULL)

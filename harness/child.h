@@ -17,7 +17,7 @@ NB_USE_RESULT enum nb_status nb_child_run(char *const *argv, char *text, size_t 
 NB_USE_RESULT enum nb_status nb_temp_folder(char dir[NB_PATH], struct nb_err *err);
 void nb_temp_remove(const char *dir);
 
-/* The last line of DIR/name that is not empty; "" where there is none. */
+/* The last line of DIR/name that is neither empty nor a warning; "" where there is none. */
 void nb_last_line(const char *dir, const char *name, char *line, size_t len);
 
 #endif

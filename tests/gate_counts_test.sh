@@ -14,7 +14,7 @@ for tool in valgrind git cmake; do
 done
 [ -e /usr/include/valgrind/callgrind.h ] || skip "no valgrind/callgrind.h"
 git -C "$source" rev-parse 2>/dev/null || skip "$source is no work tree of git, so its files cannot be told from built ones"
-before=$(git -C "$source" status --porcelain)
+before=$(ls -A "$source")
 
 # A repository of its own: what is there now, committed or not, with the ISAs that are counted and no others.
 mkdir copy
@@ -77,8 +77,22 @@ expect "within a tolerance: exit 0, not $rc" [ "$rc" = 0 ]
 gate HEAD --counts --base-cmake '-DNB_NONE=1 -DCMAKE_C_COMPILER=/none/cc' "${kernels[@]}"
 expect "a base that cannot be built: exit 1, not $rc" [ "$rc" = 1 ]
 
-expect "no checkout is left" [ -z "$(ls -A tmp)" ]
+# killed in the middle of a build, with all that it started
+setsid copy/scripts/gate HEAD --counts --base-cmake -DNB_NONE=2 >out 2>err &
+pid=$!
+for _ in {1..100}; do
+    [ -z "$(ls -d tmp/*/tree 2>/dev/null)" ] || break
+    sleep 0.1
+done
+expect "a checkout was made" [ "$(in_copy worktree list | wc -l)" = 2 ]
+sleep 1
+kill -TERM -- -$pid
+wait $pid
+rc=$?
+expect "a signal: exit 130, not $rc" [ $rc = 130 ]
+
+expect "no checkout is left" [ -z "$(ls -d tmp/*/tree 2>/dev/null)" ]
 expect "nor known to git" [ "$(in_copy worktree list | wc -l)" = 1 ]
-expect "the work tree and its git are as they were" [ "$(git -C "$source" status --porcelain)" = "$before" ]
-expect "which knows no checkout of ours" [ -z "$(git -C "$source" worktree list | grep -F "$work")" ]
+expect "nothing was built in the work tree" [ "$(ls -A "$source")" = "$before" ]
+expect "and its git knows no checkout of ours" [ -z "$(git -C "$source" worktree list | grep -F "$work")" ]
 finish
