@@ -74,6 +74,10 @@ static void child(const struct nb_program *program, int in, int out, int page_fd
 {
     char fd[16];
     clean_environment();
+    if (program->naps) { /* of gcc's runtime, and of clang's */
+        setenv("GOMP_SPINCOUNT", "10000", 1);
+        setenv("KMP_BLOCKTIME", "0", 1);
+    }
     if (have_original_cpus)
         (void)sched_setaffinity(0, sizeof original_cpus, &original_cpus);
     setpgid(0, 0); /* Ctrl-C on the terminal reaches the orchestrator alone */

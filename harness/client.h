@@ -37,6 +37,7 @@ struct nb_program {
     char **words;
     size_t word_count;
     int protocol;
+    int naps; /* its idle threads sleep at once: others are measured meanwhile */
     char *const *launcher; /* words of another program that runs this one, NULL behind the last; NULL: none */
 };
 NB_USE_RESULT enum nb_status nb_client_start_program(struct nb_client *c, const struct nb_program *program,

@@ -28,7 +28,7 @@ enum {
     SCREEN_BLOCKS = 5,
     CONFIRM_BLOCKS = 30, /* at least */
     CONFIRM_BLOCKS_MOST = 60,
-    CONFIRM_ROUNDS = 16,
+    CONFIRM_ROUNDS = 40,
     ROUNDS_LEAST = 8, /* even: as many forwards as backwards */
     ROUNDS_MOST = 96,
     KILLS_MOST = 3, /* workers ended from outside */
@@ -76,7 +76,7 @@ struct gate {
     unsigned kills;
     size_t discarded;
     uint64_t start_ns;
-    double start_cost_ns, cell_cost_ns, round_cost_ns; /* of a process, a cell's set-up, a round of all comparisons */
+    double process_cost_ns, round_cost_ns; /* of the stage that is planned: before the first round, a round of all */
     unsigned rounds[2]; /* of a process: screening, confirmation */
     size_t skipped; /* kernels that both builds skip */
 };
@@ -686,7 +686,7 @@ static enum nb_status run_stage(struct gate *g, struct stage *s, struct nb_err *
 
 /* ---- the budget ---- */
 
-/* A model, by which what a round of some of the comparisons costs is scaled from what one of all has cost. */
+/* What a round should cost, before any was measured. */
 static double model_ns(const struct gate *g, bool candidates)
 {
     double ns = 0;
@@ -694,11 +694,6 @@ static double model_ns(const struct gate *g, bool candidates)
         if (takes_part(g, i, candidates))
             ns += (g->work[i].passes + 1) * g->work[i].pass_ns + 3e4;
     return ns;
-}
-
-static double round_ns(const struct gate *g, bool candidates)
-{
-    return g->round_cost_ns * model_ns(g, candidates) / model_ns(g, false);
 }
 
 /* A process of base, whose times are not used: how long it lives, and its units. */
@@ -719,26 +714,26 @@ static enum nb_status pilot(struct gate *g, const struct stage *s, unsigned roun
     return status;
 }
 
-/* What starting costs, a cell, and a round: from processes of few and of more rounds. The first brings the program
- * into memory and is not looked at. */
+/* What a process of this stage costs before its first round, and a round: from processes of few and of more. The
+ * first brings the program into memory and is not looked at. */
 static enum nb_status measure_costs(struct gate *g, const struct stage *s, struct nb_err *err)
 {
-    double all[3] = {0}, units[3] = {0};
+    double all[3] = {0}, units[3] = {0}; /* units: what of it the worker saw */
     static const unsigned rounds[3] = {ROUNDS_LEAST, ROUNDS_LEAST, 3 * ROUNDS_LEAST};
     enum nb_status status = NB_OK;
     for (int i = 0; status == NB_OK && i < 3; i++)
         status = pilot(g, s, rounds[i], &all[i], &units[i], err);
-    const double modelled = model_ns(g, false);
+    const double modelled = model_ns(g, s->candidates);
     const double slope = (units[2] - units[1]) / (2 * ROUNDS_LEAST);
     g->round_cost_ns = fmin(fmax(slope, modelled / 2), 3 * modelled);
-    g->start_cost_ns = fmax(1e6, fmin(all[1] - units[1], all[2] - units[2]));
-    g->cell_cost_ns = fmax(1e5, (units[1] - ROUNDS_LEAST * g->round_cost_ns) / (double)s->count);
+    g->process_cost_ns = fmax(1e6, fmin(all[1] - ROUNDS_LEAST * g->round_cost_ns,
+                                        all[2] - 3 * ROUNDS_LEAST * g->round_cost_ns));
     return status;
 }
 
-static double process_ns(const struct gate *g, size_t cells, double round, unsigned rounds)
+static double process_ns(const struct gate *g, unsigned rounds)
 {
-    return g->start_cost_ns + (double)cells * g->cell_cost_ns + rounds * round;
+    return g->process_cost_ns + rounds * g->round_cost_ns;
 }
 
 static unsigned clamp_rounds(double rounds)
@@ -746,9 +741,17 @@ static unsigned clamp_rounds(double rounds)
     return rounds < ROUNDS_LEAST ? ROUNDS_LEAST : rounds > ROUNDS_MOST ? ROUNDS_MOST : (unsigned)rounds / 2 * 2;
 }
 
-static double confirm_processes(const struct gate *g)
+static double confirm_roles(const struct gate *g)
 {
-    return (double)g->r->set.confirm_blocks * (g->r->set.layouts ? ROLES : LAYOUT);
+    return g->r->set.layouts ? ROLES : LAYOUT;
+}
+
+/* Of a confirmation of so many candidates and the control, as far as the screening can tell. */
+static double confirm_ns(const struct gate *g, size_t candidates)
+{
+    const double a_round = g->round_cost_ns / (double)g->r->set.count * ((double)candidates + 1);
+    return (double)g->r->set.confirm_blocks * confirm_roles(g) *
+           (g->process_cost_ns / 2 + ROUNDS_LEAST * a_round);
 }
 
 /* A third of the budget screens, with as many rounds as a verdict needs and no more: the rest is for candidates.
@@ -756,19 +759,14 @@ static double confirm_processes(const struct gate *g)
 static enum nb_status plan_screening(struct gate *g, struct stage *s, struct nb_err *err)
 {
     const double processes = SCREEN_BLOCKS * (double)LAYOUT, budget = 1e9 * g->o->budget_s;
-    const double one = round_ns(g, false), entries = (double)(g->r->set.count);
-    const double confirm = confirm_processes(g) * process_ns(g, 1, 2 * one / entries, ROUNDS_LEAST);
-    const double least = processes * process_ns(g, s->count, one, ROUNDS_LEAST) + confirm;
+    const double least = processes * process_ns(g, ROUNDS_LEAST) + confirm_ns(g, 0);
     s->blocks = SCREEN_BLOCKS;
     s->roles = LAYOUT;
-    s->rounds = clamp_rounds((budget / 3 / processes - process_ns(g, s->count, 0, 0)) / one);
+    s->rounds = clamp_rounds((budget / 3 / processes - g->process_cost_ns) / g->round_cost_ns);
     if (least <= budget)
         return NB_OK;
-    const double a_comparison = processes * process_ns(g, s->count, one, ROUNDS_LEAST) / entries;
-    const double fit = floor((budget - confirm) / a_comparison);
-    return nb_fail(err, "--budget %.0fs: %zu comparisons need at least %.0f s; give that, or %s", g->o->budget_s,
-                   g->r->set.count - 1, ceil(least / 1e9),
-                   fit >= 1 ? "select fewer kernels or shapes" : "a machine that starts processes faster");
+    return nb_fail(err, "--budget %.0fs: %zu comparisons need at least %.0f s; give that, or select fewer kernels or "
+                        "shapes", g->o->budget_s, g->r->set.count - 1, ceil(least / 1e9));
 }
 
 static double left_ns(const struct gate *g)
@@ -776,33 +774,30 @@ static double left_ns(const struct gate *g)
     return 1e9 * g->o->budget_s - (double)(nb_now_ns() - g->start_ns);
 }
 
-/* How many candidates can be confirmed in what is left, the control being one of them. */
+/* How many candidates can be confirmed in what is left: at least one. */
 static size_t most_candidates(const struct gate *g)
 {
-    const double a_process = left_ns(g) / confirm_processes(g);
-    const double one = round_ns(g, false) / (double)g->r->set.count;
+    const double a_round = g->round_cost_ns / (double)g->r->set.count;
+    const double a_process = left_ns(g) / ((double)g->r->set.confirm_blocks * confirm_roles(g));
     size_t n = 1;
-    for (; n < g->r->set.count; n++) {
-        const double members = (double)n + 2; /* one candidate more, and the control */
-        const size_t cells = n + 2 < g->plan.count ? n + 2 : g->plan.count;
-        if (process_ns(g, cells, members * one, CONFIRM_ROUNDS) > a_process)
-            break;
-    }
+    while (n < g->r->set.count &&
+           g->process_cost_ns / 2 + CONFIRM_ROUNDS * a_round * ((double)n + 2) < a_process)
+        n++;
     return n;
 }
 
-/* What is left over goes into blocks first, since these are what a verdict rests on. */
+/* What is left over after so many rounds goes into blocks first, then into more rounds. */
 static void plan_confirmation(struct gate *g, struct stage *s)
 {
-    const double roles = g->r->set.layouts ? ROLES : LAYOUT, one = round_ns(g, true), left = left_ns(g);
-    const double blocks = floor(left / (roles * process_ns(g, s->count, one, CONFIRM_ROUNDS)));
+    const double roles = confirm_roles(g), left = left_ns(g);
+    const double blocks = floor(left / (roles * process_ns(g, CONFIRM_ROUNDS)));
     if (g->o->blocks == 0)
-        g->r->set.confirm_blocks = blocks < CONFIRM_BLOCKS       ? CONFIRM_BLOCKS
+        g->r->set.confirm_blocks = blocks < CONFIRM_BLOCKS        ? CONFIRM_BLOCKS
                                    : blocks > CONFIRM_BLOCKS_MOST ? CONFIRM_BLOCKS_MOST
-                                                                 : (size_t)blocks;
+                                                                  : (size_t)blocks;
     s->blocks = (unsigned)g->r->set.confirm_blocks;
     s->roles = (size_t)roles;
-    s->rounds = clamp_rounds((left / confirm_processes(g) - process_ns(g, s->count, 0, 0)) / one);
+    s->rounds = clamp_rounds((left / roles / s->blocks - g->process_cost_ns) / g->round_cost_ns);
 }
 
 /* ---- the job ---- */
@@ -830,8 +825,11 @@ static enum nb_status confirm(struct gate *g, struct nb_err *err)
 {
     struct stage s = {.name = "confirm", .candidates = true};
     make_stage(g, &s);
-    plan_confirmation(g, &s);
-    enum nb_status status = run_stage(g, &s, err);
+    enum nb_status status = measure_costs(g, &s, err);
+    if (status == NB_OK) {
+        plan_confirmation(g, &s);
+        status = run_stage(g, &s, err);
+    }
     g->rounds[1] = s.rounds;
     free_stage(&s);
     if (status == NB_OK)
@@ -932,8 +930,7 @@ static enum nb_status finish(struct gate *g, struct nb_err *err)
                                       .measuring_s = g->r->measuring_s,
                                       .discarded = g->discarded,
                                       .skipped = g->skipped,
-                                      .start_ms = g->start_cost_ns / 1e6,
-                                      .cell_ms = g->cell_cost_ns / 1e6,
+                                      .process_ms = g->process_cost_ns / 1e6,
                                       .screen_rounds = g->rounds[0],
                                       .confirm_rounds = g->rounds[1],
                                       .seed = g->r->set.seed,

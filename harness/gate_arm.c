@@ -159,6 +159,7 @@ enum nb_status nb_arm_open(struct nb_arm *arm, const char *label, const char *pa
     arm->label = label;
     arm->program.path = path;
     arm->program.words = arm->words;
+    arm->program.naps = 1;
     arm->seed = seed;
     arm->client = (struct nb_client){.in = -1, .out = -1, .page_fd = -1};
     arm->verdicts = json_object();

@@ -48,10 +48,10 @@ static json_t *entry_json(const struct nb_gate_entry *e)
 
 static json_t *context_json(const struct nb_gate_context *c)
 {
-    return json_pack("{ss ss ss ss ss ss? sf sf sI sI sf sf si si sI sO}", "command", c->command, "preset", c->preset, "cpu",
+    return json_pack("{ss ss ss ss ss ss? sf sf sI sI sf si si sI sO}", "command", c->command, "preset", c->preset, "cpu",
                      c->cpu, "base", c->base, "head", c->head, "base_path", c->base_path,
                      "budget_s", c->budget_s, "measuring_s", c->measuring_s, "discarded_blocks",
-                     (json_int_t)c->discarded, "skipped", (json_int_t)c->skipped, "start_ms", c->start_ms, "cell_ms", c->cell_ms, "screen_rounds",
+                     (json_int_t)c->discarded, "skipped", (json_int_t)c->skipped, "process_ms", c->process_ms, "screen_rounds",
                      (int)c->screen_rounds, "confirm_rounds", (int)c->confirm_rounds, "seed", (json_int_t)c->seed, "forced", c->forced);
 }
 

@@ -15,7 +15,7 @@ struct nb_gate_context {
     const char *base_path;             /* NULL: this program */
     double budget_s, measuring_s;
     size_t discarded, skipped;
-    double start_ms, cell_ms;         /* what a process costs before its first round: its start, a cell's set-up */
+    double process_ms;                /* what a process of the confirmation costs before its first round */
     unsigned screen_rounds, confirm_rounds; /* a process */
     uint64_t seed;
     json_t *forced; /* reasons for which this run would have been refused; empty: none */
