@@ -1446,6 +1446,7 @@ static void test_holm_of_copies(void **state)
                                                   : ",\"group\":0,\"ns\":[101,100]");
         char *text = terminal_text(dir);
         assert_int_equal((int)csv_number(dir, "doubtful"), n == 7);
+        expect_words(dir, "2 times in 1 cell: the ratio is off 1 by at most 5.00 % in the median");
         expect_words(dir, n == 7 ? "1 is excluded in 1 of 1 cells"
                                  : "none can be told. With 6 processes no p-value lies below 0.031, and "
                                    "so many copies take 7 processes.");
@@ -1503,16 +1504,18 @@ static void test_discards(void **state)
     event(dir, "discard", 7, 0, ",\"reason\":\"clock | moved\",\"mistrusted\":[]");
     event(dir, "begin", 7, 1, "");
     event(dir, "discard", 7, 1, ",\"reason\":\"clock | moved\",\"mistrusted\":[]");
+    event(dir, "begin", 9, 0, "");
+    event(dir, "discard", 9, 0, ",\"reason\":\"clock | moved\",\"mistrusted\":[]");
     event(dir, "begin", 8, 0, "");
     event(dir, "discard", 8, 0, ",\"mistrusted\":[]");
     event(dir, "begin", 8, 1, "");
     round_of(dir, 8, 1, 0, 300, 200, 100);
     event(dir, "done", 8, 1, "");
     text = terminal_text(dir);
-    expect_words(dir, "3 attempts at a unit (a process and a cell) were thrown away, blind to the "
-                      "times; 1 unit was not made good");
-    expect_words(dir, "| clock \\| moved | 2 |\n| no reason given | 1 |\n");
-    assert_non_null(strstr(text, "discard 3 attempts at a unit thrown away, 1 not made good"));
+    expect_words(dir, "4 attempts at a unit (a process and a cell) were thrown away, blind to the "
+                      "times; 2 units were not made good");
+    expect_words(dir, "| clock \\| moved | 3 |\n| no reason given | 1 |\n");
+    assert_non_null(strstr(text, "discard 4 attempts at a unit thrown away, 2 not made good"));
     free(text);
 }
 
