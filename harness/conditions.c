@@ -185,7 +185,7 @@ static json_t *invented(const char *kind)
     NB_ASSERT(kind == NULL || clock || steal || migration);
     return json_pack("{sb si si sf sf si si si}", "invented", 1, "steal_ticks", steal ? 10 : 0,
                      "cpu_ticks", 100, "clock_before_ns", 50000.0, "clock_after_ns",
-                     clock ? 55000.0 : 50000.0, "migrations", migration ? 1 : 0,
+                     clock ? 65000.0 : 50000.0, "migrations", migration ? 1 : 0,
                      "involuntary_switches", 0, "page_faults_major", 0);
 }
 

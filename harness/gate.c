@@ -73,6 +73,8 @@ struct gate {
     bool turns; /* all of them take turns within a process; else each round is a unit of its own */
     struct work *work; /* as many as the set has entries */
     json_t *host, *forced; /* forced: what speaks against measuring here at all */
+    bool confirming;
+    bool control_lost; /* head fails where it was injected */
     unsigned kills;
     size_t discarded;
     uint64_t start_ns;
@@ -277,15 +279,20 @@ static size_t shortest(const struct gate *g)
     return best;
 }
 
-static void add_control(struct gate *g)
+static enum nb_status add_control(struct gate *g, struct nb_err *err)
 {
     const size_t from = shortest(g);
+    if (from == SIZE_MAX)
+        return nb_fail(err, "nothing is left to compare: in head every kernel of the selection fails while it is timed");
     const struct work like = g->work[from];
     struct nb_gate_entry *e = add_entry(g, like.cell, like.kernel, like.kernel->name);
     struct work *w = &g->work[g->r->set.count - 1];
     *w = like;
     e->control = true;
+    e->candidate = g->confirming;
     plant(e, w, CONTROL_PLANT);
+    g->control_lost = false;
+    return NB_OK;
 }
 
 /* The self-test's: a seeded one of the comparisons. */
@@ -438,9 +445,7 @@ static enum nb_status condemn(struct process *p, const char *kernel, const char 
         struct nb_gate_entry *e = &b->g->r->set.entry[i];
         if (strcmp(e->kernel, kernel) != 0 || strcmp(e->cell, cell) != 0 || !is_measured(e))
             continue;
-        if (e->control)
-            return nb_fail(b->err, "%s, in which the control is injected, %s in head while it was timed: leave it out "
-                                   "with --kernel, or repair it", kernel, what);
+        b->g->control_lost = b->g->control_lost || e->control;
         e->verdict = NB_GATE_FAILED;
         set_reason(e, what);
         found++;
@@ -669,6 +674,8 @@ static enum nb_status run_stage(struct gate *g, struct stage *s, struct nb_err *
         status = run_block(g, s, b, &fell, unsound, err);
         if (status == NB_OK && fell) { /* without the kernel that did it */
             free_stage(s);
+            if (g->control_lost)
+                status = add_control(g, err);
             make_stage(g, s);
         } else if (status == NB_OK && unsound[0]) {
             status = note_discard(g, s, b, unsound, err);
@@ -824,6 +831,7 @@ static enum nb_status screen(struct gate *g, struct nb_err *err)
 static enum nb_status confirm(struct gate *g, struct nb_err *err)
 {
     struct stage s = {.name = "confirm", .candidates = true};
+    g->confirming = true;
     make_stage(g, &s);
     enum nb_status status = measure_costs(g, &s, err);
     if (status == NB_OK) {
@@ -985,11 +993,12 @@ enum nb_status nb_gate(const struct nb_gate_options *o, struct nb_gate_result *r
     if (s == NB_OK)
         s = calibrate_all(&g, err);
     if (s == NB_OK) {
-        add_control(&g);
+        s = add_control(&g, err);
         if (o->plant > 0)
             add_plant(&g);
-        s = screen(&g, err);
     }
+    if (s == NB_OK)
+        s = screen(&g, err);
     if (s == NB_OK)
         s = confirm(&g, err);
     if (s == NB_OK)

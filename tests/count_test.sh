@@ -18,7 +18,6 @@ for tool in grep sed tail; do ln -s "$(command -v $tool)" bin/; done
 PATH=$work/bin fails 1 "apt-get install valgrind" count --hidden 8
 nb count --help
 expect "--help names the options" grep -q -- --out out
-fails 1 "give --counts" gate --base "$normbench"
 fails 1 "--base PROGRAM is needed" gate --counts
 fails 1 "cannot start ./none" gate --counts --base none
 fails 1 "does not answer --version as normbench does" gate --counts --base /bin/true
