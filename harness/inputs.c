@@ -71,9 +71,10 @@ const void *nb_input_stream(uint32_t dtype, uint64_t seed, size_t reach)
     if (streams[dtype] == NULL)
         streams[dtype] = malloc(NB_STREAM * nb_dtype_bytes(dtype));
     NB_ASSERT(streams[dtype] != NULL);
-    if (seeds[dtype] != seed)
+    if (seeds[dtype] != seed) {
         made[dtype] = 0;
-    seeds[dtype] = seed;
+        seeds[dtype] = seed;
+    }
     while (made[dtype] < reach && made[dtype] < NB_STREAM) {
         double wide[PIECE];
         for (size_t i = 0; i < PIECE; i++)
