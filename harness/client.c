@@ -23,6 +23,12 @@ static void __attribute__((constructor)) remember_cpus(void)
     have_original_cpus = sched_getaffinity(0, sizeof original_cpus, &original_cpus) == 0;
 }
 
+void nb_client_unbind(void)
+{
+    if (have_original_cpus)
+        (void)sched_setaffinity(0, sizeof original_cpus, &original_cpus);
+}
+
 /* Libraries of the worker take settings from these: Google Benchmark defaults of its flags (a filter,
  * repetitions, another order), OpenMP runtimes limits, places and waiting. What is measured must not
  * depend on what a shell happens to export. */
@@ -78,8 +84,7 @@ static void child(const struct nb_program *program, int in, int out, int page_fd
         setenv("GOMP_SPINCOUNT", "10000", 1);
         setenv("KMP_BLOCKTIME", "0", 1);
     }
-    if (have_original_cpus)
-        (void)sched_setaffinity(0, sizeof original_cpus, &original_cpus);
+    nb_client_unbind();
     setpgid(0, 0); /* Ctrl-C on the terminal reaches the orchestrator alone */
     dup2(in, STDIN_FILENO);
     dup2(out, STDOUT_FILENO);

@@ -54,6 +54,9 @@ enum nb_heard nb_client_hear(struct nb_client *c, double timeout_s,
                              const volatile sig_atomic_t *interrupted, json_t **line, char *how,
                              size_t how_len);
 
+/* Gives this process back the CPUs that it was started with: an orchestrator binds itself to one. */
+void nb_client_unbind(void);
+
 /* Ends the worker: politely when it is idle, by force otherwise. */
 void nb_client_stop(struct nb_client *c, int by_force);
 

@@ -958,6 +958,7 @@ static void end(struct gate *g)
         nb_arm_close(&g->base);
     if (g->head.hashes != NULL)
         nb_arm_close(&g->head);
+    nb_client_unbind(); /* a self-test begins the next one in this process */
     nb_store_close(&g->store);
     nb_cpulock_release(&g->lock);
     json_decref(g->host);
