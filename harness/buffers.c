@@ -120,6 +120,7 @@ enum nb_status nb_buffer_map(struct nb_buffer *b, size_t bytes, size_t offset, b
                              struct nb_err *err)
 {
     const size_t huge_page = (size_t)2 << 20;
+    huge = huge && common.fd < 0; /* else where data begins would depend on where each process maps it */
     const size_t align = huge ? huge_page : PAGE;
     NB_ASSERT(offset < PAGE);
     enum nb_status s = map(b, bytes, align + 2 * PAGE, err);
