@@ -66,6 +66,12 @@ gate --base "$normbench" --head "$mutants" --kernel "$(k right),rmsnorm_fwd_onep
 [ $rc = 1 ] || expect "a kernel that base has not is no verdict on it" [ "$(jq -r --arg k "$(k right)" \
     '.comparisons[]|select(.kernel==$k).verdict' "g$n/gate.json")" = ADDED ]
 
+# memory that all builds share, in two cells, with scratch beyond a huge page
+nb gate --base "$normbench" --dtype bf16 --isa scalar --hidden 768,1024 --residency L2 --kernel '*_unfused__bf16_scalar' \
+    --blocks 8 --budget 60s --out scratch
+expect "shared memory with scratch: it ends: $rc" [ -s scratch/gate.json ]
+expect "and nobody damages what is another's" [ "$(grep -c '"type":"discard"' scratch/samples.jsonl)" = 0 ]
+
 # ---- what is written ----
 expect "gate.json has the blocks" jq -e '[.comparisons[]|select(.control).blocks.confirm|length]|first==12' "$slow/gate.json"
 expect "and the builds" jq -e '.run.base|startswith("normbench ")' "$slow/gate.json"
