@@ -261,7 +261,7 @@ static enum nb_status calibrate_all(struct gate *g, struct nb_err *err)
     return s;
 }
 
-/* A comparison whose slowdown is known: the one with the shortest passes once more, head with more of them. */
+/* Head does so much more in it: a whole number of passes. */
 static void plant(struct nb_gate_entry *e, struct work *w, double share)
 {
     const unsigned least = (unsigned)ceil(1 / share);
@@ -279,6 +279,7 @@ static size_t shortest(const struct gate *g)
     return best;
 }
 
+/* A comparison whose slowdown is known: the one with the shortest passes once more, with more of them in head. */
 static enum nb_status add_control(struct gate *g, struct nb_err *err)
 {
     const size_t from = shortest(g);
@@ -581,6 +582,8 @@ static enum nb_status run_cells(struct block *b)
     for (size_t i = 0; i < s->count; i++)
         order[i] = i;
     nb_shuffle(order, s->count, &state);
+    for (size_t r = 0; status == NB_OK && r < s->roles; r++)
+        status = nb_arm_start(b->process[r].arm, b->err);
     for (size_t i = 0; status == NB_OK && !b->fell && i < s->count; i++) {
         b->cell = &s->cells[order[i]];
         status = run_cell(b);
@@ -753,12 +756,13 @@ static double confirm_roles(const struct gate *g)
     return g->r->set.layouts ? ROLES : LAYOUT;
 }
 
-/* Of a confirmation of so many candidates and the control, as far as the screening can tell. */
-static double confirm_ns(const struct gate *g, size_t candidates)
+/* Of a confirmation, before it is measured: a process of few kernels is taken to be ready in half the time of one of
+ * all; each comparison, the control too, takes its share of a round. */
+static double guess_confirm_ns(const struct gate *g, size_t candidates, unsigned rounds)
 {
-    const double a_round = g->round_cost_ns / (double)g->r->set.count * ((double)candidates + 1);
+    const double one = g->round_cost_ns / (double)g->r->set.count;
     return (double)g->r->set.confirm_blocks * confirm_roles(g) *
-           (g->process_cost_ns / 2 + ROUNDS_LEAST * a_round);
+           (g->process_cost_ns / 2 + rounds * one * ((double)candidates + 1));
 }
 
 /* A third of the budget screens, with as many rounds as a verdict needs and no more: the rest is for candidates.
@@ -766,7 +770,7 @@ static double confirm_ns(const struct gate *g, size_t candidates)
 static enum nb_status plan_screening(struct gate *g, struct stage *s, struct nb_err *err)
 {
     const double processes = SCREEN_BLOCKS * (double)LAYOUT, budget = 1e9 * g->o->budget_s;
-    const double least = processes * process_ns(g, ROUNDS_LEAST) + confirm_ns(g, 0);
+    const double least = processes * process_ns(g, ROUNDS_LEAST) + guess_confirm_ns(g, 0, ROUNDS_LEAST);
     s->blocks = SCREEN_BLOCKS;
     s->roles = LAYOUT;
     s->rounds = clamp_rounds((budget / 3 / processes - g->process_cost_ns) / g->round_cost_ns);
@@ -784,11 +788,8 @@ static double left_ns(const struct gate *g)
 /* How many candidates can be confirmed in what is left: at least one. */
 static size_t most_candidates(const struct gate *g)
 {
-    const double a_round = g->round_cost_ns / (double)g->r->set.count;
-    const double a_process = left_ns(g) / ((double)g->r->set.confirm_blocks * confirm_roles(g));
     size_t n = 1;
-    while (n < g->r->set.count &&
-           g->process_cost_ns / 2 + CONFIRM_ROUNDS * a_round * ((double)n + 2) < a_process)
+    while (n < g->r->set.count && guess_confirm_ns(g, n + 1, CONFIRM_ROUNDS) < left_ns(g))
         n++;
     return n;
 }
@@ -897,11 +898,27 @@ static enum nb_status make_folder(struct gate *g, struct nb_err *err)
     return s;
 }
 
+/* An arena is filled by every build that takes part: what one run may take of memory, four may not. */
+static enum nb_status arenas_fit(const struct gate *g, struct nb_err *err)
+{
+    for (size_t c = 0; c < g->plan.count; c++) {
+        const struct nb_cell *cell = &g->plan.cells[c];
+        const size_t all = ROLES * 4 * nb_topology_llc(&g->topology, cell->threads);
+        if ((cell->residency == NB_DRAM || cell->residency == NB_COLD) && all > g->topology.memory / 4 * 3)
+            return nb_fail(err, "%s: each of %d builds at once fills an arena of 4 times the last level, %zu MiB together, "
+                                "and this machine has %zu MiB; choose another --residency", cell->id, ROLES, all >> 20,
+                           g->topology.memory >> 20);
+    }
+    return NB_OK;
+}
+
 static enum nb_status begin(struct gate *g, struct nb_err *err)
 {
     enum nb_status s = nb_topology_load(&g->topology, err);
     if (s == NB_OK)
         s = nb_plan_make(&g->plan, &g->o->preset, &g->topology, err);
+    if (s == NB_OK)
+        s = arenas_fit(g, err);
     if (s == NB_OK)
         s = nb_cpulock_take(&g->topology, nb_plan_threads(&g->plan), &g->lock, err);
     if (s == NB_OK && g->topology.cores > 1)

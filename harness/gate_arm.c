@@ -1,3 +1,4 @@
+#define _GNU_SOURCE /* memfd_create */
 #include "gate_arm.h"
 
 #include "child.h"
@@ -5,6 +6,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -98,7 +100,7 @@ static enum nb_status ask_kernels(struct nb_arm *arm, const char *plugin, struct
 
 /* ---- its worker ---- */
 
-static enum nb_status started(struct nb_arm *arm, struct nb_err *err)
+enum nb_status nb_arm_start(struct nb_arm *arm, struct nb_err *err)
 {
     if (arm->client.pid > 0)
         return NB_OK;
@@ -113,7 +115,7 @@ static enum nb_status greet(struct nb_arm *arm, struct nb_err *err)
     for (int p = NB_PROTOCOL; p >= NB_PROTOCOL_OLDEST; p--) {
         json_t *line = NULL;
         arm->program.protocol = p;
-        enum nb_status s = started(arm, err);
+        enum nb_status s = nb_arm_start(arm, err);
         if (s != NB_OK)
             return s;
         const enum nb_heard heard =
@@ -161,6 +163,7 @@ enum nb_status nb_arm_open(struct nb_arm *arm, const char *label, const char *pa
     arm->program.words = arm->words;
     arm->program.naps = 1;
     arm->seed = seed;
+    arm->stream_fd = memfd_create("normbench-stream", MFD_CLOEXEC);
     arm->client = (struct nb_client){.in = -1, .out = -1, .page_fd = -1};
     arm->verdicts = json_object();
     arm->reasons = json_object();
@@ -178,6 +181,8 @@ enum nb_status nb_arm_open(struct nb_arm *arm, const char *label, const char *pa
 void nb_arm_close(struct nb_arm *arm)
 {
     nb_client_stop(&arm->client, 1);
+    if (arm->stream_fd >= 0)
+        close(arm->stream_fd);
     json_t *all[] = {arm->names, arm->verdicts, arm->reasons, arm->hashes, arm->version};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         json_decref(all[i]);
@@ -209,7 +214,7 @@ static json_t *converse(struct nb_arm *arm, json_t *command, const struct talk *
     json_t *line = NULL;
     *heard = NB_HEARD_LINE;
     err->text[0] = '\0';
-    enum nb_status s = started(arm, err);
+    enum nb_status s = nb_arm_start(arm, err);
     if (s == NB_OK)
         s = nb_client_send(&arm->client, command, err);
     json_decref(command);
@@ -363,9 +368,11 @@ static enum nb_arm_outcome say(struct nb_arm *arm, struct nb_arm_unit *u, json_t
 static json_t *unit_command(const struct nb_arm *arm, const struct nb_arm_unit *u, unsigned rounds)
 {
     const char *cell = json_string_value(json_object_get(u->cell, "id"));
-    return json_pack("{ss sO si si si sb sb sb ss* sO}", "cmd", "unit", "cell", u->cell, "process", (int)u->process,
+    char stream[64];
+    snprintf(stream, sizeof stream, "/proc/%ld/fd/%d", (long)getpid(), arm->stream_fd);
+    return json_pack("{ss sO si si si sb sb sb ss* ss* sO}", "cmd", "unit", "cell", u->cell, "process", (int)u->process,
                      "attempt", 0, "rounds", (int)rounds, "screening", 0, "counters", 0, "turns", (int)u->turns,
-                     "memory", u->memory, "hashes", json_object_get(arm->hashes, cell));
+                     "memory", u->memory, "stream", arm->stream_fd >= 0 ? stream : NULL, "hashes", json_object_get(arm->hashes, cell));
 }
 
 enum nb_arm_outcome nb_arm_begin(struct nb_arm *arm, struct nb_arm_unit *u, struct nb_err *err)

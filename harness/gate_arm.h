@@ -21,6 +21,7 @@ struct nb_arm {
     json_t *reasons;    /* cell: {kernel: why it did not pass} */
     json_t *hashes;     /* cell: {kernel: hash of the checked output} */
     json_t *version;    /* what `--version` prints */
+    int stream_fd;      /* in which its workers keep the stream of inputs; -1: none does */
     struct nb_client client;
     double timeout_s;
     uint64_t seed;
@@ -60,6 +61,9 @@ struct nb_arm_unit {
     unsigned taken;      /* rounds so far, of a worker that takes no turns */
     char kernel[192], how[160];
 };
+/* A process, if none runs, and does not wait for it: several become ready at the same time. */
+NB_USE_RESULT enum nb_status nb_arm_start(struct nb_arm *arm, struct nb_err *err);
+
 /* Sets up one cell in the worker that runs, or in a fresh one; then each turn is one round of one group (of all
  * groups where the worker takes no turns). */
 NB_USE_RESULT enum nb_arm_outcome nb_arm_begin(struct nb_arm *arm, struct nb_arm_unit *unit, struct nb_err *err);

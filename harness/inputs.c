@@ -9,6 +9,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { PIECE = 4096 };
 _Static_assert(NB_STREAM % PIECE == 0, "the stream is made of whole pieces");
@@ -61,6 +62,56 @@ void nb_input_beta_in_place(double *beta, size_t n)
     memset(beta, 0, n * sizeof *beta);
 }
 
+static int kept_in = -1;
+
+void nb_input_stream_keep(int fd)
+{
+    kept_in = fd;
+}
+
+/* What the file begins with for each dtype; behind a page of these, NB_STREAM elements a dtype. */
+struct kept {
+    uint64_t seed, made;
+};
+
+static off_t kept_at(uint32_t dtype, size_t element)
+{
+    return 4096 + (off_t)(dtype * NB_STREAM * sizeof(double) + element * nb_dtype_bytes(dtype));
+}
+
+/* Elements from `at` on that an earlier process has made. */
+static size_t take_kept(uint32_t dtype, uint64_t seed, size_t at, size_t reach, char *stream)
+{
+    const size_t bytes = nb_dtype_bytes(dtype);
+    struct kept k;
+    if (kept_in < 0 || pread(kept_in, &k, sizeof k, (off_t)(dtype * sizeof k)) != (ssize_t)sizeof k ||
+        k.seed != seed || k.made > NB_STREAM || k.made <= at)
+        return 0;
+    const size_t n = (k.made < reach ? (size_t)k.made : (reach + PIECE - 1) / PIECE * PIECE) - at;
+    return pread(kept_in, stream + at * bytes, n * bytes, kept_at(dtype, at)) == (ssize_t)(n * bytes) ? n : 0;
+}
+
+/* Data before the word that it is there: a process that dies in between has kept nothing. */
+static void keep(uint32_t dtype, uint64_t seed, size_t from, size_t to, const char *stream)
+{
+    const size_t bytes = nb_dtype_bytes(dtype);
+    const struct kept k = {seed, to};
+    if (kept_in >= 0 && pwrite(kept_in, stream + from * bytes, (to - from) * bytes, kept_at(dtype, from)) ==
+                            (ssize_t)((to - from) * bytes))
+        (void)!pwrite(kept_in, &k, sizeof k, (off_t)(dtype * sizeof k));
+}
+
+static void make(uint32_t dtype, uint64_t seed, size_t from, size_t to, char *stream)
+{
+    for (size_t at = from; at < to; at += PIECE) {
+        double wide[PIECE];
+        for (size_t i = 0; i < PIECE; i++)
+            wide[i] = nb_normal(seed, 1u << 21, at + i);
+        nb_encode(dtype, wide, stream + at * nb_dtype_bytes(dtype), PIECE);
+    }
+    keep(dtype, seed, from, to, stream);
+}
+
 /* Made as far as somebody has asked for: a process that measures small cells does not wait for all of it. */
 const void *nb_input_stream(uint32_t dtype, uint64_t seed, size_t reach)
 {
@@ -75,12 +126,12 @@ const void *nb_input_stream(uint32_t dtype, uint64_t seed, size_t reach)
         made[dtype] = 0;
         seeds[dtype] = seed;
     }
-    while (made[dtype] < reach && made[dtype] < NB_STREAM) {
-        double wide[PIECE];
-        for (size_t i = 0; i < PIECE; i++)
-            wide[i] = nb_normal(seed, 1u << 21, made[dtype] + i);
-        nb_encode(dtype, wide, (char *)streams[dtype] + made[dtype] * nb_dtype_bytes(dtype), PIECE);
-        made[dtype] += PIECE;
+    const size_t wanted = reach < NB_STREAM ? (reach + PIECE - 1) / PIECE * PIECE : NB_STREAM;
+    if (made[dtype] < wanted)
+        made[dtype] += take_kept(dtype, seed, made[dtype], wanted, streams[dtype]);
+    if (made[dtype] < wanted) {
+        make(dtype, seed, made[dtype], wanted, streams[dtype]);
+        made[dtype] = wanted;
     }
     return streams[dtype];
 }

@@ -32,6 +32,10 @@ void nb_input_beta_in_place(double *beta, size_t n);
 #define NB_STREAM ((size_t)1 << 20)
 const void *nb_input_stream(uint32_t dtype, uint64_t seed, size_t reach);
 
+/* A file in which processes of one build keep what they have made of the stream, for the next one; -1: none. Making
+ * a megabyte takes ten times as long as reading it. */
+void nb_input_stream_keep(int fd);
+
 /* Copies elements [first, first+n) of the endless stream to `to` (storage of dtype). */
 void nb_input_stream_copy(uint32_t dtype, uint64_t seed, size_t first, void *to, size_t n);
 

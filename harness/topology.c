@@ -128,6 +128,7 @@ enum nb_status nb_topology_load(struct nb_topology *t, struct nb_err *err)
 {
     struct impl *impl = calloc(1, sizeof(*impl));
     memset(t, 0, sizeof(*t));
+    setenv("HWLOC_PLUGINS_PATH", "/nonexistent", 0); /* X11, OpenCL and XML: 5 ms in each process, for nothing here */
     if (impl == NULL || hwloc_topology_init(&impl->hwloc) != 0) {
         free(impl);
         return nb_fail(err, "out of memory");

@@ -9,6 +9,7 @@
 #include "execute.h"
 #include "foreign.h"
 #include "host.h"
+#include "inputs.h"
 #include "measure.h"
 #include "plan.h"
 #include "registry.h"
@@ -303,6 +304,15 @@ static void emit_certificates(const struct nb_unit *unit)
                          unit->cell->id, "attempt", (int)unit->attempt, "papi", nb_host_papi()));
 }
 
+/* Once a process: it is the same file in all its units. */
+static void keep_stream(const char *path)
+{
+    static bool open_already;
+    if (path != NULL && !open_already)
+        nb_input_stream_keep(open(path, O_RDWR | O_CLOEXEC)); /* -1: it makes its own */
+    open_already = open_already || path != NULL;
+}
+
 static enum nb_status cmd_measure(struct worker *w, const json_t *in, const struct nb_cell *cell,
                                   bool calibrate, struct nb_err *err)
 {
@@ -318,6 +328,7 @@ static enum nb_status cmd_measure(struct worker *w, const json_t *in, const stru
         .memory = json_string_value(json_object_get(in, "memory")),
         .turns = json_is_true(json_object_get(in, "turns")),
         .hashes = json_object_get(in, "hashes")};
+    keep_stream(json_string_value(json_object_get(in, "stream")));
     nb_execute_init(&w->topology);
     if (unit.counters && !counters_ready) {
         emit_certificates(&unit);

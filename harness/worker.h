@@ -13,11 +13,13 @@
  *         "counters":true,"hashes":{...}}                    out  certificates (once), round and counter lines, then done or discard
  *        with "turns":true             before each round out {"type":"ready"}, and waits for in {"cmd":"go"};
  *        with "memory":"PATH"          its tensors are the pages of that file
+ *        with "stream":"PATH"          what it makes of the stream of inputs is kept there for the next worker of this build
  *   in   {"cmd":"quit"}                                      out  nothing; exit 0
  * Anything that cannot be done is answered by {"type":"error","text":"..."}, also a hello of an unknown protocol,
  * after which another may be tried: so an orchestrator talks to workers of this protocol and of the one before.
  *
- * Protocol 1: as above. 2: done and discard lines have "conditions"; "turns" and "memory". Objects only ever gain keys, and both sides
+ * Protocol 1: as above. 2: done and discard lines have "conditions"; "turns", "memory" and
+ * "stream". Objects only ever gain keys, and both sides
  * ignore those that they do not know, so that two builds can be driven by one plan. */
 #ifndef NB_WORKER_H
 #define NB_WORKER_H

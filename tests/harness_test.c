@@ -15,6 +15,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -674,6 +675,39 @@ static void inputs_are_closed_formulas(void **state)
     assert_memory_equal(part + 4, stream, 24);
 }
 
+/* What one process has made of the stream the next one reads: of the same seed alone, and the rest it makes. */
+static void a_stream_is_kept_for_others(void **state)
+{
+    enum { N = 20000 };
+    float own[N], *again;
+    FILE *file = tmpfile();
+    const float mark = 77;
+    (void)state;
+    assert_non_null(file);
+    const int fd = fileno(file);
+    memcpy(own, nb_input_stream(NB_F32, 31, N), sizeof own);
+    nb_input_stream(NB_F32, 32, 1); /* forgets it, as another process would */
+    nb_input_stream_keep(fd);
+    nb_input_stream(NB_F32, 31, 5000);
+    nb_input_stream_keep(-1);
+    nb_input_stream(NB_F32, 32, 1);
+    assert_int_equal(pwrite(fd, &mark, sizeof mark, 4096 + (off_t)(NB_F32 * NB_STREAM * sizeof(double))), sizeof mark);
+    nb_input_stream_keep(fd);
+    nb_input_stream(NB_F32, 33, 1); /* another seed takes nothing from it; and keeps its own */
+    again = (float *)(uintptr_t)nb_input_stream(NB_F32, 31, N);
+    assert_memory_equal(again, own, sizeof own);
+    nb_input_stream_keep(-1);
+    nb_input_stream(NB_F32, 32, 1);
+    assert_int_equal(pwrite(fd, &mark, sizeof mark, 4096 + (off_t)(NB_F32 * NB_STREAM * sizeof(double))), sizeof mark);
+    nb_input_stream_keep(fd);
+    again = (float *)(uintptr_t)nb_input_stream(NB_F32, 31, N + 9000);
+    assert_true(again[0] == mark); /* it is read indeed */
+    assert_memory_equal(again + 1, own + 1, sizeof own - sizeof *own);
+    nb_input_stream_keep(-1);
+    nb_input_stream(NB_F32, 32, 1);
+    fclose(file);
+}
+
 static void every_family_has_its_turn(void **state)
 {
     (void)state;
@@ -1104,6 +1138,7 @@ int main(void)
         cmocka_unit_test(bf16_is_half_a_float),
         cmocka_unit_test(known_halves),
         cmocka_unit_test(inputs_are_closed_formulas),
+        cmocka_unit_test(a_stream_is_kept_for_others),
         cmocka_unit_test(every_family_has_its_turn),
         cmocka_unit_test(canaries_catch_one_byte),
         cmocka_unit_test(hashes_see_one_bit),
