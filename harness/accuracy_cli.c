@@ -5,11 +5,9 @@
 #include "options.h"
 #include "registry.h"
 
-#include <argp.h>
 #include <errno.h>
 #include <math.h>
 #include <string.h>
-#include <time.h>
 
 enum option_key {
     KEY_FAMILY = NB_OPTION_OTHERS, KEY_FULL, KEY_SEED, KEY_EPS, KEY_EPS_MODE, KEY_ORDER, KEY_GEMMA, KEY_OUT,
@@ -140,22 +138,18 @@ enum nb_status nb_cmd_accuracy(int argc, char **argv, int *code, struct nb_err *
         "  normbench accuracy --algo onepass,welford --family 'sweep-*' --dtype f32\n"
         "  normbench accuracy --full --out results/accuracy     # every hidden\n"
         "  normbench accuracy --times results/mine              # time against accuracy, too";
-    const struct argp argp = {OPTIONS, parse_option, NULL, DOC, NULL, NULL, NULL};
     struct cli c = {.list = false};
-    char name[] = "normbench accuracy", out[64];
-    argv[1] = name;
-    argp_err_exit_status = 1;
-    argp_parse(&argp, argc - 1, argv + 1, 0, NULL, &c);
+    char out[64];
+    nb_option_parse(OPTIONS, parse_option, NULL, DOC, argc, argv, &c);
     if (c.list) {
         list_families();
         return NB_OK;
     }
-    const time_t now = time(NULL);
-    struct tm utc;
-    strftime(out, sizeof out, "results/accuracy-%Y%m%dT%H%M%SZ", gmtime_r(&now, &utc));
-    if (c.o.out == NULL)
-        c.o.out = out;
     enum nb_status s = parse(&c, err);
+    if (s == NB_OK && c.o.out == NULL) {
+        s = nb_option_folder("accuracy", out, sizeof out, err);
+        c.o.out = out;
+    }
     if (s == NB_OK)
         s = nb_accuracy_run(&c.o, code, err);
     if (s == NB_OK && !c.o.quiet)

@@ -18,12 +18,9 @@
 #include "tune.h"
 #include "worker.h"
 
-#include <argp.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #ifndef NB_VERSION
@@ -191,32 +188,11 @@ static enum nb_status make_preset(struct cli *c, const char *fallback, struct nb
     return s == NB_OK ? nb_option_select(p, c->selection, err) : s;
 }
 
-static char *join(int argc, char **argv)
-{
-    size_t len = 64;
-    for (int i = 0; i < argc; i++)
-        len += strlen(argv[i]) + 3;
-    char *text = calloc(len, 1);
-    NB_ASSERT(text != NULL);
-    strcpy(text, "normbench");
-    for (int i = 1; i < argc; i++) {
-        const bool plain = strspn(argv[i], "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                           "0123456789-_=.,:/+") == strlen(argv[i]);
-        sprintf(text + strlen(text), plain ? " %s" : " '%s'", argv[i]);
-    }
-    return text;
-}
-
 static enum nb_status parse(struct cli *c, int argc, char **argv, const char *doc,
                             struct nb_err *err)
 {
-    const struct argp argp = {OPTIONS, parse_option, NULL, doc, NULL, NULL, NULL};
-    char name[64];
-    snprintf(name, sizeof name, "normbench %s", argv[1]);
-    c->run.command = join(argc, argv);
-    argv[1] = name;
-    argp_err_exit_status = EXIT_ERROR;
-    argp_parse(&argp, argc - 1, argv + 1, 0, NULL, c);
+    c->run.command = nb_option_command(argc, argv);
+    nb_option_parse(OPTIONS, parse_option, NULL, doc, argc, argv, c);
     enum nb_status s = nb_foreign_load(&c->foreign, err);
     if (s == NB_OK)
         s = make_preset(c, "quick", err);
@@ -285,16 +261,6 @@ static enum nb_status can_write(const char *file, struct nb_err *err)
                                   : nb_fail(err, "--out %s: cannot write in %s: %s", file, dir, strerror(errno));
 }
 
-static enum nb_status run_folder(char *dir, size_t len, struct nb_err *err)
-{
-    const time_t now = time(NULL);
-    struct tm utc;
-    if (mkdir("results", 0777) != 0 && errno != EEXIST)
-        return nb_fail(err, "cannot make results/ here: %s", strerror(errno));
-    strftime(dir, len, "results/tune-%Y%m%dT%H%M%SZ", gmtime_r(&now, &utc));
-    return NB_OK;
-}
-
 static enum nb_status write_table(const char *dir, const char *file, struct nb_err *err)
 {
     struct nb_tune t;
@@ -322,7 +288,7 @@ static enum nb_status cmd_tune(int argc, char **argv, int *code, struct nb_err *
     if (s == NB_OK)
         s = can_write(file, err);
     if (s == NB_OK && c.run.resume == NULL)
-        s = run_folder(dir, sizeof dir, err);
+        s = nb_option_folder(TUNE, dir, sizeof dir, err);
     c.run.out = c.run.resume == NULL ? dir : NULL;
     c.run.selection_given = has_selection(&c);
     if (s == NB_OK)

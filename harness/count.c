@@ -15,7 +15,6 @@
 #include "registry.h"
 #include "child.h"
 
-#include <argp.h>
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
@@ -563,12 +562,8 @@ enum nb_status nb_cmd_count(int argc, char **argv, int *exit_code, struct nb_err
         "callgrind has no AVX-512.\vExamples:\n"
         "  normbench count --out counts.json\n"
         "  normbench count --kernel '*onepass*avx2*' --dtype f32 --hidden 1024,4096";
-    const struct argp argp = {OPTIONS, parse_option, NULL, DOC, NULL, NULL, NULL};
     struct cli c = {.preset = NULL};
-    char name[] = "normbench count";
-    argv[1] = name;
-    argp_err_exit_status = 1;
-    argp_parse(&argp, argc - 1, argv + 1, 0, NULL, &c);
+    nb_option_parse(OPTIONS, parse_option, NULL, DOC, argc, argv, &c);
     enum nb_status s = prepare(&c, err);
     if (s == NB_OK)
         s = nb_count(&c.o, exit_code, err);

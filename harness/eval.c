@@ -11,7 +11,6 @@
 #include "registry.h"
 #include "select.h"
 
-#include <argp.h>
 #include <errno.h>
 #include <fnmatch.h>
 #include <math.h>
@@ -518,12 +517,8 @@ enum nb_status nb_cmd_eval(int argc, char **argv, int *code, struct nb_err *err)
         "  normbench eval --x x.npy --gamma g.npy --beta b.npy\n"
         "  normbench eval --x acts.npy --dtype bf16 --kernel 'rmsnorm*__bf16_*' --ref expected.npy\n"
         "  normbench eval --x x.npy --kernel layernorm_fwd_welford__f32_scalar --y y.npy";
-    const struct argp argp = {OPTIONS, parse_option, NULL, DOC, NULL, NULL, NULL};
     struct eval e = {.x_path = NULL};
-    char name[] = "normbench eval";
-    argv[1] = name;
-    argp_err_exit_status = 1;
-    argp_parse(&argp, argc - 1, argv + 1, 0, NULL, &e);
+    nb_option_parse(OPTIONS, parse_option, NULL, DOC, argc, argv, &e);
     enum nb_status s = nb_foreign_load(&e.foreign, err);
     if (s == NB_OK)
         s = read_all(&e, err);

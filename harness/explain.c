@@ -9,7 +9,6 @@
 #include "registry.h"
 #include "tune.h"
 
-#include <argp.h>
 #include <jansson.h>
 #include <math.h>
 #include <string.h>
@@ -568,19 +567,9 @@ static void parse_request(struct request *r, int argc, char **argv)
         {"json", KEY_JSON, 0, 0, "one JSON object in place of text", 1},
         {"tune", KEY_TUNE, "FILE", 0, "of auto: what it runs by this file", 1},
         {0}};
-    static const struct argp argp = {
-        options,
-        parse_option,
-        "KERNEL",
-        "What a kernel is: formula, scans, bytes and flops, bounds, its code as the "
-        "compiler made it, the worst input seen, source.",
-        NULL,
-        NULL,
-        NULL};
-    static char name[] = "normbench explain";
-    argv[1] = name;
-    argp_err_exit_status = 1;
-    argp_parse(&argp, argc - 1, argv + 1, 0, NULL, r);
+    nb_option_parse(options, parse_option, "KERNEL",
+                    "What a kernel is: formula, scans, bytes and flops, bounds, its code as the "
+                    "compiler made it, the worst input seen, source.", argc, argv, r);
 }
 
 enum nb_status nb_cmd_explain(int argc, char **argv, int *exit_code, struct nb_err *err)

@@ -4,7 +4,6 @@
 #include "gate_report.h"
 #include "options.h"
 
-#include <argp.h>
 #include <errno.h>
 #include <math.h>
 #include <string.h>
@@ -152,19 +151,6 @@ static enum nb_status become_head(const char *head, int argc, char **argv, struc
     return nb_fail(err, "--head %s: %s; give the path of a normbench program", head, strerror(errno));
 }
 
-static char *joined(int argc, char **argv)
-{
-    size_t len = 16;
-    for (int i = 1; i < argc; i++)
-        len += strlen(argv[i]) + 1;
-    char *text = calloc(len, 1);
-    NB_ASSERT(text != NULL);
-    strcpy(text, "normbench");
-    for (int i = 1; i < argc; i++)
-        sprintf(text + strlen(text), " %s", argv[i]);
-    return text;
-}
-
 enum nb_status nb_cmd_gate(int argc, char **argv, int *code, struct nb_err *err)
 {
     static const char doc[] =
@@ -176,14 +162,10 @@ enum nb_status nb_cmd_gate(int argc, char **argv, int *code, struct nb_err *err)
         "  normbench gate --base old/normbench --dtype f32 --hidden 768 --budget 60s --margin 2%\n"
         "  normbench gate --base-plugin old.so --plugin new.so      # your own kernels\n"
         "  scripts/gate main                                        # builds both revisions first";
-    const struct argp argp = {OPTIONS, parse_option, NULL, doc, NULL, NULL, NULL};
     struct cli c = {0};
     struct nb_gate_result r = {0};
-    char name[] = "normbench gate";
-    c.o.command = joined(argc, argv);
-    argv[1] = name;
-    argp_err_exit_status = 1;
-    argp_parse(&argp, argc - 1, argv + 1, 0, NULL, &c);
+    c.o.command = nb_option_command(argc, argv);
+    nb_option_parse(OPTIONS, parse_option, NULL, doc, argc, argv, &c);
     enum nb_status s = c.head != NULL ? become_head(c.head, argc, argv, err) : make_options(&c, err);
     if (s == NB_OK)
         s = nb_gate(&c.o, &r, err);

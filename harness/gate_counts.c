@@ -7,7 +7,6 @@
 #include "options.h"
 #include "child.h"
 
-#include <argp.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -352,7 +351,7 @@ enum option_key {
 };
 
 static const struct argp_option OPTIONS[] = {
-    {"counts", KEY_COUNTS, 0, 0, "compare instruction counts; needed, since nothing else is compared", 0},
+    {"counts", KEY_COUNTS, 0, 0, "compare instruction counts, as here; without it `normbench gate` compares times", 0},
     {"base", KEY_BASE, "PROGRAM", 0, "normbench of the revision to compare with; needed", 0},
     {"head", KEY_HEAD, "PROGRAM", 0, "normbench of the change (default: this program)", 0},
     {"count-tolerance", KEY_TOLERANCE, "PERCENT", 0, "so many more instructions are not red (default 0)", 0},
@@ -370,7 +369,6 @@ struct cli {
     char *words[NB_KEY_COUNT + 8]; /* of the selection, for `count` */
     size_t count;
     const char *tolerance;
-    bool counts;
 };
 
 static void add_word(struct cli *c, const char *option, const char *value)
@@ -404,7 +402,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     else if (key == KEY_PRESET || key == KEY_SEED || key == KEY_TIMEOUT)
         set_word(c, key == KEY_PRESET ? "preset" : key == KEY_SEED ? "seed" : "timeout", arg);
     else if (key == KEY_COUNTS)
-        c->counts = true;
+        return 0;
     else if (key == KEY_QUIET)
         c->o.quiet = true;
     else if (key == ARGP_KEY_ARG)
@@ -418,8 +416,6 @@ static enum nb_status prepare(struct cli *c, struct nb_err *err)
 {
     char *end = NULL;
     c->o.selection = (const char *const *)c->words;
-    if (!c->counts)
-        return nb_fail(err, "gate: give --counts; instruction counts are what it compares");
     if (c->tolerance == NULL)
         return NB_OK;
     c->o.tolerance = strtod(c->tolerance, &end);
@@ -435,12 +431,8 @@ enum nb_status nb_cmd_gate_counts(int argc, char **argv, int *exit_code, struct 
         "timing. Exit code 0: no kernel has more; 3: one has; 2: one that was counted in the base fails its check "
         "in the head; 1: a program could not be run.\vExample:\n"
         "  normbench gate --counts --base ../old/build/normbench --dtype f32 --out gate";
-    const struct argp argp = {OPTIONS, parse_option, NULL, DOC, NULL, NULL, NULL};
-    struct cli c = {.counts = false};
-    char name[] = "normbench gate";
-    argv[1] = name;
-    argp_err_exit_status = 1;
-    argp_parse(&argp, argc - 1, argv + 1, 0, NULL, &c);
+    struct cli c = {.count = 0};
+    nb_option_parse(OPTIONS, parse_option, NULL, DOC, argc, argv, &c);
     enum nb_status s = prepare(&c, err);
     if (s == NB_OK)
         s = nb_gate_counts(&c.o, exit_code, err);

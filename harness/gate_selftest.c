@@ -10,7 +10,6 @@
 #include "options.h"
 #include "topology.h"
 
-#include <argp.h>
 #include <errno.h>
 #include <math.h>
 #include <string.h>
@@ -389,16 +388,6 @@ static enum nb_status parse(struct cli *c, struct nb_err *err)
     return status == NB_OK ? nb_preset_load(&s->gate.preset, c->preset != NULL ? c->preset : "selftest", err) : status;
 }
 
-static enum nb_status default_out(char *dir, size_t len, struct nb_err *err)
-{
-    const time_t now = time(NULL);
-    struct tm utc;
-    if (mkdir("results", 0777) != 0 && errno != EEXIST)
-        return nb_fail(err, "cannot make results/ here: %s", strerror(errno));
-    strftime(dir, len, "results/selftest-%Y%m%dT%H%M%SZ", gmtime_r(&now, &utc));
-    return NB_OK;
-}
-
 enum nb_status nb_cmd_gate_selftest(int argc, char **argv, int *code, struct nb_err *err)
 {
     static const char doc[] =
@@ -407,19 +396,16 @@ enum nb_status nb_cmd_gate_selftest(int argc, char **argv, int *code, struct nb_
         "blocks.csv has every block ln-ratio of every run, selftest.txt the shares.\nExamples:\n"
         "  normbench gate-selftest --short\n"
         "  normbench gate-selftest --plant 0,2,5 --runs 200,100,100 --out results/selftest";
-    const struct argp argp = {OPTIONS, parse_option, NULL, doc, NULL, NULL, NULL};
     struct cli c = {0};
-    char name[] = "normbench gate-selftest", command[] = "normbench gate-selftest", dir[64];
-    argv[1] = name;
-    argp_err_exit_status = 1;
-    argp_parse(&argp, argc - 1, argv + 1, 0, NULL, &c);
-    c.s.gate.command = command;
+    char dir[64];
+    c.s.gate.command = nb_option_command(argc, argv);
+    nb_option_parse(OPTIONS, parse_option, NULL, doc, argc, argv, &c);
     const struct nb_foreign none = {0};
     enum nb_status s = nb_foreign_load(&none, err);
     if (s == NB_OK)
         s = parse(&c, err);
     if (s == NB_OK && c.s.out == NULL) {
-        s = default_out(dir, sizeof dir, err);
+        s = nb_option_folder("selftest", dir, sizeof dir, err);
         c.s.out = dir;
     }
     if (s == NB_OK)
@@ -432,5 +418,6 @@ enum nb_status nb_cmd_gate_selftest(int argc, char **argv, int *code, struct nb_
         s = write_files(&c.s, err);
     *code = c.s.brief && failed(&c.s) ? 3 : 0;
     nb_preset_free(&c.s.gate.preset);
+    free(c.s.gate.command);
     return s;
 }

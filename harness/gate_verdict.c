@@ -48,7 +48,7 @@ void nb_gate_set_free(struct nb_gate_set *set)
     *set = (struct nb_gate_set){0};
 }
 
-/* A sorted copy; statistics sort what they are given, and series are in the order of blocks. */
+/* Statistics sort what they are given, and series stay in the order of blocks. */
 static double *copied(const struct nb_gate_series *s)
 {
     double *v = malloc((s->n + 1) * sizeof *v);
@@ -232,7 +232,7 @@ static void test_aa(struct nb_gate_set *set)
     set->aa_worst = set->aa_p = NAN;
     for (size_t i = 0; i < set->count; i++) {
         const struct nb_gate_series *s = &set->entry[i].confirm_aa;
-        p[i] = s->n > 0 ? fmin(1, 2 * fmin(sign_test(s, 1, 0), sign_test(s, -1, 0))) : NAN;
+        p[i] = s->n > 0 ? nb_sign_test_two_sided(s->v, s->n, 0) : NAN;
         if (s->n > 0)
             set->aa_worst = fmax(isnan(set->aa_worst) ? 0 : set->aa_worst, fabs(median_of(s)));
     }
@@ -257,6 +257,12 @@ static enum nb_gate_verdict verdict_of(const struct nb_gate_set *set, const stru
 }
 
 /* ---- what could have been seen ---- */
+
+/* Of a comparison without a block nothing is known: that is not "unchanged". */
+static bool has_no_data(const struct nb_gate_entry *e)
+{
+    return is_compared(e) && (e->screen.n == 0 || (e->candidate && e->confirm.n == 0)) && !e->control;
+}
 
 /* A shift is found when the screening makes it a candidate (its median beyond the threshold) and the
  * confirmation decides (at the level that one candidate would have): .95 each, .9 both. The spread is that of the
@@ -295,6 +301,8 @@ void nb_gate_decide(struct nb_gate_set *set)
         struct nb_gate_entry *e = &set->entry[i];
         if (e->candidate && e->confirm.n > 0 && is_compared(e))
             e->verdict = verdict_of(set, e);
+        else if (has_no_data(e))
+            e->verdict = NB_GATE_NOT_RESOLVED;
         set->control_found = set->control_found || (e->control && e->verdict == NB_GATE_SLOWER);
     }
 }

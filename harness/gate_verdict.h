@@ -18,7 +18,7 @@ enum nb_gate_verdict {
     NB_GATE_FASTER,       /* confirmed: it lies beyond the margin */
     NB_GATE_NOT_SLOWER,   /* confirmed: it may be faster or the same */
     NB_GATE_SLOWER,
-    NB_GATE_NOT_RESOLVED, /* confirmed: it may be slower, and may not */
+    NB_GATE_NOT_RESOLVED, /* confirmed: it may be slower, and may not; or not one block has its times */
     NB_GATE_UNCONFIRMED,  /* a candidate that the budget did not reach for */
     NB_GATE_FAILED,       /* head: failed its check, crashed or hung */
     NB_GATE_NO_BASE,      /* base fails its check there: nothing to compare with */

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <math.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 
 bool nb_option_take(int key, const char *arg, const struct nb_option_text *texts, size_t count,
                     const char **selection)
@@ -56,4 +58,43 @@ enum nb_status nb_option_select(struct nb_preset *p, const char *const *selectio
                 s = nb_fail(err, "--%s", inner.text);
         }
     return s;
+}
+
+void nb_option_parse(const struct argp_option *options, argp_parser_t parser, const char *args, const char *doc,
+                     int argc, char **argv, void *input)
+{
+    static char name[64]; /* argp keeps it */
+    const struct argp argp = {options, parser, args, doc, NULL, NULL, NULL};
+    snprintf(name, sizeof name, "normbench %s", argv[1]);
+    argv[1] = name;
+    argp_err_exit_status = 1;
+    argp_parse(&argp, argc - 1, argv + 1, 0, NULL, input);
+}
+
+char *nb_option_command(int argc, char **argv)
+{
+    size_t len = 64;
+    for (int i = 0; i < argc; i++)
+        len += strlen(argv[i]) + 3;
+    char *text = calloc(len, 1);
+    NB_ASSERT(text != NULL);
+    strcpy(text, "normbench");
+    for (int i = 1; i < argc; i++) {
+        const bool plain = strspn(argv[i], "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                           "0123456789-_=.,:/+") == strlen(argv[i]);
+        sprintf(text + strlen(text), plain ? " %s" : " '%s'", argv[i]);
+    }
+    return text;
+}
+
+enum nb_status nb_option_folder(const char *what, char *dir, size_t len, struct nb_err *err)
+{
+    const time_t now = time(NULL);
+    struct tm utc;
+    char stamp[32];
+    if (mkdir("results", 0777) != 0 && errno != EEXIST)
+        return nb_fail(err, "cannot make results/ here: %s; choose a place with --out", strerror(errno));
+    strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%SZ", gmtime_r(&now, &utc));
+    snprintf(dir, len, "results/%s-%s", what, stamp);
+    return NB_OK;
 }

@@ -4,6 +4,8 @@
 
 #include "select.h"
 
+#include <argp.h>
+
 /* Options of the selection have the key of enum nb_key, counted from here. */
 enum { NB_OPTION_SELECTION = 1000, NB_OPTION_OTHERS = 2000 };
 #define NB_OPTION_SELECT(name, key, arg, doc) {name, NB_OPTION_SELECTION + key, arg, 0, doc, 1}
@@ -18,6 +20,17 @@ struct nb_option_text {
  * none of these. */
 bool nb_option_take(int key, const char *arg, const struct nb_option_text *texts, size_t count,
                     const char **selection);
+
+/* Parses what stands behind `normbench COMMAND`, which is argv[1] and is how help and errors call the program. They
+ * end it; an error with exit code 1. args: of arguments that are no options, as argp takes it; NULL: none. */
+void nb_option_parse(const struct argp_option *options, argp_parser_t parser, const char *args, const char *doc,
+                     int argc, char **argv, void *input);
+
+/* What was typed, in quotes where a shell needs them; to be freed. Before nb_option_parse, which changes argv. */
+char *nb_option_command(int argc, char **argv);
+
+/* results/WHAT-UTC; makes results/ where there is none. */
+NB_USE_RESULT enum nb_status nb_option_folder(const char *what, char *dir, size_t len, struct nb_err *err);
 
 /* Puts the texts that were given, one a key, into every block of the preset. */
 NB_USE_RESULT enum nb_status nb_option_select(struct nb_preset *p, const char *const *selection, struct nb_err *err);

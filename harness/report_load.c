@@ -623,7 +623,7 @@ static const char *read_sample(struct rep_run *run, const json_t *line)
     struct rep_unit *u = find_unit(cell, process);
     bool done = strcmp(type, "done") == 0, discard = strcmp(type, "discard") == 0;
     bool begins = strcmp(type, "begin") == 0;
-    if (discard) {
+    if (discard && !rep_same(rep_string(line, "cause"), "conditions")) { /* those are counted apart */
         read_discard(run, line);
         u->discarded = true;
     }

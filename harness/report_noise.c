@@ -327,7 +327,8 @@ void rep_discards_md(const struct rep_run *run, FILE *f)
     const size_t n = discarded_units(run), lost = lost_units(run);
     fputs("\n## Discards\n\n", f);
     if (n == 0) {
-        fputs("None: no attempt at a unit (a process and a cell) was thrown away.\n", f);
+        fputs("None: no attempt at a unit (a process and a cell) was thrown away for damage. What was measured "
+              "again for its conditions stands below.\n", f);
         return;
     }
     fprintf(f,

@@ -152,6 +152,22 @@ static void a_base_that_differs_from_itself_is_invalid(void **unused)
     nb_gate_set_free(&s);
 }
 
+static void no_times_are_not_unchanged(void **unused)
+{
+    (void)unused;
+    unsigned long long state = 3;
+    const double shift[] = {0.03, 0};
+    struct nb_gate_set s = make(2);
+    measure(&s, shift, 0.0004, &state);
+    s.entry[0].confirm.n = s.entry[1].screen.n = 0;
+    s.entry[0].verdict = s.entry[1].verdict = NB_GATE_UNCHANGED;
+    nb_gate_decide(&s);
+    assert_int_equal(s.entry[0].verdict, NB_GATE_NOT_RESOLVED);
+    assert_int_equal(s.entry[1].verdict, NB_GATE_NOT_RESOLVED);
+    assert_int_equal(nb_gate_exit_code(&s), 4);
+    nb_gate_set_free(&s);
+}
+
 static void margins_rise_with_layout_and_noise(void **unused)
 {
     (void)unused;
@@ -234,6 +250,7 @@ int main(void)
                                        cmocka_unit_test(the_control_reddens_nothing),
                                        cmocka_unit_test(a_missed_control_is_invalid),
                                        cmocka_unit_test(a_base_that_differs_from_itself_is_invalid),
+                                       cmocka_unit_test(no_times_are_not_unchanged),
                                        cmocka_unit_test(margins_rise_with_layout_and_noise),
                                        cmocka_unit_test(a_short_budget_takes_the_largest),
                                        cmocka_unit_test(rates_of_the_procedure)};
