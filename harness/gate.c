@@ -34,6 +34,7 @@ enum {
     KILLS_MOST = 3, /* workers ended from outside */
 };
 #define SAMPLE_NS 1.5e5
+#define SAMPLE_COST_NS 3e4 /* beside its passes */
 #define CONTROL_PLANT 0.05
 #define DISCARDS_MOST 0.20 /* of the blocks */
 
@@ -51,6 +52,7 @@ struct stage_cell {
     json_t *plain, *planted; /* planted: head's, with more passes where they were planted */
     size_t (*entry)[NB_GROUP_MAX];
     size_t groups;
+    unsigned turn; /* rounds that a process runs before it is the next one's turn */
 };
 struct stage {
     const char *name;
@@ -333,6 +335,20 @@ static bool takes_part(const struct gate *g, size_t i, bool candidates)
     return is_measured(e) && (!candidates || e->candidate);
 }
 
+/* About 2 ms: what waking a process costs is then little beside it, and less than the clock's steps lies between two
+ * turns. */
+static unsigned rounds_of_turn(const struct gate *g, const struct stage_cell *s, const struct nb_cell *cell)
+{
+    double round_ns = 1;
+    for (size_t k = 0; k < cell->group_count; k++)
+        for (size_t m = 0; m < cell->groups[k].count; m++) {
+            const struct work *w = &g->work[s->entry[k][m]];
+            round_ns += ((w->passes + 1) * w->pass_ns + SAMPLE_COST_NS) / (double)cell->group_count;
+        }
+    const double n = 2e6 / round_ns;
+    return n >= 4 ? 4 : n >= 2 ? 2 : 1;
+}
+
 static void make_stage_cell(struct gate *g, size_t c, bool candidates, struct stage_cell *s)
 {
     struct nb_gate_set *set = &g->r->set;
@@ -347,6 +363,7 @@ static void make_stage_cell(struct gate *g, size_t c, bool candidates, struct st
         if (g->work[i].cell == c && g->work[i].kernel != NULL && takes_part(g, i, candidates))
             add_member(&cell, s, &g->work[i], i);
     s->groups = cell.group_count;
+    s->turn = rounds_of_turn(g, s, &cell);
     s->plain = nb_cell_to_json(&cell, &g->plan.settings);
     for (size_t k = 0; k < cell.group_count; k++)
         for (size_t m = 0; m < cell.groups[k].count; m++) {
@@ -385,8 +402,8 @@ static void free_stage(struct stage *s)
 
 /* ---- a block ---- */
 
-/* One process of each build, all alive at once, taking turns round by round: whatever slows this machine for longer
- * than a few rounds slows them alike, and cancels in the ratio of two times of the same turn. Their tensors are the
+/* One process of each build, all alive at once, taking turns of a few rounds: whatever slows this machine for longer
+ * than a few turns slows them alike, and cancels in the ratio of two times of the same turn. Their tensors are the
  * same physical pages: which cache sets those fall on is luck, of several percent, but now of all of them. */
 struct process {
     struct block *block;
@@ -528,7 +545,8 @@ static enum nb_status run_cell(struct block *b)
         struct process *p = whose_turn(b, 0, i);
         const bool planted = p->role == HEAD || p->role == LAYOUT;
         p->unit = (struct nb_arm_unit){.cell = planted ? b->cell->planted : b->cell->plain,
-                                       .process = b->number, .rounds = b->stage->rounds, .turns = b->g->turns,
+                                       .process = b->number, .rounds = b->stage->rounds,
+                                       .turns = b->g->turns ? b->cell->turn : 0,
                                        .memory = b->memory[0] ? b->memory : NULL,
                                        .take = take_line, .context = p};
         s = after(p, nb_arm_begin(p->arm, &p->unit, b->err));
@@ -597,9 +615,9 @@ static double lesser(const struct nb_gate_series *s, size_t pair)
     return fmin(s->v[2 * pair], s->v[2 * pair + 1]);
 }
 
-/* Median over pairs of turns, one forwards and one backwards, of ln(least of one build / least of the other): what
- * disturbs a sample only ever adds time, and what changes slower than a pair of turns cancels. NAN where a round
- * is lacking. */
+/* Median over pairs of rounds of ln(least of one build / least of the other): what disturbs a sample only ever adds
+ * time, and what changes slower than a pair of turns, one forwards and one backwards, cancels. NAN where a round is
+ * lacking. */
 static double ratio(const struct block *b, enum role of, enum role over, size_t entry)
 {
     const struct nb_gate_series *x = &b->process[of].times[entry], *y = &b->process[over].times[entry];
@@ -702,7 +720,7 @@ static double model_ns(const struct gate *g, bool candidates)
     double ns = 0;
     for (size_t i = 0; i < g->r->set.count; i++)
         if (takes_part(g, i, candidates))
-            ns += (g->work[i].passes + 1) * g->work[i].pass_ns + 3e4;
+            ns += (g->work[i].passes + 1) * g->work[i].pass_ns + SAMPLE_COST_NS;
     return ns;
 }
 

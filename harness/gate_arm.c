@@ -370,7 +370,7 @@ static json_t *unit_command(const struct nb_arm *arm, const struct nb_arm_unit *
     const char *cell = json_string_value(json_object_get(u->cell, "id"));
     char stream[64];
     snprintf(stream, sizeof stream, "/proc/%ld/fd/%d", (long)getpid(), arm->stream_fd);
-    return json_pack("{ss sO si si si sb sb sb ss* ss* sO}", "cmd", "unit", "cell", u->cell, "process", (int)u->process,
+    return json_pack("{ss sO si si si sb sb si ss* ss* sO}", "cmd", "unit", "cell", u->cell, "process", (int)u->process,
                      "attempt", 0, "rounds", (int)rounds, "screening", 0, "counters", 0, "turns", (int)u->turns,
                      "memory", u->memory, "stream", arm->stream_fd >= 0 ? stream : NULL, "hashes", json_object_get(arm->hashes, cell));
 }

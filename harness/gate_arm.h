@@ -55,7 +55,7 @@ struct nb_arm_unit {
     const json_t *cell;  /* as nb_cell_to_json gives it */
     unsigned process, rounds;
     const char *memory; /* that all builds share; NULL: each its own */
-    bool turns; /* the worker waits between rounds; otherwise (protocol 1) each round is a unit of its own */
+    unsigned turns; /* the worker waits after so many rounds; 0 (protocol 1): each round is a unit of its own */
     void (*take)(void *context, const json_t *line); /* round lines, and the last one */
     void *context;
     unsigned taken;      /* rounds so far, of a worker that takes no turns */
@@ -64,8 +64,8 @@ struct nb_arm_unit {
 /* A process, if none runs, and does not wait for it: several become ready at the same time. */
 NB_USE_RESULT enum nb_status nb_arm_start(struct nb_arm *arm, struct nb_err *err);
 
-/* Sets up one cell in the worker that runs, or in a fresh one; then each turn is one round of one group (of all
- * groups where the worker takes no turns). */
+/* Sets up one cell in the worker that runs, or in a fresh one; then each turn is `turns` rounds of one group (one of
+ * all groups where the worker takes no turns). */
 NB_USE_RESULT enum nb_arm_outcome nb_arm_begin(struct nb_arm *arm, struct nb_arm_unit *unit, struct nb_err *err);
 NB_USE_RESULT enum nb_arm_outcome nb_arm_turn(struct nb_arm *arm, struct nb_arm_unit *unit, struct nb_err *err);
 

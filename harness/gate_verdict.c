@@ -81,26 +81,28 @@ static bool is_compared(const struct nb_gate_entry *e)
 
 /* ---- screening ---- */
 
+#define SCREEN_ALPHA 0.05 /* family-wise: what passes by luck costs time, and may stay unresolved */
+
 static int descending(const void *a, const void *b)
 {
     const double x = *(const double *)a, y = *(const double *)b;
     return (x < y) - (x > y);
 }
 
-/* What medians of base against base reach in the same blocks: their 95th percentile over comparisons. A difference of
- * head that is no larger is no reason to look closer. */
+/* What the medians of so many comparisons reach, where nothing has changed, in one run of twenty: from the root mean
+ * square of those of base against base in the same blocks. */
 static double screening_noise(const struct nb_gate_set *set)
 {
-    double *m = malloc((set->count + 1) * sizeof *m);
+    double squares = 0;
     size_t n = 0;
-    NB_ASSERT(m != NULL);
-    for (size_t i = 0; i < set->count; i++)
-        if (is_compared(&set->entry[i]) && set->entry[i].screen_aa.n > 0)
-            m[n++] = fabs(median_of(&set->entry[i].screen_aa));
-    qsort(m, n, sizeof *m, descending);
-    const double noise = n > 0 ? m[n / 20] : 0;
-    free(m);
-    return noise;
+    for (size_t i = 0; i < set->count; i++) {
+        const struct nb_gate_series *aa = &set->entry[i].screen_aa;
+        if (!is_compared(&set->entry[i]) || aa->n == 0)
+            continue;
+        squares += median_of(aa) * median_of(aa);
+        n++;
+    }
+    return n > 0 ? nb_normal_quantile(1 - SCREEN_ALPHA / 2 / (double)n) * sqrt(squares / (double)n) : 0;
 }
 
 /* The |median| beyond which a comparison is confirmed: threshold_least, the noise, or that of the first for which
@@ -138,6 +140,12 @@ void nb_gate_screen(struct nb_gate_set *set)
             set->unconfirmed++;
         }
     }
+}
+
+/* The control is confirmed in any case, and found only if it would have been confirmed as any other is. */
+static bool passes_screening(const struct nb_gate_set *set, const struct nb_gate_entry *e)
+{
+    return median_of(&e->screen) > set->threshold;
 }
 
 /* ---- margins ---- */
@@ -303,7 +311,7 @@ void nb_gate_decide(struct nb_gate_set *set)
             e->verdict = verdict_of(set, e);
         else if (has_no_data(e))
             e->verdict = NB_GATE_NOT_RESOLVED;
-        set->control_found = set->control_found || (e->control && e->verdict == NB_GATE_SLOWER);
+        set->control_found = set->control_found || (e->control && e->verdict == NB_GATE_SLOWER && passes_screening(set, e));
     }
 }
 

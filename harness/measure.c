@@ -602,6 +602,12 @@ static uint64_t undisturbed(struct run *u, struct runner *r, unsigned passes)
     }
 }
 
+static bool begins_turn(const struct rounds *r)
+{
+    const unsigned turns = r->run->unit->turns;
+    return turns > 0 && r->ran % (r->active * turns) == 0;
+}
+
 /* One untimed pass precedes: it brings code, parameters and the cell's lines to where they belong. */
 static uint64_t take_sample(void *context, unsigned passes)
 {
@@ -609,7 +615,7 @@ static uint64_t take_sample(void *context, unsigned passes)
     unsigned member;
     if (!member_at(s->rounds, s->rounds->ran, &member) || member != s->member)
         s->rounds->disordered = true;
-    if (s->run->unit->turns && s->rounds->ran % s->rounds->active == 0 && !s->rounds->ended)
+    if (begins_turn(s->rounds) && !s->rounds->ended)
         s->rounds->ended = !s->run->env->turn(s->run->env->context);
     s->rounds->ran++;
     if (s->rounds->ended)

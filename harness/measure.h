@@ -18,7 +18,7 @@ struct nb_worker_env {
     nb_emit emit;
     nb_at_kernel at;
     void *context;
-    bool (*turn)(void *context); /* waits until this worker may run its next round; false: it is to end */
+    bool (*turn)(void *context); /* waits until this worker may run its next rounds; false: it is to end */
 };
 
 struct nb_unit {
@@ -27,7 +27,8 @@ struct nb_unit {
     bool screening; /* leaves out groups that hold screened winners */
     bool counters;  /* counts events in passes of its own after the rounds */
     const char *memory; /* NULL, or a file whose pages its tensors are, as those of other builds' workers */
-    bool turns;     /* waits for its turn before each round: the workers of other builds run between */
+    unsigned turns; /* waits for its turn before every so many rounds, since workers of other builds run between; 0:
+                     * it waits for nobody */
     const json_t *hashes; /* kernel: hash of its checked output; others are not run */
 };
 

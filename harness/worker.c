@@ -326,7 +326,7 @@ static enum nb_status cmd_measure(struct worker *w, const json_t *in, const stru
         .screening = json_is_true(json_object_get(in, "screening")),
         .counters = json_is_true(json_object_get(in, "counters")),
         .memory = json_string_value(json_object_get(in, "memory")),
-        .turns = json_is_true(json_object_get(in, "turns")),
+        .turns = (unsigned)json_integer_value(json_object_get(in, "turns")),
         .hashes = json_object_get(in, "hashes")};
     keep_stream(json_string_value(json_object_get(in, "stream")));
     nb_execute_init(&w->topology);

@@ -11,7 +11,7 @@
  *   in   {"cmd":"calibrate","cell":{...},"hashes":{...}}     out  {"type":"calibration",...}
  *   in   {"cmd":"unit","cell":{...},"process":0,"attempt":0,"rounds":12,"screening":false,
  *         "counters":true,"hashes":{...}}                    out  certificates (once), round and counter lines, then done or discard
- *        with "turns":true             before each round out {"type":"ready"}, and waits for in {"cmd":"go"};
+ *        with "turns":2                before every second round out {"type":"ready"}, and waits for in {"cmd":"go"};
  *        with "memory":"PATH"          its tensors are the pages of that file
  *        with "stream":"PATH"          what it makes of the stream of inputs is kept there for the next worker of this build
  *   in   {"cmd":"quit"}                                      out  nothing; exit 0
