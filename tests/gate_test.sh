@@ -26,18 +26,26 @@ speaks ancient '[12]'
 printf '#!/bin/sh\nkill -ILL $$\n' >illegal
 printf 'not a program' >text
 chmod +x calm wild one ancient illegal text
-small=(--hidden 100 --rows 40 --residency L2 --dtype f32 --isa all --blocks 12 --budget 30s --timeout 5s)
-n=0 valid=0 invalid=0
+small=(--hidden 100 --rows 40 --residency L2 --dtype f32 --isa all --timeout 5s)
+tries=3 n=0 valid=0 invalid=0
+if [ -z "${3:-}" ]; then
+    small+=(--blocks 12 --budget 15s)
+    blocks=12
+else
+    small+=(--blocks 5 --budget 20s) # times of a sanitized build say nothing: too few blocks for any verdict of them
+    blocks=5
+    tries=1
+fi
 
 # gate ARGS...: as nb. A run whose controls fail says nothing, on a machine as busy as one that tests: it is done
 # again, up to three times.
 gate() {
-    for _ in 1 2 3; do
+    for ((try = 0; try < tries; try++)); do
         n=$((n + 1))
         nb gate "$@" "${small[@]}" --out "g$n"
         [ $rc = 1 ] && [ -s "g$n/gate.json" ] || return
     done
-    echo "left out, invalid three times: $*"
+    echo "left out, invalid each time: $*"
 }
 # is RC VERDICT KERNEL: of times, unless the run was invalid again and again; FAILED is no matter of times.
 is() {
@@ -80,7 +88,7 @@ if [ -z "${3:-}" ]; then
 fi
 
 # ---- what is written ----
-expect "gate.json has the blocks" jq -e '[.comparisons[]|select(.control).blocks.confirm|length]|first==12' "$slow/gate.json"
+expect "gate.json has the blocks" jq -e '[.comparisons[]|select(.control).blocks.confirm|length]|first=='$blocks' "$slow/gate.json"
 expect "and the builds" jq -e '.run.base|startswith("normbench ")' "$slow/gate.json"
 expect "the control is in it" jq -e '[.comparisons[]|select(.control)]|length==1' "$slow/gate.json"
 expect "gate.md names the slower one" grep -q "SLOWER.*works_twice" "$slow/gate.md"
@@ -104,7 +112,7 @@ expect "a base that crashes is exit 1, not $rc" [ $rc = 1 ]
 expect "and is told" grep -q "base" err
 expect "without a verdict" [ ! -e "g$n/gate.json" ]
 
-expect "some runs are valid ($valid of $((valid + invalid)))" [ $valid -gt 0 ]
+[ $tries = 1 ] || expect "some runs are valid ($valid of $((valid + invalid)))" [ $valid -gt 0 ]
 
 # ---- wrong options ----
 fails 1 "--base PROGRAM is missing" gate
