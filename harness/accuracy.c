@@ -42,9 +42,9 @@ static void take_any(struct nb_accuracy *r, const struct nb_ref_stats *s, const 
 {
     const struct nb_ref_error *e = &a->error;
     const bool broken = e->nonfinite > 0;
-    if (s->finite && r->kernel->op == NB_OP_LAYERNORM)
+    if (s->finite && nb_op_facts(r->kernel->op)->centred)
         r->k1 = fmax(r->k1, s->k1);
-    if (s->finite && r->kernel->op >= NB_OP_LAYERNORM)
+    if (s->finite && nb_op_facts(r->kernel->op)->norm)
         r->k2 = fmax(r->k2, s->k2);
     r->E_any = fmax(r->E_any, broken ? INFINITY : e->E_max);
     r->normwise = fmax(r->normwise, broken ? INFINITY : e->normwise);

@@ -142,6 +142,7 @@ struct nb_problem nb_lab_problem(const struct nb_lab_data *d, const struct nb_ac
         .hidden = d->hidden,
         .ldx = d->hidden,
         .ldy = d->hidden,
+        .k = nb_prefix_length(k->op, d->hidden, o->block.prefix.n ? o->block.prefix.v[0] : NB_PREFIX),
         .eps = f->eps >= 0 ? f->eps : o->eps,
         .alpha = 1.25,
     };
@@ -152,7 +153,7 @@ bool nb_lab_uses_beta(const struct nb_lab_data *d, const struct nb_kernel *k)
 {
     const bool about_beta =
         d->family->params == NB_PARAMS_CANCEL || d->family->params == NB_PARAMS_HOSTILE;
-    return d->beta != NULL && (nb_uses_beta(k) || (k->op == NB_OP_RMSNORM && about_beta));
+    return d->beta != NULL && (nb_uses_beta(k) || (nb_op_facts(k->op)->norm && about_beta));
 }
 
 struct nb_ref_row nb_lab_row(const struct nb_lab_data *d, const struct nb_problem *p,

@@ -12,6 +12,7 @@ static const enum nb_ref_op REF_OP[NB_OP_COUNT] = {
     [NB_OP_AFFINE] = NB_REF_AFFINE,
     [NB_OP_LAYERNORM] = NB_REF_LAYERNORM,
     [NB_OP_RMSNORM] = NB_REF_RMSNORM,
+    [NB_OP_PRMSNORM] = NB_REF_PRMSNORM,
 };
 
 struct nb_ref_row nb_appraise_row(const struct nb_problem *p, const double *x, const double *gamma,
@@ -19,6 +20,7 @@ struct nb_ref_row nb_appraise_row(const struct nb_problem *p, const double *x, c
 {
     return (struct nb_ref_row){.op = REF_OP[p->op],
                                .n = p->hidden,
+                               .k = p->k,
                                .x = x,
                                .gamma = gamma,
                                .beta = beta,
@@ -64,9 +66,9 @@ void nb_appraise(const struct nb_kernel *k, const struct nb_ref_row *row, const 
     a->hazard = nb_appraise_limits(k, row, stats, &a->limits);
     nb_ref_judge(row, ref, stats, &type, &a->limits, scratch, scratch + row->n, &a->error);
     a->mean_error = a->rstd_error = NAN;
-    if (mean != NULL && k->op == NB_OP_LAYERNORM)
+    if (mean != NULL && nb_op_facts(k->op)->centred)
         a->mean_error = nb_ref_mean_error(row, stats, &type, stat_value(k, mean));
-    if (rstd != NULL && (k->op == NB_OP_LAYERNORM || k->op == NB_OP_RMSNORM))
+    if (rstd != NULL && nb_op_facts(k->op)->norm)
         a->rstd_error = nb_ref_rstd_error(stats, &type, stat_value(k, rstd));
 }
 

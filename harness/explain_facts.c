@@ -4,6 +4,7 @@
 #include "err.h"
 #include "families.h"
 #include "registry.h"
+#include "select.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -100,6 +101,7 @@ struct nb_problem nb_plain_problem(const struct nb_kernel *k, size_t hidden)
                                .hidden = hidden,
                                .ldx = hidden,
                                .ldy = hidden,
+                               .k = nb_prefix_length(k->op, hidden, NB_PREFIX),
                                .eps = 1e-5,
                                .alpha = 1};
 }

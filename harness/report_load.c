@@ -333,6 +333,9 @@ static const char *load_shape(struct rep_run *run, const json_t *json,
         !get_size(run->plan, "offset", 0, &cell->offset)) /* plans of old name one for all cells */
         cell->offset = REP_OFFSET;
     cell->in_place = json_is_true(json_object_get(json, "in_place"));
+    cell->prefix = json_number_value(json_object_get(json, "prefix"));
+    if (!(cell->prefix > 0 && cell->prefix <= 1))
+        cell->prefix = NAN;
     cell->type = type_name(run, cell->dtype, cell->param_dtype);
     return NULL;
 }

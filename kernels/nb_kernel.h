@@ -31,6 +31,7 @@ enum nb_op {
     NB_OP_AFFINE,    /* y = a*x*gamma (+ beta):    a reference line */
     NB_OP_LAYERNORM, /* y = (x-mean)*rstd*gamma + beta, rstd = 1/sqrt(var + eps), var biased */
     NB_OP_RMSNORM,   /* y = x*rstd*gamma (+ beta),     rstd = 1/sqrt(mean(x^2) + eps) */
+    NB_OP_PRMSNORM,  /* the same, the mean over x[0..k) alone: partial RMSNorm */
     NB_OP_COUNT
 };
 enum nb_dir { NB_FWD, NB_BWD, NB_DIR_COUNT };
@@ -52,7 +53,7 @@ struct nb_problem {
      * gamma is still all ones. */
     uint32_t eps_mode, order, gemma;
     size_t rows, hidden, ldx, ldy;
-    size_t k; /* prefix length, groups or head length; 0 where the op has none */
+    size_t k; /* prmsnorm: length of the prefix, 1 to hidden; 0 where the op has none */
     double eps, alpha, momentum;
 };
 

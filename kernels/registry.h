@@ -39,6 +39,17 @@ const char *nb_kernel_why_not(const struct nb_kernel *k);
 /* Strongest runnable hand-written ISA that has kernels of this dtype; scalar if there is none. */
 const struct nb_isa *nb_isa_best(enum nb_dtype dtype);
 
+/* What the harness has to know of an op: its one place. */
+struct nb_op_facts {
+    const char *name;
+    bool norm;    /* divides a row by its size: has rstd; the others are ceilings and reference lines */
+    bool centred; /* subtracts the mean of the row: has mean */
+    bool prefix;  /* its statistic is that of the first k elements */
+    bool gamma;
+    bool beta;    /* has one in models; others may be given one */
+};
+const struct nb_op_facts *nb_op_facts(uint32_t op); /* of an unknown op: no name that anything has, and no facts */
+
 const char *nb_op_name(uint32_t op);
 const char *nb_dir_name(uint32_t dir);
 const char *nb_fuse_name(uint32_t fuse);

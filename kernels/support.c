@@ -48,6 +48,18 @@ const char *nb_supports_norm(const struct nb_problem *p)
     return why_not ? why_not : why_not_params(p);
 }
 
+const char *nb_supports_prefix(const struct nb_problem *p)
+{
+    if (p->k == 0 || p->k > p->hidden)
+        return "k, the length of the prefix, is not within 1 to hidden";
+    return nb_supports_norm(p);
+}
+
+const char *nb_supports_short_prefix(const struct nb_problem *p)
+{
+    return p->hidden > 512 ? "for rows of at most 512 elements" : nb_supports_prefix(p);
+}
+
 const char *nb_supports_short(const struct nb_problem *p)
 {
     return p->hidden > 512 ? "for rows of at most 512 elements" : nb_supports_norm(p);

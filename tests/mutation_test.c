@@ -548,6 +548,41 @@ static void onepass_formula(const struct nb_problem *p, const struct nb_args *a)
     k->run(p, a);
 }
 
+static void with_prefix(const struct nb_problem *p, const struct nb_args *a, size_t k)
+{
+    struct nb_problem q = *p;
+    q.k = k;
+    base->run(&q, a);
+}
+
+static void prefix_whole(const struct nb_problem *p, const struct nb_args *a)
+{
+    with_prefix(p, a, p->hidden);
+}
+
+static void prefix_longer(const struct nb_problem *p, const struct nb_args *a)
+{
+    with_prefix(p, a, p->k < p->hidden ? p->k + 1 : p->k);
+}
+
+static void prefix_shorter(const struct nb_problem *p, const struct nb_args *a)
+{
+    with_prefix(p, a, p->k > 1 ? p->k - 1 : p->k);
+}
+
+static void row_prefix_over_hidden(const struct nb_problem *p, const struct nb_args *a, size_t r)
+{
+    for (size_t i = 0; i < p->hidden; i++)
+        set(p, y_row(p, a, r), i, get(p, y_row(p, a, r), i) * sqrt((double)p->hidden / (double)p->k));
+}
+
+/* The mean over hidden of a sum over the prefix. */
+static void prefix_over_hidden(const struct nb_problem *p, const struct nb_args *a)
+{
+    run_base(p, a);
+    for_rows(p, a, row_prefix_over_hidden);
+}
+
 static void row_one_in_a_thousand(const struct nb_problem *p, const struct nb_args *a, size_t r)
 {
     if (r % 1000 == 999)
@@ -575,7 +610,8 @@ enum where {
     F32ISH = 8,  /* f32, f16 */
     SUBNORMAL = 16, /* f32 and f64 in SSE or AVX arithmetic, on this machine */
     MANY_ROWS = 32,
-    NOT_F64 = 64
+    NOT_F64 = 64,
+    PREFIX = 128
 };
 static const struct mutation {
     const char *name;
@@ -620,6 +656,10 @@ static const struct mutation {
     {"subnormal results lost", subnormals_lost, NOT_F64},
     {"mean not subtracted", mean_kept, LAYERNORM},
     {"one-pass formula under the two-pass bound", onepass_formula, LAYERNORM},
+    {"all of the row for its prefix", prefix_whole, PREFIX},
+    {"prefix one element longer", prefix_longer, PREFIX},
+    {"prefix one element shorter", prefix_shorter, PREFIX},
+    {"sum of the prefix over hidden", prefix_over_hidden, PREFIX},
     {"one row in a thousand", one_row_in_a_thousand, MANY_ROWS},
 };
 enum { MUTATION_COUNT = sizeof MUTATIONS / sizeof *MUTATIONS };
@@ -628,6 +668,8 @@ static bool exists(const struct mutation *m, const struct nb_kernel *k)
 {
     const bool narrow = nb_dtype_bytes(k->dtype) == 2;
     if (m->where & LAYERNORM && k->op != NB_OP_LAYERNORM)
+        return false;
+    if (m->where & PREFIX && k->op != NB_OP_PRMSNORM)
         return false;
     if (m->where & NARROW && !narrow)
         return false;
@@ -697,7 +739,7 @@ static bool is_base(const struct nb_kernel *k)
     return nb_kernel_why_not(k) == NULL && k->trick[0] == '\0' &&
            ((k->op == NB_OP_LAYERNORM &&
              (strcmp(k->algo, "twopass") == 0 || strcmp(k->algo, "guarded") == 0)) ||
-            (k->op == NB_OP_RMSNORM && strcmp(k->algo, "onepass") == 0));
+            ((k->op == NB_OP_RMSNORM || k->op == NB_OP_PRMSNORM) && strcmp(k->algo, "onepass") == 0));
 }
 
 struct score {
