@@ -308,6 +308,31 @@ static void nonfinite_prefixes(void **state)
         }
 }
 
+/* r of a prefix beside r of the row, on N(0,1): a standard deviation of sqrt((1-p)/(2k)) to first order. */
+static void a_prefix_guesses(void **state)
+{
+    (void)state;
+    enum { ROWS = 2000, K = 256 };
+    double sum = 0, squares = 0;
+    for (int row = 0; row < ROWS; row++) {
+        struct nb_ref_stats all, part;
+        struct nb_ref_row r = {NB_REF_RMSNORM, N_MAX, x, NULL, NULL, 0, 1, 0, 0, 0, K};
+        for (size_t i = 0; i < r.n; i++)
+            x[i] = normal();
+        nb_ref_forward(&r, y, &all);
+        r.op = NB_REF_PRMSNORM;
+        nb_ref_forward(&r, y, &part);
+        const double off = part.rstd.hi / all.rstd.hi - 1;
+        sum += off;
+        squares += off * off;
+    }
+    const double deviation = sqrt(squares / ROWS - sum / ROWS * (sum / ROWS));
+    const double expected = sqrt((1 - (double)K / N_MAX) / (2.0 * K));
+    printf("observed: rstd of a prefix of %d of %d is off by %.4f (standard deviation); sqrt((1-p)/(2k)) is %.4f\n", K,
+           (int)N_MAX, deviation, expected);
+    assert_true(fabs(deviation / expected - 1) < 0.05);
+}
+
 /* What is small beside the rest still counts: at the ends of the range of double, and with nothing in the prefix. */
 static void prefixes_have_a_scale_of_their_own(void **state)
 {
@@ -1189,6 +1214,7 @@ int main(void)
         cmocka_unit_test(nonfinite_rows),
         cmocka_unit_test(nonfinite_prefixes),
         cmocka_unit_test(prefixes_have_a_scale_of_their_own),
+        cmocka_unit_test(a_prefix_guesses),
         cmocka_unit_test(round_agrees_with_mpfr),
         cmocka_unit_test(rounded_output_scores_one),
         cmocka_unit_test(overflowing_output),
