@@ -389,7 +389,7 @@ static void judge_all(const struct eval *e, struct outcome *list, size_t count, 
             struct nb_problem p = e->problem;
             struct nb_appraisal a;
             p.op = o->kernel->op;
-            const struct nb_ref_row row = nb_appraise_row(&p, x, e->gamma_wide, e->beta_wide);
+            const struct nb_ref_row row = nb_appraise_row(&p, x, e->gamma_wide, e->beta_wide, 0);
             if (before == NULL || before->op != p.op)
                 nb_ref_forward(&row, y, &stats);
             if (before == NULL && e->ref.data != NULL) {

@@ -42,17 +42,19 @@ static size_t thread_bytes(const struct nb_topology *t, enum nb_residency r, uns
 
 static void cell_id(struct nb_cell *c)
 {
-    char param[16] = "", offset[16] = "", prefix[16] = "";
+    char param[16] = "", offset[16] = "", ks[64] = "";
     if (c->param_dtype != c->dtype)
         snprintf(param, sizeof param, "+%s", nb_dtype_name(c->param_dtype));
     if (c->offset != NB_OFFSET)
         snprintf(offset, sizeof offset, "-o%zu", c->offset);
-    if (c->prefix)
-        snprintf(prefix, sizeof prefix, "-p%g", (double)c->prefix / 1e4);
+    for (int kind = 1, used = 0; kind < NB_K_COUNT; kind++)
+        if (c->k[kind] > 0)
+            used += snprintf(ks + used, sizeof ks - (size_t)used, "-%c%g", nb_k_options[kind].mark,
+                             (double)c->k[kind] / (kind == NB_K_PREFIX ? 1e4 : 1));
     snprintf(c->id, sizeof(c->id), "%s-%s-%s%s-h%zu-r%zu-t%u-%s%s%s%s%s", nb_dir_name(c->dir),
              nb_fuse_name(c->fuse), nb_dtype_name(c->dtype), param, c->hidden, c->rows, c->threads,
              nb_residency_name(c->residency), c->stats_out ? "-stats" : "", offset,
-             c->in_place ? "-ip" : "", prefix);
+             c->in_place ? "-ip" : "", ks);
 }
 
 enum { IN_PLACE_MIN = 8 };
@@ -147,11 +149,12 @@ static bool wanted_ceiling(const struct nb_kernel *k)
            strcmp(best->name, k->isa) == 0;
 }
 
-/* A copy onto itself is no work, and so no roof. */
+/* A copy onto itself is no work, and so no roof; short groups become constant (cell_rows). */
 static bool fits_cell(const struct nb_cell *c, const struct nb_kernel *k)
 {
+    const struct nb_problem p = nb_cell_problem(c, k);
     return k->dtype == c->dtype && k->dir == c->dir && k->fuse == c->fuse &&
-           !(c->in_place && k->op == NB_OP_COPY);
+           !(c->in_place && (k->op == NB_OP_COPY || c->hidden / nb_op_pieces(&p) < IN_PLACE_MIN));
 }
 
 static size_t cell_add_kernels(struct nb_cell *c, const struct nb_block *b)
@@ -172,10 +175,10 @@ static size_t cell_add_kernels(struct nb_cell *c, const struct nb_block *b)
     return taken;
 }
 
-static bool has_prefix(const struct nb_cell *c)
+static bool has_kind(const struct nb_cell *c, enum nb_op_k kind)
 {
     for (size_t i = 0; i < c->kernel_count; i++)
-        if (nb_op_facts(c->kernels[i]->op)->prefix)
+        if (nb_op_facts(c->kernels[i]->op)->k == kind)
             return true;
     return false;
 }
@@ -207,10 +210,10 @@ static enum nb_status add_cell(struct nb_plan *plan, const struct nb_block *b,
     wanted.bytes = wanted.hidden * (tensors * wanted.rows * es + 2 * ps);
     struct nb_cell probe = wanted;
     const size_t taken = cell_add_kernels(&probe, b);
-    if (!has_prefix(&probe)) {
-        wanted.prefix = 0;
-        cell_id(&wanted);
-    }
+    for (int kind = 1; kind < NB_K_COUNT; kind++)
+        if (!has_kind(&probe, (enum nb_op_k)kind))
+            wanted.k[kind] = 0;
+    cell_id(&wanted);
     const double check = nb_check_bytes(&probe, bytes);
     free(probe.kernels);
     if (taken > 0 && check > (double)t->memory / 2) {
@@ -225,15 +228,20 @@ static enum nb_status add_cell(struct nb_plan *plan, const struct nb_block *b,
 
 static size_t places(const struct nb_block *b)
 {
-    return b->rows.n * b->offset.n * b->in_place.n * b->prefix.n;
+    size_t n = b->rows.n * b->offset.n * b->in_place.n;
+    for (int kind = 1; kind < NB_K_COUNT; kind++)
+        n *= b->k[kind].n;
+    return n;
 }
 
-/* The i-th combination of the last four keys, the last one changing fastest. */
+/* The i-th combination of the last keys. */
 static enum nb_status add_place(struct nb_plan *plan, const struct nb_block *b, const struct nb_topology *t,
                                 struct nb_cell wanted, size_t i, struct nb_err *err)
 {
-    wanted.prefix = b->prefix.v[i % b->prefix.n];
-    i /= b->prefix.n;
+    for (int kind = 1; kind < NB_K_COUNT; kind++) {
+        wanted.k[kind] = b->k[kind].v[i % b->k[kind].n];
+        i /= b->k[kind].n;
+    }
     wanted.in_place = b->in_place.v[i % b->in_place.n] != 0;
     i /= b->in_place.n;
     wanted.offset = b->offset.v[i % b->offset.n];
@@ -392,7 +400,7 @@ struct nb_problem nb_cell_problem(const struct nb_cell *c, const struct nb_kerne
                                .hidden = c->hidden,
                                .ldx = c->ldx,
                                .ldy = c->ldy,
-                               .k = nb_prefix_length(k->op, c->hidden, c->prefix ? c->prefix : NB_PREFIX),
+                               .k = nb_k_of(k->op, c->hidden, c->k),
                                .eps = 1e-5,
                                .alpha = c->in_place ? -1 : 1.25,
                                .momentum = 0.1};
@@ -409,12 +417,15 @@ const struct nb_cell *nb_plan_find(const struct nb_plan *plan, const char *id)
 void nb_cell_repro(const struct nb_cell *c, const struct nb_settings *s, const char *verb,
                    const char *kernel, char *text, size_t len)
 {
-    char foreign[512], offset[32] = "", prefix[32] = "";
+    char foreign[512], offset[32] = "", ks[128] = "", value[32];
     nb_foreign_repro(kernel != NULL ? nb_kernel_find(kernel) : NULL, foreign, sizeof foreign);
     if (c->offset != NB_OFFSET)
         snprintf(offset, sizeof offset, " --offset %zu", c->offset);
-    if (c->prefix)
-        snprintf(prefix, sizeof prefix, " --prefix %g%%", (double)c->prefix / 1e4);
+    for (int kind = 1, used = 0; kind < NB_K_COUNT; kind++)
+        if (c->k[kind] > 0) {
+            nb_k_text((enum nb_op_k)kind, c->k[kind], value, sizeof value);
+            used += snprintf(ks + used, sizeof ks - (size_t)used, " --%s %s", nb_k_options[kind].name, value);
+        }
     snprintf(text, len,
              "normbench %s%s%s%s --dtype %s%s --hidden %zu --rows %zu --threads %u --residency "
              "%s%s%s%s%s --seed %llu%s",
@@ -422,7 +433,7 @@ void nb_cell_repro(const struct nb_cell *c, const struct nb_settings *s, const c
              nb_dtype_name(c->dtype), c->param_dtype != c->dtype ? " --param-dtype f32" : "",
              c->hidden, c->rows, c->threads, nb_residency_name(c->residency),
              c->stats_out ? " --stats yes" : "", offset, c->in_place ? " --in-place yes" : "",
-             prefix, (unsigned long long)s->seed, foreign);
+             ks, (unsigned long long)s->seed, foreign);
 }
 
 /* ---- groups ---- */
@@ -988,6 +999,19 @@ static json_t *pairing_json(const struct nb_pairing *p)
                      name_or_null(p->test));
 }
 
+/* Of the ops of the cell that have one: {"prefix":"6.25%"}, as the options take them. */
+static json_t *k_json(const struct nb_cell *c)
+{
+    json_t *all = json_object();
+    char text[32];
+    for (int kind = 1; kind < NB_K_COUNT; kind++)
+        if (c->k[kind] > 0) {
+            nb_k_text((enum nb_op_k)kind, c->k[kind], text, sizeof text);
+            json_object_set_new(all, nb_k_options[kind].name, json_string(text));
+        }
+    return all;
+}
+
 json_t *nb_cell_to_json(const struct nb_cell *c, const struct nb_settings *s)
 {
     char repro[NB_REPRO];
@@ -999,13 +1023,13 @@ json_t *nb_cell_to_json(const struct nb_cell *c, const struct nb_settings *s)
     for (size_t i = 0; i < c->pairing_count; i++)
         json_array_append_new(pairings, pairing_json(&c->pairings[i]));
     nb_cell_repro(c, s, "run", NULL, repro, sizeof repro);
-    return json_pack("{ss ss ss ss ss si sI sI si ss sI sI sI sb sf sI si si ss so so so}", "id", c->id, "dir",
+    return json_pack("{ss ss ss ss ss si sI sI si ss sI sI sI sb so sI si si ss so so so}", "id", c->id, "dir",
                      nb_dir_name(c->dir), "fuse", nb_fuse_name(c->fuse), "dtype",
                      nb_dtype_name(c->dtype), "param_dtype", nb_dtype_name(c->param_dtype),
                      "stats_out", (int)c->stats_out, "hidden", (json_int_t)c->hidden, "rows",
                      (json_int_t)c->rows, "threads", (int)c->threads, "residency",
                      nb_residency_name(c->residency), "ldx", (json_int_t)c->ldx, "ldy",
-                     (json_int_t)c->ldy, "offset", (json_int_t)c->offset, "in_place", (int)c->in_place, "prefix", (double)c->prefix / 1e6,
+                     (json_int_t)c->ldy, "offset", (json_int_t)c->offset, "in_place", (int)c->in_place, "k", k_json(c),
                      "bytes", (json_int_t)c->bytes, "rounds", (int)c->rounds,
                      "screen_rounds", (int)c->screen_rounds, "repro", repro, "kernels", kernels, "groups", groups, "pairings", pairings);
 }
@@ -1151,19 +1175,35 @@ static enum nb_status lists_from_json(struct nb_cell *c, const json_t *json, str
     return s;
 }
 
+static enum nb_status k_from_json(struct nb_cell *c, const json_t *json, struct nb_err *err)
+{
+    static const enum nb_key keys[NB_K_COUNT] = {[NB_K_PREFIX] = NB_KEY_PREFIX, [NB_K_GROUPS] = NB_KEY_GROUPS,
+                                                 [NB_K_HEAD] = NB_KEY_HEAD};
+    enum nb_status s = NB_OK;
+    for (int kind = 1; s == NB_OK && kind < NB_K_COUNT; kind++) {
+        const char *text = json_string_value(json_object_get(json, nb_k_options[kind].name));
+        struct nb_block b = {0};
+        if (text == NULL)
+            continue;
+        s = nb_block_set(&b, keys[kind], text, err);
+        c->k[kind] = s == NB_OK && b.k[kind].n > 0 ? b.k[kind].v[0] : 0;
+        nb_block_free(&b);
+    }
+    return s;
+}
+
 enum nb_status nb_cell_from_json(struct nb_cell *c, const json_t *json, struct nb_err *err)
 {
     const char *id, *dir, *fuse, *dtype, *param, *residency;
     json_int_t hidden, rows, ldx, ldy, bytes, offset = NB_OFFSET;
     int stats, threads, rounds, screen_rounds, in_place = 0;
-    double prefix = 0;
     json_error_t e;
     *c = (struct nb_cell){0};
-    if (json_unpack_ex((json_t *)json, &e, 0, "{ss ss ss ss ss si sI sI si ss sI sI sI si si s?I s?b s?F}", "id", &id,
+    if (json_unpack_ex((json_t *)json, &e, 0, "{ss ss ss ss ss si sI sI si ss sI sI sI si si s?I s?b}", "id", &id,
                        "dir", &dir, "fuse", &fuse, "dtype", &dtype, "param_dtype", &param,
                        "stats_out", &stats, "hidden", &hidden, "rows", &rows, "threads", &threads,
                        "residency", &residency, "ldx", &ldx, "ldy", &ldy, "bytes", &bytes, "rounds",
-                       &rounds, "screen_rounds", &screen_rounds, "offset", &offset, "in_place", &in_place, "prefix", &prefix) != 0)
+                       &rounds, "screen_rounds", &screen_rounds, "offset", &offset, "in_place", &in_place) != 0)
         return nb_fail(err, "plan: bad cell: %s", e.text);
     const int d = nb_dtype_parse(dtype), p = nb_dtype_parse(param),
               r = nb_residency_parse(residency);
@@ -1173,10 +1213,9 @@ enum nb_status nb_cell_from_json(struct nb_cell *c, const json_t *json, struct n
         return nb_fail(err, "plan: cell %s has a size that is not positive", id);
     if (offset < 0 || offset >= 4096 || offset % 64 != 0)
         return nb_fail(err, "plan: cell %s: its offset is no multiple of 64 below 4096", id);
-    if (!(prefix >= 0 && prefix <= 1))
-        return nb_fail(err, "plan: cell %s: its prefix is no share of a row", id);
+    if (k_from_json(c, json_object_get(json, "k"), err) != NB_OK)
+        return NB_ERROR;
     snprintf(c->id, sizeof(c->id), "%s", id);
-    c->prefix = (size_t)lround(prefix * 1e6);
     c->dtype = (uint32_t)d;
     c->param_dtype = (uint32_t)p;
     c->residency = (enum nb_residency)r;

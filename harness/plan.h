@@ -40,7 +40,7 @@ struct nb_cell {
     uint32_t dir, fuse, dtype, param_dtype, stats_out;
     size_t hidden, rows, ldx, ldy, bytes;
     size_t offset; /* y lies so many bytes behind x modulo 4096, for all kernels alike */
-    size_t prefix; /* of prmsnorm, in millionths of a row; 0: none of its kernels has one */
+    size_t k[NB_K_COUNT]; /* as in struct nb_block; 0: none of its kernels has one */
     bool in_place; /* y is x, in the timed loop too: gamma, beta as in inputs.h, alpha -1 */
     unsigned threads, rounds, screen_rounds; /* of a measuring and of a screening process */
     enum nb_residency residency;

@@ -7,6 +7,7 @@
 #include "err.h"
 
 #include "conditions.h"
+#include "registry.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -146,7 +147,7 @@ struct rep_cell {
     const char *type; /* dtype, or dtype+param_dtype where they differ */
     size_t stats_out, hidden, rows, threads, offset;
     bool in_place; /* y is x */
-    double prefix; /* share of a row that prmsnorm's statistic is taken of; NAN: none of its kernels has one */
+    double k[NB_K_COUNT]; /* of ops that have one, as a number: of a prefix its share; NAN: none of its kernels has */
     struct rep_entry *entries;
     size_t nentries, entries_room;
     struct rep_group *groups;

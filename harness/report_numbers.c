@@ -1,6 +1,5 @@
 /* What follows from the raw samples: times, ratios, intervals. Definitions:
  * docs/schema.md. */
-#include "registry.h"
 #include "report_data.h"
 #include "stats.h"
 

@@ -29,7 +29,7 @@ int nb_residency_parse(const char *word)
 static const char *const KEY_NAMES[NB_KEY_COUNT] = {
     "op",   "algo",    "isa",       "dtype",  "param-dtype", "hidden",
     "rows", "threads", "residency", "kernel", "kernels",     "stats",
-    "offset", "in-place", "prefix",
+    "offset", "in-place", "prefix", "groups", "head",
 };
 
 const char *nb_key_name(enum nb_key key)
@@ -122,7 +122,7 @@ static enum nb_status read_op(void *target, const char *word, struct nb_err *err
 {
     const int op = nb_op_parse(word);
     if (op < 0)
-        return nb_fail(err, "op: unknown word \"%s\"; known: layernorm, rmsnorm, prmsnorm, copy, scale, affine",
+        return nb_fail(err, "op: unknown word \"%s\"; known: layernorm, rmsnorm, prmsnorm, groupnorm, qknorm, copy, scale, affine",
                        word);
     list_add(target, (size_t)op);
     return NB_OK;
@@ -291,9 +291,43 @@ static enum nb_status read_prefix(void *target, const char *word, struct nb_err 
     return NB_OK;
 }
 
-size_t nb_prefix_length(uint32_t op, size_t hidden, size_t millionths)
+static enum nb_status read_groups(void *target, const char *word, struct nb_err *err)
 {
-    return nb_op_facts(op)->prefix ? (size_t)(((unsigned __int128)hidden * millionths + 999999) / 1000000) : 0;
+    return read_range("groups", target, word, 1, (size_t)1 << 28, "1,32", err);
+}
+
+static enum nb_status read_head(void *target, const char *word, struct nb_err *err)
+{
+    return read_range("head", target, word, 1, (size_t)1 << 28, "64,128", err);
+}
+
+const struct nb_k_option nb_k_options[NB_K_COUNT] = {
+    [NB_K_PREFIX] = {"prefix", "6.25%", 'p'}, /* of Zhang and Sennrich 2019 */
+    [NB_K_GROUPS] = {"groups", "32", 'g'},    /* of Wu and He 2018 */
+    [NB_K_HEAD] = {"head", "64", 'd'},
+};
+
+size_t nb_k_default(enum nb_op_k kind)
+{
+    static const size_t defaults[NB_K_COUNT] = {[NB_K_PREFIX] = 62500, [NB_K_GROUPS] = 32, [NB_K_HEAD] = 64};
+    return defaults[kind];
+}
+
+size_t nb_k_of(uint32_t op, size_t hidden, const size_t values[NB_K_COUNT])
+{
+    const enum nb_op_k kind = nb_op_facts(op)->k;
+    const size_t value = values[kind] ? values[kind] : nb_k_default(kind);
+    if (kind == NB_K_PREFIX)
+        return (size_t)(((unsigned __int128)hidden * value + 999999) / 1000000);
+    return value;
+}
+
+void nb_k_text(enum nb_op_k kind, size_t value, char *text, size_t len)
+{
+    if (kind == NB_K_PREFIX)
+        snprintf(text, len, "%g%%", (double)value / 1e4);
+    else
+        snprintf(text, len, "%zu", value);
 }
 
 static enum nb_status read_rows(void *target, const char *word, struct nb_err *err)
@@ -362,7 +396,9 @@ enum nb_status nb_block_set(struct nb_block *b, enum nb_key key, const char *val
         [NB_KEY_KERNEL] = {NULL, &b->kernel, read_word},
         [NB_KEY_OFFSET] = {&b->offset, NULL, read_offset},
         [NB_KEY_IN_PLACE] = {&b->in_place, NULL, read_in_place},
-        [NB_KEY_PREFIX] = {&b->prefix, NULL, read_prefix},
+        [NB_KEY_PREFIX] = {&b->k[NB_K_PREFIX], NULL, read_prefix},
+        [NB_KEY_GROUPS] = {&b->k[NB_K_GROUPS], NULL, read_groups},
+        [NB_KEY_HEAD] = {&b->k[NB_K_HEAD], NULL, read_head},
     };
     b->given |= 1u << key;
     if (key == NB_KEY_KERNELS)
@@ -390,7 +426,8 @@ enum nb_status nb_block_init(struct nb_block *b, const char *name, struct nb_err
         {NB_KEY_PARAM_DTYPE, "x"},        {NB_KEY_HIDDEN, "1024"},   {NB_KEY_ROWS, "auto"},
         {NB_KEY_THREADS, "1"},            {NB_KEY_RESIDENCY, "L2"},  {NB_KEY_KERNELS, "all"},
         {NB_KEY_OFFSET, "2112"},          {NB_KEY_IN_PLACE, "no"},
-        {NB_KEY_PREFIX, "6.25%"},
+        {NB_KEY_PREFIX, nb_k_options[NB_K_PREFIX].value}, {NB_KEY_GROUPS, nb_k_options[NB_K_GROUPS].value},
+        {NB_KEY_HEAD, nb_k_options[NB_K_HEAD].value},
     };
     *b = (struct nb_block){0};
     snprintf(b->name, sizeof(b->name), "%s", name);
@@ -407,7 +444,7 @@ void nb_block_free(struct nb_block *b)
 {
     struct nb_list *lists[] = {&b->op,     &b->dtype, &b->residency, &b->param_dtype,
                                &b->hidden, &b->rows,  &b->threads,   &b->offset,
-                               &b->in_place, &b->prefix};
+                               &b->in_place, &b->k[NB_K_PREFIX], &b->k[NB_K_GROUPS], &b->k[NB_K_HEAD]};
     struct nb_words *words[] = {&b->algo, &b->isa, &b->kernel};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         list_free(lists[i]);
@@ -440,7 +477,7 @@ static enum nb_status read_versus(void *target, const char *word, struct nb_err 
     const int test = nb_op_parse(text), base = colon != NULL ? nb_op_parse(colon + 1) : -1;
     if (!is_norm(test) || !is_norm(base) || test == base)
         return nb_fail(err, "versus: \"%.60s\" is no pair of two norms, the one whose speedup is asked for before the other, "
-                            "such as rmsnorm:layernorm; known: layernorm, rmsnorm, prmsnorm", word);
+                            "such as rmsnorm:layernorm; known: layernorm, rmsnorm, prmsnorm, groupnorm, qknorm", word);
     if (s->versus_count == NB_VERSUS_MAX)
         return nb_fail(err, "versus: more than %d pairs", NB_VERSUS_MAX);
     s->versus[s->versus_count++] = (struct nb_versus){(uint32_t)test, (uint32_t)base};

@@ -185,7 +185,9 @@ static const struct nb_op_facts op_facts[NB_OP_COUNT] = {
     [NB_OP_AFFINE] = {.name = "affine", .gamma = true},
     [NB_OP_LAYERNORM] = {.name = "layernorm", .norm = true, .centred = true, .gamma = true, .beta = true},
     [NB_OP_RMSNORM] = {.name = "rmsnorm", .norm = true, .gamma = true},
-    [NB_OP_PRMSNORM] = {.name = "prmsnorm", .norm = true, .prefix = true, .gamma = true},
+    [NB_OP_PRMSNORM] = {.name = "prmsnorm", .norm = true, .k = NB_K_PREFIX, .gamma = true},
+    [NB_OP_GROUPNORM] = {.name = "groupnorm", .norm = true, .centred = true, .k = NB_K_GROUPS, .gamma = true, .beta = true},
+    [NB_OP_QKNORM] = {.name = "qknorm", .norm = true, .k = NB_K_HEAD, .gamma = true},
 };
 static const char *const dir_names[NB_DIR_COUNT] = {"fwd", "bwd"};
 static const char *const fuse_names[NB_FUSE_COUNT] = {"none", "res", "postnorm"};
@@ -208,6 +210,12 @@ const struct nb_op_facts *nb_op_facts(uint32_t op)
 {
     static const struct nb_op_facts unknown = {.name = "unknown"};
     return op < NB_OP_COUNT ? &op_facts[op] : &unknown;
+}
+
+size_t nb_op_pieces(const struct nb_problem *p)
+{
+    const enum nb_op_k k = nb_op_facts(p->op)->k;
+    return p->k == 0 ? 1 : k == NB_K_GROUPS ? p->k : k == NB_K_HEAD ? p->hidden / p->k : 1;
 }
 
 const char *nb_op_name(uint32_t op)

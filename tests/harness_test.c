@@ -773,7 +773,7 @@ static bool ordinary_after(const struct nb_kernel *k, size_t hidden, unsigned pa
     enum { ROWS = 5 };
     const size_t es = nb_dtype_bytes(k->dtype);
     struct nb_cell c = {.dtype = k->dtype, .param_dtype = k->dtype, .hidden = hidden, .rows = ROWS,
-                        .ldx = hidden, .ldy = hidden, .threads = 1, .in_place = true};
+                        .ldx = hidden, .ldy = hidden, .threads = 1, .in_place = true, .k = {[NB_K_GROUPS] = hidden / 8}};
     char *x = malloc(ROWS * hidden * es), *gamma = malloc(hidden * es), *beta = malloc(hidden * es);
     double *wide = malloc(hidden * sizeof *wide);
     assert_true(x != NULL && gamma != NULL && beta != NULL && wide != NULL);
@@ -809,7 +809,8 @@ static void passes_in_place_wear_nothing_out(void **state)
         const struct nb_kernel *k = nb_kernel_at(i);
         for (size_t h = 0; h < 4 && nb_kernel_why_not(k) == NULL; h++) {
             const struct nb_cell c = {.dtype = k->dtype, .param_dtype = k->dtype, .hidden = hiddens[h],
-                                      .rows = 5, .ldx = hiddens[h], .ldy = hiddens[h], .threads = 1};
+                                      .rows = 5, .ldx = hiddens[h], .ldy = hiddens[h], .threads = 1,
+                                      .k = {[NB_K_GROUPS] = hiddens[h] / 8}};
             const struct nb_problem p = nb_cell_problem(&c, k);
             if ((k->supports == NULL || k->supports(&p) == NULL) &&
                 !ordinary_after(k, hiddens[h], 3000, false))
