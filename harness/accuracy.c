@@ -42,9 +42,9 @@ static void take_any(struct nb_accuracy *r, const struct nb_ref_stats *s, const 
 {
     const struct nb_ref_error *e = &a->error;
     const bool broken = e->nonfinite > 0;
-    if (s->finite && r->kernel->op == NB_OP_LAYERNORM)
+    if (s->finite && nb_op_facts(r->kernel->op)->centred)
         r->k1 = fmax(r->k1, s->k1);
-    if (s->finite && r->kernel->op >= NB_OP_LAYERNORM)
+    if (s->finite && nb_op_facts(r->kernel->op)->norm)
         r->k2 = fmax(r->k2, s->k2);
     r->E_any = fmax(r->E_any, broken ? INFINITY : e->E_max);
     r->normwise = fmax(r->normwise, broken ? INFINITY : e->normwise);
@@ -87,35 +87,41 @@ static const char *exact_fault(const struct nb_kernel *k, size_t hidden, const s
     return a->rstd_error > LAST_OPERATIONS ? "the variance of exactly summable data is not exact" : NULL;
 }
 
+/* One of the norms of row i. Whether it could have failed is added to teeth. */
+static void judge_piece(const struct nb_lab_data *d, const struct nb_problem *p, const struct nb_kernel *k,
+                        const struct nb_args *out, size_t i, double *scratch, bool *teeth, struct nb_accuracy *r)
+{
+    const struct nb_lab_oracle *o = &d->oracles[k->op][nb_lab_uses_beta(d, k)];
+    const size_t pieces = nb_op_pieces(p), n = d->hidden / pieces;
+    const size_t es = nb_dtype_bytes(k->dtype), ss = nb_stat_bytes(k->dtype);
+    const bool likely = nb_family_is_likely(d->family);
+    const struct nb_ref_row row = nb_lab_row(d, p, k, i / pieces, i % pieces);
+    struct nb_appraisal a;
+    nb_appraise(k, &row, o->y + i * n, &o->stats[i], (char *)out->y + i * n * es, (char *)out->mean + i * ss,
+                (char *)out->rstd + i * ss, scratch, &a);
+    take_any(r, &o->stats[i], &a);
+    r->unstable += a.hazard == NB_REF_UNSTABLE;
+    r->overflow += a.hazard == NB_REF_OVERFLOW;
+    if (a.hazard != NB_REF_INSIDE)
+        return;
+    r->inside++;
+    *teeth = *teeth || a.error.teeth > 1 || a.error.compared == 0;
+    take_inside(r, &a, likely);
+    const char *fault = nb_appraisal_fault(&a, likely);
+    if (fault == NULL && strcmp(d->family->name, "exact") == 0 && pieces == 1)
+        fault = exact_fault(k, n, &a);
+    if (fault != NULL)
+        fail(r, a.error.nonfinite ? NB_FAIL_NONFINITE : NB_FAIL_VALUE, fault, i / pieces);
+}
+
 static void judge_rows(const struct nb_lab_data *d, const struct nb_problem *p,
                        const struct nb_kernel *k, const struct nb_args *out, struct nb_accuracy *r)
 {
-    const struct nb_lab_oracle *o = &d->oracles[k->op][nb_lab_uses_beta(d, k)];
-    const size_t n = d->hidden, es = nb_dtype_bytes(k->dtype), ss = nb_stat_bytes(k->dtype);
-    const bool likely = nb_family_is_likely(d->family);
-    const bool exact = strcmp(d->family->name, "exact") == 0;
-    double *scratch = malloc(2 * n * sizeof *scratch);
+    double *scratch = malloc(2 * d->hidden * sizeof *scratch);
     bool teeth = false;
     NB_ASSERT(scratch != NULL);
-    for (size_t i = 0; i < d->rows; i++) {
-        const struct nb_ref_row row = nb_lab_row(d, p, k, i);
-        struct nb_appraisal a;
-        nb_appraise(k, &row, o->y + i * n, &o->stats[i], (char *)out->y + i * n * es,
-                    (char *)out->mean + i * ss, (char *)out->rstd + i * ss, scratch, &a);
-        take_any(r, &o->stats[i], &a);
-        r->unstable += a.hazard == NB_REF_UNSTABLE;
-        r->overflow += a.hazard == NB_REF_OVERFLOW;
-        if (a.hazard != NB_REF_INSIDE)
-            continue;
-        r->inside++;
-        teeth = teeth || a.error.teeth > 1 || a.error.compared == 0;
-        take_inside(r, &a, likely);
-        const char *fault = nb_appraisal_fault(&a, likely);
-        if (fault == NULL && exact)
-            fault = exact_fault(k, n, &a);
-        if (fault != NULL)
-            fail(r, a.error.nonfinite ? NB_FAIL_NONFINITE : NB_FAIL_VALUE, fault, i);
-    }
+    for (size_t i = 0; i < d->rows * nb_op_pieces(p); i++)
+        judge_piece(d, p, k, out, i, scratch, &teeth, r);
     if (r->verdict == NB_UNTESTED && r->inside > 0)
         r->verdict = teeth ? NB_PASS : NB_MISTRUSTED;
     if (r->verdict == NB_MISTRUSTED)
@@ -136,16 +142,17 @@ static void run_one(const struct nb_accuracy_options *o, const struct nb_lab_dat
         return;
     }
     void *y = aligned_alloc(64, (n * nb_dtype_bytes(k->dtype) + 127) / 64 * 64);
-    void *stats = aligned_alloc(64, (2 * d->rows * sizeof(double) + 63) / 64 * 64);
+    const size_t count = d->rows * nb_op_pieces(&p);
+    void *stats = aligned_alloc(64, (2 * count * sizeof(double) + 63) / 64 * 64);
     NB_ASSERT(y != NULL && stats != NULL);
     memset(y, 0xA5, n * nb_dtype_bytes(k->dtype));
-    memset(stats, 0, 2 * d->rows * sizeof(double));
+    memset(stats, 0, 2 * count * sizeof(double));
     const struct nb_args a = {.x = d->x_stored,
                               .gamma = nb_uses_gamma(k) ? d->gamma_stored : NULL,
                               .beta = nb_lab_uses_beta(d, k) ? d->beta_stored : NULL,
                               .y = y,
                               .mean = stats,
-                              .rstd = (double *)stats + d->rows};
+                              .rstd = (double *)stats + count};
     if (nb_run_once(k, &p, &a)) {
         judge_rows(d, &p, k, &a, r);
     } else {

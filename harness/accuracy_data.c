@@ -64,7 +64,7 @@ static void drop_params(struct nb_lab_data *d)
 static void cancel_beta(struct nb_lab_data *d, const struct nb_accuracy_options *o)
 {
     struct nb_problem p = {.op = NB_OP_LAYERNORM, .dtype = d->dtype, .hidden = d->hidden, .eps = o->eps};
-    const struct nb_ref_row row = nb_appraise_row(&p, d->x, d->gamma, NULL);
+    const struct nb_ref_row row = nb_appraise_row(&p, d->x, d->gamma, NULL, 0);
     struct nb_dd *y = alloc(d->hidden, sizeof *y);
     struct nb_ref_stats s;
     nb_ref_forward(&row, y, &s);
@@ -124,6 +124,14 @@ bool nb_lab_takes(const struct nb_kernel *k, const struct nb_family *f)
                                   f->class != NB_CLASS_PARAMS));
 }
 
+static size_t k_of(const struct nb_kernel *k, size_t hidden, const struct nb_block *b)
+{
+    size_t values[NB_K_COUNT] = {0};
+    for (int kind = 1; kind < NB_K_COUNT; kind++)
+        values[kind] = b->k[kind].n > 0 ? b->k[kind].v[0] : 0;
+    return nb_k_of(k->op, hidden, values);
+}
+
 struct nb_problem nb_lab_problem(const struct nb_lab_data *d, const struct nb_accuracy_options *o,
                                  const struct nb_kernel *k)
 {
@@ -142,6 +150,7 @@ struct nb_problem nb_lab_problem(const struct nb_lab_data *d, const struct nb_ac
         .hidden = d->hidden,
         .ldx = d->hidden,
         .ldy = d->hidden,
+        .k = k_of(k, d->hidden, &o->block),
         .eps = f->eps >= 0 ? f->eps : o->eps,
         .alpha = 1.25,
     };
@@ -152,14 +161,14 @@ bool nb_lab_uses_beta(const struct nb_lab_data *d, const struct nb_kernel *k)
 {
     const bool about_beta =
         d->family->params == NB_PARAMS_CANCEL || d->family->params == NB_PARAMS_HOSTILE;
-    return d->beta != NULL && (nb_uses_beta(k) || (k->op == NB_OP_RMSNORM && about_beta));
+    return d->beta != NULL && (nb_uses_beta(k) || (nb_op_facts(k->op)->norm && about_beta));
 }
 
 struct nb_ref_row nb_lab_row(const struct nb_lab_data *d, const struct nb_problem *p,
-                             const struct nb_kernel *k, size_t row)
+                             const struct nb_kernel *k, size_t row, size_t piece)
 {
     return nb_appraise_row(p, d->x + row * d->hidden, nb_uses_gamma(k) ? d->gamma : NULL,
-                           nb_lab_uses_beta(d, k) ? d->beta : NULL);
+                           nb_lab_uses_beta(d, k) ? d->beta : NULL, piece);
 }
 
 void nb_lab_prepare(struct nb_lab_data *d, const struct nb_accuracy_options *o,
@@ -169,10 +178,13 @@ void nb_lab_prepare(struct nb_lab_data *d, const struct nb_accuracy_options *o,
     const struct nb_problem p = nb_lab_problem(d, o, k);
     if (oracle->y != NULL)
         return;
+    if (k->supports != NULL && k->supports(&p) != NULL)
+        return;
+    const size_t pieces = nb_op_pieces(&p), n = d->hidden / pieces;
     oracle->y = alloc(d->rows * d->hidden, sizeof *oracle->y);
-    oracle->stats = alloc(d->rows, sizeof *oracle->stats);
-    for (size_t r = 0; r < d->rows; r++) {
-        const struct nb_ref_row row = nb_lab_row(d, &p, k, r);
-        nb_ref_forward(&row, oracle->y + r * d->hidden, &oracle->stats[r]);
+    oracle->stats = alloc(d->rows * pieces, sizeof *oracle->stats);
+    for (size_t i = 0; i < d->rows * pieces; i++) {
+        const struct nb_ref_row row = nb_lab_row(d, &p, k, i / pieces, i % pieces);
+        nb_ref_forward(&row, oracle->y + i * n, &oracle->stats[i]);
     }
 }

@@ -8,7 +8,7 @@
 /* Exact results for one op, with or without beta. */
 struct nb_lab_oracle {
     struct nb_dd *y; /* [rows][hidden]; NULL: not made */
-    struct nb_ref_stats *stats;
+    struct nb_ref_stats *stats; /* [rows][pieces] */
 };
 struct nb_lab_data {
     const struct nb_family *family;
@@ -29,7 +29,7 @@ struct nb_problem nb_lab_problem(const struct nb_lab_data *d, const struct nb_ac
                                  const struct nb_kernel *k);
 bool nb_lab_uses_beta(const struct nb_lab_data *d, const struct nb_kernel *k);
 struct nb_ref_row nb_lab_row(const struct nb_lab_data *d, const struct nb_problem *p,
-                             const struct nb_kernel *k, size_t row);
+                             const struct nb_kernel *k, size_t row, size_t piece);
 
 /* Makes the oracle that this kernel needs, once. */
 void nb_lab_prepare(struct nb_lab_data *d, const struct nb_accuracy_options *o,

@@ -105,7 +105,7 @@ bool acc_is_common(const struct acc *a, const struct acc_case *c)
 
 bool acc_is_norm(const char *op)
 {
-    return strcmp(op, "layernorm") == 0 || strcmp(op, "rmsnorm") == 0;
+    return nb_op_facts((uint32_t)nb_op_parse(op))->norm;
 }
 
 /* SIMD by its rank, above what a compiler made; an ISA this program has not heard of is
@@ -373,7 +373,7 @@ size_t acc_hidden(const struct acc *a, size_t dtype, int class, size_t wanted)
 double acc_conditioning(const struct acc *a, const struct acc_case *c)
 {
     double mean = a->families[c->family].mean;
-    if (strcmp(a->kernels[c->kernel].op, "layernorm") == 0 && isfinite(c->k2))
+    if (nb_op_facts((uint32_t)nb_op_parse(a->kernels[c->kernel].op))->centred && isfinite(c->k2))
         return c->k2;
     return sqrt(1 + mean * mean);
 }

@@ -12,16 +12,21 @@ static const enum nb_ref_op REF_OP[NB_OP_COUNT] = {
     [NB_OP_AFFINE] = NB_REF_AFFINE,
     [NB_OP_LAYERNORM] = NB_REF_LAYERNORM,
     [NB_OP_RMSNORM] = NB_REF_RMSNORM,
+    [NB_OP_PRMSNORM] = NB_REF_PRMSNORM,
+    [NB_OP_GROUPNORM] = NB_REF_LAYERNORM,
+    [NB_OP_QKNORM] = NB_REF_RMSNORM,
 };
 
 struct nb_ref_row nb_appraise_row(const struct nb_problem *p, const double *x, const double *gamma,
-                                  const double *beta)
+                                  const double *beta, size_t piece)
 {
+    const size_t n = p->hidden / nb_op_pieces(p), params = nb_op_facts(p->op)->k == NB_K_HEAD ? 0 : piece * n;
     return (struct nb_ref_row){.op = REF_OP[p->op],
-                               .n = p->hidden,
-                               .x = x,
-                               .gamma = gamma,
-                               .beta = beta,
+                               .n = n,
+                               .k = p->k,
+                               .x = x + piece * n,
+                               .gamma = gamma != NULL ? gamma + params : NULL,
+                               .beta = beta != NULL ? beta + params : NULL,
                                .eps = p->dtype == NB_F64 ? p->eps : (double)(float)p->eps,
                                .alpha = p->alpha,
                                .eps_outside = p->eps_mode == NB_EPS_OUTSIDE,
@@ -64,9 +69,9 @@ void nb_appraise(const struct nb_kernel *k, const struct nb_ref_row *row, const 
     a->hazard = nb_appraise_limits(k, row, stats, &a->limits);
     nb_ref_judge(row, ref, stats, &type, &a->limits, scratch, scratch + row->n, &a->error);
     a->mean_error = a->rstd_error = NAN;
-    if (mean != NULL && k->op == NB_OP_LAYERNORM)
+    if (mean != NULL && nb_op_facts(k->op)->centred)
         a->mean_error = nb_ref_mean_error(row, stats, &type, stat_value(k, mean));
-    if (rstd != NULL && (k->op == NB_OP_LAYERNORM || k->op == NB_OP_RMSNORM))
+    if (rstd != NULL && nb_op_facts(k->op)->norm)
         a->rstd_error = nb_ref_rstd_error(stats, &type, stat_value(k, rstd));
 }
 

@@ -42,7 +42,7 @@ enum { ORACLE_ROWS = 64, MIXTURE_MIN = 24, ORACLE_ELEMENTS = 1 << 18, TIMED_ROWS
 struct oracle {
     bool ready;
     struct nb_dd *y; /* [count][hidden] */
-    struct nb_ref_stats *stats;
+    struct nb_ref_stats *stats; /* [count][pieces] */
 };
 /* A set of rows: the mixture of families, or a sample of the timed rows. */
 struct row_set {
@@ -259,12 +259,18 @@ void nb_check_data_free(struct nb_check_data *d)
 }
 
 static struct nb_ref_row ref_row(const struct nb_check_data *d, const struct row_set *s,
-                                 const struct nb_kernel *k, size_t i)
+                                 const struct nb_kernel *k, size_t i, size_t piece)
 {
     const struct nb_problem p = nb_cell_problem(d->cell, k);
     const struct params *params = s == &d->timed ? &d->timed_params : &d->params;
     return nb_appraise_row(&p, s->x + i * d->cell->hidden, nb_uses_gamma(k) ? params->gamma : NULL,
-                           nb_uses_beta(k) ? params->beta : NULL);
+                           nb_uses_beta(k) ? params->beta : NULL, piece);
+}
+
+static size_t pieces_of(const struct nb_check_data *d, const struct nb_kernel *k)
+{
+    const struct nb_problem p = nb_cell_problem(d->cell, k);
+    return nb_op_pieces(&p);
 }
 
 static void make_oracle(struct nb_check_data *d, struct row_set *s, const struct nb_kernel *k)
@@ -272,11 +278,12 @@ static void make_oracle(struct nb_check_data *d, struct row_set *s, const struct
     struct oracle *o = &s->oracles[k->op][nb_uses_beta(k)];
     if (o->ready)
         return;
+    const size_t pieces = pieces_of(d, k), n = d->cell->hidden / pieces;
     o->y = alloc(s->count * d->cell->hidden, sizeof *o->y);
-    o->stats = alloc(s->count, sizeof *o->stats);
-    for (size_t i = 0; i < s->count; i++) {
-        const struct nb_ref_row r = ref_row(d, s, k, i);
-        nb_ref_forward(&r, o->y + i * d->cell->hidden, &o->stats[i]);
+    o->stats = alloc(s->count * pieces, sizeof *o->stats);
+    for (size_t i = 0; i < s->count * pieces; i++) {
+        const struct nb_ref_row r = ref_row(d, s, k, i / pieces, i % pieces);
+        nb_ref_forward(&r, o->y + i * n, &o->stats[i]);
     }
     o->ready = true;
 }
@@ -325,11 +332,11 @@ static bool layout_map(struct layout *l, const struct nb_check_data *d, const st
     map_or_abort(&l->beta, cell->hidden * ps, shift < 0 ? -1 : 3136 + shift);
     memcpy(l->gamma.data, params->gamma_stored, cell->hidden * ps);
     memcpy(l->beta.data, params->beta_stored, cell->hidden * ps);
-    if (cell->stats_out) {
-        map_or_abort(&l->mean, cell->rows * ss, shift < 0 ? -1 : 0);
-        map_or_abort(&l->rstd, cell->rows * ss, shift < 0 ? -1 : 0);
-    }
     const struct nb_problem p = nb_cell_problem(cell, k);
+    if (cell->stats_out) {
+        map_or_abort(&l->mean, cell->rows * nb_op_pieces(&p) * ss, shift < 0 ? -1 : 0);
+        map_or_abort(&l->rstd, cell->rows * nb_op_pieces(&p) * ss, shift < 0 ? -1 : 0);
+    }
     const size_t scratch = nb_scratch_bytes(k, &p, cell->threads);
     if (scratch > 0)
         map_or_abort(&l->scratch, scratch, 0);
@@ -463,18 +470,19 @@ static void judge_error(struct nb_check_result *r, const struct nb_appraisal *a,
     r->rms_error = fmax(r->rms_error, e->rms);
 }
 
-/* Row `at` of a layout, which is row i of the set. */
-static void judge_row(const struct nb_check_data *d, const struct row_set *s, size_t i,
-                      const struct nb_kernel *k, const struct layout *l, size_t at, bool likely,
-                      const char *what, struct nb_check_result *r)
+/* One of the norms of row `at` of a layout, which is row i of the set. */
+static void judge_piece(const struct nb_check_data *d, const struct row_set *s, size_t i, size_t piece,
+                        const struct nb_kernel *k, const struct layout *l, size_t at, bool likely, const char *what,
+                        struct nb_check_result *r)
 {
-    const size_t n = d->cell->hidden, stat = at * nb_stat_bytes(k->dtype);
+    const size_t pieces = pieces_of(d, k), n = d->cell->hidden / pieces;
+    const size_t stat = (at * pieces + piece) * nb_stat_bytes(k->dtype);
     const struct oracle *o = &s->oracles[k->op][nb_uses_beta(k)];
-    const struct nb_ref_row row = ref_row(d, s, k, i);
+    const struct nb_ref_row row = ref_row(d, s, k, i, piece);
     double *scratch = alloc(2 * n, sizeof *scratch);
     struct nb_appraisal a;
-    nb_appraise(k, &row, o->y + i * n, &o->stats[i],
-                l->y.data + at * l->cell.ldy * nb_dtype_bytes(k->dtype),
+    nb_appraise(k, &row, o->y + (i * pieces + piece) * n, &o->stats[i * pieces + piece],
+                l->y.data + (at * l->cell.ldy + piece * n) * nb_dtype_bytes(k->dtype),
                 l->mean.data ? l->mean.data + stat : NULL, l->rstd.data ? l->rstd.data + stat : NULL,
                 scratch, &a);
     if (a.hazard == NB_REF_INSIDE)
@@ -483,6 +491,14 @@ static void judge_row(const struct nb_check_data *d, const struct row_set *s, si
     r->overflow_rows += a.hazard == NB_REF_OVERFLOW;
     r->rows_checked++;
     free(scratch);
+}
+
+static void judge_row(const struct nb_check_data *d, const struct row_set *s, size_t i,
+                      const struct nb_kernel *k, const struct layout *l, size_t at, bool likely,
+                      const char *what, struct nb_check_result *r)
+{
+    for (size_t piece = 0; piece < pieces_of(d, k); piece++)
+        judge_piece(d, s, i, piece, k, l, at, likely, what, r);
 }
 
 /* The mixture in tail layout: copies of a row must come out bitwise equal. */

@@ -65,12 +65,12 @@ static const char HELP[] =
 
 enum option_key {
     KEY_PRESET = NB_OPTION_OTHERS, KEY_SEED, KEY_BUDGET, KEY_PROCESSES, KEY_ROUNDS, KEY_OUT, KEY_QUIET,
-    KEY_RESUME, KEY_TIMEOUT, KEY_JSON, KEY_ALLOW_WEAK, KEY_FORCE
+    KEY_RESUME, KEY_TIMEOUT, KEY_JSON, KEY_ALLOW_WEAK, KEY_FORCE, KEY_VERSUS
 };
 
 static const struct argp_option OPTIONS[] = {
     {0, 0, 0, 0, "What is measured (lists are comma-separated):", 1},
-    NB_OPTION_SELECT("op", NB_KEY_OP, "LIST", "layernorm, rmsnorm"),
+    NB_OPTION_SELECT("op", NB_KEY_OP, "LIST", "layernorm, rmsnorm (default: both); prmsnorm, groupnorm, qknorm"),
     NB_OPTION_SELECT("algo", NB_KEY_ALGO, "LIST", "twopass, onepass, welford, ...; see `normbench list`"),
     NB_OPTION_SELECT("isa", NB_KEY_ISA, "LIST", "all, best (default), scalar, avx2, avx512, ..."),
     NB_OPTION_SELECT("dtype", NB_KEY_DTYPE, "LIST", "f32 (default), f64, f16, bf16"),
@@ -83,7 +83,11 @@ static const struct argp_option OPTIONS[] = {
     NB_OPTION_SELECT("kernels", NB_KEY_KERNELS, "SET", "all (default), pairings, contenders or headline"),
     NB_OPTION_SELECT("offset", NB_KEY_OFFSET, "LIST", "bytes from x to y modulo 4096, multiples of 64: 2112 (default) or 0:4032:+64"),
     NB_OPTION_SELECT("in-place", NB_KEY_IN_PLACE, "WORDS", "yes: y is x; no (default); both"),
+    NB_OPTION_SELECT("prefix", NB_KEY_PREFIX, "LIST", "share of the row that prmsnorm takes its statistic of: 6.25% (default), 0.125, ..."),
+    NB_OPTION_SELECT("groups", NB_KEY_GROUPS, "LIST", "groups of groupnorm: 32 (default), 1, ..."),
+    NB_OPTION_SELECT("head", NB_KEY_HEAD, "LIST", "elements of a head of qknorm: 64 (default), 128, ..."),
     NB_OPTION_SELECT("stats", NB_KEY_STATS, "yes|no", "also store mean and rstd, as training does"),
+    {"versus", KEY_VERSUS, "PAIRS", 0, "speedups: rmsnorm:layernorm (default, where both are selected), prmsnorm:layernorm, ...", 1},
     {"preset", KEY_PRESET, "NAME|FILE", 0, "a sweep from presets/ or a file; the options above replace its keys", 1},
     {0, 0, 0, 0, "How it is measured:", 2},
     {"seed", KEY_SEED, "N", 0, "of data, orders and samples (default 1)", 2},
@@ -108,7 +112,7 @@ struct cli {
     struct nb_foreign foreign;
     const char *preset;
     const char *selection[NB_KEY_COUNT];
-    const char *seed, *budget, *processes, *rounds, *timeout;
+    const char *seed, *budget, *processes, *rounds, *timeout, *versus;
     bool allow_weak;
     int positional;
 };
@@ -119,7 +123,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     const struct nb_option_text texts[] = {{KEY_PRESET, &c->preset},       {KEY_SEED, &c->seed},
                  {KEY_BUDGET, &c->budget},       {KEY_PROCESSES, &c->processes},
                  {KEY_ROUNDS, &c->rounds},       {KEY_TIMEOUT, &c->timeout},
-                 {KEY_OUT, &c->run.out},         {KEY_RESUME, &c->run.resume}};
+                 {KEY_OUT, &c->run.out},         {KEY_RESUME, &c->run.resume},
+                 {KEY_VERSUS, &c->versus}};
     if (nb_option_take(key, arg, texts, sizeof texts / sizeof *texts, c->selection) ||
         nb_foreign_option(&c->foreign, key, arg))
         return 0;
@@ -168,11 +173,28 @@ static enum nb_status set_numbers(struct cli *c, struct nb_err *err)
     return status;
 }
 
+/* Speedups that are asked for; without --op, what they are about is what is measured. */
+static enum nb_status set_versus(struct cli *c, struct nb_err *err)
+{
+    struct nb_settings *s = &c->run.preset.settings;
+    char ops[NB_VERSUS_MAX * 32] = "";
+    size_t used = 0;
+    if (c->versus == NULL)
+        return NB_OK;
+    enum nb_status status = nb_versus_parse(s, c->versus, err);
+    for (size_t i = 0; status == NB_OK && i < s->versus_count; i++)
+        used += (size_t)snprintf(ops + used, sizeof ops - used, "%s%s,%s", i ? "," : "", nb_op_name(s->versus[i].base),
+                                 nb_op_name(s->versus[i].test));
+    if (status == NB_OK && c->selection[NB_KEY_OP] == NULL && c->selection[NB_KEY_KERNEL] == NULL)
+        status = nb_preset_set_all(&c->run.preset, NB_KEY_OP, ops, err);
+    return status;
+}
+
 /* A preset, or one block of defaults when only a selection is given. */
 static enum nb_status make_preset(struct cli *c, const char *fallback, struct nb_err *err)
 {
     struct nb_preset *p = &c->run.preset;
-    bool selected = c->preset != NULL;
+    bool selected = c->preset != NULL || c->versus != NULL;
     for (int k = 0; k < NB_KEY_COUNT; k++)
         selected = selected || c->selection[k] != NULL;
     c->run.selection_given = selected;
@@ -185,7 +207,9 @@ static enum nb_status make_preset(struct cli *c, const char *fallback, struct nb
         NB_ASSERT(p->blocks != NULL);
         s = nb_block_init(&p->blocks[0], "selection", err);
     }
-    return s == NB_OK ? nb_option_select(p, c->selection, err) : s;
+    if (s == NB_OK)
+        s = nb_option_select(p, c->selection, err);
+    return s == NB_OK ? set_versus(c, err) : s;
 }
 
 static enum nb_status parse(struct cli *c, int argc, char **argv, const char *doc,

@@ -84,12 +84,12 @@ static enum nb_status check_enums(const struct nb_kernel *k, struct nb_err *err)
 static bool kind_fits(const struct nb_kernel *k)
 {
     const uint32_t kind = k->bound.kind;
+    if (nb_op_facts(k->op)->norm && !nb_op_facts(k->op)->centred)
+        return kind == NB_BOUND_RMS;
     switch (k->op) {
     case NB_OP_LAYERNORM:
         return (kind >= NB_BOUND_TWOPASS && kind <= NB_BOUND_WELFORD) || kind == NB_BOUND_GUARDED ||
                kind == NB_BOUND_EITHER;
-    case NB_OP_RMSNORM:
-        return kind == NB_BOUND_RMS;
     case NB_OP_COPY:
         return kind == NB_BOUND_EXACT;
     default:
@@ -107,7 +107,7 @@ static enum nb_status check_bound(const struct nb_kernel *k, struct nb_err *err)
                    {"lanes", b->lanes, 1, 65536}, {"lambda", b->lambda, 0, 1024}};
     if (!kind_fits(k))
         return nb_fail(err, "bound.kind is %u, which is no bound of a %s (layernorm: NB_BOUND_TWOPASS, ONEPASS, "
-                            "SHIFTED, WELFORD, GUARDED or EITHER; rmsnorm: RMS; copy: EXACT; scale, affine: ROUND)", b->kind,
+                            "SHIFTED, WELFORD, GUARDED or EITHER; rmsnorm, prmsnorm: RMS; copy: EXACT; scale, affine: ROUND)", b->kind,
                        nb_op_name(k->op));
     if (b->range_safe > 1)
         return nb_fail(err, "bound.range_safe is %u, neither 0 nor 1", b->range_safe);

@@ -389,7 +389,7 @@ static void judge_all(const struct eval *e, struct outcome *list, size_t count, 
             struct nb_problem p = e->problem;
             struct nb_appraisal a;
             p.op = o->kernel->op;
-            const struct nb_ref_row row = nb_appraise_row(&p, x, e->gamma_wide, e->beta_wide);
+            const struct nb_ref_row row = nb_appraise_row(&p, x, e->gamma_wide, e->beta_wide, 0);
             if (before == NULL || before->op != p.op)
                 nb_ref_forward(&row, y, &stats);
             if (before == NULL && e->ref.data != NULL) {
@@ -469,7 +469,7 @@ static enum nb_status write_all(const struct eval *e, const struct outcome *o, s
     if (!ran(o))
         return nb_fail(err, "%s: %s, so there is no output to write", o->kernel->name,
                        nb_verdict_name(o->verdict));
-    if (e->mean_path != NULL && o->kernel->op != NB_OP_LAYERNORM)
+    if (e->mean_path != NULL && !nb_op_facts(o->kernel->op)->centred)
         return nb_fail(err, "--mean: %s has none", nb_op_name(o->kernel->op));
     y.data = o->y;
     if (e->y_path)

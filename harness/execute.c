@@ -1,6 +1,7 @@
 #define _GNU_SOURCE /* sched_getcpu */
 #include "execute.h"
 
+#include "registry.h"
 #include "stats.h"
 
 #include <alloca.h>
@@ -33,12 +34,12 @@ long nb_involuntary_switches(void)
 
 bool nb_uses_gamma(const struct nb_kernel *k)
 {
-    return k->op == NB_OP_LAYERNORM || k->op == NB_OP_RMSNORM || k->op == NB_OP_AFFINE;
+    return nb_op_facts(k->op)->gamma;
 }
 
 bool nb_uses_beta(const struct nb_kernel *k)
 {
-    return k->op == NB_OP_LAYERNORM ||
+    return nb_op_facts(k->op)->beta ||
            (k->op == NB_OP_AFFINE && strcmp(k->algo, "gammabeta") == 0);
 }
 

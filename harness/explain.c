@@ -115,7 +115,7 @@ static json_t *bound_rows(const struct nb_kernel *k, size_t hidden)
 
 static void put_bounds(json_t *o, const struct nb_kernel *k, size_t hidden)
 {
-    const bool norm = k->op == NB_OP_LAYERNORM || k->op == NB_OP_RMSNORM;
+    const bool norm = nb_op_facts(k->op)->norm;
     json_t *reach = json_null();
     if (norm)
         reach = json_pack("{so so so}", "offset",

@@ -4,6 +4,7 @@
 #include "err.h"
 #include "families.h"
 #include "registry.h"
+#include "select.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -100,6 +101,7 @@ struct nb_problem nb_plain_problem(const struct nb_kernel *k, size_t hidden)
                                .hidden = hidden,
                                .ldx = hidden,
                                .ldy = hidden,
+                               .k = nb_k_of(k->op, hidden, (const size_t[NB_K_COUNT]){0}),
                                .eps = 1e-5,
                                .alpha = 1};
 }
@@ -110,7 +112,7 @@ static enum nb_ref_hazard limits_of(const struct nb_kernel *k, const double *x,
                                     struct nb_ref_limits *limits)
 {
     const struct nb_problem p = nb_plain_problem(k, hidden);
-    const struct nb_ref_row row = nb_appraise_row(&p, x, NULL, NULL);
+    const struct nb_ref_row row = nb_appraise_row(&p, x, NULL, NULL, 0);
     struct nb_ref_stats stats;
     nb_ref_forward(&row, y, &stats);
     *k1 = stats.k1;

@@ -166,10 +166,22 @@ static void fill_params(const struct nb_worker_env *env, const struct nb_cell *c
     free(wide);
 }
 
+/* Statistics a row, of the kernel that saves most. */
+static size_t most_pieces(const struct nb_cell *c)
+{
+    size_t most = 1;
+    for (size_t i = 0; i < c->kernel_count; i++) {
+        const struct nb_problem p = nb_cell_problem(c, c->kernels[i]);
+        const size_t pieces = nb_op_pieces(&p);
+        most = pieces > most ? pieces : most;
+    }
+    return most;
+}
+
 static enum nb_status map_params(const struct nb_worker_env *env, const struct nb_cell *c,
                                  struct memory *m, struct nb_err *err)
 {
-    const size_t ps = nb_dtype_bytes(c->param_dtype), ss = nb_stat_bytes(c->dtype);
+    const size_t ps = nb_dtype_bytes(c->param_dtype), ss = nb_stat_bytes(c->dtype) * most_pieces(c);
     enum nb_status s = nb_buffer_map(&m->gamma, c->hidden * ps, 1024, false, err);
     if (s == NB_OK)
         s = nb_buffer_map(&m->beta, c->hidden * ps, 3136, false, err);

@@ -42,15 +42,19 @@ static size_t thread_bytes(const struct nb_topology *t, enum nb_residency r, uns
 
 static void cell_id(struct nb_cell *c)
 {
-    char param[16] = "", offset[16] = "";
+    char param[16] = "", offset[16] = "", ks[64] = "";
     if (c->param_dtype != c->dtype)
         snprintf(param, sizeof param, "+%s", nb_dtype_name(c->param_dtype));
     if (c->offset != NB_OFFSET)
         snprintf(offset, sizeof offset, "-o%zu", c->offset);
-    snprintf(c->id, sizeof(c->id), "%s-%s-%s%s-h%zu-r%zu-t%u-%s%s%s%s", nb_dir_name(c->dir),
+    for (int kind = 1, used = 0; kind < NB_K_COUNT; kind++)
+        if (c->k[kind] > 0)
+            used += snprintf(ks + used, sizeof ks - (size_t)used, "-%c%g", nb_k_options[kind].mark,
+                             (double)c->k[kind] / (kind == NB_K_PREFIX ? 1e4 : 1));
+    snprintf(c->id, sizeof(c->id), "%s-%s-%s%s-h%zu-r%zu-t%u-%s%s%s%s%s", nb_dir_name(c->dir),
              nb_fuse_name(c->fuse), nb_dtype_name(c->dtype), param, c->hidden, c->rows, c->threads,
              nb_residency_name(c->residency), c->stats_out ? "-stats" : "", offset,
-             c->in_place ? "-ip" : "");
+             c->in_place ? "-ip" : "", ks);
 }
 
 enum { IN_PLACE_MIN = 8 };
@@ -145,11 +149,12 @@ static bool wanted_ceiling(const struct nb_kernel *k)
            strcmp(best->name, k->isa) == 0;
 }
 
-/* A copy onto itself is no work, and so no roof. */
+/* A copy onto itself is no work, and so no roof; short groups become constant (cell_rows). */
 static bool fits_cell(const struct nb_cell *c, const struct nb_kernel *k)
 {
+    const struct nb_problem p = nb_cell_problem(c, k);
     return k->dtype == c->dtype && k->dir == c->dir && k->fuse == c->fuse &&
-           !(c->in_place && k->op == NB_OP_COPY);
+           !(c->in_place && (k->op == NB_OP_COPY || c->hidden / nb_op_pieces(&p) < IN_PLACE_MIN));
 }
 
 static size_t cell_add_kernels(struct nb_cell *c, const struct nb_block *b)
@@ -168,6 +173,14 @@ static size_t cell_add_kernels(struct nb_cell *c, const struct nb_block *b)
             cell_add_kernel(c, k);
     }
     return taken;
+}
+
+static bool has_kind(const struct nb_cell *c, enum nb_op_k kind)
+{
+    for (size_t i = 0; i < c->kernel_count; i++)
+        if (nb_op_facts(c->kernels[i]->op)->k == kind)
+            return true;
+    return false;
 }
 
 static enum nb_status add_cell(struct nb_plan *plan, const struct nb_block *b,
@@ -197,6 +210,10 @@ static enum nb_status add_cell(struct nb_plan *plan, const struct nb_block *b,
     wanted.bytes = wanted.hidden * (tensors * wanted.rows * es + 2 * ps);
     struct nb_cell probe = wanted;
     const size_t taken = cell_add_kernels(&probe, b);
+    for (int kind = 1; kind < NB_K_COUNT; kind++)
+        if (!has_kind(&probe, (enum nb_op_k)kind))
+            wanted.k[kind] = 0;
+    cell_id(&wanted);
     const double check = nb_check_bytes(&probe, bytes);
     free(probe.kernels);
     if (taken > 0 && check > (double)t->memory / 2) {
@@ -209,6 +226,28 @@ static enum nb_status add_cell(struct nb_plan *plan, const struct nb_block *b,
     return NB_OK;
 }
 
+static size_t places(const struct nb_block *b)
+{
+    size_t n = b->rows.n * b->offset.n * b->in_place.n;
+    for (int kind = 1; kind < NB_K_COUNT; kind++)
+        n *= b->k[kind].n;
+    return n;
+}
+
+/* The i-th combination of the last keys. */
+static enum nb_status add_place(struct nb_plan *plan, const struct nb_block *b, const struct nb_topology *t,
+                                struct nb_cell wanted, size_t i, struct nb_err *err)
+{
+    for (int kind = 1; kind < NB_K_COUNT; kind++) {
+        wanted.k[kind] = b->k[kind].v[i % b->k[kind].n];
+        i /= b->k[kind].n;
+    }
+    wanted.in_place = b->in_place.v[i % b->in_place.n] != 0;
+    i /= b->in_place.n;
+    wanted.offset = b->offset.v[i % b->offset.n];
+    return add_cell(plan, b, t, wanted, b->rows.v[i / b->offset.n], err);
+}
+
 static enum nb_status add_block(struct nb_plan *plan, const struct nb_block *b,
                                 const struct nb_topology *t, struct nb_err *err)
 {
@@ -218,22 +257,16 @@ static enum nb_status add_block(struct nb_plan *plan, const struct nb_block *b,
             for (size_t p = 0; p < b->param_dtype.n; p++)
                 for (size_t h = 0; h < b->hidden.n; h++)
                     for (size_t th = 0; th < b->threads.n; th++)
-                        for (size_t w = 0; s == NB_OK && w < b->rows.n * b->offset.n * b->in_place.n; w++) {
-                            const size_t threads = b->threads.v[th], place = w / b->in_place.n;
-                            s = add_cell(plan, b, t,
-                                         (struct nb_cell){
-                                             .dtype = (uint32_t)b->dtype.v[d],
-                                             .param_dtype = b->param_dtype.v[p]
-                                                                ? NB_F32
-                                                                : (uint32_t)b->dtype.v[d],
-                                             .stats_out = b->stats,
-                                             .hidden = b->hidden.v[h],
-                                             .offset = b->offset.v[place % b->offset.n],
-                                             .in_place = b->in_place.v[w % b->in_place.n] != 0,
-                                             .threads = threads ? (unsigned)threads : t->cores,
-                                             .residency = (enum nb_residency)b->residency.v[r]},
-                                         b->rows.v[place / b->offset.n], err);
-                        }
+                        for (size_t w = 0; s == NB_OK && w < places(b); w++)
+                            s = add_place(plan, b, t,
+                                          (struct nb_cell){
+                                              .dtype = (uint32_t)b->dtype.v[d],
+                                              .param_dtype = b->param_dtype.v[p] ? NB_F32 : (uint32_t)b->dtype.v[d],
+                                              .stats_out = b->stats,
+                                              .hidden = b->hidden.v[h],
+                                              .threads = b->threads.v[th] ? (unsigned)b->threads.v[th] : t->cores,
+                                              .residency = (enum nb_residency)b->residency.v[r]},
+                                          w, err);
     return s;
 }
 
@@ -247,35 +280,56 @@ static void add_pairing(struct nb_cell *c, struct nb_pairing p)
     c->pairings[c->pairing_count++] = p;
 }
 
-static const struct nb_kernel *partner(const struct nb_cell *c, const struct nb_kernel *base,
+static const struct nb_kernel *partner(const struct nb_cell *c, const struct nb_kernel *base, uint32_t op,
                                        const char *algo)
 {
     for (size_t i = 0; i < c->kernel_count; i++) {
         const struct nb_kernel *k = c->kernels[i];
-        if (k->op == NB_OP_RMSNORM && strcmp(k->algo, algo) == 0 &&
-            strcmp(k->isa, base->isa) == 0 && strcmp(k->trick, base->trick) == 0)
+        if (k->op == op && strcmp(k->algo, algo) == 0 && strcmp(k->isa, base->isa) == 0 &&
+            strcmp(k->trick, base->trick) == 0)
             return k;
     }
     return NULL;
 }
 
-static void add_pairings(struct nb_cell *c)
+static bool has_op(const struct nb_cell *c, uint32_t op)
 {
-    bool layernorm = false, rmsnorm = false;
-    for (size_t p = 0; p < NB_PAIR_COUNT; p++) {
-        for (size_t i = 0; i < c->kernel_count; i++) {
-            const struct nb_kernel *base = c->kernels[i], *test;
-            layernorm = layernorm || base->op == NB_OP_LAYERNORM;
-            rmsnorm = rmsnorm || base->op == NB_OP_RMSNORM;
-            if (base->op != NB_OP_LAYERNORM || strcmp(base->algo, nb_pairs[p].layernorm) != 0)
-                continue;
-            test = partner(c, base, nb_pairs[p].rmsnorm);
-            if (test != NULL)
-                add_pairing(c, (struct nb_pairing){.base = base, .test = test});
-        }
+    for (size_t i = 0; i < c->kernel_count; i++)
+        if (c->kernels[i]->op == op)
+            return true;
+    return false;
+}
+
+static bool is_paired(const struct nb_cell *c, const struct nb_kernel *base, const struct nb_kernel *test)
+{
+    for (size_t p = 0; p < c->pairing_count; p++)
+        if (c->pairings[p].base == base && c->pairings[p].test == test)
+            return true;
+    return false;
+}
+
+/* The same algorithm, ISA and trick. Several rows of nb_pairs can say the same of two norms that are alike. */
+static void pair_algorithms(struct nb_cell *c, struct nb_versus v, const struct nb_pair *pair)
+{
+    for (size_t i = 0; i < c->kernel_count; i++) {
+        const struct nb_kernel *base = c->kernels[i], *test;
+        if (base->op != v.base || strcmp(base->algo, nb_pair_algo(pair, v.base)) != 0)
+            continue;
+        test = partner(c, base, v.test, nb_pair_algo(pair, v.test));
+        if (test != NULL && !is_paired(c, base, test))
+            add_pairing(c, (struct nb_pairing){.base_op = v.base, .test_op = v.test, .base = base, .test = test});
     }
-    if (layernorm && rmsnorm)
-        add_pairing(c, (struct nb_pairing){.best = true});
+}
+
+static void add_pairings(struct nb_cell *c, const struct nb_settings *s)
+{
+    for (size_t v = 0; v < s->versus_count; v++) {
+        const struct nb_versus ops = s->versus[v];
+        for (size_t p = 0; p < NB_PAIR_COUNT; p++)
+            pair_algorithms(c, ops, &nb_pairs[p]);
+        if (has_op(c, ops.base) && has_op(c, ops.test))
+            add_pairing(c, (struct nb_pairing){.best = true, .base_op = ops.base, .test_op = ops.test});
+    }
 }
 
 static void plan_id(struct nb_plan *plan)
@@ -310,7 +364,7 @@ enum nb_status nb_plan_make(struct nb_plan *plan, const struct nb_preset *preset
                        plan->dropped_count ? ": " : ": no kernel has this op, algorithm, ISA and dtype",
                        plan->dropped_count ? plan->dropped[0].reason : "");
     for (size_t i = 0; i < plan->count; i++)
-        add_pairings(&plan->cells[i]);
+        add_pairings(&plan->cells[i], &plan->settings);
     plan_id(plan);
     return NB_OK;
 }
@@ -346,6 +400,7 @@ struct nb_problem nb_cell_problem(const struct nb_cell *c, const struct nb_kerne
                                .hidden = c->hidden,
                                .ldx = c->ldx,
                                .ldy = c->ldy,
+                               .k = nb_k_of(k->op, c->hidden, c->k),
                                .eps = 1e-5,
                                .alpha = c->in_place ? -1 : 1.25,
                                .momentum = 0.1};
@@ -362,18 +417,23 @@ const struct nb_cell *nb_plan_find(const struct nb_plan *plan, const char *id)
 void nb_cell_repro(const struct nb_cell *c, const struct nb_settings *s, const char *verb,
                    const char *kernel, char *text, size_t len)
 {
-    char foreign[512], offset[32] = "";
+    char foreign[512], offset[32] = "", ks[128] = "", value[32];
     nb_foreign_repro(kernel != NULL ? nb_kernel_find(kernel) : NULL, foreign, sizeof foreign);
     if (c->offset != NB_OFFSET)
         snprintf(offset, sizeof offset, " --offset %zu", c->offset);
+    for (int kind = 1, used = 0; kind < NB_K_COUNT; kind++)
+        if (c->k[kind] > 0) {
+            nb_k_text((enum nb_op_k)kind, c->k[kind], value, sizeof value);
+            used += snprintf(ks + used, sizeof ks - (size_t)used, " --%s %s", nb_k_options[kind].name, value);
+        }
     snprintf(text, len,
              "normbench %s%s%s%s --dtype %s%s --hidden %zu --rows %zu --threads %u --residency "
-             "%s%s%s%s --seed %llu%s",
+             "%s%s%s%s%s --seed %llu%s",
              verb, kernel ? " --kernel '" : "", kernel ? kernel : "", kernel ? "'" : "",
              nb_dtype_name(c->dtype), c->param_dtype != c->dtype ? " --param-dtype f32" : "",
              c->hidden, c->rows, c->threads, nb_residency_name(c->residency),
              c->stats_out ? " --stats yes" : "", offset, c->in_place ? " --in-place yes" : "",
-             (unsigned long long)s->seed, foreign);
+             ks, (unsigned long long)s->seed, foreign);
 }
 
 /* ---- groups ---- */
@@ -507,18 +567,38 @@ static size_t index_of(const struct nb_cell *c, const struct nb_kernel *k)
     return i;
 }
 
-/* Kernels connected by pairings stay together: RMS one-pass with both LayerNorms it is compared to. */
+static size_t add_once(size_t *list, size_t n, size_t value)
+{
+    for (size_t i = 0; i < n; i++)
+        if (list[i] == value)
+            return n;
+    if (n < NB_GROUP_MAX - 1)
+        list[n++] = value;
+    return n;
+}
+
+/* Kernels connected by pairings stay together: one-pass RMSNorm with each LayerNorm it is compared to, and with every
+ * other norm that is compared to one of those. */
 static void place_family(struct grouping *w, const struct nb_kernel *test)
 {
     const struct nb_cell *c = w->cell;
-    size_t family[NB_PAIR_COUNT + 1], n = 0;
-    const size_t t = index_of(c, test);
-    if (w->placed[t])
+    size_t family[NB_GROUP_MAX], n = 0, before;
+    if (w->placed[index_of(c, test)])
         return;
-    family[n++] = t;
-    for (size_t p = 0; p < c->pairing_count && n <= NB_PAIR_COUNT; p++)
-        if (c->pairings[p].test == test)
-            family[n++] = index_of(c, c->pairings[p].base);
+    n = add_once(family, n, index_of(c, test));
+    do {
+        before = n;
+        for (size_t p = 0; p < c->pairing_count; p++) {
+            if (c->pairings[p].best)
+                continue;
+            const size_t b = index_of(c, c->pairings[p].base), t = index_of(c, c->pairings[p].test);
+            for (size_t i = 0; i < n; i++)
+                if (family[i] == b || family[i] == t) {
+                    n = add_once(family, n, b);
+                    n = add_once(family, n, t);
+                }
+        }
+    } while (n > before);
     if (w->open == NULL || w->open->count + n > NB_GROUP_MAX - 1)
         open_group(w);
     for (size_t i = 0; i < n; i++)
@@ -816,26 +896,58 @@ static bool share_group(const struct nb_cell *c, const struct nb_winner *a,
     return false;
 }
 
-void nb_plan_choose(struct nb_cell *c, struct nb_winner layernorm, struct nb_winner rmsnorm)
+/* Whether the two of each pairing share a group already. */
+static bool all_share(const struct nb_cell *c, const struct nb_winner *winners)
+{
+    for (size_t p = 0; p < c->pairing_count; p++) {
+        const struct nb_winner *base = &winners[c->pairings[p].base_op], *test = &winners[c->pairings[p].test_op];
+        if (c->pairings[p].best && base->kernel != NULL && test->kernel != NULL && !share_group(c, base, test))
+            return false;
+    }
+    return true;
+}
+
+/* Of a winner in a group of winners: the least of those of its speed, so that counts are equal. */
+static unsigned passes_among(const struct nb_cell *c, const struct nb_winner *winners, uint32_t op)
+{
+    unsigned passes = winners[op].passes;
+    for (size_t p = 0; p < c->pairing_count; p++) {
+        const struct nb_pairing *pair = &c->pairings[p];
+        const struct nb_winner *other = &winners[pair->base_op == op ? pair->test_op : pair->base_op];
+        if (pair->best && (pair->base_op == op || pair->test_op == op) && other->kernel != NULL &&
+            similar(winners[op].ns, other->ns) && other->passes < passes)
+            passes = other->passes;
+    }
+    return passes;
+}
+
+/* Whether a winner stands in a pairing whose other one was found, too. */
+static bool is_opposed(const struct nb_cell *c, const struct nb_winner *winners, uint32_t op)
+{
+    for (size_t p = 0; p < c->pairing_count; p++)
+        if (c->pairings[p].best && (c->pairings[p].base_op == op || c->pairings[p].test_op == op) &&
+            winners[c->pairings[p].base_op].kernel != NULL && winners[c->pairings[p].test_op].kernel != NULL)
+            return true;
+    return false;
+}
+
+void nb_plan_choose(struct nb_cell *c, const struct nb_winner winners[NB_OP_COUNT])
 {
     for (size_t p = 0; p < c->pairing_count; p++)
         if (c->pairings[p].best) {
-            c->pairings[p].base = layernorm.kernel;
-            c->pairings[p].test = rmsnorm.kernel;
+            c->pairings[p].base = winners[c->pairings[p].base_op].kernel;
+            c->pairings[p].test = winners[c->pairings[p].test_op].kernel;
         }
-    if (layernorm.kernel == NULL || rmsnorm.kernel == NULL ||
-        share_group(c, &layernorm, &rmsnorm))
+    if (all_share(c, winners))
         return;
-    if (similar(layernorm.ns, rmsnorm.ns))
-        layernorm.passes = rmsnorm.passes =
-            layernorm.passes < rmsnorm.passes ? layernorm.passes : rmsnorm.passes;
     struct nb_group *g = new_group(c);
     const struct nb_group *first = &c->groups[0];
     g->measure_only = true;
     if (first->count > 0 && first->members[0].role == NB_ROLE_ANCHOR)
         group_add(g, first->members[0].kernel, NB_ROLE_ANCHOR, first->members[0].passes);
-    group_add(g, layernorm.kernel, NB_ROLE_MEMBER, layernorm.passes);
-    group_add(g, rmsnorm.kernel, NB_ROLE_MEMBER, rmsnorm.passes);
+    for (uint32_t op = 0; op < NB_OP_COUNT; op++)
+        if (is_opposed(c, winners, op))
+            group_add(g, winners[op].kernel, NB_ROLE_MEMBER, passes_among(c, winners, op));
     close_group(g);
 }
 
@@ -882,9 +994,22 @@ static json_t *name_or_null(const struct nb_kernel *k)
 static json_t *pairing_json(const struct nb_pairing *p)
 {
     return json_pack("{ss ss ss ss so so}", "pairing", p->best ? "best-of-each" : "same-algorithm",
-                     "base_op", "layernorm", "test_op", "rmsnorm", "isa",
+                     "base_op", nb_op_name(p->base_op), "test_op", nb_op_name(p->test_op), "isa",
                      p->best ? "any" : p->base->isa, "base", name_or_null(p->base), "test",
                      name_or_null(p->test));
+}
+
+/* Of the ops of the cell that have one: {"prefix":"6.25%"}, as the options take them. */
+static json_t *k_json(const struct nb_cell *c)
+{
+    json_t *all = json_object();
+    char text[32];
+    for (int kind = 1; kind < NB_K_COUNT; kind++)
+        if (c->k[kind] > 0) {
+            nb_k_text((enum nb_op_k)kind, c->k[kind], text, sizeof text);
+            json_object_set_new(all, nb_k_options[kind].name, json_string(text));
+        }
+    return all;
 }
 
 json_t *nb_cell_to_json(const struct nb_cell *c, const struct nb_settings *s)
@@ -898,13 +1023,14 @@ json_t *nb_cell_to_json(const struct nb_cell *c, const struct nb_settings *s)
     for (size_t i = 0; i < c->pairing_count; i++)
         json_array_append_new(pairings, pairing_json(&c->pairings[i]));
     nb_cell_repro(c, s, "run", NULL, repro, sizeof repro);
-    return json_pack("{ss ss ss ss ss si sI sI si ss sI sI sI sb sI si si ss so so so}", "id", c->id, "dir",
+    return json_pack("{ss ss ss ss ss si sI sI si ss sI sI sI sb so sI si si ss so so so}", "id", c->id, "dir",
                      nb_dir_name(c->dir), "fuse", nb_fuse_name(c->fuse), "dtype",
                      nb_dtype_name(c->dtype), "param_dtype", nb_dtype_name(c->param_dtype),
                      "stats_out", (int)c->stats_out, "hidden", (json_int_t)c->hidden, "rows",
                      (json_int_t)c->rows, "threads", (int)c->threads, "residency",
                      nb_residency_name(c->residency), "ldx", (json_int_t)c->ldx, "ldy",
-                     (json_int_t)c->ldy, "offset", (json_int_t)c->offset, "in_place", (int)c->in_place, "bytes", (json_int_t)c->bytes, "rounds", (int)c->rounds,
+                     (json_int_t)c->ldy, "offset", (json_int_t)c->offset, "in_place", (int)c->in_place, "k", k_json(c),
+                     "bytes", (json_int_t)c->bytes, "rounds", (int)c->rounds,
                      "screen_rounds", (int)c->screen_rounds, "repro", repro, "kernels", kernels, "groups", groups, "pairings", pairings);
 }
 
@@ -1008,6 +1134,24 @@ static enum nb_status group_from_json(struct nb_cell *c, const json_t *json, str
     return NB_OK;
 }
 
+static enum nb_status pairing_from_json(const json_t *json, const char *cell, struct nb_pairing *p, struct nb_err *err)
+{
+    const char *name = json_string_value(json_object_get(json, "pairing"));
+    const char *base = json_string_value(json_object_get(json, "base_op"));
+    const char *test = json_string_value(json_object_get(json, "test_op"));
+    const int b = base != NULL ? nb_op_parse(base) : -1, t = test != NULL ? nb_op_parse(test) : -1;
+    if (b < 0 || t < 0)
+        return nb_fail(err, "plan: a pairing of cell %s names an unknown op", cell);
+    *p = (struct nb_pairing){.best = name != NULL && strcmp(name, "best-of-each") == 0,
+                             .base_op = (uint32_t)b, .test_op = (uint32_t)t};
+    enum nb_status s = kernel_by_name(json_object_get(json, "base"), &p->base, err);
+    if (s == NB_OK)
+        s = kernel_by_name(json_object_get(json, "test"), &p->test, err);
+    if (s == NB_OK && !p->best && (p->base == NULL || p->test == NULL))
+        s = nb_fail(err, "plan: a same-algorithm pairing of cell %s lacks a member", cell);
+    return s;
+}
+
 static enum nb_status lists_from_json(struct nb_cell *c, const json_t *json, struct nb_err *err)
 {
     const json_t *kernels = json_object_get(json, "kernels");
@@ -1023,16 +1167,27 @@ static enum nb_status lists_from_json(struct nb_cell *c, const json_t *json, str
     for (size_t i = 0; s == NB_OK && i < json_array_size(groups); i++)
         s = group_from_json(c, json_array_get(groups, i), err);
     for (size_t i = 0; s == NB_OK && i < json_array_size(pairings); i++) {
-        const json_t *p = json_array_get(pairings, i);
-        const char *name = json_string_value(json_object_get(p, "pairing"));
-        struct nb_pairing pairing = {.best = name != NULL && strcmp(name, "best-of-each") == 0};
-        s = kernel_by_name(json_object_get(p, "base"), &pairing.base, err);
-        if (s == NB_OK)
-            s = kernel_by_name(json_object_get(p, "test"), &pairing.test, err);
-        if (s == NB_OK && !pairing.best && (pairing.base == NULL || pairing.test == NULL))
-            s = nb_fail(err, "plan: a same-algorithm pairing of cell %s lacks a member", c->id);
+        struct nb_pairing pairing;
+        s = pairing_from_json(json_array_get(pairings, i), c->id, &pairing, err);
         if (s == NB_OK)
             add_pairing(c, pairing);
+    }
+    return s;
+}
+
+static enum nb_status k_from_json(struct nb_cell *c, const json_t *json, struct nb_err *err)
+{
+    static const enum nb_key keys[NB_K_COUNT] = {[NB_K_PREFIX] = NB_KEY_PREFIX, [NB_K_GROUPS] = NB_KEY_GROUPS,
+                                                 [NB_K_HEAD] = NB_KEY_HEAD};
+    enum nb_status s = NB_OK;
+    for (int kind = 1; s == NB_OK && kind < NB_K_COUNT; kind++) {
+        const char *text = json_string_value(json_object_get(json, nb_k_options[kind].name));
+        struct nb_block b = {0};
+        if (text == NULL)
+            continue;
+        s = nb_block_set(&b, keys[kind], text, err);
+        c->k[kind] = s == NB_OK && b.k[kind].n > 0 ? b.k[kind].v[0] : 0;
+        nb_block_free(&b);
     }
     return s;
 }
@@ -1058,6 +1213,8 @@ enum nb_status nb_cell_from_json(struct nb_cell *c, const json_t *json, struct n
         return nb_fail(err, "plan: cell %s has a size that is not positive", id);
     if (offset < 0 || offset >= 4096 || offset % 64 != 0)
         return nb_fail(err, "plan: cell %s: its offset is no multiple of 64 below 4096", id);
+    if (k_from_json(c, json_object_get(json, "k"), err) != NB_OK)
+        return NB_ERROR;
     snprintf(c->id, sizeof(c->id), "%s", id);
     c->dtype = (uint32_t)d;
     c->param_dtype = (uint32_t)p;

@@ -29,7 +29,8 @@ struct nb_group {
 };
 struct nb_pairing {
     bool best; /* best-of-each; otherwise same-algorithm */
-    const struct nb_kernel *base, *test; /* LayerNorm, RMSNorm; NULL: not chosen (yet) */
+    uint32_t base_op, test_op;
+    const struct nb_kernel *base, *test; /* NULL: not chosen (yet) */
 };
 
 /* (op pair, dir, fuse, dtype, hidden, rows, threads, residency, offset, in place). Lengths in elements, bytes = x + y +
@@ -39,6 +40,7 @@ struct nb_cell {
     uint32_t dir, fuse, dtype, param_dtype, stats_out;
     size_t hidden, rows, ldx, ldy, bytes;
     size_t offset; /* y lies so many bytes behind x modulo 4096, for all kernels alike */
+    size_t k[NB_K_COUNT]; /* as in struct nb_block; 0: none of its kernels has one */
     bool in_place; /* y is x, in the timed loop too: gamma, beta as in inputs.h, alpha -1 */
     unsigned threads, rounds, screen_rounds; /* of a measuring and of a screening process */
     enum nb_residency residency;
@@ -105,9 +107,9 @@ struct nb_winner {
 struct nb_winner nb_plan_fastest(const struct nb_cell *cell, const json_t *samples,
                                  const json_t *hashes, uint32_t op, bool allow_weak);
 
-/* The winners of best-of-each in one cell; adds a group of their own where they share none in which
- * their passes are equal (or their speeds 4x apart). */
-void nb_plan_choose(struct nb_cell *cell, struct nb_winner layernorm, struct nb_winner rmsnorm);
+/* The winners of best-of-each in one cell, by op; adds a group of their own where two of a pairing share none in
+ * which their passes are equal (or their speeds 4x apart). */
+void nb_plan_choose(struct nb_cell *cell, const struct nb_winner winners[NB_OP_COUNT]);
 
 /* Order in which process p runs the cells: shuffled; cells that share a DRAM arena stay together. */
 void nb_plan_order(const struct nb_plan *plan, unsigned process, size_t *order);

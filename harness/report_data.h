@@ -7,6 +7,7 @@
 #include "err.h"
 
 #include "conditions.h"
+#include "registry.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -146,6 +147,7 @@ struct rep_cell {
     const char *type; /* dtype, or dtype+param_dtype where they differ */
     size_t stats_out, hidden, rows, threads, offset;
     bool in_place; /* y is x */
+    double k[NB_K_COUNT]; /* of ops that have one, as a number: of a prefix its share; NAN: none of its kernels has */
     struct rep_entry *entries;
     size_t nentries, entries_room;
     struct rep_group *groups;
@@ -245,6 +247,7 @@ size_t rep_process_times(const struct rep_cell *cell, const struct rep_entry *e,
 size_t rep_max_rounds(const struct rep_cell *cell);
 bool rep_is_timed(const struct rep_entry *e);
 bool rep_is_op(const struct rep_kernel *k, const char *op);
+bool rep_is_norm(const struct rep_kernel *k); /* and no ceiling or reference line */
 bool rep_same(const char *a, const char *b); /* NULL equals nothing */
 bool rep_has_times(enum rep_verdict v);
 
@@ -347,6 +350,10 @@ void rep_noise_terminal(const struct rep_run *run, FILE *f);
 void rep_unresolved_md(const struct rep_run *run, FILE *f);
 void rep_discards_md(const struct rep_run *run, FILE *f);
 void rep_discards_terminal(const struct rep_run *run, FILE *f);
+/* Best against best of other two norms than RMSNorm and LayerNorm; nothing where a run has none. */
+void rep_versus_terminal(const struct rep_run *run, FILE *f);
+void rep_versus_section(const struct rep_run *run, FILE *f);
+
 void rep_mde_md(double mde, FILE *f);                 /* in percent, or null */
 const char *rep_doubt_md(const struct rep_cell *cell); /* a word behind its numbers, or none */
 /* report_conditions.c */

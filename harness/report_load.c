@@ -311,6 +311,18 @@ static const char *type_name(struct rep_run *run, const char *dtype, const char 
     return name;
 }
 
+/* "6.25%", "32": as options take them. */
+static void load_ks(const json_t *json, struct rep_cell *cell)
+{
+    static const char *const names[NB_K_COUNT] = {[NB_K_PREFIX] = "prefix", [NB_K_GROUPS] = "groups", [NB_K_HEAD] = "head"};
+    for (int kind = 0; kind < NB_K_COUNT; kind++) {
+        const char *text = kind > 0 ? json_string_value(json_object_get(json, names[kind])) : NULL;
+        char *end = NULL;
+        const double v = text != NULL ? strtod(text, &end) : NAN;
+        cell->k[kind] = v > 0 && v < 1e12 ? (*end == '%' ? v / 100 : v) : NAN;
+    }
+}
+
 static const char *load_shape(struct rep_run *run, const json_t *json,
                               struct rep_cell *cell)
 {
@@ -333,6 +345,7 @@ static const char *load_shape(struct rep_run *run, const json_t *json,
         !get_size(run->plan, "offset", 0, &cell->offset)) /* plans of old name one for all cells */
         cell->offset = REP_OFFSET;
     cell->in_place = json_is_true(json_object_get(json, "in_place"));
+    load_ks(json_object_get(json, "k"), cell);
     cell->type = type_name(run, cell->dtype, cell->param_dtype);
     return NULL;
 }

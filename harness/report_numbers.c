@@ -16,6 +16,11 @@ bool rep_same(const char *a, const char *b)
     return a != NULL && b != NULL && strcmp(a, b) == 0;
 }
 
+bool rep_is_norm(const struct rep_kernel *k)
+{
+    return k->op != NULL && nb_op_facts((uint32_t)nb_op_parse(k->op))->norm;
+}
+
 bool rep_is_op(const struct rep_kernel *k, const char *op)
 {
     return k != NULL && rep_same(k->op, op);
@@ -324,7 +329,7 @@ static struct rep_estimate speed_over(const struct work *w, const struct rep_cel
 static void distrust_above_roof(struct rep_run *run, struct rep_entry *e)
 {
     const struct rep_estimate r = e->roof_ratio;
-    const bool norm = rep_is_op(e->kernel, "layernorm") || rep_is_op(e->kernel, "rmsnorm");
+    const bool norm = rep_is_norm(e->kernel);
     enum { ROOM = 128 };
     if (!norm || !(r.lo > 1.05))
         return;
@@ -743,8 +748,6 @@ size_t rep_timed_norms(const struct rep_cell *cell)
 {
     size_t n = 0;
     for (size_t i = 0; i < cell->nentries; i++)
-        n += rep_is_timed(&cell->entries[i]) &&
-             (rep_is_op(cell->entries[i].kernel, "layernorm") ||
-              rep_is_op(cell->entries[i].kernel, "rmsnorm"));
+        n += rep_is_timed(&cell->entries[i]) && rep_is_norm(cell->entries[i].kernel);
     return n;
 }

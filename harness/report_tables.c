@@ -59,6 +59,12 @@ static void result_case(FILE *f, const struct rep_cell *c, const struct rep_entr
     text(f, rep_verdict_name(e->verdict));
 }
 
+/* The k of an op in a cell; NAN: it has none. */
+static double k_of(const struct rep_cell *c, const char *op)
+{
+    return op != NULL ? c->k[nb_op_facts((uint32_t)nb_op_parse(op))->k] : NAN;
+}
+
 /* What a share of the roof rests on. */
 static void result_roofs(FILE *f, const struct rep_cell *c, const struct rep_entry *e)
 {
@@ -96,6 +102,7 @@ static void result_line(const struct rep_run *run, FILE *f, const struct rep_cel
     fprintf(f, ",%zu,%zu", e->ns_per_row.processes, rep_is_timed(e) ? e->rounds : 0);
     result_roofs(f, c, e);
     rep_counter_columns(run, c, e, f);
+    number(f, k_of(c, e->kernel->op));
     text(f, e->repro);
     fputc('\n', f);
 }
@@ -112,7 +119,7 @@ void rep_results_csv(const struct rep_run *run, FILE *f)
         "bytes_per_row,bytes_per_row_allocate,streams,flops_per_elem,offset,barrier_ns,in_place",
         f);
     rep_counter_header(f);
-    fputs(",repro\n", f);
+    fputs(",k,repro\n", f);
     for (size_t i = 0; i < run->ncells; i++)
         for (size_t e = 0; e < run->cells[i].nentries; e++)
             result_line(run, f, &run->cells[i], &run->cells[i].entries[e]);
@@ -143,6 +150,8 @@ static void speedup_line(FILE *f, const struct rep_cell *c, const struct rep_pai
     fprintf(f, ",%d", c->in_place);
     number(f, p->mde);
     fprintf(f, ",%d", c->doubtful);
+    number(f, k_of(c, p->base_op));
+    number(f, k_of(c, p->test_op));
     text(f, c->repro);
     fputc('\n', f);
 }
@@ -152,7 +161,7 @@ void rep_speedup_csv(const struct rep_run *run, FILE *f)
     fputs("schema,base_op,test_op,dir,fuse,dtype,param_dtype,isa,threads,residency,rows,"
           "hidden,"
           "pairing,base_kernel,test_kernel,speedup,lo,hi,confidence,processes,verdict,"
-          "in_place,mde,doubtful,repro\n",
+          "in_place,mde,doubtful,base_k,test_k,repro\n",
           f);
     for (size_t i = 0; i < run->ncells; i++)
         for (size_t p = 0; p < run->cells[i].npairings; p++)

@@ -864,6 +864,7 @@ void rep_report_md(struct rep_run *run, const struct rep_keys *pictures, FILE *f
     rep_forced_md(run, f);
     verdict_section(run, f);
     speedup_section(run, f);
+    rep_versus_section(run, f);
     rep_unresolved_md(run, f);
     rep_bars_md(run->bars, f);
     rep_autos_md(run->autos, f);
@@ -1090,6 +1091,7 @@ void rep_terminal(struct rep_run *run, const char *dir, const struct rep_keys *p
         if (b.cells + s.cells > 0)
             terminal_processes(b.cells > 0 ? &b : &s, f);
     }
+    rep_versus_terminal(run, f);
     rep_bars_terminal(run, run->bars, f);
     terminal_checks(run, f);
     rep_noise_terminal(run, f);

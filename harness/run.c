@@ -659,8 +659,10 @@ static enum nb_status choose_winners(struct job *j, struct nb_err *err)
         const json_t *samples = json_object_get(j->screen, cell->id);
         const json_t *hashes = json_object_get(j->hashes, cell->id);
         const bool weak = j->plan.settings.allow_weak;
-        nb_plan_choose(cell, nb_plan_fastest(cell, samples, hashes, NB_OP_LAYERNORM, weak),
-                       nb_plan_fastest(cell, samples, hashes, NB_OP_RMSNORM, weak));
+        struct nb_winner winners[NB_OP_COUNT];
+        for (uint32_t op = 0; op < NB_OP_COUNT; op++)
+            winners[op] = nb_plan_fastest(cell, samples, hashes, op, weak);
+        nb_plan_choose(cell, winners);
     }
     j->plan.state = NB_SCREENED;
     return save_plan(j, err);

@@ -29,7 +29,7 @@ int nb_residency_parse(const char *word)
 static const char *const KEY_NAMES[NB_KEY_COUNT] = {
     "op",   "algo",    "isa",       "dtype",  "param-dtype", "hidden",
     "rows", "threads", "residency", "kernel", "kernels",     "stats",
-    "offset", "in-place",
+    "offset", "in-place", "prefix", "groups", "head",
 };
 
 const char *nb_key_name(enum nb_key key)
@@ -122,7 +122,7 @@ static enum nb_status read_op(void *target, const char *word, struct nb_err *err
 {
     const int op = nb_op_parse(word);
     if (op < 0)
-        return nb_fail(err, "op: unknown word \"%s\"; known: layernorm, rmsnorm, copy, scale, affine",
+        return nb_fail(err, "op: unknown word \"%s\"; known: layernorm, rmsnorm, prmsnorm, groupnorm, qknorm, copy, scale, affine",
                        word);
     list_add(target, (size_t)op);
     return NB_OK;
@@ -277,6 +277,59 @@ static enum nb_status read_in_place(void *target, const char *word, struct nb_er
     return NB_OK;
 }
 
+/* "6.25%" or "0.0625": above 0, at most all of the row, in millionths of it. */
+static enum nb_status read_prefix(void *target, const char *word, struct nb_err *err)
+{
+    char *end;
+    const double v = strtod(word, &end), share = *end == '%' ? v / 100 : v;
+    end += *end == '%';
+    if (end == word || *end != '\0' || !(share > 0 && share <= 1) || isspace((unsigned char)*word))
+        return nb_fail(err, "prefix: \"%s\" is no share of a row, above 0 and at most 1; give 6.25%% or 0.0625", word);
+    if (lround(share * 1e6) < 1)
+        return nb_fail(err, "prefix: \"%s\" is less than a millionth of a row", word);
+    list_add(target, (size_t)lround(share * 1e6));
+    return NB_OK;
+}
+
+static enum nb_status read_groups(void *target, const char *word, struct nb_err *err)
+{
+    return read_range("groups", target, word, 1, (size_t)1 << 28, "1,32", err);
+}
+
+static enum nb_status read_head(void *target, const char *word, struct nb_err *err)
+{
+    return read_range("head", target, word, 1, (size_t)1 << 28, "64,128", err);
+}
+
+const struct nb_k_option nb_k_options[NB_K_COUNT] = {
+    [NB_K_PREFIX] = {"prefix", "6.25%", 'p'}, /* of Zhang and Sennrich 2019 */
+    [NB_K_GROUPS] = {"groups", "32", 'g'},    /* of Wu and He 2018 */
+    [NB_K_HEAD] = {"head", "64", 'd'},
+};
+
+size_t nb_k_default(enum nb_op_k kind)
+{
+    static const size_t defaults[NB_K_COUNT] = {[NB_K_PREFIX] = 62500, [NB_K_GROUPS] = 32, [NB_K_HEAD] = 64};
+    return defaults[kind];
+}
+
+size_t nb_k_of(uint32_t op, size_t hidden, const size_t values[NB_K_COUNT])
+{
+    const enum nb_op_k kind = nb_op_facts(op)->k;
+    const size_t value = values[kind] ? values[kind] : nb_k_default(kind);
+    if (kind == NB_K_PREFIX)
+        return (size_t)(((unsigned __int128)hidden * value + 999999) / 1000000);
+    return value;
+}
+
+void nb_k_text(enum nb_op_k kind, size_t value, char *text, size_t len)
+{
+    if (kind == NB_K_PREFIX)
+        snprintf(text, len, "%g%%", (double)value / 1e4);
+    else
+        snprintf(text, len, "%zu", value);
+}
+
 static enum nb_status read_rows(void *target, const char *word, struct nb_err *err)
 {
     size_t rows = 0;
@@ -343,6 +396,9 @@ enum nb_status nb_block_set(struct nb_block *b, enum nb_key key, const char *val
         [NB_KEY_KERNEL] = {NULL, &b->kernel, read_word},
         [NB_KEY_OFFSET] = {&b->offset, NULL, read_offset},
         [NB_KEY_IN_PLACE] = {&b->in_place, NULL, read_in_place},
+        [NB_KEY_PREFIX] = {&b->k[NB_K_PREFIX], NULL, read_prefix},
+        [NB_KEY_GROUPS] = {&b->k[NB_K_GROUPS], NULL, read_groups},
+        [NB_KEY_HEAD] = {&b->k[NB_K_HEAD], NULL, read_head},
     };
     b->given |= 1u << key;
     if (key == NB_KEY_KERNELS)
@@ -370,6 +426,8 @@ enum nb_status nb_block_init(struct nb_block *b, const char *name, struct nb_err
         {NB_KEY_PARAM_DTYPE, "x"},        {NB_KEY_HIDDEN, "1024"},   {NB_KEY_ROWS, "auto"},
         {NB_KEY_THREADS, "1"},            {NB_KEY_RESIDENCY, "L2"},  {NB_KEY_KERNELS, "all"},
         {NB_KEY_OFFSET, "2112"},          {NB_KEY_IN_PLACE, "no"},
+        {NB_KEY_PREFIX, nb_k_options[NB_K_PREFIX].value}, {NB_KEY_GROUPS, nb_k_options[NB_K_GROUPS].value},
+        {NB_KEY_HEAD, nb_k_options[NB_K_HEAD].value},
     };
     *b = (struct nb_block){0};
     snprintf(b->name, sizeof(b->name), "%s", name);
@@ -386,7 +444,7 @@ void nb_block_free(struct nb_block *b)
 {
     struct nb_list *lists[] = {&b->op,     &b->dtype, &b->residency, &b->param_dtype,
                                &b->hidden, &b->rows,  &b->threads,   &b->offset,
-                               &b->in_place};
+                               &b->in_place, &b->k[NB_K_PREFIX], &b->k[NB_K_GROUPS], &b->k[NB_K_HEAD]};
     struct nb_words *words[] = {&b->algo, &b->isa, &b->kernel};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         list_free(lists[i]);
@@ -399,9 +457,42 @@ const struct nb_pair nb_pairs[NB_PAIR_COUNT] = {
     {"f64acc", "f64acc"},   {"naive", "naive"},     {"unfused", "unfused"}, {"auto", "auto"},
 };
 
+const char *nb_pair_algo(const struct nb_pair *p, uint32_t op)
+{
+    return nb_op_facts(op)->centred ? p->centred : p->plain;
+}
+
+static bool is_norm(int op)
+{
+    return op >= 0 && nb_op_facts((uint32_t)op)->norm;
+}
+
+static enum nb_status read_versus(void *target, const char *word, struct nb_err *err)
+{
+    struct nb_settings *s = target;
+    char text[64] = "";
+    const char *colon = strchr(word, ':');
+    if (colon != NULL && strlen(word) < sizeof text)
+        snprintf(text, sizeof text, "%.*s", (int)(colon - word), word);
+    const int test = nb_op_parse(text), base = colon != NULL ? nb_op_parse(colon + 1) : -1;
+    if (!is_norm(test) || !is_norm(base) || test == base)
+        return nb_fail(err, "versus: \"%.60s\" is no pair of two norms, the one whose speedup is asked for before the other, "
+                            "such as rmsnorm:layernorm; known: layernorm, rmsnorm, prmsnorm, groupnorm, qknorm", word);
+    if (s->versus_count == NB_VERSUS_MAX)
+        return nb_fail(err, "versus: more than %d pairs", NB_VERSUS_MAX);
+    s->versus[s->versus_count++] = (struct nb_versus){(uint32_t)test, (uint32_t)base};
+    return NB_OK;
+}
+
+enum nb_status nb_versus_parse(struct nb_settings *s, const char *text, struct nb_err *err)
+{
+    s->versus_count = 0;
+    return each_word("versus", text, read_versus, s, err);
+}
+
 bool nb_is_ceiling(const struct nb_kernel *k)
 {
-    return k->op == NB_OP_COPY || k->op == NB_OP_SCALE || k->op == NB_OP_AFFINE;
+    return !nb_op_facts(k->op)->norm;
 }
 
 bool nb_is_extra_reference(const struct nb_kernel *k)
@@ -413,7 +504,7 @@ bool nb_is_extra_reference(const struct nb_kernel *k)
 bool nb_kernel_is_weak(const struct nb_kernel *k)
 {
     const uint32_t kind = k->bound.kind;
-    return k->op == NB_OP_LAYERNORM && kind != NB_BOUND_TWOPASS && kind != NB_BOUND_WELFORD &&
+    return nb_op_facts(k->op)->centred && kind != NB_BOUND_TWOPASS && kind != NB_BOUND_WELFORD &&
            kind != NB_BOUND_GUARDED && kind != NB_BOUND_EITHER;
 }
 
@@ -448,14 +539,14 @@ static bool takes_set(const struct nb_block *b, const struct nb_kernel *k)
 {
     if (b->kernels == NB_SET_ALL || nb_is_ceiling(k))
         return true;
-    const bool headline = strcmp(k->algo, k->op == NB_OP_LAYERNORM ? "twopass" : "onepass") == 0;
+    const bool centred = nb_op_facts(k->op)->centred;
+    const bool headline = strcmp(k->algo, centred ? "twopass" : "onepass") == 0;
     if (b->kernels == NB_SET_HEADLINE)
         return headline && k->trick[0] == '\0';
     if (b->kernels == NB_SET_CONTENDERS)
         return headline || strcmp(k->algo, "guarded") == 0 || strcmp(k->algo, "auto") == 0;
     for (size_t i = 0; i < NB_PAIR_COUNT; i++)
-        if (strcmp(k->algo, k->op == NB_OP_LAYERNORM ? nb_pairs[i].layernorm
-                                                     : nb_pairs[i].rmsnorm) == 0)
+        if (strcmp(k->algo, nb_pair_algo(&nb_pairs[i], k->op)) == 0)
             return true;
     return false;
 }
@@ -491,7 +582,8 @@ enum { PRESET_MAX = 1 << 20, LINE_MAX_LEN = 1198, BLOCKS_MAX = 256 };
 struct nb_settings nb_settings_default(void)
 {
     return (struct nb_settings){
-        .seed = 1, .budget_s = 0, .sample_ms = 2, .processes = 10, .screening = 2, .rounds = 12};
+        .seed = 1, .budget_s = 0, .sample_ms = 2, .processes = 10, .screening = 2, .rounds = 12,
+        .versus = {{NB_OP_RMSNORM, NB_OP_LAYERNORM}, {NB_OP_PRMSNORM, NB_OP_LAYERNORM}}, .versus_count = 2};
 }
 
 const char *nb_presets_dir(void)
@@ -524,6 +616,8 @@ static enum nb_status set_setting(struct nb_preset *p, const char *key, const ch
     } else if (strcmp(key, "rounds") == 0) {
         status = nb_parse_size(key, value, 1, 10000, &n, err);
         s->rounds = (unsigned)n;
+    } else if (strcmp(key, "versus") == 0) {
+        status = nb_versus_parse(s, value, err);
     } else if (strcmp(key, "bars") == 0) {
         if (strspn(value, "abcdefghijklmnopqrstuvwxyz0123456789._-") != strlen(value) ||
             strlen(value) >= sizeof(p->bars_file))
@@ -532,7 +626,7 @@ static enum nb_status set_setting(struct nb_preset *p, const char *key, const ch
             snprintf(p->bars_file, sizeof(p->bars_file), "%s", value);
     } else {
         status = nb_fail(err, "unknown key \"%s\"; known before the first [block]: title, budget, "
-                              "sample, processes, rounds, bars", key);
+                              "sample, processes, rounds, versus, bars", key);
     }
     return status;
 }

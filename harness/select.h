@@ -1,13 +1,14 @@
 /* select.h: the one selection language of the CLI and of preset files.
  *
  * A selection is a set of key = value lines (or --key value options): op, algo, isa, dtype, param-dtype,
- * hidden, rows, threads, residency, offset, in-place, kernel, kernels, stats. A preset file is a list of such blocks with
+ * hidden, rows, threads, residency, offset, in-place, prefix, groups, head, kernel, kernels, stats. A preset file is a list of such blocks with
  * a head of run settings. Options given beside a preset replace that key in every block. */
 #ifndef NB_SELECT_H
 #define NB_SELECT_H
 
 #include "err.h"
 #include "nb_kernel.h"
+#include "registry.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -38,7 +39,7 @@ struct nb_words {
 enum nb_key {
     NB_KEY_OP, NB_KEY_ALGO, NB_KEY_ISA, NB_KEY_DTYPE, NB_KEY_PARAM_DTYPE, NB_KEY_HIDDEN,
     NB_KEY_ROWS, NB_KEY_THREADS, NB_KEY_RESIDENCY, NB_KEY_KERNEL, NB_KEY_KERNELS, NB_KEY_STATS,
-    NB_KEY_OFFSET, NB_KEY_IN_PLACE, NB_KEY_COUNT
+    NB_KEY_OFFSET, NB_KEY_IN_PLACE, NB_KEY_PREFIX, NB_KEY_GROUPS, NB_KEY_HEAD, NB_KEY_COUNT
 };
 const char *nb_key_name(enum nb_key key);
 int nb_key_parse(const char *word);
@@ -51,11 +52,18 @@ struct nb_block {
     struct nb_list hidden, rows, threads; /* rows 0: from the residency; threads 0: all cores */
     struct nb_list offset;                /* bytes from x to y, modulo 4096 */
     struct nb_list in_place;              /* 1: y is x */
+    struct nb_list k[NB_K_COUNT];         /* of ops that have one: prefix in millionths of a row, groups, head */
     struct nb_words algo, isa, kernel;    /* isa may hold "all" and "best"; kernel holds globs */
     enum nb_kernel_set kernels;
     bool stats;
     bool references; /* also reference lines that nobody named: a check leaves nothing out */
 };
+
+/* A speedup that is asked for: of test over base, two norms. */
+struct nb_versus {
+    uint32_t test, base;
+};
+enum { NB_VERSUS_MAX = 32 };
 
 struct nb_settings {
     uint64_t seed;
@@ -64,6 +72,8 @@ struct nb_settings {
     unsigned processes, screening, rounds; /* rounds: at most so many a process */
     bool processes_given;
     bool allow_weak; /* numerically weak kernels may win best-of-each */
+    struct nb_versus versus[NB_VERSUS_MAX];
+    size_t versus_count;
 };
 
 struct nb_preset {
@@ -95,6 +105,19 @@ void nb_preset_free(struct nb_preset *p);
 /* y lies at x + NB_OFFSET modulo 4096 unless offset says otherwise: far from the 4 KiB aliasing trap. */
 #define NB_OFFSET 2112
 
+/* What k is of which op: an option's name, what it is where nobody says otherwise, its mark in a cell's name. */
+struct nb_k_option {
+    const char *name, *value;
+    char mark;
+};
+extern const struct nb_k_option nb_k_options[NB_K_COUNT];
+
+/* k of a problem, from one value a kind (0: the default): of a prefix so many elements, rounded up to a whole one, never
+ * 0; 0 where the op has none. */
+size_t nb_k_of(uint32_t op, size_t hidden, const size_t values[NB_K_COUNT]);
+size_t nb_k_default(enum nb_op_k kind);
+void nb_k_text(enum nb_op_k kind, size_t value, char *text, size_t len); /* as the option takes it */
+
 const char *nb_presets_dir(void);
 struct nb_settings nb_settings_default(void);
 
@@ -105,12 +128,16 @@ NB_USE_RESULT enum nb_status nb_parse_size(const char *key, const char *text, si
 NB_USE_RESULT enum nb_status nb_parse_seconds(const char *key, const char *text, double *seconds,
                                               struct nb_err *err);
 
-/* Which LayerNorm algorithm is compared with which RMSNorm algorithm as "the same". */
+/* "rmsnorm:layernorm,prmsnorm:layernorm": the test before its base. */
+NB_USE_RESULT enum nb_status nb_versus_parse(struct nb_settings *s, const char *text, struct nb_err *err);
+
+/* Which algorithm of a norm that subtracts its mean is compared with which of one that does not as "the same". */
 struct nb_pair {
-    const char *layernorm, *rmsnorm;
+    const char *centred, *plain;
 };
 #define NB_PAIR_COUNT 8
 extern const struct nb_pair nb_pairs[NB_PAIR_COUNT];
+const char *nb_pair_algo(const struct nb_pair *p, uint32_t op); /* the one of that op */
 
 bool nb_is_ceiling(const struct nb_kernel *k); /* copy, scale, affine */
 

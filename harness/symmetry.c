@@ -5,6 +5,7 @@
 #include "execute.h"
 #include "inputs.h"
 #include "registry.h"
+#include "select.h"
 
 #include <math.h>
 #include <string.h>
@@ -29,10 +30,19 @@ static void fill(struct row *r)
     r->x[1] = -3;
 }
 
+/* As few groups and as short heads as divide a row; a prefix as usual. */
+static size_t k_of(const struct nb_kernel *k, size_t n)
+{
+    const enum nb_op_k kind = nb_op_facts(k->op)->k;
+    const size_t part = n % 2 == 0 && n / 2 >= SHORTEST ? 2 : 1;
+    return kind == NB_K_GROUPS ? part : kind == NB_K_HEAD ? n / part : nb_k_of(k->op, n, (const size_t[NB_K_COUNT]){0});
+}
+
 static struct nb_problem problem(const struct nb_kernel *k, size_t n)
 {
     return (struct nb_problem){.size = sizeof(struct nb_problem), .op = k->op, .dtype = k->dtype,
-                               .param_dtype = k->dtype, .rows = 1, .hidden = n, .ldx = n, .ldy = n};
+                               .param_dtype = k->dtype, .rows = 1, .hidden = n, .ldx = n, .ldy = n,
+                               .k = k_of(k, n)};
 }
 
 static void run(struct row *r, double scale, double shift, double *y)
@@ -82,24 +92,25 @@ static bool shift_holds(struct row *r)
     return true;
 }
 
-/* of y (power 1) or y^2 (power 2), over n */
+/* of y (power 1) or y^2 (power 2), over what the statistic is taken of */
 static double mean_of(const struct row *r, int power)
 {
+    const size_t n = nb_op_facts(r->kernel->op)->k == NB_K_PREFIX ? k_of(r->kernel, r->n) : r->n;
     long double sum = 0; /* the sum's own error is none of the kernel's, in f64 least of all */
-    for (size_t i = 0; i < r->n; i++)
+    for (size_t i = 0; i < n; i++)
         sum += power == 2 ? r->y[i] * r->y[i] : r->y[i];
-    return (double)(sum / (long double)r->n);
+    return (double)(sum / (long double)n);
 }
 
 static const char *broken(struct row *r)
 {
-    const bool layernorm = r->kernel->op == NB_OP_LAYERNORM;
+    const bool centred = nb_op_facts(r->kernel->op)->centred;
     run(r, 1, 0, r->y);
     if (!scale_holds(r))
         return "y(4x) = y(x)";
-    if (layernorm && !shift_holds(r))
+    if (centred && !shift_holds(r))
         return "y(x+8) = y(x)";
-    if (layernorm && !(fabs(mean_of(r, 1)) <= 2 * tolerance(r)))
+    if (centred && !(fabs(mean_of(r, 1)) <= 2 * tolerance(r)))
         return "sum y = 0";
     if (!(fabs(mean_of(r, 2) - 1) <= 4 * tolerance(r)))
         return "sum y^2 = hidden";
@@ -112,7 +123,7 @@ bool nb_symmetry_holds(const struct nb_kernel *k, size_t hidden, char *text, siz
     const struct nb_problem p = problem(k, hidden);
     if (k->supports != NULL && k->supports(&p) != NULL) /* eps 0, one row, no gamma */
         return true;
-    if (hidden < SHORTEST || (k->op != NB_OP_LAYERNORM && k->op != NB_OP_RMSNORM))
+    if (hidden < SHORTEST || !nb_op_facts(k->op)->norm)
         return true;
     r.x = malloc(3 * hidden * sizeof *r.x);
     r.stored_x = aligned_alloc(64, (2 * hidden * sizeof(double) + 63) / 64 * 64);

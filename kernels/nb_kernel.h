@@ -4,7 +4,7 @@
  * and keeps no globals; its caller validates the problem once and hands over all memory.
  *
  * Shapes    x, residual, y, h, dy, dx, dres [rows][hidden] with row stride ldx (inputs) or ldy (outputs);
- *           gamma, beta, dgamma, dbeta [hidden]; mean, rstd [rows]
+ *           gamma, beta, dgamma, dbeta [hidden]; mean, rstd [rows], or [rows][groups or heads]
  * Units     lengths and strides in elements, never bytes; traffic in bytes
  * Types     dtype for tensors; param_dtype for gamma and beta (dtype itself or f32);
  *           mean and rstd are f32 for f32, f16 and bf16 tensors, f64 for f64
@@ -31,6 +31,9 @@ enum nb_op {
     NB_OP_AFFINE,    /* y = a*x*gamma (+ beta):    a reference line */
     NB_OP_LAYERNORM, /* y = (x-mean)*rstd*gamma + beta, rstd = 1/sqrt(var + eps), var biased */
     NB_OP_RMSNORM,   /* y = x*rstd*gamma (+ beta),     rstd = 1/sqrt(mean(x^2) + eps) */
+    NB_OP_PRMSNORM,  /* the same, the mean over x[0..k) alone: partial RMSNorm */
+    NB_OP_GROUPNORM, /* layernorm of each of k equal parts of a row by itself; gamma and beta are those of the row */
+    NB_OP_QKNORM,    /* rmsnorm of each k elements of a row, a head; gamma [k] is the same for all of them */
     NB_OP_COUNT
 };
 enum nb_dir { NB_FWD, NB_BWD, NB_DIR_COUNT };
@@ -52,7 +55,8 @@ struct nb_problem {
      * gamma is still all ones. */
     uint32_t eps_mode, order, gemma;
     size_t rows, hidden, ldx, ldy;
-    size_t k; /* prefix length, groups or head length; 0 where the op has none */
+    size_t k; /* prmsnorm: length of the prefix, 1 to hidden; groupnorm: groups, a divisor of hidden; qknorm: length of
+               * a head, a divisor; 0 where the op has none */
     double eps, alpha, momentum;
 };
 

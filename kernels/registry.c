@@ -179,8 +179,16 @@ const struct nb_isa *nb_isa_best(enum nb_dtype dtype)
     return best;
 }
 
-static const char *const op_names[NB_OP_COUNT] = {"copy", "scale", "affine", "layernorm",
-                                                  "rmsnorm"};
+static const struct nb_op_facts op_facts[NB_OP_COUNT] = {
+    [NB_OP_COPY] = {.name = "copy"},
+    [NB_OP_SCALE] = {.name = "scale"},
+    [NB_OP_AFFINE] = {.name = "affine", .gamma = true},
+    [NB_OP_LAYERNORM] = {.name = "layernorm", .norm = true, .centred = true, .gamma = true, .beta = true},
+    [NB_OP_RMSNORM] = {.name = "rmsnorm", .norm = true, .gamma = true},
+    [NB_OP_PRMSNORM] = {.name = "prmsnorm", .norm = true, .k = NB_K_PREFIX, .gamma = true},
+    [NB_OP_GROUPNORM] = {.name = "groupnorm", .norm = true, .centred = true, .k = NB_K_GROUPS, .gamma = true, .beta = true},
+    [NB_OP_QKNORM] = {.name = "qknorm", .norm = true, .k = NB_K_HEAD, .gamma = true},
+};
 static const char *const dir_names[NB_DIR_COUNT] = {"fwd", "bwd"};
 static const char *const fuse_names[NB_FUSE_COUNT] = {"none", "res", "postnorm"};
 static const char *const dtype_names[NB_DTYPE_COUNT] = {"f32", "f64", "f16", "bf16"};
@@ -198,9 +206,21 @@ static int name_parse(const char *const *names, int count, const char *word)
     return -1;
 }
 
+const struct nb_op_facts *nb_op_facts(uint32_t op)
+{
+    static const struct nb_op_facts unknown = {.name = "unknown"};
+    return op < NB_OP_COUNT ? &op_facts[op] : &unknown;
+}
+
+size_t nb_op_pieces(const struct nb_problem *p)
+{
+    const enum nb_op_k k = nb_op_facts(p->op)->k;
+    return p->k == 0 ? 1 : k == NB_K_GROUPS ? p->k : k == NB_K_HEAD ? p->hidden / p->k : 1;
+}
+
 const char *nb_op_name(uint32_t op)
 {
-    return name_at(op_names, NB_OP_COUNT, op);
+    return nb_op_facts(op)->name;
 }
 
 const char *nb_dir_name(uint32_t dir)
@@ -220,7 +240,10 @@ const char *nb_dtype_name(uint32_t dtype)
 
 int nb_op_parse(const char *word)
 {
-    return name_parse(op_names, NB_OP_COUNT, word);
+    for (int i = 0; i < NB_OP_COUNT; i++)
+        if (strcmp(op_facts[i].name, word) == 0)
+            return i;
+    return -1;
 }
 
 int nb_dtype_parse(const char *word)

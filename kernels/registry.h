@@ -39,6 +39,29 @@ const char *nb_kernel_why_not(const struct nb_kernel *k);
 /* Strongest runnable hand-written ISA that has kernels of this dtype; scalar if there is none. */
 const struct nb_isa *nb_isa_best(enum nb_dtype dtype);
 
+/* What an op's k in struct nb_problem is: one option each. */
+enum nb_op_k {
+    NB_K_NONE,
+    NB_K_PREFIX, /* the statistic is that of the first k elements */
+    NB_K_GROUPS, /* a row is k norms, one after the other, each with its own part of gamma and beta */
+    NB_K_HEAD,   /* a row is norms of k elements, one after the other, with the same gamma */
+    NB_K_COUNT
+};
+
+/* What the harness has to know of an op: its one place. */
+struct nb_op_facts {
+    const char *name;
+    bool norm;    /* divides a row by its size: has rstd; the others are ceilings and reference lines */
+    bool centred; /* subtracts the mean of the row: has mean */
+    enum nb_op_k k;
+    bool gamma;
+    bool beta;    /* has one in models; others may be given one */
+};
+const struct nb_op_facts *nb_op_facts(uint32_t op); /* of an unknown op: no name that anything has, and no facts */
+
+/* Norms that a row is made of: groups, heads; 1 for most ops. mean and rstd are [rows][pieces]. */
+size_t nb_op_pieces(const struct nb_problem *p);
+
 const char *nb_op_name(uint32_t op);
 const char *nb_dir_name(uint32_t dir);
 const char *nb_fuse_name(uint32_t fuse);

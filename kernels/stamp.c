@@ -70,8 +70,9 @@ static void *auto_prepare(const struct nb_problem *p, const struct nb_args *a)
     .fuse = NB_FUSE_NONE, .dtype = NB_CAT2(NB_ENUM_, NB_DTYPE),                          \
     .cpu_bits = NB_CAT2(nb_needs_, NB_ISA), .isa = NB_STR(NB_ISA),
 
-#define NB_ENTRY(op_, OP_, algo_, trick_, reads_, flops_, kind_, c1_, c0_, lanes_,       \
-                 lambda_, safe_, source_, supports_, scratch_)                           \
+#define NB_ENTRY(op_, ...) NB_ENTRY_OF(op_, op_, __VA_ARGS__)
+#define NB_ENTRY_OF(like_, op_, OP_, algo_, trick_, reads_, flops_, kind_, c1_, c0_, lanes_, \
+                    lambda_, safe_, source_, supports_, scratch_)                        \
     {                                                                                    \
         NB_HEAD(OP_)                                                                     \
         .name = #op_ "_fwd_" #algo_ "__" NB_STR(NB_DTYPE) "_" NB_STR(NB_ISA) #trick_,    \
@@ -85,7 +86,7 @@ static void *auto_prepare(const struct nb_problem *p, const struct nb_args *a)
         .flops = flops_,                                                                 \
         .supports = nb_supports_##supports_,                                             \
         .scratch_bytes = nb_scratch_##scratch_,                                          \
-        .run = NB_FN(op_##_fwd_##algo_, trick_),                                         \
+        .run = NB_FN(like_##_fwd_##algo_, trick_),                                       \
     },
 
 /* Its bound is the worst of those it may choose; it asks for no vectors itself. */

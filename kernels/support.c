@@ -48,6 +48,44 @@ const char *nb_supports_norm(const struct nb_problem *p)
     return why_not ? why_not : why_not_params(p);
 }
 
+const char *nb_supports_prefix(const struct nb_problem *p)
+{
+    if (p->k == 0 || p->k > p->hidden)
+        return "k, the length of the prefix, is not within 1 to hidden";
+    return nb_supports_norm(p);
+}
+
+const char *nb_supports_groups(const struct nb_problem *p)
+{
+    if (p->k == 0 || p->hidden % p->k != 0)
+        return "k, the number of groups, does not divide hidden";
+    return nb_supports_norm(p);
+}
+
+const char *nb_supports_heads(const struct nb_problem *p)
+{
+    if (p->k == 0 || p->hidden % p->k != 0)
+        return "k, the length of a head, does not divide hidden";
+    return nb_supports_norm(p);
+}
+
+const char *nb_supports_short_groups(const struct nb_problem *p)
+{
+    const char *why_not = nb_supports_groups(p);
+    return why_not ? why_not : p->hidden / p->k > 512 ? "for groups of at most 512 elements" : NULL;
+}
+
+const char *nb_supports_short_heads(const struct nb_problem *p)
+{
+    const char *why_not = nb_supports_heads(p);
+    return why_not ? why_not : p->k > 512 ? "for heads of at most 512 elements" : NULL;
+}
+
+const char *nb_supports_short_prefix(const struct nb_problem *p)
+{
+    return p->hidden > 512 ? "for rows of at most 512 elements" : nb_supports_prefix(p);
+}
+
 const char *nb_supports_short(const struct nb_problem *p)
 {
     return p->hidden > 512 ? "for rows of at most 512 elements" : nb_supports_norm(p);
@@ -64,6 +102,15 @@ static size_t scratch(const struct nb_problem *p, uint32_t parts, size_t matrice
 size_t nb_scratch_layernorm(const struct nb_problem *p, uint32_t parts)
 {
     return scratch(p, parts, 2);
+}
+
+/* as many rows as there are heads */
+size_t nb_scratch_heads(const struct nb_problem *p, uint32_t parts)
+{
+    struct nb_problem heads = *p;
+    heads.rows = (p->rows / parts + 1) * (p->hidden / p->k);
+    heads.hidden = p->k;
+    return scratch(&heads, 1, 1);
 }
 
 size_t nb_scratch_rmsnorm(const struct nb_problem *p, uint32_t parts)

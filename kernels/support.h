@@ -9,9 +9,16 @@ const char *nb_supports_ceiling(const struct nb_problem *p); /* copy, scale */
 const char *nb_supports_affine(const struct nb_problem *p);
 const char *nb_supports_norm(const struct nb_problem *p);
 const char *nb_supports_short(const struct nb_problem *p); /* hidden at most 512 */
+const char *nb_supports_prefix(const struct nb_problem *p); /* k within 1 to hidden */
+const char *nb_supports_short_prefix(const struct nb_problem *p);
+const char *nb_supports_groups(const struct nb_problem *p); /* k divides hidden */
+const char *nb_supports_heads(const struct nb_problem *p);
+const char *nb_supports_short_groups(const struct nb_problem *p);
+const char *nb_supports_short_heads(const struct nb_problem *p);
 
 /* Temporaries of the unfused kernels for the largest of parts slices. */
 size_t nb_scratch_layernorm(const struct nb_problem *p, uint32_t parts);
+size_t nb_scratch_heads(const struct nb_problem *p, uint32_t parts);
 size_t nb_scratch_rmsnorm(const struct nb_problem *p, uint32_t parts);
 
 #endif

@@ -99,6 +99,8 @@ typedef double stat_f64;
 /* ---- functions a template defines ---- */
 #define NB_LOCAL(w) NB_CAT6(w, __, NB_DTYPE, _, NB_ARITH, )
 #define NB_FN(base, trick) NB_CAT6(base, __, NB_DTYPE, _, NB_ISA, trick)
+#define by_group NB_CAT2(by_group__, NB_DTYPE)
+#define by_head NB_CAT2(by_head__, NB_DTYPE)
 #define nb_rows NB_LOCAL(nb_rows)
 #define rows_begin NB_LOCAL(rows_begin)
 #define rows_stats NB_LOCAL(rows_stats)

@@ -30,7 +30,8 @@ struct row_scan {
 static double summation_constant(const struct nb_ref_row *r, const struct nb_ref_bound *b)
 {
     double lanes = b->lanes > 1 ? b->lanes : 1;
-    return b->c1 * (double)r->n / lanes + log2(lanes) + b->c0;
+    double n = (double)(r->op == NB_REF_PRMSNORM ? r->k : r->n);
+    return b->c1 * n / lanes + log2(lanes) + b->c0;
 }
 
 /* With flushing, eta is the smallest normal. */
@@ -49,7 +50,7 @@ static struct row_scan scan(const struct nb_ref_row *r, const struct nb_ref_stat
 {
     struct row_scan m = {0};
     double w_lost = flushes(t) ? arith_min : 0; /* a subnormal gamma counts as zero */
-    int norm = r->op == NB_REF_LAYERNORM || r->op == NB_REF_RMSNORM;
+    int norm = nb_ref_is_norm(r->op);
     double factor = norm ? s->rstd.hi : r->op == NB_REF_COPY ? 1 : r->alpha, abs_sum = 0;
     for (size_t i = 0; i < r->n; i++) {
         double d = (r->x[i] - s->mean.hi) - s->mean.lo, xhat = fabs(d * factor);
@@ -282,7 +283,7 @@ static int leaves_range(const struct nb_ref_row *r, const struct nb_ref_stats *s
                         double arith_min)
 {
     double top = arith_max * RANGE_MARGIN;
-    if (r->op != NB_REF_LAYERNORM && r->op != NB_REF_RMSNORM)
+    if (!nb_ref_is_norm(r->op))
         return 0;
     if (s->x_max == 0) /* all sums are exact zeros */
         return 0;
@@ -308,7 +309,7 @@ enum nb_ref_hazard nb_ref_limit(const struct nb_ref_row *r, const struct nb_ref_
     struct row_scan m = scan(r, s, t, arith_min);
     int zero = s->x_max == 0 && !(s->rstd.hi < INFINITY);
     make_limits(r, zero ? &none : s, t, b, c, &m, limits);
-    int norm = r->op == NB_REF_LAYERNORM || r->op == NB_REF_RMSNORM;
+    int norm = nb_ref_is_norm(r->op);
     if (norm && s->x_max > 0 && !(s->rstd.hi < INFINITY)) /* no spread, no eps: 0/0 */
         return NB_REF_UNSTABLE;
     int exact = b->kind == NB_REF_BOUND_EXACT;

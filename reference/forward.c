@@ -6,7 +6,7 @@
  * parts, whatever the row; eps is multiplied by the square of that power. All of this is
  * exact, apart from elements 2^1500 times smaller than the largest, which no output can
  * show. Error    a few n 2^-106 times the sums of magnitudes (docs/numerics.md, observed)
- * Source   Ba, Kiros, Hinton 2016 (layernorm); Zhang, Sennrich 2019 (rmsnorm) */
+ * Source   Ba, Kiros, Hinton 2016 (layernorm); Zhang, Sennrich 2019 (rmsnorm, prmsnorm) */
 #include <float.h>
 
 #include "scaled.h"
@@ -105,27 +105,57 @@ static inline struct nb_dd affine(const struct nb_ref_row *r, struct nb_dd xhat,
     return (struct nb_dd){xhat.hi * w + b, 0};
 }
 
+/* Statistics of x[0..n), in units of 2^-shift of v. */
+struct moments {
+    struct scaled v;
+    struct nb_dd mean, rstd;
+};
+
+static struct moments statistics(const struct nb_ref_row *r, size_t n, double x_max, struct nb_ref_stats *s)
+{
+    int layernorm = r->op == NB_REF_LAYERNORM;
+    double top = fmax(x_max, r->eps_outside ? r->eps : sqrt(r->eps));
+    struct moments m = {.v = scale_row(r->x, n, top, TARGET_EXP)};
+    if (layernorm)
+        m.mean = dd_div_d(sum(&m.v), (double)n);
+    struct nb_dd squares = sum_squares(&m.v, m.mean), var = dd_div_d(squares, (double)n);
+    m.rstd = (r->eps_outside ? rstd_outside : rstd_inside)(var, r->eps, m.v.shift);
+    conditioning(&m.v, &m.mean, &m.rstd, layernorm, s);
+    s->widen = widening(r, x_max, var, m.rstd);
+    s->mean = dd_ldexp(m.mean, -m.v.shift);
+    s->var = dd_ldexp(var, -2 * m.v.shift);
+    s->rstd = dd_ldexp(m.rstd, m.v.shift);
+    s->centred_sq_sum = layernorm ? ldexp(squares.hi, -2 * m.v.shift) : 0;
+    return m;
+}
+
 static void normalize(const struct nb_ref_row *r, struct survey found, struct nb_dd *y,
                       struct nb_ref_stats *s)
 {
-    int layernorm = r->op == NB_REF_LAYERNORM;
-    struct scaled v = scale_row(r->x, r->n, fmax(found.x_max, r->eps_outside ? r->eps : sqrt(r->eps)), TARGET_EXP);
-    double n = (double)r->n;
-    struct nb_dd mean = {0, 0};
-    if (layernorm)
-        mean = dd_div_d(sum(&v), n);
-    struct nb_dd squares = sum_squares(&v, mean), var = dd_div_d(squares, n);
-    struct nb_dd rstd = (r->eps_outside ? rstd_outside : rstd_inside)(var, r->eps, v.shift);
-    conditioning(&v, &mean, &rstd, layernorm, s);
-    s->widen = widening(r, found.x_max, var, rstd);
-    s->mean = dd_ldexp(mean, -v.shift);
-    s->var = dd_ldexp(var, -2 * v.shift);
-    s->rstd = dd_ldexp(rstd, v.shift);
-    s->centred_sq_sum = layernorm ? ldexp(squares.hi, -2 * v.shift) : 0;
+    struct moments m = statistics(r, r->n, found.x_max, s);
     for (size_t i = 0; i < r->n; i++) {
-        struct nb_dd d = centred(&v, mean, i);
+        struct nb_dd d = centred(&m.v, m.mean, i);
         /* 0 times an rstd that only scaling has made infinite */
-        struct nb_dd xhat = d.hi == 0 && r->eps > 0 ? d : dd_mul(d, rstd);
+        struct nb_dd xhat = d.hi == 0 && r->eps > 0 ? d : dd_mul(d, m.rstd);
+        y[i] = affine(r, xhat, i);
+    }
+}
+
+/* By the statistic of the prefix; elements behind it may have any size, and be no numbers. */
+static void normalize_by_prefix(const struct nb_ref_row *r, struct survey prefix, struct nb_dd *y,
+                                struct nb_ref_stats *s)
+{
+    struct moments m = statistics(r, r->k, prefix.x_max, s);
+    s->xhat_max = 0;
+    for (size_t i = 0; i < r->n; i++) {
+        int e = 0;
+        double part = fabs(r->x[i]) <= DBL_MAX ? frexp(r->x[i], &e) : r->x[i];
+        struct nb_dd xhat = {part * m.rstd.hi, 0};
+        if (fabs(xhat.hi) <= DBL_MAX)
+            xhat = dd_ldexp(dd_mul_d(m.rstd, part), e + m.v.shift);
+        if (part == 0 && r->eps > 0)
+            xhat = (struct nb_dd){part, 0};
+        s->xhat_max = fmax(s->xhat_max, fabs(xhat.hi));
         y[i] = affine(r, xhat, i);
     }
 }
@@ -135,15 +165,15 @@ static void normalize(const struct nb_ref_row *r, struct survey found, struct nb
 static void normalize_nonfinite(const struct nb_ref_row *r, struct survey found,
                                 struct nb_dd *y, struct nb_ref_stats *s)
 {
-    int zero = r->op == NB_REF_RMSNORM && !found.has_nan;
+    int rms = r->op != NB_REF_LAYERNORM, zero = rms && !found.has_nan;
     double rstd = zero ? 0 : NAN;
-    s->mean.hi = r->op == NB_REF_RMSNORM ? 0 : NAN;
+    s->mean.hi = rms ? 0 : NAN;
     s->var.hi = zero ? INFINITY : NAN;
     s->rstd.hi = rstd;
-    s->k1 = r->op == NB_REF_RMSNORM ? 0 : NAN;
+    s->k1 = rms ? 0 : NAN;
     s->k2 = s->k2_shift = s->xhat_max = NAN;
     s->x_max = s->x_sum_abs = s->sq_sum = found.has_nan ? NAN : INFINITY;
-    s->centred_sq_sum = r->op == NB_REF_RMSNORM ? 0 : NAN;
+    s->centred_sq_sum = rms ? 0 : NAN;
     for (size_t i = 0; i < r->n; i++)
         y[i] = affine(r, (struct nb_dd){r->x[i] * rstd, 0}, i);
 }
@@ -165,15 +195,19 @@ static void ceiling(const struct nb_ref_row *r, struct nb_dd *y, struct nb_ref_s
 
 void nb_ref_forward(const struct nb_ref_row *r, struct nb_dd *y, struct nb_ref_stats *s)
 {
-    struct survey found = survey_row(r->x, r->n);
+    struct survey found = survey_row(r->x, r->n), of = found;
+    if (r->op == NB_REF_PRMSNORM)
+        of = survey_row(r->x, r->k);
     *s = (struct nb_ref_stats){0};
     s->x_max = found.x_max;
     s->widen = 1;
     s->finite = !found.has_nan && !found.has_inf;
-    if (r->op != NB_REF_LAYERNORM && r->op != NB_REF_RMSNORM)
+    if (!nb_ref_is_norm(r->op))
         ceiling(r, y, s);
-    else if (s->finite)
-        normalize(r, found, y, s);
+    else if (of.has_nan || of.has_inf)
+        normalize_nonfinite(r, of, y, s);
+    else if (r->op == NB_REF_PRMSNORM)
+        normalize_by_prefix(r, of, y, s);
     else
-        normalize_nonfinite(r, found, y, s);
+        normalize(r, of, y, s);
 }

@@ -110,7 +110,7 @@ static struct room room_of(const struct nb_ref_row *r, struct nb_dd y,
                            const struct nb_ref_stats *s, const struct nb_ref_type *t,
                            size_t i)
 {
-    int norm = r->op == NB_REF_LAYERNORM || r->op == NB_REF_RMSNORM;
+    int norm = nb_ref_is_norm(r->op);
     int has_affine = norm || r->op == NB_REF_AFFINE;
     double w = has_affine && r->gamma ? weight_of(r, i) : 1;
     double b = has_affine && r->beta ? r->beta[i] : 0;

@@ -10,6 +10,12 @@ selection=()
 
 nb accuracy --out acc --baseline "$record" --quiet "${selection[@]}"
 expect "no kernel above its bound or its record: exit 0, not $rc" [ "$rc" = 0 ]
+nb accuracy --op prmsnorm --out accp --baseline "$record" --quiet --hidden 67
+expect "nor one of a partial norm: exit 0, not $rc" [ "$rc" = 0 ]
+nb accuracy --op groupnorm,qknorm --out accg --baseline "$record" --quiet --hidden 128
+expect "nor one of groups or heads: exit 0, not $rc" [ "$rc" = 0 ]
+expect "each of them was judged" [ "$(cut -d, -f2,12 accg/accuracy.csv | grep -c '^[gq].*,PASS')" -gt 1000 ]
+expect "each of them was judged" [ "$(cut -d, -f2 accp/accuracy.csv | grep -c '^prmsnorm')" -gt 1000 ]
 nb accuracy --out acc2 --quiet --hidden 67 --dtype f32 --seed 1
 expect "the same seed gives the same numbers" \
     [ "$(grep ',f32,.*,67,' acc/accuracy.csv | md5sum)" = "$(grep ',f32,.*,67,' acc2/accuracy.csv | md5sum)" ]

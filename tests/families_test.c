@@ -75,7 +75,7 @@ static void try_family(const struct nb_family *f, uint32_t dtype, uint32_t op, s
     nb_lab_data_make(&d, &o, f, dtype, hidden);
     const struct nb_problem p = nb_lab_problem(&d, &o, &k);
     for (size_t row = 0; row < d.rows && row < 5; row++) {
-        const struct nb_ref_row r = nb_lab_row(&d, &p, &k, row);
+        const struct nb_ref_row r = nb_lab_row(&d, &p, &k, row, 0);
         struct nb_ref_stats s;
         nb_ref_forward(&r, y, &s);
         compare(&d, &r, y, &s);

@@ -411,6 +411,12 @@ static void groups_hold_what_the_method_says(void **state)
     nb_plan_free(&plan);
 }
 
+static void choose(struct nb_cell *c, struct nb_winner layernorm, struct nb_winner rmsnorm)
+{
+    struct nb_winner winners[NB_OP_COUNT] = {[NB_OP_LAYERNORM] = layernorm, [NB_OP_RMSNORM] = rmsnorm};
+    nb_plan_choose(c, winners);
+}
+
 static void winners_share_a_group(void **state)
 {
     (void)state;
@@ -429,7 +435,7 @@ static void winners_share_a_group(void **state)
         skip();
     }
     const size_t before = c->group_count;
-    nb_plan_choose(c, (struct nb_winner){layernorm, 7, 300}, (struct nb_winner){rmsnorm, 9, 250});
+    choose(c, (struct nb_winner){layernorm, 7, 300}, (struct nb_winner){rmsnorm, 9, 250});
     assert_int_equal(c->group_count, before + 1);
     assert_true(c->groups[before].measure_only);
     for (size_t p = 0; p < c->pairing_count; p++)
@@ -439,7 +445,7 @@ static void winners_share_a_group(void **state)
             assert_int_equal(b, 7);
         }
     c->group_count = before;
-    nb_plan_choose(c, (struct nb_winner){layernorm, 7, 900}, (struct nb_winner){rmsnorm, 30, 200});
+    choose(c, (struct nb_winner){layernorm, 7, 900}, (struct nb_winner){rmsnorm, 30, 200});
     assert_int_equal(c->groups[before].members[1].passes, 7);
     assert_int_equal(c->groups[before].members[2].passes, 30);
     nb_plan_free(&plan);
@@ -466,10 +472,10 @@ static void winners_of_one_group_get_equal_passes(void **state)
     const size_t before = c->group_count;
     const struct nb_winner a = {g->members[l].kernel, g->members[l].passes = 40, 300};
     struct nb_winner b = {g->members[r].kernel, g->members[r].passes = 40, 250};
-    nb_plan_choose(c, a, b);
+    choose(c, a, b);
     assert_int_equal(c->group_count, before);
     b.passes = g->members[r].passes = 50;
-    nb_plan_choose(c, a, b); /* moves the groups: g is no more */
+    choose(c, a, b); /* moves the groups: g is no more */
     assert_int_equal(c->group_count, before + 1);
     for (size_t m = 0; m < c->groups[before].count; m++)
         if (c->groups[before].members[m].role == NB_ROLE_MEMBER)
@@ -767,7 +773,7 @@ static bool ordinary_after(const struct nb_kernel *k, size_t hidden, unsigned pa
     enum { ROWS = 5 };
     const size_t es = nb_dtype_bytes(k->dtype);
     struct nb_cell c = {.dtype = k->dtype, .param_dtype = k->dtype, .hidden = hidden, .rows = ROWS,
-                        .ldx = hidden, .ldy = hidden, .threads = 1, .in_place = true};
+                        .ldx = hidden, .ldy = hidden, .threads = 1, .in_place = true, .k = {[NB_K_GROUPS] = hidden / 8}};
     char *x = malloc(ROWS * hidden * es), *gamma = malloc(hidden * es), *beta = malloc(hidden * es);
     double *wide = malloc(hidden * sizeof *wide);
     assert_true(x != NULL && gamma != NULL && beta != NULL && wide != NULL);
@@ -803,7 +809,8 @@ static void passes_in_place_wear_nothing_out(void **state)
         const struct nb_kernel *k = nb_kernel_at(i);
         for (size_t h = 0; h < 4 && nb_kernel_why_not(k) == NULL; h++) {
             const struct nb_cell c = {.dtype = k->dtype, .param_dtype = k->dtype, .hidden = hiddens[h],
-                                      .rows = 5, .ldx = hiddens[h], .ldy = hiddens[h], .threads = 1};
+                                      .rows = 5, .ldx = hiddens[h], .ldy = hiddens[h], .threads = 1,
+                                      .k = {[NB_K_GROUPS] = hiddens[h] / 8}};
             const struct nb_problem p = nb_cell_problem(&c, k);
             if ((k->supports == NULL || k->supports(&p) == NULL) &&
                 !ordinary_after(k, hiddens[h], 3000, false))

@@ -102,22 +102,47 @@ struct expected {
     double y[HIDDEN_MAX], mean, rstd;
 };
 
+/* Groups or heads: as few as divide a row, but 1, and have 3 elements at least; 1 where there are none. */
+static size_t pieces_of(uint32_t op, size_t hidden)
+{
+    for (size_t d = 2; d <= hidden / 3 && (op == NB_OP_GROUPNORM || op == NB_OP_QKNORM); d++)
+        if (hidden % d == 0)
+            return d;
+    return 1;
+}
+
+/* k of a problem: of a prefix a length that no vector length divides. */
+static size_t k_of(uint32_t op, size_t hidden)
+{
+    const size_t pieces = pieces_of(op, hidden);
+    return op == NB_OP_PRMSNORM    ? hidden / 3 + 1
+           : op == NB_OP_GROUPNORM ? pieces
+           : op == NB_OP_QKNORM    ? hidden / pieces
+                                   : 0;
+}
+
+static int is_centred(uint32_t op)
+{
+    return op == NB_OP_LAYERNORM || op == NB_OP_GROUPNORM;
+}
+
 static void expect_row(uint32_t op, size_t n, const double *x, const double *gamma,
                        const double *beta, double eps, uint32_t eps_mode,
                        struct expected *e)
 {
     double s = 0, q = 0, factor = 1;
     e->mean = 0;
-    if (op == NB_OP_LAYERNORM) {
+    if (is_centred(op)) {
         for (size_t i = 0; i < n; i++)
             s += x[i];
         e->mean = s / (double)n;
     }
-    for (size_t i = 0; i < n; i++)
+    const size_t k = op == NB_OP_PRMSNORM ? k_of(op, n) : n;
+    for (size_t i = 0; i < k; i++)
         q += (x[i] - e->mean) * (x[i] - e->mean);
-    q /= (double)n;
+    q /= (double)k;
     e->rstd = 1 / (eps_mode == NB_EPS_OUTSIDE ? sqrt(q) + eps : sqrt(q + eps));
-    if (op == NB_OP_LAYERNORM || op == NB_OP_RMSNORM)
+    if (op >= NB_OP_LAYERNORM)
         factor = e->rstd;
     else if (op != NB_OP_COPY)
         factor = ALPHA;
@@ -170,7 +195,7 @@ struct guarded {
 static struct guarded x_room, y_room, gamma_room, beta_room;
 static unsigned char *xs, *ys, *gs, *bs; /* in those rooms, as long as a setup needs */
 static double xd[HIDDEN_MAX], gd[HIDDEN_MAX], bd[HIDDEN_MAX], got[HIDDEN_MAX];
-static unsigned char means[(ROWS + 1) * 8], rstds[(ROWS + 1) * 8];
+static unsigned char means[(ROWS + 1) * 64 * 8], rstds[(ROWS + 1) * 64 * 8];
 static struct expected want;
 
 static int reserve(struct guarded *g)
@@ -221,13 +246,13 @@ static int all_canaries(const unsigned char *p, size_t from, size_t to)
 static int untouched(const struct nb_kernel *k, const struct setup *t,
                      const unsigned char *y)
 {
-    const size_t e = nb_dtype_bytes(k->dtype), s = nb_stat_bytes(k->dtype);
+    const size_t e = nb_dtype_bytes(k->dtype), s = nb_stat_bytes(k->dtype) * pieces_of(k->op, t->hidden);
     for (size_t r = 0; r + 1 < ROWS; r++)
         if (!all_canaries(y, (r * t->ldy + t->hidden) * e, (r + 1) * t->ldy * e))
             return 0;
     const unsigned char *first = (t->in_place ? x_room : y_room).end - BYTES;
     return all_canaries(first, 0, (size_t)(y - first)) &&
-           all_canaries(means, t->stats && k->op == NB_OP_LAYERNORM ? ROWS * s : 0,
+           all_canaries(means, t->stats && is_centred(k->op) ? ROWS * s : 0,
                         sizeof means) &&
            all_canaries(rstds, t->stats && k->op >= NB_OP_LAYERNORM ? ROWS * s : 0,
                         sizeof rstds);
@@ -247,6 +272,7 @@ static struct nb_problem problem_of(const struct nb_kernel *k, const struct setu
                                .hidden = t->hidden,
                                .ldx = t->ldx,
                                .ldy = t->ldy,
+                               .k = k_of(k->op, t->hidden),
                                .eps = t->eps,
                                .alpha = ALPHA};
 }
@@ -351,9 +377,9 @@ static struct range expect_range(const struct nb_kernel *k, const struct setup *
     return range_stored(k->dtype, spread(v, tol));
 }
 
-static int in_range(const struct nb_kernel *k, const struct setup *t)
+static int in_range(const struct nb_kernel *k, const struct setup *t, size_t n)
 {
-    for (size_t i = 0; i < t->hidden; i++) {
+    for (size_t i = 0; i < n; i++) {
         const double xhat = (xd[i] - want.mean) * want.rstd;
         const struct range v = expect_range(k, t, xhat, gd[i], bd[i]);
         if (!(v.lo <= got[i] && got[i] <= v.hi))
@@ -367,39 +393,50 @@ static int uses_params(const struct nb_kernel *k)
     return k->op != NB_OP_COPY && k->op != NB_OP_SCALE;
 }
 
-/* Row r of what was computed against the loop over the x saved before the call. */
-static int row_agrees(const struct nb_kernel *k, const struct setup *t,
-                      const unsigned char *saved, const unsigned char *y, size_t r)
+/* Group or head g of row r of what was computed against the loop over the x saved before the call. */
+static int piece_agrees(const struct nb_kernel *k, const struct setup *t, const unsigned char *saved,
+                        const unsigned char *y, size_t r, size_t g)
 {
     const int gamma = uses_params(k) && t->gamma;
     const int beta = uses_params(k) && t->beta && strcmp(k->algo, "gamma") != 0;
-    for (size_t i = 0; i < t->hidden; i++) {
-        xd[i] = decode(k->dtype, saved, r * t->ldx + i);
-        gd[i] = gamma ? t->is.gemma + decode(t->param_dtype, gs, i) : 1;
-        bd[i] = beta ? decode(t->param_dtype, bs, i) : 0;
-        got[i] = decode(k->dtype, y, r * t->ldy + i);
+    const size_t pieces = pieces_of(k->op, t->hidden), n = t->hidden / pieces, at = r * pieces + g;
+    const size_t params = k->op == NB_OP_QKNORM ? 0 : g * n;
+    for (size_t i = 0; i < n; i++) {
+        xd[i] = decode(k->dtype, saved, r * t->ldx + g * n + i);
+        gd[i] = gamma ? t->is.gemma + decode(t->param_dtype, gs, params + i) : 1;
+        bd[i] = beta ? decode(t->param_dtype, bs, params + i) : 0;
+        got[i] = decode(k->dtype, y, r * t->ldy + g * n + i);
     }
-    expect_row(k->op, t->hidden, xd, gd, bd, t->eps, t->is.eps_mode, &want);
+    expect_row(k->op, n, xd, gd, bd, t->eps, t->is.eps_mode, &want);
     double stats[2] = {0}, exact[2] = {0};
     const uint32_t type = k->dtype == NB_F64 ? NB_F64 : NB_F32;
-    if (t->stats && k->op == NB_OP_LAYERNORM) {
-        stats[0] = decode(type, means, r);
+    if (t->stats && is_centred(k->op)) {
+        stats[0] = decode(type, means, at);
         exact[0] = want.mean;
     }
     if (t->stats && k->op >= NB_OP_LAYERNORM) {
-        stats[1] = decode(type, rstds, r);
+        stats[1] = decode(type, rstds, at);
         exact[1] = want.rstd;
     }
     const double tol = tolerance(k->dtype), fine = tolerance(type);
     if (k->op == NB_OP_COPY)
-        return close_to(got, want.y, t->hidden, 0);
+        return close_to(got, want.y, n, 0);
     /* A row of one or two elements may be nearly constant: rstd then amplifies every
      * rounding. */
-    const double k1 = fabs(want.mean) * want.rstd * (t->hidden > 2 ? 0 : 1);
+    const double k1 = fabs(want.mean) * want.rstd * (n > 2 ? 0 : 1);
     if (t->tight)
-        return in_range(k, t) && close_to(stats, exact, 2, fine);
-    return close_to(got, want.y, t->hidden, tol * (1 + (isfinite(k1) ? k1 : 0))) &&
+        return in_range(k, t, n) && close_to(stats, exact, 2, fine);
+    return close_to(got, want.y, n, tol * (1 + (isfinite(k1) ? k1 : 0))) &&
            close_to(stats, exact, 2, fine * (1 + (isfinite(k1) ? k1 * k1 : 0)));
+}
+
+static int row_agrees(const struct nb_kernel *k, const struct setup *t, const unsigned char *saved,
+                      const unsigned char *y, size_t r)
+{
+    for (size_t g = 0; g < pieces_of(k->op, t->hidden); g++)
+        if (!piece_agrees(k, t, saved, y, r, g))
+            return 0;
+    return 1;
 }
 
 static unsigned char saved[BYTES];

@@ -1,4 +1,4 @@
-/* mpfr_norm.h: layernorm and rmsnorm by the textbook in MPFR, BITS wide, for the tests of the oracle. The
+/* mpfr_norm.h: layernorm, rmsnorm and prmsnorm by the textbook in MPFR, BITS wide, for the tests of the oracle. The
  * includer defines N_MAX. */
 #ifndef NB_TESTS_MPFR_NORM_H
 #define NB_TESTS_MPFR_NORM_H
@@ -38,12 +38,14 @@ static void forward_mpfr(const struct nb_ref_row *r)
         mpfr_add_d(big_mean, big_mean, r->x[i], MPFR_RNDN);
     mpfr_div_ui(big_mean, big_mean, r->n, MPFR_RNDN);
     mpfr_set_zero(big_var, 1);
+    const size_t k = r->op == NB_REF_PRMSNORM ? r->k : r->n;
     for (size_t i = 0; i < r->n; i++) {
         mpfr_d_sub(big_y[i], r->x[i], big_mean, MPFR_RNDN);
         mpfr_sqr(big_t, big_y[i], MPFR_RNDN);
-        mpfr_add(big_var, big_var, big_t, MPFR_RNDN);
+        if (i < k)
+            mpfr_add(big_var, big_var, big_t, MPFR_RNDN);
     }
-    mpfr_div_ui(big_var, big_var, r->n, MPFR_RNDN);
+    mpfr_div_ui(big_var, big_var, k, MPFR_RNDN);
     if (r->eps_outside) {
         mpfr_sqrt(big_t, big_var, MPFR_RNDN);
         mpfr_add_d(big_t, big_t, r->eps, MPFR_RNDN);

@@ -548,6 +548,76 @@ static void onepass_formula(const struct nb_problem *p, const struct nb_args *a)
     k->run(p, a);
 }
 
+static void with_prefix(const struct nb_problem *p, const struct nb_args *a, size_t k)
+{
+    struct nb_problem q = *p;
+    q.k = k;
+    base->run(&q, a);
+}
+
+static void prefix_whole(const struct nb_problem *p, const struct nb_args *a)
+{
+    with_prefix(p, a, p->hidden);
+}
+
+static void prefix_longer(const struct nb_problem *p, const struct nb_args *a)
+{
+    with_prefix(p, a, p->k < p->hidden ? p->k + 1 : p->k);
+}
+
+static void prefix_shorter(const struct nb_problem *p, const struct nb_args *a)
+{
+    with_prefix(p, a, p->k > 1 ? p->k - 1 : p->k);
+}
+
+static void row_prefix_over_hidden(const struct nb_problem *p, const struct nb_args *a, size_t r)
+{
+    for (size_t i = 0; i < p->hidden; i++)
+        set(p, y_row(p, a, r), i, get(p, y_row(p, a, r), i) * sqrt((double)p->hidden / (double)p->k));
+}
+
+/* The mean over hidden of a sum over the prefix. */
+static void prefix_over_hidden(const struct nb_problem *p, const struct nb_args *a)
+{
+    run_base(p, a);
+    for_rows(p, a, row_prefix_over_hidden);
+}
+
+static void one_piece(const struct nb_problem *p, const struct nb_args *a)
+{
+    with_prefix(p, a, p->op == NB_OP_GROUPNORM ? 1 : p->hidden);
+}
+
+static void two_pieces(const struct nb_problem *p, const struct nb_args *a)
+{
+    with_prefix(p, a, p->op == NB_OP_GROUPNORM ? 2 : p->hidden / 2);
+}
+
+/* gamma of the first group for all of them; of the first head and the next ones for each */
+static void params_of_another_piece(const struct nb_problem *p, const struct nb_args *a)
+{
+    static char gamma[ROW_MAX * sizeof(double)];
+    const size_t n = p->hidden / nb_op_pieces(p), bytes = n * nb_dtype_bytes(p->param_dtype);
+    struct nb_args b = *a;
+    for (size_t g = 0; a->gamma != NULL && g < nb_op_pieces(p); g++)
+        memcpy(gamma + g * bytes, (const char *)a->gamma + (p->op == NB_OP_GROUPNORM ? 0 : bytes), bytes);
+    b.gamma = a->gamma != NULL ? gamma : NULL;
+    run_base(p, &b);
+}
+
+static void row_last_piece_first(const struct nb_problem *p, const struct nb_args *a, size_t r)
+{
+    const size_t n = p->hidden / nb_op_pieces(p);
+    for (size_t i = 0; i < n; i++)
+        set(p, y_row(p, a, r), p->hidden - n + i, get(p, y_row(p, a, r), i));
+}
+
+static void last_piece_is_the_first(const struct nb_problem *p, const struct nb_args *a)
+{
+    run_base(p, a);
+    for_rows(p, a, row_last_piece_first);
+}
+
 static void row_one_in_a_thousand(const struct nb_problem *p, const struct nb_args *a, size_t r)
 {
     if (r % 1000 == 999)
@@ -575,7 +645,9 @@ enum where {
     F32ISH = 8,  /* f32, f16 */
     SUBNORMAL = 16, /* f32 and f64 in SSE or AVX arithmetic, on this machine */
     MANY_ROWS = 32,
-    NOT_F64 = 64
+    NOT_F64 = 64,
+    PREFIX = 128,
+    PIECES = 256 /* groupnorm and qknorm; they are the kernels that all others are tried on, and have these alone */
 };
 static const struct mutation {
     const char *name;
@@ -620,14 +692,31 @@ static const struct mutation {
     {"subnormal results lost", subnormals_lost, NOT_F64},
     {"mean not subtracted", mean_kept, LAYERNORM},
     {"one-pass formula under the two-pass bound", onepass_formula, LAYERNORM},
+    {"all of the row for its prefix", prefix_whole, PREFIX},
+    {"prefix one element longer", prefix_longer, PREFIX},
+    {"prefix one element shorter", prefix_shorter, PREFIX},
+    {"sum of the prefix over hidden", prefix_over_hidden, PREFIX},
+    {"one norm of the whole row", one_piece, PIECES},
+    {"two norms a row in place of three", two_pieces, PIECES},
+    {"gamma of another group or head", params_of_another_piece, PIECES},
+    {"last group or head is the first", last_piece_is_the_first, PIECES},
     {"one row in a thousand", one_row_in_a_thousand, MANY_ROWS},
 };
 enum { MUTATION_COUNT = sizeof MUTATIONS / sizeof *MUTATIONS };
+
+static bool has_pieces(const struct nb_kernel *k)
+{
+    return k->op == NB_OP_GROUPNORM || k->op == NB_OP_QKNORM;
+}
 
 static bool exists(const struct mutation *m, const struct nb_kernel *k)
 {
     const bool narrow = nb_dtype_bytes(k->dtype) == 2;
     if (m->where & LAYERNORM && k->op != NB_OP_LAYERNORM)
+        return false;
+    if (m->where & PREFIX && k->op != NB_OP_PRMSNORM)
+        return false;
+    if (has_pieces(k) != ((m->where & PIECES) != 0))
         return false;
     if (m->where & NARROW && !narrow)
         return false;
@@ -670,8 +759,10 @@ static bool check_passes(const struct nb_kernel *mutant, bool many_rows)
 {
     struct nb_cell c = {.id = "mutation", .dtype = mutant->dtype, .param_dtype = mutant->dtype,
                         .hidden = HIDDEN, .rows = many_rows ? 1100 : ROWS, .ldx = HIDDEN, .ldy = HIDDEN,
-                        .threads = 1, .stats_out = 1, .residency = NB_L2};
+                        .k = {[NB_K_GROUPS] = 3, [NB_K_HEAD] = 22}, .threads = 1, .stats_out = 1, .residency = NB_L2};
     struct nb_check_result r;
+    if (has_pieces(mutant))
+        c.hidden = c.ldx = c.ldy = 66; /* 67 is prime */
     struct nb_check_data *d = nb_check_data_make(&c, 1);
     nb_check_kernel(d, mutant, &r);
     nb_check_data_free(d);
@@ -697,7 +788,9 @@ static bool is_base(const struct nb_kernel *k)
     return nb_kernel_why_not(k) == NULL && k->trick[0] == '\0' &&
            ((k->op == NB_OP_LAYERNORM &&
              (strcmp(k->algo, "twopass") == 0 || strcmp(k->algo, "guarded") == 0)) ||
-            (k->op == NB_OP_RMSNORM && strcmp(k->algo, "onepass") == 0));
+            (k->op == NB_OP_GROUPNORM && strcmp(k->algo, "twopass") == 0) ||
+            ((k->op == NB_OP_RMSNORM || k->op == NB_OP_PRMSNORM || k->op == NB_OP_QKNORM) &&
+             strcmp(k->algo, "onepass") == 0));
 }
 
 struct score {

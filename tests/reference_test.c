@@ -93,7 +93,7 @@ static struct nb_ref_row make_row(const struct family *f, enum nb_ref_op op, siz
     }
     if (n > 3)
         gamma_[n / 4] = 0;
-    return (struct nb_ref_row){op, n, x, gamma_, beta, eps, 1, 0, 0, 0};
+    return (struct nb_ref_row){op, n, x, gamma_, beta, eps, 1, 0, 0, 0, n / 3 + 1};
 }
 
 /* Calls visit on every family, length, eps and norm. */
@@ -104,7 +104,7 @@ static void for_each_row(void (*visit)(const struct family *, const struct nb_re
     for (size_t f = 0; f < LENGTH(families); f++)
         for (size_t l = 0; l < LENGTH(lengths); l++)
             for (size_t e = 0; e < LENGTH(epsilons); e++)
-                for (int op = NB_REF_LAYERNORM; op <= NB_REF_RMSNORM; op++) {
+                for (int op = NB_REF_LAYERNORM; op <= NB_REF_PRMSNORM; op++) {
                     struct nb_ref_row r = make_row(&families[f], (enum nb_ref_op)op,
                                                    lengths[l], epsilons[e]);
                     visit(&families[f], &r);
@@ -132,8 +132,9 @@ static double stat_error(struct nb_dd a, mpfr_t b)
 
 static void check_stats(const struct nb_ref_row *r, const struct nb_ref_stats *s)
 {
-    double k = s->k1 + 1, mean = 0, n = (double)r->n;
-    for (size_t i = 0; i < r->n; i++)
+    const size_t of = r->op == NB_REF_PRMSNORM ? r->k : r->n;
+    double k = s->k1 + 1, mean = 0, n = (double)of;
+    for (size_t i = 0; i < of; i++)
         mean += fabs(x[i]) / n;
     assert_true(fabs(s->x_sum_abs / n - mean) <= 1e-12 * mean);
     if (r->op == NB_REF_LAYERNORM) {
@@ -227,7 +228,7 @@ static void worked_digits(void **state)
     };
     static const double four[] = {1, 2, 3, 4};
     for (size_t i = 0; i < LENGTH(cases); i++) {
-        struct nb_ref_row r = {cases[i].op, 4, four, NULL, NULL, cases[i].eps, 1, 0, 0, 0};
+        struct nb_ref_row r = {cases[i].op, 4, four, NULL, NULL, cases[i].eps, 1, 0, 0, 0, 0};
         struct nb_ref_stats s;
         char text[256];
         nb_ref_forward(&r, y, &s);
@@ -280,6 +281,80 @@ static void nonfinite_rows(void **state)
                 else
                     assert_true(isnan(y[i].hi));
         }
+}
+
+/* Behind the prefix they are elements like others; in it they are what they are to rmsnorm. */
+static void nonfinite_prefixes(void **state)
+{
+    (void)state;
+    struct nb_ref_stats s, of;
+    struct nb_dd want[9];
+    const double bad[] = {NAN, INFINITY, -INFINITY};
+    for (size_t b = 0; b < LENGTH(bad); b++)
+        for (size_t at = 1; at < 9; at += 5) {
+            struct nb_ref_row r = make_row(&families[0], NB_REF_PRMSNORM, 9, 1e-5);
+            r.k = 4;
+            nb_ref_forward(&r, want, &of);
+            x[at] = bad[b];
+            nb_ref_forward(&r, y, &s);
+            assert_int_equal(s.finite, 0);
+            for (size_t i = 0; i < r.n; i++)
+                if (i == at)
+                    assert_true(at < r.k ? isnan(y[i].hi) : b == 0 ? isnan(y[i].hi) : isinf(y[i].hi) || gamma_[i] == 0);
+                else if (at >= r.k)
+                    assert_true(y[i].hi == want[i].hi && y[i].lo == want[i].lo);
+                else
+                    assert_true(b == 0 ? isnan(y[i].hi) : y[i].hi == beta[i]);
+        }
+}
+
+/* r of a prefix beside r of the row, on N(0,1): a standard deviation of sqrt((1-p)/(2k)) to first order. */
+static void a_prefix_guesses(void **state)
+{
+    (void)state;
+    enum { ROWS = 2000, K = 256 };
+    double sum = 0, squares = 0;
+    for (int row = 0; row < ROWS; row++) {
+        struct nb_ref_stats all, part;
+        struct nb_ref_row r = {NB_REF_RMSNORM, N_MAX, x, NULL, NULL, 0, 1, 0, 0, 0, K};
+        for (size_t i = 0; i < r.n; i++)
+            x[i] = normal();
+        nb_ref_forward(&r, y, &all);
+        r.op = NB_REF_PRMSNORM;
+        nb_ref_forward(&r, y, &part);
+        const double off = part.rstd.hi / all.rstd.hi - 1;
+        sum += off;
+        squares += off * off;
+    }
+    const double deviation = sqrt(squares / ROWS - sum / ROWS * (sum / ROWS));
+    const double expected = sqrt((1 - (double)K / N_MAX) / (2.0 * K));
+    printf("observed: rstd of a prefix of %d of %d is off by %.4f (standard deviation); sqrt((1-p)/(2k)) is %.4f\n", K,
+           (int)N_MAX, deviation, expected);
+    assert_true(fabs(deviation / expected - 1) < 0.05);
+}
+
+/* What is small beside the rest still counts: at the ends of the range of double, and with nothing in the prefix. */
+static void prefixes_have_a_scale_of_their_own(void **state)
+{
+    (void)state;
+    struct nb_ref_stats s;
+    struct nb_ref_row r = {NB_REF_PRMSNORM, 4, x, NULL, NULL, 0, 1, 0, 0, 0, 2};
+    x[0] = x[1] = 0x1p-1060;
+    x[2] = -0x1p-1000;
+    x[3] = 0;
+    nb_ref_forward(&r, y, &s);
+    assert_true(y[0].hi == 1 && y[0].lo == 0 && y[2].hi == -0x1p60 && y[3].hi == 0);
+    x[0] = 0x1p1000;
+    x[1] = -0x1p1000;
+    nb_ref_forward(&r, y, &s);
+    assert_true(y[0].hi == 1 && y[1].hi == -1);
+    x[0] = x[1] = 0;
+    x[2] = 3;
+    nb_ref_forward(&r, y, &s);
+    assert_true(isnan(y[0].hi) && isinf(y[2].hi)); /* 0/0, 3/0 */
+    r.eps = 1e-6;
+    nb_ref_forward(&r, y, &s);
+    assert_true(y[0].hi == 0 && fabs(y[2].hi - 3e3) < 1e-9);
 }
 
 /* ---- Rounding against MPFR ---- */
@@ -439,7 +514,7 @@ static void judge_figures(void **state)
     const struct nb_ref_type *t = nb_ref_type_find("f32");
     for (size_t i = 0; i < 100; i++)
         x[i] = 1, got[i] = 1 + (double)((i * 37) % 100) * 0x1p-23;
-    struct nb_ref_row r = {NB_REF_SCALE, 100, x, NULL, NULL, 0, 1, 0, 0, 0};
+    struct nb_ref_row r = {NB_REF_SCALE, 100, x, NULL, NULL, 0, 1, 0, 0, 0, 0};
     struct nb_ref_error e = judge(&r, t).e;
     assert_true(fabs(e.E_max - 198) < 1e-6 && fabs(e.E_p99 - 196) < 1e-6);
     assert_int_equal(e.worst * 37 % 100, 99);
@@ -467,7 +542,7 @@ static void copies_are_exact(void **state)
                : i == 6 ? INFINITY
                : i == 7 ? t->max_out
                         : (double)i;
-    struct nb_ref_row r = {NB_REF_COPY, 16, x, NULL, NULL, 0, 1, 0, 0, 0};
+    struct nb_ref_row r = {NB_REF_COPY, 16, x, NULL, NULL, 0, 1, 0, 0, 0, 0};
     memcpy(got, x, sizeof got);
     struct judged j = judge(&r, t);
     assert_int_equal(nb_ref_limit(&r, &j.s, t, &b, FLT_MAX, FLT_MIN, &limits),
@@ -822,7 +897,7 @@ static struct nb_ref_row conditioned_row(double k1)
         gamma_[i] = 1;
         beta[i] = 0;
     }
-    return (struct nb_ref_row){NB_REF_LAYERNORM, SMALL, x, gamma_, beta, 1e-5, 1, 0, 0, 0};
+    return (struct nb_ref_row){NB_REF_LAYERNORM, SMALL, x, gamma_, beta, 1e-5, 1, 0, 0, 0, 0};
 }
 
 static void onepass_is_caught(void **state)
@@ -1025,7 +1100,7 @@ static void constant_at_the_end_of_the_range(void **state)
         gamma_[i] = 2;
         beta[i] = 0.5;
     }
-    struct nb_ref_row r = {NB_REF_LAYERNORM, 8, x, gamma_, beta, 1e-290, 1, 0, 0, 0};
+    struct nb_ref_row r = {NB_REF_LAYERNORM, 8, x, gamma_, beta, 1e-290, 1, 0, 0, 0, 0};
     struct nb_ref_stats s;
     nb_ref_forward(&r, y, &s);
     for (size_t i = 0; i < 8; i++)
@@ -1077,7 +1152,7 @@ static void rare_hazards(void **state)
             x[j] = j == 0 ? cases[i].first : cases[i].rest;
             gamma_[j] = cases[i].gamma;
         }
-        struct nb_ref_row r = {cases[i].op, 4, x, gamma_, NULL, cases[i].eps, 1, 0, 0, 0};
+        struct nb_ref_row r = {cases[i].op, 4, x, gamma_, NULL, cases[i].eps, 1, 0, 0, 0, 0};
         t.eta = cases[i].flushing ? FLT_MIN : t.eta;
         nb_ref_forward(&r, y, &s);
         enum nb_ref_hazard h = nb_ref_limit(&r, &s, &t, &b, FLT_MAX, FLT_MIN, &limits);
@@ -1137,6 +1212,9 @@ int main(void)
         cmocka_unit_test(forward_agrees_with_mpfr),
         cmocka_unit_test(ceilings),
         cmocka_unit_test(nonfinite_rows),
+        cmocka_unit_test(nonfinite_prefixes),
+        cmocka_unit_test(prefixes_have_a_scale_of_their_own),
+        cmocka_unit_test(a_prefix_guesses),
         cmocka_unit_test(round_agrees_with_mpfr),
         cmocka_unit_test(rounded_output_scores_one),
         cmocka_unit_test(overflowing_output),

@@ -23,9 +23,9 @@ for plot in speedup_best speedup_same bandwidth algorithms roofline; do
 done
 expect "the plots are pictures" grep -q '<svg' run/plots/speedup_best.svg
 
-header='schema,kernel,op,dir,fuse,algo,isa,trick,source,dtype,param_dtype,stats_out,cell,rows,hidden,threads,residency,verdict,unstable_rows,ns_per_row,ns_lo,ns_hi,gbps,roof,roof_ratio,ref_cycles_per_elem,core_cycles_per_elem,instructions_per_elem,l1d_misses_per_row,l2_misses_per_row,llc_misses_per_row,E_max,ulp_max,normwise,prepare_first_ns,prepare_ns,processes,rounds,roof_lo,roof_hi,scale_ratio,scale_lo,scale_hi,bytes_per_row,bytes_per_row_allocate,streams,flops_per_elem,offset,barrier_ns,in_place,dtlb_misses_per_row,branch_misses_per_row,loads_per_elem,ipc,bytes_per_cycle,dram_bytes_per_row,dram_over_model,dram_over_model_allocate,counters,counters_missing,repro'
+header='schema,kernel,op,dir,fuse,algo,isa,trick,source,dtype,param_dtype,stats_out,cell,rows,hidden,threads,residency,verdict,unstable_rows,ns_per_row,ns_lo,ns_hi,gbps,roof,roof_ratio,ref_cycles_per_elem,core_cycles_per_elem,instructions_per_elem,l1d_misses_per_row,l2_misses_per_row,llc_misses_per_row,E_max,ulp_max,normwise,prepare_first_ns,prepare_ns,processes,rounds,roof_lo,roof_hi,scale_ratio,scale_lo,scale_hi,bytes_per_row,bytes_per_row_allocate,streams,flops_per_elem,offset,barrier_ns,in_place,dtlb_misses_per_row,branch_misses_per_row,loads_per_elem,ipc,bytes_per_cycle,dram_bytes_per_row,dram_over_model,dram_over_model_allocate,counters,counters_missing,k,repro'
 expect "header of results.csv" [ "$(head -1 run/results.csv)" = "$header" ]
-header='schema,base_op,test_op,dir,fuse,dtype,param_dtype,isa,threads,residency,rows,hidden,pairing,base_kernel,test_kernel,speedup,lo,hi,confidence,processes,verdict,in_place,mde,doubtful,repro'
+header='schema,base_op,test_op,dir,fuse,dtype,param_dtype,isa,threads,residency,rows,hidden,pairing,base_kernel,test_kernel,speedup,lo,hi,confidence,processes,verdict,in_place,mde,doubtful,base_k,test_k,repro'
 expect "header of speedup.csv" [ "$(head -1 run/speedup.csv)" = "$header" ]
 for csv in results speedup; do
     expect "no empty field in $csv.csv" awk -F, 'NR==1{n=NF} NF!=n{exit 1} /,,|,$|^,/{exit 1}' run/$csv.csv
@@ -78,7 +78,7 @@ expect "ns_per_row of $kernel: $told in the table, $again from the samples" \
     awk -v a="$told" -v b="$again" 'BEGIN{exit !(a > 0.9999 * b && a < 1.0001 * b)}'
 
 # every kernel of the tables that this CPU runs was checked, at some odd size
-nb check --isa all --dtype f32,f64,f16,bf16 --hidden 33 --rows 30 --json
+nb check --op layernorm,rmsnorm,prmsnorm,groupnorm,qknorm --groups 3 --head 11 --isa all --dtype f32,f64,f16,bf16 --hidden 33 --rows 30 --json
 expect "check exits 0, not $rc" [ "$rc" = 0 ]
 "$normbench" list --json >list.json
 expect "list --json is an array with a reason for what cannot run" jq -e \

@@ -1,0 +1,138 @@
+/* report_versus.c: speedups of other norms than RMSNorm over LayerNorm, best against best. */
+#include "markup.h"
+#include "report_data.h"
+
+#include <math.h>
+#include <string.h>
+
+/* The best-of-each pairing of two ops in a cell. */
+static const struct rep_pairing *pairing_of(const struct rep_cell *c, const char *test, const char *base)
+{
+    for (size_t i = 0; i < c->npairings; i++)
+        if (rep_same(c->pairings[i].name, "best-of-each") && rep_same(c->pairings[i].test_op, test) &&
+            rep_same(c->pairings[i].base_op, base))
+            return &c->pairings[i];
+    return NULL;
+}
+
+static bool is_told_elsewhere(const struct rep_pairing *p)
+{
+    return !rep_same(p->name, "best-of-each") || p->test_op == NULL || p->base_op == NULL ||
+           (rep_same(p->test_op, "rmsnorm") && rep_same(p->base_op, "layernorm"));
+}
+
+/* Whether an earlier pairing of the run is of the same two ops. */
+static bool is_repeated(const struct rep_run *run, size_t cell, size_t pairing)
+{
+    const struct rep_pairing *p = &run->cells[cell].pairings[pairing];
+    for (size_t c = 0; c <= cell; c++)
+        for (size_t i = 0; i < (c == cell ? pairing : run->cells[c].npairings); i++) {
+            const struct rep_pairing *q = &run->cells[c].pairings[i];
+            if (rep_same(q->name, "best-of-each") && rep_same(q->test_op, p->test_op) &&
+                rep_same(q->base_op, p->base_op))
+                return true;
+        }
+    return false;
+}
+
+/* Calls visit with the first pairing of each two ops. */
+static size_t each_pair(const struct rep_run *run, FILE *f,
+                        void (*visit)(const struct rep_run *, const struct rep_pairing *, FILE *))
+{
+    size_t n = 0;
+    for (size_t c = 0; c < run->ncells; c++)
+        for (size_t i = 0; i < run->cells[c].npairings; i++) {
+            const struct rep_pairing *p = &run->cells[c].pairings[i];
+            if (is_told_elsewhere(p) || is_repeated(run, c, i))
+                continue;
+            if (visit != NULL)
+                visit(run, p, f);
+            n++;
+        }
+    return n;
+}
+
+static void terminal_pair(const struct rep_run *run, const struct rep_pairing *of, FILE *f)
+{
+    double least = INFINITY, most = -INFINITY;
+    size_t cells = 0, faster = 0, slower = 0, beaten = 0;
+    for (size_t c = 0; c < run->ncells; c++) {
+        const struct rep_pairing *p = pairing_of(&run->cells[c], of->test_op, of->base_op);
+        if (p == NULL || !rep_has_speedup(p))
+            continue;
+        if (rep_is_beaten(p)) {
+            beaten++;
+            continue;
+        }
+        least = fmin(least, p->speedup.value);
+        most = fmax(most, p->speedup.value);
+        faster += strcmp(p->verdict, "faster") == 0;
+        slower += strcmp(p->verdict, "slower") == 0;
+        cells++;
+    }
+    fputs("  ", f);
+    nb_plain_padded(f, of->test_op, 10);
+    fputs(" over ", f);
+    nb_plain_padded(f, of->base_op, 10);
+    if (cells == 0)
+        fputs(" not measured", f);
+    else
+        fprintf(f, " x%.2f to x%.2f over %zu cell%s: faster in %zu, slower in %zu, not told in %zu", least, most, cells,
+                cells == 1 ? "" : "s", faster, slower, cells - faster - slower);
+    if (beaten > 0)
+        fprintf(f, "; in %zu the winner was not the fastest", beaten);
+    fputc('\n', f);
+}
+
+void rep_versus_terminal(const struct rep_run *run, FILE *f)
+{
+    if (each_pair(run, f, NULL) == 0)
+        return;
+    fputs("\nother speedups, best against best (all: speedup.csv)\n", f);
+    each_pair(run, f, terminal_pair);
+}
+
+static void row_name(const struct rep_kernel *k, FILE *f)
+{
+    if (k != NULL)
+        nb_md_code(f, k->name);
+    else
+        fputs("null", f);
+}
+
+static void section_pair(const struct rep_run *run, const struct rep_pairing *of, FILE *f)
+{
+    for (size_t c = 0; c < run->ncells; c++) {
+        const struct rep_pairing *p = pairing_of(&run->cells[c], of->test_op, of->base_op);
+        if (p == NULL)
+            continue;
+        fputs("| ", f);
+        nb_md(f, of->test_op);
+        fputs(" | ", f);
+        nb_md(f, of->base_op);
+        fputs(" | ", f);
+        nb_md_code(f, run->cells[c].id);
+        if (rep_has_speedup(p) && isfinite(p->speedup.lo))
+            fprintf(f, " | %.3f [%.3f, %.3f]%s%s | ", p->speedup.value, p->speedup.lo, p->speedup.hi,
+                    rep_is_beaten(p) ? " not best" : "", rep_doubt_md(&run->cells[c]));
+        else if (rep_has_speedup(p))
+            fprintf(f, " | %.3f, no interval | ", p->speedup.value);
+        else
+            fputs(" | null | ", f);
+        rep_mde_md(p->mde, f);
+        fputs(" | ", f);
+        row_name(p->test, f);
+        fputs(" | ", f);
+        row_name(p->base, f);
+        fputs(" |\n", f);
+    }
+}
+
+void rep_versus_section(const struct rep_run *run, FILE *f)
+{
+    if (each_pair(run, f, NULL) == 0)
+        return;
+    fputs("\n## Other speedups\n\nTime of the second over time of the first, best against best: above 1, the first is "
+          "faster.\n\n| norm | over | cell | ratio | MDE | kernel | over |\n|---|---|---|---|--:|---|---|\n", f);
+    each_pair(run, f, section_pair);
+}
