@@ -350,6 +350,9 @@ void rep_noise_terminal(const struct rep_run *run, FILE *f);
 void rep_unresolved_md(const struct rep_run *run, FILE *f);
 void rep_discards_md(const struct rep_run *run, FILE *f);
 void rep_discards_terminal(const struct rep_run *run, FILE *f);
+/* The best-of-each pairing of two ops in a cell; NULL: none. */
+const struct rep_pairing *rep_best_pairing(const struct rep_cell *cell, const char *test, const char *base);
+
 /* Best against best of other two norms than RMSNorm and LayerNorm; nothing where a run has none. */
 void rep_versus_terminal(const struct rep_run *run, FILE *f);
 void rep_versus_section(const struct rep_run *run, FILE *f);

@@ -926,6 +926,92 @@ static bool rows_picture(struct picture *p)
     return true;
 }
 
+/* ---- versus: every pair of norms ---- */
+
+enum { MAX_PAIRS = 12 };
+
+/* The pairs of the run that have a speedup at that hidden; more than RMSNorm over LayerNorm, or the picture says
+ * nothing that the others do not. */
+static size_t find_pairs(struct rep_run *run, size_t hidden, const struct rep_pairing *pairs[MAX_PAIRS])
+{
+    size_t n = 0;
+    bool others = false;
+    for (size_t c = 0; c < run->ncells; c++)
+        for (size_t i = 0; i < run->cells[c].npairings && run->cells[c].hidden == hidden; i++) {
+            const struct rep_pairing *p = &run->cells[c].pairings[i];
+            bool known = !rep_same(p->name, "best-of-each") || !rep_has_speedup(p);
+            for (size_t k = 0; k < n; k++)
+                known = known || (rep_same(pairs[k]->test_op, p->test_op) && rep_same(pairs[k]->base_op, p->base_op));
+            if (known || n == MAX_PAIRS)
+                continue;
+            others = others || !rep_same(p->test_op, "rmsnorm") || !rep_same(p->base_op, "layernorm");
+            pairs[n++] = p;
+        }
+    return others ? n : 0;
+}
+
+/* x, its interval, and the height of the pair's line; dtypes a little apart. */
+static size_t versus_series(struct picture *p, const char *residency, const struct rep_keys *types, size_t type,
+                            size_t hidden, const struct rep_pairing *const *pairs, size_t npairs)
+{
+    size_t points = 0;
+    const struct rep_cell *c = rep_find(p->run, residency, types->text[type], hidden, least_threads(p->run));
+    for (size_t k = 0; c != NULL && k < npairs; k++) {
+        const struct rep_pairing *of = rep_best_pairing(c, pairs[k]->test_op, pairs[k]->base_op);
+        if (of == NULL || !rep_has_speedup(of) || rep_is_beaten(of))
+            continue;
+        const struct rep_estimate *e = &of->speedup;
+        fprintf(p->out.dat, "%.6g %.6g %.6g %.3f\n", e->value, isfinite(e->lo) ? e->lo : e->value,
+                isfinite(e->hi) ? e->hi : e->value,
+                (double)(npairs - k) + 0.14 * ((double)(types->n - 1) / 2 - (double)type));
+        points++;
+    }
+    return points;
+}
+
+static void define_pairs(struct picture *p, const struct rep_pairing *const *pairs, size_t n, const struct rep_keys *types)
+{
+    const char *labels[MAX_PAIRS];
+    for (size_t k = 0; k < n; k++) {
+        char *text = rep_alloc(p->run, 64);
+        snprintf(text, 64, "%.24s over %.24s", pairs[k]->test_op, pairs[k]->base_op);
+        labels[k] = text;
+    }
+    fprintf(p->out.gp, "NY = %zu\n", n);
+    nb_gp_texts(&p->out, "PAIR", labels, n);
+    fprintf(p->out.gp, "NT = %zu\n", types->n);
+    nb_gp_texts(&p->out, "TYPE", types->text, types->n);
+}
+
+static bool versus_picture(struct picture *p)
+{
+    struct rep_keys places, types;
+    const struct rep_pairing *pairs[MAX_PAIRS];
+    size_t hidden = 0, n = 0;
+    char details[96];
+    rep_residencies(p->run, &places);
+    rep_types(p->run, &types);
+    types.n = types.n > 8 ? 8 : types.n; /* as many as there are colours */
+    for (size_t h = 0; h < p->run->hiddens.n && (hidden == 0 || p->run->hiddens.value[h] <= 4096); h++)
+        hidden = find_pairs(p->run, p->run->hiddens.value[h], pairs) > 0 ? p->run->hiddens.value[h] : hidden;
+    n = hidden > 0 ? find_pairs(p->run, hidden, pairs) : 0;
+    fputs("# time of the second over time of the first, its interval, height of the pair\n", p->out.dat);
+    for (size_t r = 0; n > 0 && r < places.n; r++) {
+        if (!begin_panel(p, places.text[r]))
+            break;
+        for (size_t t = 0; t < types.n; t++)
+            end_series(p, (int)t + 1, versus_series(p, places.text[r], &types, t, hidden, pairs, n));
+        end_panel(p);
+    }
+    if (p->npanels == 0)
+        return false;
+    snprintf(details, sizeof details, "hidden %zu, %s", hidden, threads_text(p->run, least_threads(p->run)));
+    define_head(p, "How many times as fast is one norm as another, best against best?", details);
+    define_panels(p);
+    define_pairs(p, pairs, n, &types);
+    return true;
+}
+
 /* ---- all of them ---- */
 
 static bool fill(struct picture *p, size_t which)
@@ -945,6 +1031,8 @@ static bool fill(struct picture *p, size_t which)
         return roofline_picture(p);
     case 6:
         return offset_picture(p);
+    case 7:
+        return versus_picture(p);
     default:
         return rows_picture(p);
     }
@@ -960,6 +1048,7 @@ enum nb_status rep_plots(struct rep_run *run, const char *dir, struct rep_keys *
                                            {"scaling", "scaling.gp"},
                                            {"roofline", "roofline.gp"},
                                            {"address_offset", "address_offset.gp"},
+                                           {"versus", "versus.gp"},
                                            {"rows", "rows.gp"}};
     char plots[4096];
     pictures->n = 0;

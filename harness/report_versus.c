@@ -5,8 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-/* The best-of-each pairing of two ops in a cell. */
-static const struct rep_pairing *pairing_of(const struct rep_cell *c, const char *test, const char *base)
+const struct rep_pairing *rep_best_pairing(const struct rep_cell *c, const char *test, const char *base)
 {
     for (size_t i = 0; i < c->npairings; i++)
         if (rep_same(c->pairings[i].name, "best-of-each") && rep_same(c->pairings[i].test_op, test) &&
@@ -57,7 +56,7 @@ static void terminal_pair(const struct rep_run *run, const struct rep_pairing *o
     double least = INFINITY, most = -INFINITY;
     size_t cells = 0, faster = 0, slower = 0, beaten = 0;
     for (size_t c = 0; c < run->ncells; c++) {
-        const struct rep_pairing *p = pairing_of(&run->cells[c], of->test_op, of->base_op);
+        const struct rep_pairing *p = rep_best_pairing(&run->cells[c], of->test_op, of->base_op);
         if (p == NULL || !rep_has_speedup(p))
             continue;
         if (rep_is_beaten(p)) {
@@ -103,7 +102,7 @@ static void row_name(const struct rep_kernel *k, FILE *f)
 static void section_pair(const struct rep_run *run, const struct rep_pairing *of, FILE *f)
 {
     for (size_t c = 0; c < run->ncells; c++) {
-        const struct rep_pairing *p = pairing_of(&run->cells[c], of->test_op, of->base_op);
+        const struct rep_pairing *p = rep_best_pairing(&run->cells[c], of->test_op, of->base_op);
         if (p == NULL)
             continue;
         fputs("| ", f);
