@@ -155,7 +155,7 @@ static const char *flags_of(const char *isa)
 
 static void put_code(json_t *o, const struct nb_kernel *k)
 {
-    const struct nb_code *code = nb_code_of(k->name);
+    const struct nb_code *code = nb_code_of(nb_kernel_function(k));
     json_t *functions = code != NULL ? json_array() : json_null();
     for (uint32_t i = 0; code != NULL && i < code->function_count; i++)
         json_array_append_new(functions, function_json(code->functions[i]));
@@ -165,7 +165,7 @@ static void put_code(json_t *o, const struct nb_kernel *k)
     json_object_set_new(o, "code_bytes",
                         code != NULL ? json_integer(code->bytes) : json_null());
     json_object_set_new(o, "functions", functions);
-    json_object_set_new(o, "code_reason", words(nb_code_why_not(k->name)));
+    json_object_set_new(o, "code_reason", words(nb_code_why_not(nb_kernel_function(k))));
     json_object_set_new(o, "flags",
                         words(nb_kernel_origin(k) == NB_OURS ? flags_of(k->isa) : NULL));
 }

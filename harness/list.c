@@ -27,8 +27,8 @@ static json_t *loops_json(const struct nb_code *code)
 
 static json_t *kernel_json(const struct nb_kernel *k)
 {
-    const char *why = nb_kernel_why_not(k), *why_no_code = nb_code_why_not(k->name);
-    const struct nb_code *code = nb_code_of(k->name);
+    const char *why = nb_kernel_why_not(k), *why_no_code = nb_code_why_not(nb_kernel_function(k));
+    const struct nb_code *code = nb_code_of(nb_kernel_function(k));
     return json_pack("{ss ss ss ss ss ss ss ss ss ss sb so so si so so}", "name", k->name, "op", nb_op_name(k->op),
                      "dir", nb_dir_name(k->dir), "fuse", nb_fuse_name(k->fuse), "algo", k->algo,
                      "isa", k->isa, "trick", k->trick[0] ? k->trick : "none", "dtype",
@@ -45,7 +45,7 @@ static json_t *kernel_json(const struct nb_kernel *k)
  * functions that serve options of the problem alone (row.inc, primitive.inc: ..._any) */
 static void print_code(const struct nb_kernel *k)
 {
-    const struct nb_code *code = nb_code_of(k->name);
+    const struct nb_code *code = nb_code_of(nb_kernel_function(k));
     char text[128] = "code unknown";
     int n = code != NULL ? snprintf(text, sizeof text, "%3u bit", (unsigned)code->vector_bits) : 0;
     for (uint32_t i = 0; code != NULL && i < code->function_count && n < (int)sizeof text - 16; i++)

@@ -960,8 +960,8 @@ static const char *const STATE_NAMES[] = {"planned", "calibrated", "screened"};
 static json_t *kernel_json(const struct nb_kernel *k)
 {
     const struct nb_isa *isa = nb_isa_find(k->isa);
-    const struct nb_code *code = nb_code_of(k->name);
-    const char *why_no_code = nb_code_why_not(k->name);
+    const struct nb_code *code = nb_code_of(nb_kernel_function(k));
+    const char *why_no_code = nb_code_why_not(nb_kernel_function(k));
     return json_pack("{ss ss ss ss ss ss ss ss ss si sb si sf so so si sb sb}", "op", nb_op_name(k->op), "dir",
                      nb_dir_name(k->dir), "fuse", nb_fuse_name(k->fuse), "dtype",
                      nb_dtype_name(k->dtype), "algo", k->algo, "isa", k->isa, "trick",

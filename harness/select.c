@@ -418,7 +418,7 @@ enum nb_status nb_block_set(struct nb_block *b, enum nb_key key, const char *val
 
 enum nb_status nb_block_init(struct nb_block *b, const char *name, struct nb_err *err)
 {
-    static const struct {
+    const struct {
         enum nb_key key;
         const char *value;
     } defaults[] = {

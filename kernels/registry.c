@@ -121,6 +121,14 @@ enum nb_origin nb_kernel_origin(const struct nb_kernel *k)
     return NB_OURS;
 }
 
+const char *nb_kernel_function(const struct nb_kernel *k)
+{
+    for (size_t i = 0; i < nb_kernel_count(); i++)
+        if (nb_kernel_at(i)->run == k->run)
+            return nb_kernel_at(i)->name;
+    return k->name;
+}
+
 const struct nb_kernel *nb_kernel_find(const char *name)
 {
     for (size_t t = 0; t < TABLES; t++)

@@ -23,6 +23,9 @@ size_t nb_kernel_count(void);
 const struct nb_kernel *nb_kernel_at(size_t i);
 const struct nb_kernel *nb_kernel_find(const char *name); /* NULL: unknown */
 
+/* The name of its function: its own, or that of the kernel that it shares one with (prmsnorm: rmsnorm's). */
+const char *nb_kernel_function(const struct nb_kernel *k);
+
 /* Whose a kernel is: an ISA unit's of this program, an adapter's to another library, a plugin's. */
 enum nb_origin { NB_OURS, NB_PEER, NB_PLUGIN };
 enum nb_origin nb_kernel_origin(const struct nb_kernel *k);

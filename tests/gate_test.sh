@@ -88,7 +88,7 @@ if [ -z "${3:-}" ]; then
 fi
 
 # ---- what is written ----
-expect "gate.json has the blocks" jq -e '[.comparisons[]|select(.control).blocks.confirm|length]|first=='$blocks' "$slow/gate.json"
+expect "gate.json has the blocks" jq -e '[.comparisons[]|select(.control).blocks.confirm|length]|first=='$blocks "$slow/gate.json"
 expect "and the builds" jq -e '.run.base|startswith("normbench ")' "$slow/gate.json"
 expect "the control is in it" jq -e '[.comparisons[]|select(.control)]|length==1' "$slow/gate.json"
 expect "gate.md names the slower one" grep -q "SLOWER.*works_twice" "$slow/gate.md"
