@@ -32,8 +32,8 @@ if [ -z "${3:-}" ]; then
     small+=(--blocks 12 --budget 15s)
     blocks=12
 else
-    small+=(--blocks 5 --budget 20s) # times of a sanitized build say nothing: too few blocks for any verdict of them
-    blocks=5
+    small+=(--blocks 8 --budget 20s) # times of a sanitized build say little: no second try where they are invalid
+    blocks=8
     tries=1
 fi
 
