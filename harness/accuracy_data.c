@@ -178,8 +178,6 @@ void nb_lab_prepare(struct nb_lab_data *d, const struct nb_accuracy_options *o,
     const struct nb_problem p = nb_lab_problem(d, o, k);
     if (oracle->y != NULL)
         return;
-    if (k->supports != NULL && k->supports(&p) != NULL)
-        return;
     const size_t pieces = nb_op_pieces(&p), n = d->hidden / pieces;
     oracle->y = alloc(d->rows * d->hidden, sizeof *oracle->y);
     oracle->stats = alloc(d->rows * pieces, sizeof *oracle->stats);

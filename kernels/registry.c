@@ -223,7 +223,9 @@ const struct nb_op_facts *nb_op_facts(uint32_t op)
 size_t nb_op_pieces(const struct nb_problem *p)
 {
     const enum nb_op_k k = nb_op_facts(p->op)->k;
-    return p->k == 0 ? 1 : k == NB_K_GROUPS ? p->k : k == NB_K_HEAD ? p->hidden / p->k : 1;
+    if (p->k == 0 || p->hidden % p->k != 0)
+        return 1;
+    return k == NB_K_GROUPS ? p->k : k == NB_K_HEAD ? p->hidden / p->k : 1;
 }
 
 const char *nb_op_name(uint32_t op)

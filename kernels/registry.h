@@ -62,7 +62,8 @@ struct nb_op_facts {
 };
 const struct nb_op_facts *nb_op_facts(uint32_t op); /* of an unknown op: no name that anything has, and no facts */
 
-/* Norms that a row is made of: groups, heads; 1 for most ops. mean and rstd are [rows][pieces]. */
+/* Norms that a row is made of: groups, heads; 1 for most ops, and where k does not divide a row, which no kernel
+ * supports. mean and rstd are [rows][pieces]. */
 size_t nb_op_pieces(const struct nb_problem *p);
 
 const char *nb_op_name(uint32_t op);

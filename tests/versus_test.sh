@@ -52,6 +52,8 @@ expect "both have a time" [ "$(awk -F, 'NR==1{for(i=1;i<=NF;i++)c[$i]=i;next}
     $c["ns_per_row"]>0 {print $c["op"], $c["k"]}' pieces/results.csv | sort -u | grep -v null | tr '\n' ' ')" = \
     "groupnorm 1 groupnorm 8 qknorm 48 " ]
 nb check --op groupnorm,qknorm --hidden 100 --groups 7 --head 64 --rows 3 --json
+nb check --op groupnorm,qknorm --hidden 33,100 --groups 7 --head 64 --rows 3 --in-place both --json
+expect "in place, too: exit $rc" [ "$rc" = 0 ]
 expect "what divides no row is left out, and says why" [ "$(jq -r .reason out | grep -c 'does not divide hidden')" -gt 10 ]
 
 # int(p*hidden) is 0 here, and rstd then 1/sqrt(0/0): rounded up, the prefix has an element
