@@ -901,7 +901,7 @@ static enum nb_status open_arms(struct gate *g, struct nb_err *err)
         return s;
     find_layouts(g);
     g->again = twin(&g->base, "base");
-    g->turns = g->base.program.protocol >= 2 && g->head.program.protocol >= 2;
+    g->turns = g->base.program.protocol >= 3 && g->head.program.protocol >= 3;
     return NB_OK;
 }
 

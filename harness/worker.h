@@ -3,7 +3,7 @@
  * The orchestrator starts `normbench --worker FD [--peers] [--tune HASH:PATH] [--plugin HASH:PATH]...` with pipes at stdin and
  * stdout; FD is a shared page (struct nb_status_page). What kernels print goes to stderr, and what they read
  * is empty. One JSON object a line each way:
- *   in   {"cmd":"hello","protocol":2,"seed":1}               out  {"type":"hello","protocol":2}
+ *   in   {"cmd":"hello","protocol":3,"seed":1}               out  {"type":"hello","protocol":3}
  *   in   {"cmd":"check","cell":{...},"kernels":[...],"timeout_s":20}
  *        out  a check line for each kernel, then {"type":"checked","cell":"..."}
  *   in   {"cmd":"count","cell":{...},"kernels":["",...]}     out  a count line for each kernel ("": a call that does
@@ -18,8 +18,8 @@
  * Anything that cannot be done is answered by {"type":"error","text":"..."}, also a hello of an unknown protocol,
  * after which another may be tried: so an orchestrator talks to workers of this protocol and of the one before.
  *
- * Protocol 1: as above. 2: done and discard lines have "conditions"; "turns", "memory" and
- * "stream". Objects only ever gain keys, and both sides
+ * Protocol 1: as above. 2: done and discard lines have "conditions"; "turns":true, a turn being one round, and "memory". 3: "turns" is a
+ * number; "stream". Objects only ever gain keys, and both sides
  * ignore those that they do not know, so that two builds can be driven by one plan. */
 #ifndef NB_WORKER_H
 #define NB_WORKER_H
@@ -29,7 +29,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#define NB_PROTOCOL 2
+#define NB_PROTOCOL 3
 #define NB_PROTOCOL_OLDEST 1 /* that is still spoken */
 
 /* Tells the orchestrator, without a system call, that there is progress and which kernel runs. */

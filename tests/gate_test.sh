@@ -21,8 +21,8 @@ speaks() {
 sed -u 's/"protocol":$2,/"protocol":99,/' | "$normbench" "\$@"
 SCRIPT
 }
-speaks one 2
-speaks ancient '[12]'
+speaks one '[23]'
+speaks ancient '[123]'
 printf '#!/bin/sh\nkill -ILL $$\n' >illegal
 printf 'not a program' >text
 chmod +x calm wild one ancient illegal text
