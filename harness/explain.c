@@ -124,11 +124,11 @@ static void put_bounds(json_t *o, const struct nb_kernel *k, size_t hidden)
                           number(nb_bound_reach(k, hidden, NB_ROWS_SIZE)));
     json_object_set_new(
         o, "bound",
-        json_pack("{ss sf sf sf sf sb sf so so}", "kind",
+        json_pack("{ss sf sf sf sf sb sf sI so so}", "kind",
                   k->bound.kind < NB_BOUND_KINDS ? KINDS[k->bound.kind] : "unknown", "c1",
                   k->bound.c1, "c0", k->bound.c0, "lanes", k->bound.lanes, "lambda",
                   k->bound.lambda, "range_safe", (int)(k->bound.range_safe != 0), "c",
-                  nb_sum_constant(k, hidden), "rows", bound_rows(k, hidden), "reach",
+                  nb_sum_constant(k, hidden), "n", (json_int_t)nb_sum_length(k, hidden), "rows", bound_rows(k, hidden), "reach",
                   reach));
 }
 
@@ -364,7 +364,7 @@ static void print_bounds(const json_t *o)
     printf("%-12s %s; c(n) = %g*n/lanes + log2(lanes) + %g = %.4g at n = %g; lanes %g, "
            "lambda %g\n",
            "bound", string(b, "kind", ""), real_of(b, "c1"), real_of(b, "c0"),
-           real_of(b, "c"), real_of(o, "hidden"), real_of(b, "lanes"),
+           real_of(b, "c"), real_of(b, "n"), real_of(b, "lanes"),
            real_of(b, "lambda"));
     json_array_foreach(json_object_get(b, "rows"), i, row)
     {

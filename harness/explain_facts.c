@@ -81,10 +81,16 @@ struct nb_bytes nb_bytes_of(const struct nb_kernel *k)
                                       (w != NULL ? w->temporaries : 0) * real};
 }
 
+size_t nb_sum_length(const struct nb_kernel *k, size_t hidden)
+{
+    const struct nb_problem p = nb_plain_problem(k, hidden);
+    return nb_op_facts(k->op)->k == NB_K_PREFIX ? p.k : hidden / nb_op_pieces(&p);
+}
+
 double nb_sum_constant(const struct nb_kernel *k, size_t hidden)
 {
     const double lanes = k->bound.lanes > 1 ? k->bound.lanes : 1;
-    return k->bound.c1 * (double)hidden / lanes + log2(lanes) + k->bound.c0;
+    return k->bound.c1 * (double)nb_sum_length(k, hidden) / lanes + log2(lanes) + k->bound.c0;
 }
 
 /* ---- bounds ---- */

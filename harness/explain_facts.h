@@ -37,6 +37,7 @@ struct nb_bytes nb_bytes_of(const struct nb_kernel *k);
 /* c(n) of docs/numerics.md, section 4. */
 struct nb_problem nb_plain_problem(const struct nb_kernel *k, size_t hidden); /* one row, no options */
 double nb_sum_constant(const struct nb_kernel *k, size_t hidden);
+size_t nb_sum_length(const struct nb_kernel *k, size_t hidden); /* of its sums: a prefix, a group, a head, the row */
 
 /* Declared limits on the first row of a family of data, eps 1e-5. */
 struct nb_bound_at {

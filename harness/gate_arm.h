@@ -55,7 +55,7 @@ struct nb_arm_unit {
     const json_t *cell;  /* as nb_cell_to_json gives it */
     unsigned process, rounds;
     const char *memory; /* that all builds share; NULL: each its own */
-    unsigned turns; /* the worker waits after so many rounds; 0 (protocol 1): each round is a unit of its own */
+    unsigned turns; /* the worker waits after so many rounds; 0 (older protocols): each round is a unit of its own */
     void (*take)(void *context, const json_t *line); /* round lines, and the last one */
     void *context;
     unsigned taken;      /* rounds so far, of a worker that takes no turns */

@@ -105,12 +105,11 @@ static double screening_noise(const struct nb_gate_set *set)
     return n > 0 ? nb_normal_quantile(1 - SCREEN_ALPHA / 2 / (double)n) * sqrt(squares / (double)n) : 0;
 }
 
-/* The |median| beyond which a comparison is confirmed: threshold_least, the noise, or that of the first for which
- * there is no room. */
+/* The |median| beyond which a comparison is confirmed: the noise, or that of the first for which there is no room. */
 static double find_threshold(const struct nb_gate_set *set)
 {
     double *m = malloc((set->count + 1) * sizeof *m);
-    double threshold = fmax(set->threshold_least, screening_noise(set));
+    double threshold = set->threshold_noise;
     size_t n = 0;
     NB_ASSERT(m != NULL);
     for (size_t i = 0; i < set->count; i++) {
@@ -127,7 +126,7 @@ static double find_threshold(const struct nb_gate_set *set)
 
 void nb_gate_screen(struct nb_gate_set *set)
 {
-    const double wanted = fmax(set->threshold_least, screening_noise(set));
+    set->threshold_noise = fmax(set->threshold_least, screening_noise(set));
     set->threshold = find_threshold(set);
     set->candidates = set->unconfirmed = 0;
     for (size_t i = 0; i < set->count; i++) {
@@ -135,17 +134,18 @@ void nb_gate_screen(struct nb_gate_set *set)
         const double x = fabs(median_of(&e->screen));
         e->candidate = is_compared(e) && (e->control || x > set->threshold);
         set->candidates += e->candidate && !e->control;
-        if (is_compared(e) && !e->candidate && x > wanted) {
+        if (is_compared(e) && !e->candidate && x > set->threshold_noise) {
             e->verdict = NB_GATE_UNCONFIRMED;
             set->unconfirmed++;
         }
     }
 }
 
-/* The control is confirmed in any case, and found only if it would have been confirmed as any other is. */
+/* The control is confirmed in any case, and found only if it stands out as any other must. That larger changes leave no
+ * room for smaller ones says nothing against it. */
 static bool passes_screening(const struct nb_gate_set *set, const struct nb_gate_entry *e)
 {
-    return median_of(&e->screen) > set->threshold;
+    return median_of(&e->screen) > set->threshold_noise;
 }
 
 /* ---- margins ---- */

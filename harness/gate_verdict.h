@@ -69,7 +69,8 @@ struct nb_gate_set {
     uint64_t seed;
     /* derived */
     size_t candidates, unconfirmed;
-    double threshold; /* that decided: more than threshold_least where A/A strays further, or the budget was short */
+    double threshold_noise; /* more than threshold_least where A/A strays further: the control must pass it */
+    double threshold; /* that decided: more than threshold_noise where the budget was short */
     double margin_aa; /* 99th percentile over comparisons and resamples of |median A/A| */
     double aa_worst, aa_p; /* largest |median| of A/A at the confirmation; least p, Holm */
     bool control_found, aa_flagged;

@@ -42,15 +42,17 @@ static size_t thread_bytes(const struct nb_topology *t, enum nb_residency r, uns
 
 static void cell_id(struct nb_cell *c)
 {
-    char param[16] = "", offset[16] = "", ks[64] = "";
+    char param[16] = "", offset[16] = "", ks[64] = "", value[32];
     if (c->param_dtype != c->dtype)
         snprintf(param, sizeof param, "+%s", nb_dtype_name(c->param_dtype));
     if (c->offset != NB_OFFSET)
         snprintf(offset, sizeof offset, "-o%zu", c->offset);
     for (int kind = 1, used = 0; kind < NB_K_COUNT; kind++)
-        if (c->k[kind] > 0)
-            used += snprintf(ks + used, sizeof ks - (size_t)used, "-%c%g", nb_k_options[kind].mark,
-                             (double)c->k[kind] / (kind == NB_K_PREFIX ? 1e4 : 1));
+        if (c->k[kind] > 0) {
+            nb_k_text((enum nb_op_k)kind, c->k[kind], value, sizeof value);
+            used += snprintf(ks + used, sizeof ks - (size_t)used, "-%c%.*s", nb_k_facts[kind].mark,
+                             (int)strcspn(value, "%"), value);
+        }
     snprintf(c->id, sizeof(c->id), "%s-%s-%s%s-h%zu-r%zu-t%u-%s%s%s%s%s", nb_dir_name(c->dir),
              nb_fuse_name(c->fuse), nb_dtype_name(c->dtype), param, c->hidden, c->rows, c->threads,
              nb_residency_name(c->residency), c->stats_out ? "-stats" : "", offset,
@@ -424,7 +426,7 @@ void nb_cell_repro(const struct nb_cell *c, const struct nb_settings *s, const c
     for (int kind = 1, used = 0; kind < NB_K_COUNT; kind++)
         if (c->k[kind] > 0) {
             nb_k_text((enum nb_op_k)kind, c->k[kind], value, sizeof value);
-            used += snprintf(ks + used, sizeof ks - (size_t)used, " --%s %s", nb_k_options[kind].name, value);
+            used += snprintf(ks + used, sizeof ks - (size_t)used, " --%s %s", nb_k_facts[kind].name, value);
         }
     snprintf(text, len,
              "normbench %s%s%s%s --dtype %s%s --hidden %zu --rows %zu --threads %u --residency "
@@ -1007,7 +1009,7 @@ static json_t *k_json(const struct nb_cell *c)
     for (int kind = 1; kind < NB_K_COUNT; kind++)
         if (c->k[kind] > 0) {
             nb_k_text((enum nb_op_k)kind, c->k[kind], text, sizeof text);
-            json_object_set_new(all, nb_k_options[kind].name, json_string(text));
+            json_object_set_new(all, nb_k_facts[kind].name, json_string(text));
         }
     return all;
 }
@@ -1177,17 +1179,11 @@ static enum nb_status lists_from_json(struct nb_cell *c, const json_t *json, str
 
 static enum nb_status k_from_json(struct nb_cell *c, const json_t *json, struct nb_err *err)
 {
-    static const enum nb_key keys[NB_K_COUNT] = {[NB_K_PREFIX] = NB_KEY_PREFIX, [NB_K_GROUPS] = NB_KEY_GROUPS,
-                                                 [NB_K_HEAD] = NB_KEY_HEAD};
     enum nb_status s = NB_OK;
     for (int kind = 1; s == NB_OK && kind < NB_K_COUNT; kind++) {
-        const char *text = json_string_value(json_object_get(json, nb_k_options[kind].name));
-        struct nb_block b = {0};
-        if (text == NULL)
-            continue;
-        s = nb_block_set(&b, keys[kind], text, err);
-        c->k[kind] = s == NB_OK && b.k[kind].n > 0 ? b.k[kind].v[0] : 0;
-        nb_block_free(&b);
+        const char *text = json_string_value(json_object_get(json, nb_k_facts[kind].name));
+        if (text != NULL)
+            s = nb_k_parse((enum nb_op_k)kind, text, &c->k[kind], err);
     }
     return s;
 }

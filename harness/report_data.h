@@ -353,6 +353,11 @@ void rep_discards_terminal(const struct rep_run *run, FILE *f);
 /* The best-of-each pairing of two ops in a cell; NULL: none. */
 const struct rep_pairing *rep_best_pairing(const struct rep_cell *cell, const char *test, const char *base);
 
+/* A pairing of each two ops that stand best against best in a cell of that length (0: in any). */
+enum { REP_PAIRS_MAX = 32 };
+size_t rep_pairs(const struct rep_run *run, size_t hidden, const struct rep_pairing *pairs[REP_PAIRS_MAX]);
+bool rep_is_rms_over_layer(const struct rep_pairing *pairing);
+
 /* Best against best of other two norms than RMSNorm and LayerNorm; nothing where a run has none. */
 void rep_versus_terminal(const struct rep_run *run, FILE *f);
 void rep_versus_section(const struct rep_run *run, FILE *f);

@@ -314,9 +314,8 @@ static const char *type_name(struct rep_run *run, const char *dtype, const char 
 /* "6.25%", "32": as options take them. */
 static void load_ks(const json_t *json, struct rep_cell *cell)
 {
-    static const char *const names[NB_K_COUNT] = {[NB_K_PREFIX] = "prefix", [NB_K_GROUPS] = "groups", [NB_K_HEAD] = "head"};
     for (int kind = 0; kind < NB_K_COUNT; kind++) {
-        const char *text = kind > 0 ? json_string_value(json_object_get(json, names[kind])) : NULL;
+        const char *text = kind > 0 ? json_string_value(json_object_get(json, nb_k_facts[kind].name)) : NULL;
         char *end = NULL;
         const double v = text != NULL ? strtod(text, &end) : NAN;
         cell->k[kind] = v > 0 && v < 1e12 ? (*end == '%' ? v / 100 : v) : NAN;

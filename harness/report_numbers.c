@@ -427,11 +427,6 @@ static void pairing_speedup(const struct work *w, const struct rep_cell *cell,
         p->verdict = "not-best";
 }
 
-static bool is_norm_pair(const struct rep_pairing *p)
-{
-    return rep_same(p->base_op, "layernorm") && rep_same(p->test_op, "rmsnorm");
-}
-
 static bool is_plain_kernel(const struct rep_kernel *k)
 {
     return k->trick == NULL || k->trick[0] == 0 || strcmp(k->trick, "none") == 0;
@@ -440,7 +435,7 @@ static bool is_plain_kernel(const struct rep_kernel *k)
 /* Two-pass LayerNorm against one-pass RMSNorm, the textbook pair, in the same ISA. */
 static bool is_textbook_pair(const struct rep_pairing *p)
 {
-    return is_norm_pair(p) && p->base != NULL && p->test != NULL &&
+    return rep_is_rms_over_layer(p) && p->base != NULL && p->test != NULL &&
            rep_same(p->base->algo, "twopass") && rep_same(p->test->algo, "onepass") &&
            rep_same(p->base->isa, p->test->isa) && is_plain_kernel(p->base) &&
            is_plain_kernel(p->test);
@@ -455,7 +450,7 @@ static void find_headlines(struct rep_cell *cell)
 {
     for (size_t i = 0; i < cell->npairings; i++) {
         const struct rep_pairing *p = &cell->pairings[i];
-        if (cell->best == NULL && is_norm_pair(p) && rep_same(p->name, "best-of-each"))
+        if (cell->best == NULL && rep_is_rms_over_layer(p) && rep_same(p->name, "best-of-each"))
             cell->best = p;
         if (!rep_same(p->name, "best-of-each") && is_textbook_pair(p) &&
             (cell->same == NULL || rank_of(p) > rank_of(cell->same)))

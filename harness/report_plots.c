@@ -930,24 +930,14 @@ static bool rows_picture(struct picture *p)
 
 enum { MAX_PAIRS = 12 };
 
-/* The pairs of the run that have a speedup at that hidden; more than RMSNorm over LayerNorm, or the picture says
- * nothing that the others do not. */
-static size_t find_pairs(struct rep_run *run, size_t hidden, const struct rep_pairing *pairs[MAX_PAIRS])
+/* The pairs of that length; none where RMSNorm over LayerNorm is all, which other pictures show. */
+static size_t find_pairs(const struct rep_run *run, size_t hidden, const struct rep_pairing *pairs[REP_PAIRS_MAX])
 {
-    size_t n = 0;
-    bool others = false;
-    for (size_t c = 0; c < run->ncells; c++)
-        for (size_t i = 0; i < run->cells[c].npairings && run->cells[c].hidden == hidden; i++) {
-            const struct rep_pairing *p = &run->cells[c].pairings[i];
-            bool known = !rep_same(p->name, "best-of-each") || !rep_has_speedup(p);
-            for (size_t k = 0; k < n; k++)
-                known = known || (rep_same(pairs[k]->test_op, p->test_op) && rep_same(pairs[k]->base_op, p->base_op));
-            if (known || n == MAX_PAIRS)
-                continue;
-            others = others || !rep_same(p->test_op, "rmsnorm") || !rep_same(p->base_op, "layernorm");
-            pairs[n++] = p;
-        }
-    return others ? n : 0;
+    const size_t n = rep_pairs(run, hidden, pairs);
+    for (size_t k = 0; k < n; k++)
+        if (!rep_is_rms_over_layer(pairs[k]))
+            return n < MAX_PAIRS ? n : MAX_PAIRS;
+    return 0;
 }
 
 /* x, its interval, and the height of the pair's line; dtypes a little apart. */
@@ -986,7 +976,7 @@ static void define_pairs(struct picture *p, const struct rep_pairing *const *pai
 static bool versus_picture(struct picture *p)
 {
     struct rep_keys places, types;
-    const struct rep_pairing *pairs[MAX_PAIRS];
+    const struct rep_pairing *pairs[REP_PAIRS_MAX];
     size_t hidden = 0, n = 0;
     char details[96];
     rep_residencies(p->run, &places);

@@ -14,40 +14,39 @@ const struct rep_pairing *rep_best_pairing(const struct rep_cell *c, const char 
     return NULL;
 }
 
-static bool is_told_elsewhere(const struct rep_pairing *p)
-{
-    return !rep_same(p->name, "best-of-each") || p->test_op == NULL || p->base_op == NULL ||
-           (rep_same(p->test_op, "rmsnorm") && rep_same(p->base_op, "layernorm"));
-}
-
-/* Whether an earlier pairing of the run is of the same two ops. */
-static bool is_repeated(const struct rep_run *run, size_t cell, size_t pairing)
-{
-    const struct rep_pairing *p = &run->cells[cell].pairings[pairing];
-    for (size_t c = 0; c <= cell; c++)
-        for (size_t i = 0; i < (c == cell ? pairing : run->cells[c].npairings); i++) {
-            const struct rep_pairing *q = &run->cells[c].pairings[i];
-            if (rep_same(q->name, "best-of-each") && rep_same(q->test_op, p->test_op) &&
-                rep_same(q->base_op, p->base_op))
-                return true;
-        }
-    return false;
-}
-
-/* Calls visit with the first pairing of each two ops. */
-static size_t each_pair(const struct rep_run *run, FILE *f,
-                        void (*visit)(const struct rep_run *, const struct rep_pairing *, FILE *))
+size_t rep_pairs(const struct rep_run *run, size_t hidden, const struct rep_pairing *pairs[REP_PAIRS_MAX])
 {
     size_t n = 0;
     for (size_t c = 0; c < run->ncells; c++)
-        for (size_t i = 0; i < run->cells[c].npairings; i++) {
+        for (size_t i = 0; i < run->cells[c].npairings && (hidden == 0 || run->cells[c].hidden == hidden); i++) {
             const struct rep_pairing *p = &run->cells[c].pairings[i];
-            if (is_told_elsewhere(p) || is_repeated(run, c, i))
-                continue;
-            if (visit != NULL)
-                visit(run, p, f);
-            n++;
+            bool known = !rep_same(p->name, "best-of-each") || p->test_op == NULL || p->base_op == NULL;
+            for (size_t k = 0; k < n && !known; k++)
+                known = rep_same(pairs[k]->test_op, p->test_op) && rep_same(pairs[k]->base_op, p->base_op);
+            if (!known && n < REP_PAIRS_MAX)
+                pairs[n++] = p;
         }
+    return n;
+}
+
+bool rep_is_rms_over_layer(const struct rep_pairing *p)
+{
+    return rep_same(p->test_op, "rmsnorm") && rep_same(p->base_op, "layernorm");
+}
+
+/* Calls visit with each two ops that nothing else of the report tells of; returns how many there are. */
+static size_t each_pair(const struct rep_run *run, FILE *f,
+                        void (*visit)(const struct rep_run *, const struct rep_pairing *, FILE *))
+{
+    const struct rep_pairing *pairs[REP_PAIRS_MAX];
+    size_t n = 0;
+    for (size_t k = 0, all = rep_pairs(run, 0, pairs); k < all; k++) {
+        if (rep_is_rms_over_layer(pairs[k]))
+            continue;
+        if (visit != NULL)
+            visit(run, pairs[k], f);
+        n++;
+    }
     return n;
 }
 

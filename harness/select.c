@@ -118,12 +118,23 @@ static enum nb_status each_word(const char *key, const char *value, word_reader 
     return status;
 }
 
+/* Names of the ops, or of the norms alone. */
+static const char *known_ops(bool norms)
+{
+    static char text[256];
+    text[0] = '\0';
+    for (int ceilings = 0; ceilings < (norms ? 1 : 2); ceilings++)
+        for (uint32_t op = 0; op < NB_OP_COUNT; op++)
+            if (nb_op_facts(op)->norm == (ceilings == 0))
+                snprintf(text + strlen(text), sizeof text - strlen(text), "%s%s", text[0] ? ", " : "", nb_op_name(op));
+    return text;
+}
+
 static enum nb_status read_op(void *target, const char *word, struct nb_err *err)
 {
     const int op = nb_op_parse(word);
     if (op < 0)
-        return nb_fail(err, "op: unknown word \"%s\"; known: layernorm, rmsnorm, prmsnorm, groupnorm, qknorm, copy, scale, affine",
-                       word);
+        return nb_fail(err, "op: unknown word \"%s\"; known: %s", word, known_ops(false));
     list_add(target, (size_t)op);
     return NB_OK;
 }
@@ -301,22 +312,10 @@ static enum nb_status read_head(void *target, const char *word, struct nb_err *e
     return read_range("head", target, word, 1, (size_t)1 << 28, "64,128", err);
 }
 
-const struct nb_k_option nb_k_options[NB_K_COUNT] = {
-    [NB_K_PREFIX] = {"prefix", "6.25%", 'p'}, /* of Zhang and Sennrich 2019 */
-    [NB_K_GROUPS] = {"groups", "32", 'g'},    /* of Wu and He 2018 */
-    [NB_K_HEAD] = {"head", "64", 'd'},
-};
-
-size_t nb_k_default(enum nb_op_k kind)
-{
-    static const size_t defaults[NB_K_COUNT] = {[NB_K_PREFIX] = 62500, [NB_K_GROUPS] = 32, [NB_K_HEAD] = 64};
-    return defaults[kind];
-}
-
 size_t nb_k_of(uint32_t op, size_t hidden, const size_t values[NB_K_COUNT])
 {
     const enum nb_op_k kind = nb_op_facts(op)->k;
-    const size_t value = values[kind] ? values[kind] : nb_k_default(kind);
+    const size_t value = values[kind] ? values[kind] : nb_k_facts[kind].value;
     if (kind == NB_K_PREFIX)
         return (size_t)(((unsigned __int128)hidden * value + 999999) / 1000000);
     return value;
@@ -416,9 +415,19 @@ enum nb_status nb_block_set(struct nb_block *b, enum nb_key key, const char *val
     return s;
 }
 
+enum nb_status nb_k_parse(enum nb_op_k kind, const char *text, size_t *value, struct nb_err *err)
+{
+    struct nb_block b = {0};
+    const enum nb_status s = nb_block_set(&b, (enum nb_key)nb_key_parse(nb_k_facts[kind].name), text, err);
+    if (s == NB_OK)
+        *value = b.k[kind].v[0];
+    nb_block_free(&b);
+    return s;
+}
+
 enum nb_status nb_block_init(struct nb_block *b, const char *name, struct nb_err *err)
 {
-    const struct {
+    static const struct {
         enum nb_key key;
         const char *value;
     } defaults[] = {
@@ -426,8 +435,6 @@ enum nb_status nb_block_init(struct nb_block *b, const char *name, struct nb_err
         {NB_KEY_PARAM_DTYPE, "x"},        {NB_KEY_HIDDEN, "1024"},   {NB_KEY_ROWS, "auto"},
         {NB_KEY_THREADS, "1"},            {NB_KEY_RESIDENCY, "L2"},  {NB_KEY_KERNELS, "all"},
         {NB_KEY_OFFSET, "2112"},          {NB_KEY_IN_PLACE, "no"},
-        {NB_KEY_PREFIX, nb_k_options[NB_K_PREFIX].value}, {NB_KEY_GROUPS, nb_k_options[NB_K_GROUPS].value},
-        {NB_KEY_HEAD, nb_k_options[NB_K_HEAD].value},
     };
     *b = (struct nb_block){0};
     snprintf(b->name, sizeof(b->name), "%s", name);
@@ -436,6 +443,8 @@ enum nb_status nb_block_init(struct nb_block *b, const char *name, struct nb_err
         if (s != NB_OK)
             return s;
     }
+    for (int kind = 1; kind < NB_K_COUNT; kind++)
+        list_add(&b->k[kind], nb_k_facts[kind].value);
     b->given = 0;
     return NB_OK;
 }
@@ -477,7 +486,10 @@ static enum nb_status read_versus(void *target, const char *word, struct nb_err 
     const int test = nb_op_parse(text), base = colon != NULL ? nb_op_parse(colon + 1) : -1;
     if (!is_norm(test) || !is_norm(base) || test == base)
         return nb_fail(err, "versus: \"%.60s\" is no pair of two norms, the one whose speedup is asked for before the other, "
-                            "such as rmsnorm:layernorm; known: layernorm, rmsnorm, prmsnorm, groupnorm, qknorm", word);
+                            "such as rmsnorm:layernorm; known: %s", word, known_ops(true));
+    for (size_t i = 0; i < s->versus_count; i++)
+        if (s->versus[i].test == (uint32_t)test && s->versus[i].base == (uint32_t)base)
+            return NB_OK;
     if (s->versus_count == NB_VERSUS_MAX)
         return nb_fail(err, "versus: more than %d pairs", NB_VERSUS_MAX);
     s->versus[s->versus_count++] = (struct nb_versus){(uint32_t)test, (uint32_t)base};

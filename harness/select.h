@@ -105,18 +105,11 @@ void nb_preset_free(struct nb_preset *p);
 /* y lies at x + NB_OFFSET modulo 4096 unless offset says otherwise: far from the 4 KiB aliasing trap. */
 #define NB_OFFSET 2112
 
-/* What k is of which op: an option's name, what it is where nobody says otherwise, its mark in a cell's name. */
-struct nb_k_option {
-    const char *name, *value;
-    char mark;
-};
-extern const struct nb_k_option nb_k_options[NB_K_COUNT];
-
 /* k of a problem, from one value a kind (0: the default): of a prefix so many elements, rounded up to a whole one, never
  * 0; 0 where the op has none. */
 size_t nb_k_of(uint32_t op, size_t hidden, const size_t values[NB_K_COUNT]);
-size_t nb_k_default(enum nb_op_k kind);
 void nb_k_text(enum nb_op_k kind, size_t value, char *text, size_t len); /* as the option takes it */
+NB_USE_RESULT enum nb_status nb_k_parse(enum nb_op_k kind, const char *text, size_t *value, struct nb_err *err);
 
 const char *nb_presets_dir(void);
 struct nb_settings nb_settings_default(void);

@@ -214,6 +214,12 @@ static int name_parse(const char *const *names, int count, const char *word)
     return -1;
 }
 
+const struct nb_k_facts nb_k_facts[NB_K_COUNT] = {
+    [NB_K_PREFIX] = {"prefix", 62500, 'p'}, /* of Zhang and Sennrich 2019 */
+    [NB_K_GROUPS] = {"groups", 32, 'g'},    /* of Wu and He 2018 */
+    [NB_K_HEAD] = {"head", 64, 'd'},
+};
+
 const struct nb_op_facts *nb_op_facts(uint32_t op)
 {
     static const struct nb_op_facts unknown = {.name = "unknown"};

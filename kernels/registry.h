@@ -51,6 +51,15 @@ enum nb_op_k {
     NB_K_COUNT
 };
 
+/* Of each: the option's name, its value where nobody says otherwise (of a prefix in millionths of a row), its mark in
+ * the name of a cell. */
+struct nb_k_facts {
+    const char *name;
+    size_t value;
+    char mark;
+};
+extern const struct nb_k_facts nb_k_facts[NB_K_COUNT];
+
 /* What the harness has to know of an op: its one place. */
 struct nb_op_facts {
     const char *name;

@@ -47,6 +47,8 @@ one() { jq -es --arg k "$1" ".[] | select(.kernel == \$k) | $2" all.json >jq.out
 expect "two passes stand any offset" one layernorm_fwd_twopass__f32_scalar '.bound.reach.offset == null'
 expect "one pass does not: k2 up to 1/sqrt(2u(3c+6))" one layernorm_fwd_onepass__f32_scalar \
     '.bound.reach.offset as $a | (1 / (2 * pow(2; -24) * (3 * .bound.c + 6)) | sqrt) as $k | $a > 0.97 * $k and $a < 1.03 * $k'
+expect "a prefix sums its 64 elements alone" one prmsnorm_fwd_onepass__f32_scalar '.bound.n == 64 and .bound.c == 66'
+expect "a group its 32" one groupnorm_fwd_twopass__f32_scalar '.bound.n == 32 and .bound.c == 34'
 expect "rmsnorm leaves the range near 1.8e19/sqrt(n)" one rmsnorm_fwd_onepass__f32_scalar \
     '.bound.reach.size | . > 1e17 and . < 1e18'
 expect "scaled does not" one rmsnorm_fwd_scaled__f32_scalar '.bound.reach.size == null'

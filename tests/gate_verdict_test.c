@@ -210,6 +210,38 @@ static void a_short_budget_takes_the_largest(void **unused)
     nb_gate_set_free(&s);
 }
 
+/* Changes larger than the injected one fill the budget: the run is red for them, and not invalid. */
+static void large_changes_hide_no_control(void **unused)
+{
+    (void)unused;
+    const double shift[] = {0.3, 0.2, 0.1, 0, 0};
+    unsigned long long state = 3;
+    struct nb_gate_set s = make(5);
+    s.most_candidates = 2;
+    measure(&s, shift, 0.0004, &state);
+    assert_true(s.threshold > log(1.05));
+    assert_null(nb_gate_invalid(&s));
+    assert_int_equal(nb_gate_exit_code(&s), 3);
+    nb_gate_set_free(&s);
+}
+
+/* Found when it is confirmed, but lost in the noise of the screening: a real one would not have been confirmed. */
+static void a_control_in_the_noise_is_invalid(void **unused)
+{
+    (void)unused;
+    const double shift[] = {0, 0};
+    unsigned long long state = 3;
+    struct nb_gate_set s = make(2);
+    measure(&s, shift, 0.0004, &state);
+    assert_null(nb_gate_invalid(&s));
+    for (size_t b = 0; b < s.entry[0].screen_aa.n; b++)
+        s.entry[0].screen_aa.v[b] += 0.1;
+    nb_gate_screen(&s);
+    nb_gate_decide(&s);
+    assert_non_null(nb_gate_invalid(&s));
+    nb_gate_set_free(&s);
+}
+
 struct rates {
     size_t slower, found, green, unresolved, invalid;
 };
@@ -269,6 +301,8 @@ int main(void)
                                        cmocka_unit_test(no_times_are_not_unchanged),
                                        cmocka_unit_test(margins_rise_with_layout_and_noise),
                                        cmocka_unit_test(a_short_budget_takes_the_largest),
+                                       cmocka_unit_test(large_changes_hide_no_control),
+                                       cmocka_unit_test(a_control_in_the_noise_is_invalid),
                                        cmocka_unit_test(rates_of_the_procedure)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
