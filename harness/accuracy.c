@@ -4,6 +4,7 @@
 #include "accuracy_report.h"
 #include "appraise.h"
 #include "buffers.h"
+#include "child.h"
 #include "execute.h"
 #include "progress.h"
 #include "registry.h"
@@ -236,6 +237,8 @@ static bool tend(const struct batch *b, struct slot *s, enum nb_status *status, 
 {
     int how = 0;
     const pid_t done = waitpid(s->pid, &how, WNOHANG);
+    if (done == s->pid)
+        nb_child_clear(done);
     if (done == s->pid && WIFEXITED(how) && WEXITSTATUS(how) == 0 && b->at[s->kernel] == b->data_count) {
         s->pid = 0;
         return true;
@@ -247,8 +250,7 @@ static bool tend(const struct batch *b, struct slot *s, enum nb_status *status, 
         s->since_ns = nb_now_ns();
     } else if ((double)(nb_now_ns() - s->since_ns) > b->o->timeout_s * 1e9) {
         kill(s->pid, SIGKILL);
-        waitpid(s->pid, &how, 0);
-        *status = died(b, s, NB_TIMED_OUT, how, err);
+        *status = died(b, s, NB_TIMED_OUT, nb_child_wait(s->pid), err);
     }
     return false;
 }

@@ -8,6 +8,7 @@
 #include <spawn.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -77,6 +78,22 @@ enum nb_status nb_child_run(char *const *argv, char *text, size_t len, int *stat
     if (text != NULL)
         close(ends[0]);
     return wrong == 0 ? NB_OK : nb_fail(err, "cannot start %.400s: %s", argv[0], strerror(wrong));
+}
+
+void nb_child_clear(pid_t pid)
+{
+    char name[64];
+    snprintf(name, sizeof name, "/__KMP_REGISTERED_LIB_%d_%d", (int)pid, (int)getuid());
+    shm_unlink(name);
+}
+
+int nb_child_wait(pid_t pid)
+{
+    int status = 0;
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    nb_child_clear(pid);
+    return status;
 }
 
 /* A % would mean something in valgrind's names of files. */

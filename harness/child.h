@@ -6,12 +6,19 @@
 #include "files.h"
 
 #include <stddef.h>
+#include <sys/types.h>
 
 /* Runs argv (looked up in PATH) to its end. text (len > 0): takes the beginning of its stdout, its stderr is
  * dropped; text NULL: stdout is dropped, stderr is ours. *status is what waitpid gave; SIGINT and SIGTERM that come
  * meanwhile are passed on to it. An error is a program that cannot be started: err says why. */
 NB_USE_RESULT enum nb_status nb_child_run(char *const *argv, char *text, size_t len, int *status,
                                               struct nb_err *err);
+
+/* Waits for a child of ours to end and gives what waitpid does. LLVM's OpenMP runtime keeps a file in /dev/shm for
+ * each process that used it until that calls exit, which a fork of ours never does: it is removed here, for a full
+ * /dev/shm kills the next one. */
+int nb_child_wait(pid_t pid);
+void nb_child_clear(pid_t pid); /* that file alone */
 
 /* A new folder in TMPDIR or /tmp, for files alone. */
 NB_USE_RESULT enum nb_status nb_temp_folder(char dir[NB_PATH], struct nb_err *err);

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE /* sched_setaffinity, memfd_create, pipe2 */
 #include "client.h"
 
+#include "child.h"
 #include "execute.h"
 #include "foreign.h"
 
@@ -199,9 +200,7 @@ static ssize_t fill_buffer(struct nb_client *c)
 
 static void reap(struct nb_client *c, char *how, size_t len)
 {
-    int status = 0;
-    while (waitpid(c->pid, &status, 0) < 0 && errno == EINTR)
-        ;
+    const int status = nb_child_wait(c->pid);
     c->death = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     if (WIFSIGNALED(status))
         snprintf(how, len, "killed by signal %d (%s)", WTERMSIG(status),

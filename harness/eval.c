@@ -3,6 +3,7 @@
 #include "appraise.h"
 #include "buffers.h"
 #include "check.h"
+#include "child.h"
 #include "codec.h"
 #include "execute.h"
 #include "foreign.h"
@@ -267,7 +268,6 @@ static void run_child(const struct eval *e, const struct outcome *o)
 /* The kernel runs in a child: it may crash or hang. */
 static enum nb_status run_kernel(const struct eval *e, struct outcome *o, struct nb_err *err)
 {
-    int how = 0;
     const char *why = nb_kernel_why_not(o->kernel);
     if (why != NULL) {
         o->verdict = NB_SKIP_ISA;
@@ -283,8 +283,7 @@ static enum nb_status run_kernel(const struct eval *e, struct outcome *o, struct
         return nb_fail(err, "fork: %s", strerror(errno));
     if (child == 0)
         run_child(e, o);
-    while (waitpid(child, &how, 0) < 0 && errno == EINTR)
-        ;
+    const int how = nb_child_wait(child);
     o->verdict = NB_UNTESTED;
     if (WIFSIGNALED(how)) {
         o->verdict = WTERMSIG(how) == SIGALRM ? NB_TIMED_OUT : NB_CRASHED;

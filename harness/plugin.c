@@ -1,6 +1,7 @@
 #define _GNU_SOURCE /* dladdr1 */
 #include "plugin.h"
 
+#include "child.h"
 #include "descriptor.h"
 #include "sysread.h"
 
@@ -261,7 +262,7 @@ enum nb_status nb_plugin_probe(const struct nb_plugin_file *file, struct nb_err 
 {
     struct probe p = {NB_ERROR, {""}};
     bool timed_out = false;
-    int ends[2], status = 0;
+    int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0)
         return nb_fail(err, "plugin %s: pipe: %s", file->path, strerror(errno));
     fflush(stdout);
@@ -276,7 +277,5 @@ enum nb_status nb_plugin_probe(const struct nb_plugin_file *file, struct nb_err 
     if (child < 0)
         return nb_fail(err, "plugin %s: fork: %s", file->path, strerror(errno));
     kill(child, SIGKILL); /* what it has to say is said; it may hang in a destructor */
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
-        ;
-    return judge(file, heard, timed_out, status, &p, err);
+    return judge(file, heard, timed_out, nb_child_wait(child), &p, err);
 }

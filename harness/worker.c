@@ -2,6 +2,7 @@
 
 #include "buffers.h"
 #include "check.h"
+#include "child.h"
 #include "count_region.h"
 #include "counters.h"
 #include "counts.h"
@@ -172,6 +173,14 @@ static void died(struct nb_check_result *r, bool timed_out, int status, double t
                  WEXITSTATUS(status));
 }
 
+/* Before a kernel is reached: what fails here is the machine's. */
+static enum nb_status not_begun(bool timed_out, int status, unsigned threads, struct nb_err *err)
+{
+    const char *how = timed_out ? "time was up" : WIFSIGNALED(status) ? strsignal(WTERMSIG(status)) : "it ended";
+    return nb_fail(err, "the process of a check with %u threads was not ready: %s; what limits it? See `ulimit -u`, "
+                        "the cgroup's pids.max and memory.max, and the room in /dev/shm", threads, how);
+}
+
 /* A kernel that wrote where it must not may have hit the result itself. */
 static bool is_sound(struct nb_check_result *r)
 {
@@ -201,11 +210,9 @@ static enum nb_status check_forked(struct nb_check_data *data, const struct nb_k
     close(ends[0]);
     if (timed_out)
         kill(child, SIGKILL);
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
-        ;
+    status = nb_child_wait(child);
     if (!begun)
-        return nb_fail(err, "%u threads could not be started for a check; what limits them? See "
-                            "`ulimit -u` and the cgroup's pids.max", threads);
+        return not_begun(timed_out, status, threads, err);
     if (p.status != NB_OK)
         return nb_fail(err, "%s", p.err.text);
     if (!ended)

@@ -1,6 +1,7 @@
 /* harness_test.c: selection, plan, data and memory of the harness. */
 #include "buffers.h"
 #include "check.h"
+#include "child.h"
 #include "codec.h"
 #include "cpu.h"
 #include "execute.h"
@@ -11,10 +12,13 @@
 #include "registry.h"
 #include "stats.h"
 
+#include <fcntl.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -1114,6 +1118,23 @@ static void windows_cover_the_last_level(void **state)
         }
 }
 
+/* LLVM's OpenMP runtime makes such a file. */
+static void nothing_is_left_of_a_child(void **state)
+{
+    (void)state;
+    char name[64];
+    const pid_t child = fork();
+    if (child == 0) {
+        snprintf(name, sizeof name, "/__KMP_REGISTERED_LIB_%d_%d", (int)getpid(), (int)getuid());
+        _exit(shm_open(name, O_CREAT | O_RDWR, 0600) >= 0 ? 3 : 1);
+    }
+    const int status = nb_child_wait(child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 3);
+    snprintf(name, sizeof name, "/__KMP_REGISTERED_LIB_%d_%d", (int)child, (int)getuid());
+    assert_int_equal(shm_open(name, O_RDWR, 0), -1);
+}
+
 int main(void)
 {
     char bad[32];
@@ -1154,6 +1175,7 @@ int main(void)
         cmocka_unit_test(rotation_meets_no_window_twice),
         cmocka_unit_test(a_unit_without_kernels_ends),
         cmocka_unit_test(damage_left_behind_blames_nobody),
+        cmocka_unit_test(nothing_is_left_of_a_child),
     };
     if (nb_cpu_init(bad, sizeof bad) != 0)
         return 1;
