@@ -4,6 +4,7 @@
 #include "count.h"
 #include "counters.h"
 #include "cpu.h"
+#include "deepnorm_cli.h"
 #include "eval.h"
 #include "err.h"
 #include "explain.h"
@@ -42,6 +43,7 @@ static const char HELP[] =
     "  report DIR...  make tables and plots again from the files of a run\n"
     "  list [kernels|presets|isas]   what there is, and why something cannot run here\n"
     "  explain KERNEL what a kernel is: formula, bytes and flops, bounds, its code, worst input seen, source\n"
+    "  deepnorm       alpha and beta of DeepNorm by architecture and depth\n"
     "  tune           measure which variant `auto` should run here, and write that as a file\n"
     "  count          instructions and simulated cache misses of each kernel, under callgrind: no timing\n"
     "  gate --base PROGRAM   did a change make a kernel slower? Two builds, with verdicts and intervals\n"
@@ -422,6 +424,8 @@ static enum nb_status dispatch(int argc, char **argv, int *code, struct nb_err *
         return nb_list(argc - 1, argv + 1, code, err);
     if (strcmp(command, "explain") == 0)
         return nb_cmd_explain(argc, argv, code, err);
+    if (strcmp(command, "deepnorm") == 0)
+        return nb_cmd_deepnorm(argc, argv, code, err);
     if (strcmp(command, "doctor") == 0)
         return cmd_doctor(argc, argv, code, err);
     if (strcmp(command, "--version") == 0 || strcmp(command, "version") == 0) {
@@ -433,7 +437,7 @@ static enum nb_status dispatch(int argc, char **argv, int *code, struct nb_err *
         *code = argc > 1 ? EXIT_FINE : EXIT_ERROR;
         return NB_OK;
     }
-    return nb_fail(err, "unknown command \"%s\"; known: run, check, accuracy, eval, report, list, explain, tune, count, gate, doctor. Try `normbench "
+    return nb_fail(err, "unknown command \"%s\"; known: run, check, accuracy, eval, report, list, explain, deepnorm, tune, count, gate, doctor. Try `normbench "
                         "--help`", command);
 }
 
