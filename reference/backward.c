@@ -3,15 +3,16 @@
  * Range    x as in forward.c: max(|x|, sqrt(eps)) goes to about 2^480. dy and gamma go to
  * 2^200 each, so that g and its products with xhat (at most sqrt(n)) stay in range, with
  * room below for elements much smaller than the largest; rstd is kept apart from its
- * power of two, and dx is scaled back once. A share of dgamma is one product and is
- * scaled by itself: it may be needed beside much larger ones. */
+ * power of two, and dx is scaled back once. Behind a prefix xhat may have any size: then
+ * dy and gamma go to less. A share of dgamma is one product and is scaled by itself: it
+ * may be needed beside much larger ones. */
 #include "backward.h"
 
 #include <float.h>
 
 #include "scaled.h"
 
-enum { X_EXP = 480, G_EXP = 200 };
+enum { X_EXP = 480, G_EXP = 200, PRODUCT_EXP = 980 };
 
 /* rstd = r * 2^exp: by itself it may leave the range of double */
 struct root {
@@ -19,11 +20,25 @@ struct root {
     int exp;
 };
 
+/* mean and rstd of x[0..v.n) */
+struct moments {
+    struct scaled v;
+    struct nb_dd mean; /* of the scaled row */
+    struct root rstd;
+    int plain; /* some x there is not finite: xhat is x times rstd in double */
+};
+
 /* g times 2^shift */
 struct gradient {
     struct scaled dy, gamma;
-    int shift;
+    double one; /* what gamma adds to */
+    int gemma, shift;
 };
+
+static size_t span_of(const struct nb_ref_gradient *r)
+{
+    return r->op == NB_REF_PRMSNORM ? r->k : r->n;
+}
 
 /* max |x|; Inf where there is a NaN or an Inf */
 static double magnitude(const double *x, size_t n)
@@ -48,25 +63,74 @@ static struct root root_of(const struct scaled *v, struct nb_dd mean, double eps
     return (struct root){dd_rsqrt(dd_add_d(var, ldexp(eps, 2 * v->shift))), v->shift};
 }
 
-/* xhat [n] */
-static struct root normalize(const struct nb_ref_gradient *r, double x_max,
-                             struct nb_dd *xhat)
+/* A mean square with Inf is Inf, hence rstd 0; a NaN, and in layernorm also an Inf, makes
+ * the statistics NaN. */
+static struct moments moments_nonfinite(const struct nb_ref_gradient *r)
 {
-    struct scaled v = scale_row(r->x, r->n, fmax(x_max, sqrt(r->eps)), X_EXP);
-    struct nb_dd mean = {0, 0};
-    if (r->op == NB_REF_LAYERNORM)
-        mean = dd_div_d(sum(&v), (double)r->n);
-    struct root rstd = root_of(&v, mean, r->eps);
-    for (size_t i = 0; i < r->n; i++)
-        xhat[i] = dd_ldexp(dd_mul(centred(&v, mean, i), rstd.r), rstd.exp - v.shift);
-    return rstd;
+    struct moments m = {.v = {.x = r->x, .n = span_of(r)}, .plain = 1};
+    double squares = 0;
+    for (size_t i = 0; i < m.v.n; i++)
+        squares += r->x[i] * r->x[i];
+    int layernorm = r->op == NB_REF_LAYERNORM;
+    m.mean.hi = layernorm ? NAN : 0;
+    m.rstd.r.hi = layernorm ? NAN : 1 / sqrt(squares);
+    return m;
 }
 
-static struct gradient scale_gradient(const struct nb_ref_gradient *r, double dy_max,
-                                      double gamma_max)
+static struct moments moments_of(const struct nb_ref_gradient *r)
 {
-    struct gradient g = {.dy = scale_row(r->dy, r->n, dy_max, G_EXP),
-                         .gamma = scale_row(r->gamma, r->n, gamma_max, G_EXP)};
+    size_t span = span_of(r);
+    double x_max = magnitude(r->x, span);
+    if (x_max > DBL_MAX)
+        return moments_nonfinite(r);
+    struct moments m = {.v = scale_row(r->x, span, fmax(x_max, sqrt(r->eps)), X_EXP)};
+    if (r->op == NB_REF_LAYERNORM)
+        m.mean = dd_div_d(sum(&m.v), (double)span);
+    m.rstd = root_of(&m.v, m.mean, r->eps);
+    return m;
+}
+
+/* Behind the prefix an element may have any size, and be no number. */
+static inline struct nb_dd xhat_behind(const struct moments *m, double x)
+{
+    int e = 0;
+    double part = fabs(x) <= DBL_MAX ? frexp(x, &e) : x;
+    struct nb_dd xhat = {part * m->rstd.r.hi, 0};
+    if (fabs(xhat.hi) <= DBL_MAX)
+        xhat = dd_ldexp(dd_mul_d(m->rstd.r, part), e + m->rstd.exp);
+    return xhat;
+}
+
+static inline struct nb_dd xhat_at(const struct moments *m, size_t i)
+{
+    if (m->plain)
+        return (struct nb_dd){m->v.x[i] * m->rstd.r.hi, 0};
+    if (i >= m->v.n)
+        return xhat_behind(m, m->v.x[i]);
+    return dd_ldexp(dd_mul(centred(&m->v, m->mean, i), m->rstd.r), m->rstd.exp - m->v.shift);
+}
+
+/* xhat [n]; its largest magnitude, Inf where there is a NaN or an Inf */
+static double normalize(const struct moments *m, size_t n, struct nb_dd *xhat)
+{
+    double top = 0;
+    for (size_t i = 0; i < n; i++) {
+        xhat[i] = xhat_at(m, i);
+        double a = fabs(xhat[i].hi);
+        top = a <= DBL_MAX ? fmax(top, a) : INFINITY;
+    }
+    return top;
+}
+
+/* 1 + gamma is scaled by the larger of the two, which is at most twice too small. */
+static struct gradient scale_gradient(const struct nb_ref_gradient *r, double dy_max,
+                                      double gamma_max, double xhat_max)
+{
+    int room = xhat_max > 1 ? (PRODUCT_EXP - ilogb(xhat_max)) / 2 : G_EXP;
+    int target = room < G_EXP ? room : G_EXP;
+    struct gradient g = {.dy = scale_row(r->dy, r->n, dy_max, target), .gemma = r->gemma};
+    g.gamma = scale_row(r->gamma, r->n, r->gemma ? fmax(gamma_max, 1) : gamma_max, target);
+    g.one = ldexp(1, g.gamma.shift);
     g.shift = g.dy.shift + (r->gamma ? g.gamma.shift : 0);
     return g;
 }
@@ -76,45 +140,68 @@ static inline struct nb_dd gradient_at(const struct gradient *g, size_t i)
     double dy = scaled_at(&g->dy, i);
     if (!g->gamma.x)
         return (struct nb_dd){dy, 0};
+    if (g->gemma)
+        return dd_mul_d(dd_two_sum(g->one, scaled_at(&g->gamma, i)), dy);
     return dd_two_prod(dy, scaled_at(&g->gamma, i));
 }
 
-/* dx holds xhat when it is called */
-static void propagate(const struct gradient *g, int layernorm, struct root rstd, size_t n,
-                      struct nb_dd *dx)
+/* What every element subtracts, mean(g) and sum(g xhat)/span, times 2^shift. */
+struct projection {
+    struct nb_dd one, xhat;
+};
+
+static struct projection project(const struct gradient *g, int layernorm, size_t n, size_t span,
+                                 const struct nb_dd *xhat)
 {
-    struct nb_dd along_one = {0, 0}, along_xhat = {0, 0};
+    struct projection p = {{0, 0}, {0, 0}};
     for (size_t i = 0; i < n; i++) {
         struct nb_dd gi = gradient_at(g, i);
         if (layernorm)
-            along_one = dd_add(along_one, gi);
-        along_xhat = dd_add(along_xhat, dd_mul(gi, dx[i]));
+            p.one = dd_add(p.one, gi);
+        p.xhat = dd_add(p.xhat, dd_mul(gi, xhat[i]));
     }
-    along_one = dd_div_d(along_one, (double)n);
-    along_xhat = dd_div_d(along_xhat, (double)n);
+    p.one = dd_div_d(p.one, (double)n);
+    p.xhat = dd_div_d(p.xhat, (double)span);
+    return p;
+}
+
+/* dx holds xhat when it is called */
+static void propagate(const struct gradient *g, int layernorm, const struct moments *m, size_t n,
+                      struct nb_dd *dx)
+{
+    struct projection p = project(g, layernorm, n, m->v.n, dx);
+    struct root rstd = m->rstd;
     int e = isfinite(rstd.r.hi) ? ilogb(rstd.r.hi) : 0; /* times r of about 1, then 2^e */
     struct nb_dd r = dd_ldexp(rstd.r, -e);
     for (size_t i = 0; i < n; i++) {
-        struct nb_dd d = dd_sub(gradient_at(g, i), along_one);
-        d = dd_sub(d, dd_mul(dx[i], along_xhat));
+        struct nb_dd d = dd_sub(gradient_at(g, i), p.one);
+        if (i < m->v.n)
+            d = dd_sub(d, dd_mul(dx[i], p.xhat));
         dx[i] = dd_ldexp(dd_mul(d, r), rstd.exp + e - g->shift);
     }
+}
+
+static double plain_gradient(const struct nb_ref_gradient *r, size_t i)
+{
+    return r->gamma ? r->dy[i] * (r->gamma[i] + (r->gemma ? 1 : 0)) : r->dy[i];
 }
 
 /* The same in plain double. */
 static void propagate_nonfinite(const struct nb_ref_gradient *r, double rstd,
                                 struct nb_dd *dx)
 {
-    double along_one = 0, along_xhat = 0, n = (double)r->n;
+    double along_one = 0, along_xhat = 0, n = (double)r->n, span = (double)span_of(r);
     for (size_t i = 0; i < r->n; i++) {
-        double g = r->gamma ? r->dy[i] * r->gamma[i] : r->dy[i];
+        double g = plain_gradient(r, i);
         if (r->op == NB_REF_LAYERNORM)
             along_one += g / n;
-        along_xhat += g * dx[i].hi / n;
+        along_xhat += g * dx[i].hi / span;
     }
     for (size_t i = 0; i < r->n; i++) {
-        double g = r->gamma ? r->dy[i] * r->gamma[i] : r->dy[i];
-        dx[i].hi = rstd * (g - along_one - dx[i].hi * along_xhat);
+        double d = plain_gradient(r, i) - along_one;
+        if (i < span_of(r))
+            d -= dx[i].hi * along_xhat;
+        dx[i].hi = rstd * d;
         dx[i].lo = 0;
     }
 }
@@ -125,39 +212,51 @@ static inline void accumulate(struct nb_dd *to, struct nb_dd v)
     *to = fabs(s.hi) <= DBL_MAX ? s : (struct nb_dd){to->hi + v.hi, 0};
 }
 
-static inline struct nb_dd times(struct nb_dd xhat, double dy)
+static inline struct nb_dd product(struct nb_dd a, double b)
 {
     int e;
-    double m = frexp(dy, &e);
-    if (!(fabs(xhat.hi) <= DBL_MAX && fabs(m) <= 1))
-        return (struct nb_dd){xhat.hi * dy, 0};
-    return dd_ldexp(dd_mul_d(xhat, m), e);
+    double m = frexp(b, &e);
+    if (!(fabs(a.hi) <= DBL_MAX && fabs(m) <= 1))
+        return (struct nb_dd){a.hi * b, 0};
+    return dd_ldexp(dd_mul_d(a, m), e);
 }
 
-static void add_shares(const struct nb_ref_gradient *r, const struct nb_dd *xhat,
+static void add_shares(const struct nb_ref_gradient *r, const struct moments *m, double times,
                        struct nb_dd *dgamma, struct nb_dd *dbeta)
 {
     for (size_t i = 0; i < r->n && dgamma; i++)
-        accumulate(&dgamma[i], times(xhat[i], r->dy[i]));
+        accumulate(&dgamma[i], product(product(xhat_at(m, i), r->dy[i]), times));
     for (size_t i = 0; i < r->n && dbeta; i++)
-        accumulate(&dbeta[i], (struct nb_dd){r->dy[i], 0});
+        accumulate(&dbeta[i], product((struct nb_dd){r->dy[i], 0}, times));
 }
 
 void nb_ref_backward_row(const struct nb_ref_gradient *r, struct nb_dd *dx,
                          struct nb_dd *dgamma, struct nb_dd *dbeta)
 {
-    double x_max = magnitude(r->x, r->n), dy_max = magnitude(r->dy, r->n);
+    double dy_max = magnitude(r->dy, r->n);
     double gamma_max = r->gamma ? magnitude(r->gamma, r->n) : 0;
-    if (fmax(x_max, fmax(dy_max, gamma_max)) > DBL_MAX) {
-        struct nb_ref_row row = {.op = r->op, .n = r->n, .x = r->x, .eps = r->eps};
-        struct nb_ref_stats s;
-        nb_ref_forward(&row, dx, &s);
-        add_shares(r, dx, dgamma, dbeta);
-        propagate_nonfinite(r, s.rstd.hi, dx);
+    struct moments m = moments_of(r);
+    double xhat_max = normalize(&m, r->n, dx);
+    add_shares(r, &m, 1, dgamma, dbeta);
+    if (fmax(xhat_max, fmax(dy_max, gamma_max)) > DBL_MAX) {
+        propagate_nonfinite(r, ldexp(m.rstd.r.hi, m.rstd.exp), dx);
         return;
     }
-    struct root rstd = normalize(r, x_max, dx);
-    add_shares(r, dx, dgamma, dbeta);
-    struct gradient g = scale_gradient(r, dy_max, gamma_max);
-    propagate(&g, r->op == NB_REF_LAYERNORM, rstd, r->n, dx);
+    struct gradient g = scale_gradient(r, dy_max, gamma_max, xhat_max);
+    propagate(&g, r->op == NB_REF_LAYERNORM, &m, r->n, dx);
+}
+
+void nb_ref_backward_statistics(const struct nb_ref_gradient *r, struct nb_dd *mean,
+                                struct nb_dd *rstd)
+{
+    struct moments m = moments_of(r);
+    *mean = dd_ldexp(m.mean, -m.v.shift);
+    *rstd = dd_ldexp(m.rstd.r, m.rstd.exp);
+}
+
+void nb_ref_backward_shares(const struct nb_ref_gradient *r, size_t times, struct nb_dd *dgamma,
+                            struct nb_dd *dbeta)
+{
+    struct moments m = moments_of(r);
+    add_shares(r, &m, (double)times, dgamma, dbeta);
 }

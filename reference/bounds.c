@@ -7,13 +7,7 @@
  * docs/numerics.md derives K and A; here they are named alike. c is the summation
  * constant c1 n / lanes + log2(lanes) + c0; in the probabilistic bound min(c, lambda sqrt c)
  * stands in its place. First-order terms are made strict by dividing by 1 - (2c+20)u. */
-#include <math.h>
-
-#include "reference.h"
-
-/* A row within this factor of the range's ends counts as outside: sums carry rounding
- * errors. */
-#define RANGE_MARGIN 0.5
+#include "judging.h"
 
 struct row_scan {
     double d_max;     /* max |x - mean| */
@@ -213,17 +207,25 @@ static struct nb_ref_limit limit_of(const struct nb_ref_row *r, const struct nb_
     return l;
 }
 
-/* First order made strict; E of a 16-bit output also holds the rounding to it, which adds at
- * most u_out (|ref| + error) + eta_out/2 and has its own term in E. */
+double nb_ref_strict(double N, double u)
+{
+    double rest = 1 - N * u;
+    return rest >= 0.5 ? 1 / rest : INFINITY;
+}
+
+double nb_ref_limit_E(double body, const struct nb_ref_type *t)
+{
+    double E = body * (1 + t->u_out);
+    return E > 0 && E < 1 && t->u_out > 0 ? 1 : E;
+}
+
 static void make_strict(struct nb_ref_limit *l, double c, const struct nb_ref_type *t)
 {
-    double rest = 1 - (2 * c + 20) * t->u, by = rest >= 0.5 ? 1 / rest : INFINITY;
+    double by = nb_ref_strict(2 * c + 20, t->u);
     l->mean *= by;
     l->rstd *= by;
     l->body = l->body > 0 ? l->body * by : 0;
-    l->E = l->body * (1 + t->u_out);
-    if (l->E > 0 && l->E < 1 && t->u_out > 0)
-        l->E = 1;
+    l->E = nb_ref_limit_E(l->body, t);
 }
 
 /* Rounding errors of a sum are independent only while its terms differ by more than the last
@@ -233,7 +235,6 @@ static void make_strict(struct nb_ref_limit *l, double c, const struct nb_ref_ty
 static int is_ordinary(const struct nb_ref_stats *s, const struct nb_ref_bound *b, double c,
                        double u)
 {
-    enum { PLACES = 64 };
     if (b->kind == NB_REF_BOUND_SHIFTED && s->k2_shift * s->widen * PLACES * c * u > 1)
         return 0;
     return s->k2_shift >= s->k2 * PLACES * c * u;

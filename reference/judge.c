@@ -10,7 +10,7 @@
 #include <float.h>
 #include <string.h>
 
-#include "dd.h"
+#include "judging.h"
 
 static const struct {
     const char *name;
@@ -94,31 +94,36 @@ static double select_kth(double *a, size_t n, size_t k)
     return a[k];
 }
 
-/* What an element is measured against. |w xhat| is |y - b|, exact enough beside u|b|.
- * body: what the arithmetic may lose; out: what the output type may. */
-struct room {
-    double body, out;
-    double size; /* of an error that nobody may overlook */
-};
-
 static double weight_of(const struct nb_ref_row *r, size_t i)
 {
     return fabs(r->gemma ? 1 + r->gamma[i] : r->gamma[i]);
 }
 
-static struct room room_of(const struct nb_ref_row *r, struct nb_dd y,
-                           const struct nb_ref_stats *s, const struct nb_ref_type *t,
-                           size_t i)
+/* |w xhat| is |y - b|, exact enough beside u|b|. */
+struct forward_row {
+    const struct nb_ref_row *r;
+    const struct nb_ref_stats *s;
+};
+
+static struct nb_ref_room forward_room(const struct nb_ref_judged *j, size_t i)
 {
+    const struct nb_ref_row *r = ((const struct forward_row *)j->of)->r;
+    const struct nb_ref_stats *s = ((const struct forward_row *)j->of)->s;
+    const struct nb_ref_type *t = j->t;
+    struct nb_dd y = j->ref[i];
     int norm = nb_ref_is_norm(r->op);
     int has_affine = norm || r->op == NB_REF_AFFINE;
     double w = has_affine && r->gamma ? weight_of(r, i) : 1;
     double b = has_affine && r->beta ? r->beta[i] : 0;
     double factor = norm ? s->rstd.hi : r->op == NB_REF_COPY ? 1 : fabs(r->alpha);
     double wx = fabs(dd_add_d(y, -b).hi);
-    struct room m = {t->u * (w * fmin(s->k1, DBL_MAX) + wx + fabs(b)) +
-                         t->eta * (1 + w * fmin(factor, DBL_MAX)),
-                     t->u_out * fabs(y.hi) + t->eta_out, fmax(w, wx)};
+    struct nb_ref_room m = {
+        .body = t->u * (w * fmin(s->k1, DBL_MAX) + wx + fabs(b)) +
+                t->eta * (1 + w * fmin(factor, DBL_MAX)),
+        .out = t->u_out * fabs(y.hi) + t->eta_out,
+        .size = fmax(w, wx),
+        .exact = r->op == NB_REF_COPY,
+    };
     if (r->cast_before) /* xhat, too, was rounded to the output type */
         m.out += t->u_out * wx + t->eta_out * w;
     return m;
@@ -133,13 +138,12 @@ static double copy_error(double x, double got, double scaled)
     return fmax(scaled, 1);
 }
 
-static double largest(const struct nb_dd *y, const double *got, size_t n,
-                      const struct nb_ref_type *t)
+static double largest(const struct nb_ref_judged *j, const double *got)
 {
     double top = 0;
-    for (size_t i = 0; i < n; i++)
-        if (fabs(y[i].hi) > top && comparable(y[i], got[i], t) == 1)
-            top = fabs(y[i].hi);
+    for (size_t i = 0; i < j->n; i++)
+        if (fabs(j->ref[i].hi) > top && comparable(j->ref[i], got[i], j->t) == 1)
+            top = fabs(j->ref[i].hi);
     return top;
 }
 
@@ -151,7 +155,7 @@ static double ratio(double a, double b)
 
 /* An error d over what limit allows: limit times the body, and one rounding to the type, which
  * acts on the body's error as well. */
-static double share_of(double d, struct room m, double limit, const struct nb_ref_type *t)
+static double share_of(double d, struct nb_ref_room m, double limit, const struct nb_ref_type *t)
 {
     return ratio(d, limit * m.body * (1 + t->u_out) + m.out);
 }
@@ -165,46 +169,50 @@ static void take_ulp(struct nb_ref_error *e, double ulp)
     e->ulp_max = fmax(e->ulp_max, fmin(ulp, DBL_MAX));
 }
 
-/* One element that is a number on both sides; returns its E. */
-static double take_element(const struct nb_ref_row *r, struct nb_dd y, const struct nb_ref_stats *s,
-                           const struct nb_ref_type *t, const struct nb_ref_limits *limits,
-                           double got, size_t i, struct nb_ref_error *e)
+static void take_shares(double d, struct nb_ref_room m, const struct nb_ref_judged *j,
+                        struct nb_ref_error *e)
 {
-    double d = fabs(dd_add_d(y, -got).hi);
-    struct room m = room_of(r, y, s, t, i);
+    double worst = j->limits->worst.body, likely = j->limits->likely.body;
+    e->share = fmax(e->share, share_of(d, m, worst, j->t));
+    e->share_likely = fmax(e->share_likely, share_of(d, m, likely, j->t));
+    e->teeth = fmax(e->teeth, share_of(m.size, m, worst, j->t));
+    e->teeth_likely = fmax(e->teeth_likely, share_of(m.size, m, likely, j->t));
+}
+
+/* One element that is a number on both sides; returns its E. */
+static double take_element(const struct nb_ref_judged *j, double got, size_t i,
+                           struct nb_ref_error *e)
+{
+    double d = fabs(dd_add_d(j->ref[i], -got).hi);
+    struct nb_ref_room m = j->room(j, i);
     double E = fmin(d / (m.body + m.out), DBL_MAX);
-    if (r->op == NB_REF_COPY) {
-        E = copy_error(y.hi, got, E);
+    if (m.exact) {
+        E = copy_error(j->ref[i].hi, got, E);
         e->share = e->share_likely = fmax(e->share, E > 0 ? INFINITY : 0);
         e->teeth = e->teeth_likely = INFINITY;
-    } else if (limits) {
-        e->share = fmax(e->share, share_of(d, m, limits->worst.body, t));
-        e->share_likely = fmax(e->share_likely, share_of(d, m, limits->likely.body, t));
-        e->teeth = fmax(e->teeth, share_of(m.size, m, limits->worst.body, t));
-        e->teeth_likely = fmax(e->teeth_likely, share_of(m.size, m, limits->likely.body, t));
+    } else if (j->limits) {
+        take_shares(d, m, j, e);
     }
     if (E > e->E_max)
         e->E_max = E, e->worst = i;
     return E;
 }
 
-void nb_ref_judge(const struct nb_ref_row *r, const struct nb_dd *y,
-                  const struct nb_ref_stats *s, const struct nb_ref_type *t,
-                  const struct nb_ref_limits *limits, const double *got, double *scratch,
-                  struct nb_ref_error *e)
+void nb_ref_measure(const struct nb_ref_judged *j, const double *got, double *scratch,
+                    struct nb_ref_error *e)
 {
-    double top = largest(y, got, r->n, t), unit = top > 0 ? top : 1;
+    double top = largest(j, got), unit = top > 0 ? top : 1;
     double d_max = 0, d_sq = 0, ref_sq = 0;
     *e = (struct nb_ref_error){0};
-    for (size_t i = 0; i < r->n; i++) {
-        int state = comparable(y[i], got[i], t);
+    for (size_t i = 0; i < j->n; i++) {
+        int state = comparable(j->ref[i], got[i], j->t);
         e->nonfinite += state < 0;
         if (state != 1)
             continue;
-        double d = fabs(dd_add_d(y[i], -got[i]).hi), ref = fabs(y[i].hi);
-        scratch[e->compared++] = take_element(r, y[i], s, t, limits, got[i], i, e);
+        double d = fabs(dd_add_d(j->ref[i], -got[i]).hi), ref = fabs(j->ref[i].hi);
+        scratch[e->compared++] = take_element(j, got[i], i, e);
         if (ref > 0 && ref >= 0x1p-6 * top)
-            take_ulp(e, ldexp(d, -last_place(ref, t)));
+            take_ulp(e, ldexp(d, -last_place(ref, j->t)));
         d_max = fmax(d_max, d);
         d_sq += d / unit * (d / unit);
         ref_sq += ref / unit * (ref / unit);
@@ -213,6 +221,16 @@ void nb_ref_judge(const struct nb_ref_row *r, const struct nb_dd *y,
         e->E_p99 = select_kth(scratch, e->compared, (e->compared * 99 + 99) / 100 - 1);
     e->normwise = ratio(d_max, top);
     e->rms = ratio(sqrt(d_sq), sqrt(ref_sq));
+}
+
+void nb_ref_judge(const struct nb_ref_row *r, const struct nb_dd *y,
+                  const struct nb_ref_stats *s, const struct nb_ref_type *t,
+                  const struct nb_ref_limits *limits, const double *got, double *scratch,
+                  struct nb_ref_error *e)
+{
+    struct forward_row of = {r, s};
+    struct nb_ref_judged j = {y, r->n, t, limits, forward_room, &of};
+    nb_ref_measure(&j, got, scratch, e);
 }
 
 /* |got - want| / unit; 0 where neither is finite, Inf where one is */

@@ -93,7 +93,8 @@ enum nb_ref_bound_kind {
     NB_REF_BOUND_WELFORD,
     NB_REF_BOUND_RMS,
     NB_REF_BOUND_GUARDED,
-    NB_REF_BOUND_EITHER
+    NB_REF_BOUND_EITHER,
+    NB_REF_BOUND_GRADIENT /* of dx: backward.h */
 };
 struct nb_ref_bound {
     enum nb_ref_bound_kind kind;

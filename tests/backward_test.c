@@ -1,5 +1,5 @@
 /* backward_test.c: the oracle's gradients against MPFR, and against differences of its
- * own forward pass: MPFR is given the same formulas, differences are not. All data is
+ * own forward pass and of MPFR's: MPFR is given the same formulas, differences are not. All data is
  * seeded; the "observed" lines are the figures that reference/backward.h quotes. */
 #include <float.h>
 #include <math.h>
@@ -61,6 +61,22 @@ static const struct from_above {
     {"g below range", RANDOM, 1e-200, 1e-150},
 };
 
+static const struct norm {
+    const char *name;
+    enum nb_ref_op op;
+    int gemma;
+    enum { ALL, ONE, THIRD } prefix; /* of prmsnorm */
+} norms[] = {
+    {"layernorm", NB_REF_LAYERNORM, 0, ALL},
+    {"rmsnorm", NB_REF_RMSNORM, 0, ALL},
+    {"prmsnorm, k 1", NB_REF_PRMSNORM, 0, ONE},
+    {"prmsnorm, k n/3+1", NB_REF_PRMSNORM, 0, THIRD},
+    {"prmsnorm, k n", NB_REF_PRMSNORM, 0, ALL},
+    {"layernorm, 1 + gamma", NB_REF_LAYERNORM, 1, ALL},
+    {"rmsnorm, 1 + gamma", NB_REF_RMSNORM, 1, ALL},
+    {"prmsnorm, 1 + gamma", NB_REF_PRMSNORM, 1, THIRD},
+};
+
 static double x[N_MAX], gamma_[N_MAX], dy[N_MAX];
 static struct nb_dd dx[N_MAX], dgamma[N_MAX], dbeta[N_MAX];
 
@@ -94,7 +110,7 @@ static double pulled(const struct from_above *g, const struct family *f, size_t 
 }
 
 static struct nb_ref_gradient make_row(const struct family *f, const struct from_above *g,
-                                       enum nb_ref_op op, size_t n, double eps)
+                                       const struct norm *norm, size_t n, double eps)
 {
     seed_state =
         n * 1000003u + (uint64_t)(f - families) * 101 + (uint64_t)(g - gradients);
@@ -105,8 +121,13 @@ static struct nb_ref_gradient make_row(const struct family *f, const struct from
         dy[i] = pulled(g, f, i);
     }
     if (n > 3)
-        gamma_[n / 4] = 0;
-    return (struct nb_ref_gradient){op, n, x, g->gamma_scale ? gamma_ : NULL, dy, eps};
+        gamma_[n / 4] = norm->gemma ? -1 : 0;
+    if (n > 3 && norm->gemma)
+        gamma_[n / 2] = -1 + 0x1p-40;
+    return (struct nb_ref_gradient){
+        .op = norm->op, .n = n, .x = x, .gamma = g->gamma_scale ? gamma_ : NULL, .dy = dy,
+        .eps = eps, .gemma = norm->gemma,
+        .k = norm->prefix == ONE ? 1 : norm->prefix == THIRD ? n / 3 + 1 : n};
 }
 
 /* ---- The same in MPFR ---- */
@@ -137,7 +158,12 @@ static int clear_mpfr(void **state)
     return 0;
 }
 
-/* big_xhat, big_rstd, big_k1 = mean|x| rstd (rmsnorm: 0) */
+static size_t span_of(const struct nb_ref_gradient *r)
+{
+    return r->op == NB_REF_PRMSNORM ? r->k : r->n;
+}
+
+/* big_xhat, big_rstd, big_k1 = mean|x| rstd (without mean: 0) */
 static void normalize_mpfr(const struct nb_ref_gradient *r)
 {
     mpfr_set_zero(big_t, 1);
@@ -151,9 +177,10 @@ static void normalize_mpfr(const struct nb_ref_gradient *r)
     for (size_t i = 0; i < r->n; i++) {
         mpfr_d_sub(big_xhat[i], r->x[i], big_t, MPFR_RNDN);
         mpfr_sqr(big_u, big_xhat[i], MPFR_RNDN);
-        mpfr_add(big_rstd, big_rstd, big_u, MPFR_RNDN);
+        if (i < span_of(r))
+            mpfr_add(big_rstd, big_rstd, big_u, MPFR_RNDN);
     }
-    mpfr_div_ui(big_rstd, big_rstd, r->n, MPFR_RNDN);
+    mpfr_div_ui(big_rstd, big_rstd, span_of(r), MPFR_RNDN);
     mpfr_add_d(big_rstd, big_rstd, r->eps, MPFR_RNDN);
     mpfr_rec_sqrt(big_rstd, big_rstd, MPFR_RNDN);
     mpfr_div_ui(big_k1, big_k1, r->n, MPFR_RNDN);
@@ -171,8 +198,16 @@ static void add_both(mpfr_t to, mpfr_t abs_to, mpfr_t v, size_t n)
     mpfr_add(abs_to, abs_to, v, MPFR_RNDN);
 }
 
-/* big_g; big_one = mean(g), big_along = mean(g xhat), and the means of their magnitudes
- */
+static void pull_mpfr(const struct nb_ref_gradient *r, size_t i)
+{
+    mpfr_set_d(big_g[i], r->gamma ? r->gamma[i] : 1, MPFR_RNDN);
+    if (r->gamma && r->gemma)
+        mpfr_add_ui(big_g[i], big_g[i], 1, MPFR_RNDN);
+    mpfr_mul_d(big_g[i], big_g[i], r->dy[i], MPFR_RNDN);
+}
+
+/* big_g; big_one = mean(g), big_along = mean(g xhat) (prmsnorm: sum / k), and the same of their
+ * magnitudes */
 static void project_mpfr(const struct nb_ref_gradient *r)
 {
     mpfr_set_zero(big_one, 1);
@@ -180,14 +215,12 @@ static void project_mpfr(const struct nb_ref_gradient *r)
     mpfr_set_zero(big_abs_one, 1);
     mpfr_set_zero(big_abs_along, 1);
     for (size_t i = 0; i < r->n; i++) {
-        mpfr_set_d(big_g[i], r->dy[i], MPFR_RNDN);
-        if (r->gamma)
-            mpfr_mul_d(big_g[i], big_g[i], r->gamma[i], MPFR_RNDN);
+        pull_mpfr(r, i);
         mpfr_set(big_t, big_g[i], MPFR_RNDN);
         if (r->op == NB_REF_LAYERNORM)
             add_both(big_one, big_abs_one, big_t, r->n);
         mpfr_mul(big_t, big_g[i], big_xhat[i], MPFR_RNDN);
-        add_both(big_along, big_abs_along, big_t, r->n);
+        add_both(big_along, big_abs_along, big_t, span_of(r));
     }
 }
 
@@ -205,7 +238,8 @@ static void backward_mpfr(const struct nb_ref_gradient *r)
     for (size_t i = 0; i < r->n; i++) {
         mpfr_mul(big_t, big_xhat[i], big_along, MPFR_RNDN);
         mpfr_sub(big_dx[i], big_g[i], big_one, MPFR_RNDN);
-        mpfr_sub(big_dx[i], big_dx[i], big_t, MPFR_RNDN);
+        if (i < span_of(r))
+            mpfr_sub(big_dx[i], big_dx[i], big_t, MPFR_RNDN);
         mpfr_mul(big_dx[i], big_dx[i], big_rstd, MPFR_RNDN);
     }
 }
@@ -221,13 +255,16 @@ static void distance(mpfr_t to, struct nb_dd a, mpfr_t b, mpfr_t tiny)
 }
 
 /* |dx - big_dx| in 2^-106 of (1+k1) rstd (|g| + mean|g| + |xhat| (mean|g| + mean|g
- * xhat|)): how far dx moves when every x and g moves by 2^-106 of itself. */
-static double dx_units(size_t i)
+ * xhat|)): how far dx moves when every x and g moves by 2^-106 of itself. Behind a prefix
+ * |g| alone. */
+static double dx_units(const struct nb_ref_gradient *r, size_t i)
 {
     mpfr_add(big_u, big_abs_one, big_abs_along, MPFR_RNDN);
     mpfr_mul(big_u, big_u, big_xhat[i], MPFR_RNDN);
     mpfr_abs(big_u, big_u, MPFR_RNDN);
     mpfr_add(big_u, big_u, big_abs_one, MPFR_RNDN);
+    if (i >= span_of(r))
+        mpfr_set_zero(big_u, 1);
     mpfr_abs(big_t, big_g[i], MPFR_RNDN);
     mpfr_add(big_u, big_u, big_t, MPFR_RNDN);
     mpfr_add_ui(big_t, big_k1, 1, MPFR_RNDN);
@@ -257,19 +294,19 @@ static void compare_row(const struct family *f, const struct from_above *g,
 {
     nb_ref_backward_row(r, dx, NULL, NULL);
     backward_mpfr(r);
-    int norm = r->op == NB_REF_RMSNORM, none = !mpfr_number_p(big_rstd);
+    int norm = r->op != NB_REF_LAYERNORM, none = !mpfr_number_p(big_rstd);
     seen.nan_rows += (size_t)none;
-    for (size_t i = 0; i < r->n; i++) {
+    for (size_t i = 0; i < (none ? span_of(r) : r->n); i++) {
         double nearest = none ? NAN : mpfr_get_d(big_dx[i], MPFR_RNDN);
         if (!isfinite(nearest)) {
             assert_true(none ? isnan(dx[i].hi) : dx[i].hi == nearest);
             seen.beyond += !none;
             continue;
         }
-        double units = dx_units(i);
+        double units = dx_units(r, i);
         if (!(units <= 40))
-            fail_msg("%s, %s, n %zu eps %g op %d [%zu]: %g units of 2^-106", f->name,
-                     g->name, r->n, r->eps, (int)r->op, i, units);
+            fail_msg("%s, %s, n %zu k %zu eps %g op %d [%zu]: %g units of 2^-106", f->name,
+                     g->name, r->n, r->k, r->eps, (int)r->op, i, units);
         if (units > seen.units[norm]) {
             seen.units[norm] = units;
             seen.where[norm] = f->name;
@@ -288,15 +325,14 @@ static void backward_agrees_with_mpfr(void **state)
         for (size_t g = 0; g < LENGTH(gradients); g++)
             for (size_t l = 0; l < LENGTH(lengths); l++)
                 for (size_t e = 0; e < LENGTH(epsilons); e++)
-                    for (int op = NB_REF_LAYERNORM; op <= NB_REF_RMSNORM; op++) {
-                        struct nb_ref_gradient r =
-                            make_row(&families[f], &gradients[g], (enum nb_ref_op)op,
-                                     lengths[l], epsilons[e]);
+                    for (size_t o = 0; o < LENGTH(norms); o++) {
+                        struct nb_ref_gradient r = make_row(
+                            &families[f], &gradients[g], &norms[o], lengths[l], epsilons[e]);
                         compare_row(&families[f], &gradients[g], &r);
                     }
     printf(
         "observed: %zu elements of dx, %zu beyond double, %zu rows of 0/0; error at most "
-        "%.1f (layernorm, %s) and %.1f (rmsnorm, %s) x 2^-106 of "
+        "%.1f (layernorm, %s) and %.1f (without mean, %s) x 2^-106 of "
         "(1+k1) rstd (|g| + mean|g| + |xhat| (mean|g| + mean|g xhat|))\n",
         seen.elements, seen.beyond, seen.nan_rows, seen.units[0], seen.where[0],
         seen.units[1], seen.where[1]);
@@ -352,7 +388,7 @@ static double sum_units(struct nb_dd a, size_t k, size_t i)
 }
 
 /* Rows of very different size share the accumulators. */
-static double accumulated_units(enum nb_ref_op op, size_t n)
+static double accumulated_units(const struct norm *norm, size_t n)
 {
     double worst = 0;
     memset(dgamma, 0, sizeof dgamma);
@@ -361,7 +397,7 @@ static double accumulated_units(enum nb_ref_op op, size_t n)
     for (size_t row = 0; row < ROWS; row++) {
         static const size_t pick[ROWS] = {0, 1, 2, 7, 10, 11, 6, 13};
         const struct from_above *g = &gradients[row % 2 ? 1 : 0];
-        struct nb_ref_gradient r = make_row(&families[pick[row]], g, op, n, 1e-5);
+        struct nb_ref_gradient r = make_row(&families[pick[row]], g, norm, n, 1e-5);
         nb_ref_backward_row(&r, dx, dgamma, dbeta);
         add_row_mpfr(&r);
     }
@@ -375,9 +411,9 @@ static void parameters_agree_with_mpfr(void **state)
 {
     (void)state;
     double worst = 0;
-    for (int op = NB_REF_LAYERNORM; op <= NB_REF_RMSNORM; op++) {
-        worst = fmax(worst, accumulated_units((enum nb_ref_op)op, 1000));
-        worst = fmax(worst, accumulated_units((enum nb_ref_op)op, 17));
+    for (size_t o = 0; o < LENGTH(norms); o++) {
+        worst = fmax(worst, accumulated_units(&norms[o], 1000));
+        worst = fmax(worst, accumulated_units(&norms[o], 17));
     }
     printf("observed: dgamma and dbeta over %d rows: %.1f x 2^-106 of sum |dy| (|xhat| + "
            "k1) "
@@ -391,7 +427,7 @@ static void shares_stand_alone(void **state)
 {
     (void)state;
     const double xs[3] = {1, 2, 4}, dys[3] = {1e300, 1e-290, -1e308};
-    struct nb_ref_gradient r = {NB_REF_RMSNORM, 3, xs, NULL, dys, 0};
+    struct nb_ref_gradient r = {.op = NB_REF_RMSNORM, .n = 3, .x = xs, .dy = dys};
     struct nb_dd sum[3] = {{0, 0}, {0, 0}, {-1.7e308, 0}}, b[3] = {{0, 0}};
     nb_ref_backward_row(&r, dx, sum, b);
     normalize_mpfr(&r);
@@ -411,8 +447,8 @@ static struct nb_dd loss(const struct nb_ref_gradient *r, double *at, double to)
 {
     struct nb_dd y[N_MAX];
     struct nb_ref_stats s;
-    struct nb_ref_row row = {
-        .op = r->op, .n = r->n, .x = r->x, .gamma = r->gamma, .eps = r->eps};
+    struct nb_ref_row row = {.op = r->op, .n = r->n, .x = r->x, .gamma = r->gamma,
+                             .eps = r->eps, .gemma = r->gemma, .k = r->k};
     double kept = *at;
     *at = to;
     nb_ref_forward(&row, y, &s);
@@ -439,10 +475,9 @@ static void gradients_are_slopes(void **state)
 {
     (void)state;
     double worst = 0;
-    for (int op = NB_REF_LAYERNORM; op <= NB_REF_RMSNORM; op++)
+    for (size_t o = 0; o < LENGTH(norms); o++)
         for (size_t n = 2; n <= 17; n += 5) {
-            struct nb_ref_gradient r =
-                make_row(&families[0], &gradients[0], (enum nb_ref_op)op, n, 1e-2);
+            struct nb_ref_gradient r = make_row(&families[0], &gradients[0], &norms[o], n, 1e-2);
             for (size_t i = 0; i < n; i++) /* so that v + h and v - h are exact */
                 x[i] = (double)(float)x[i], gamma_[i] = (double)(float)gamma_[i];
             memset(dgamma, 0, sizeof dgamma);
@@ -455,6 +490,109 @@ static void gradients_are_slopes(void **state)
     printf("observed: gradients differ by %.1e from differences of the forward pass\n",
            worst);
     assert_true(worst <= 1e-11);
+}
+
+/* ---- Against differences in MPFR ---- */
+
+/* big_xhat = x - mean with step more in x[j]; big_t is lost */
+static void centre_mpfr(const struct nb_ref_gradient *r, size_t j, mpfr_t step)
+{
+    mpfr_set_zero(big_t, 1);
+    for (size_t i = 0; i < r->n; i++) {
+        mpfr_set_d(big_xhat[i], r->x[i], MPFR_RNDN);
+        if (i == j)
+            mpfr_add(big_xhat[i], big_xhat[i], step, MPFR_RNDN);
+        mpfr_add(big_t, big_t, big_xhat[i], MPFR_RNDN);
+    }
+    mpfr_div_ui(big_t, big_t, r->n, MPFR_RNDN);
+    for (size_t i = 0; i < r->n && r->op == NB_REF_LAYERNORM; i++)
+        mpfr_sub(big_xhat[i], big_xhat[i], big_t, MPFR_RNDN);
+}
+
+/* big_u = sum of w dy xhat, big_rstd of that row */
+static void loss_mpfr(const struct nb_ref_gradient *r, size_t j, mpfr_t step)
+{
+    mpfr_set_zero(big_rstd, 1);
+    mpfr_set_zero(big_u, 1);
+    centre_mpfr(r, j, step);
+    for (size_t i = 0; i < r->n; i++) {
+        pull_mpfr(r, i);
+        mpfr_fma(big_u, big_g[i], big_xhat[i], big_u, MPFR_RNDN);
+        if (i < span_of(r))
+            mpfr_fma(big_rstd, big_xhat[i], big_xhat[i], big_rstd, MPFR_RNDN);
+    }
+    mpfr_div_ui(big_rstd, big_rstd, span_of(r), MPFR_RNDN);
+    mpfr_add_d(big_rstd, big_rstd, r->eps, MPFR_RNDN);
+    mpfr_rec_sqrt(big_rstd, big_rstd, MPFR_RNDN);
+    mpfr_mul(big_u, big_u, big_rstd, MPFR_RNDN);
+}
+
+/* big_dx by (L(x+h) - L(x-h)) / 2h, h = 2^-70 / rstd: right to 2^-140, and to 2^-186 times x rstd */
+static void slopes_mpfr(const struct nb_ref_gradient *r)
+{
+    mpfr_t step, up;
+    mpfr_inits2(BITS, step, up, (mpfr_ptr)0);
+    for (size_t j = 0; j < r->n; j++) {
+        mpfr_set_zero(step, 1);
+        loss_mpfr(r, j, step);
+        mpfr_ui_div(step, 1, big_rstd, MPFR_RNDN);
+        mpfr_mul_2si(step, step, -70, MPFR_RNDN);
+        loss_mpfr(r, j, step);
+        mpfr_set(up, big_u, MPFR_RNDN);
+        mpfr_neg(step, step, MPFR_RNDN);
+        loss_mpfr(r, j, step);
+        mpfr_sub(big_dx[j], big_u, up, MPFR_RNDN);
+        mpfr_div(big_dx[j], big_dx[j], step, MPFR_RNDN);
+        mpfr_div_2ui(big_dx[j], big_dx[j], 1, MPFR_RNDN);
+    }
+    mpfr_clears(step, up, (mpfr_ptr)0);
+}
+
+static size_t compare_slopes(const struct family *f, const struct from_above *g,
+                             const struct nb_ref_gradient *r)
+{
+    nb_ref_backward_row(r, dx, NULL, NULL);
+    backward_mpfr(r);
+    slopes_mpfr(r);
+    normalize_mpfr(r);
+    project_mpfr(r); /* what dx_units needs */
+    mpfr_mul_2ui(big_tiny, big_tiny, 1280, MPFR_RNDN); /* 2^-120: the loss holds the largest g, too */
+    for (size_t i = 0; i < r->n; i++)
+        if (!(isinf(dx[i].hi) && mpfr_get_d(big_dx[i], MPFR_RNDN) == dx[i].hi) &&
+             !(dx_units(r, i) <= 40))
+            fail_msg("%s, %s, n %zu k %zu op %d [%zu]: %g units of 2^-106 off the slope", f->name,
+                     g->name, r->n, r->k, (int)r->op, i, dx_units(r, i));
+    return r->n;
+}
+
+static void gradients_are_slopes_in_mpfr(void **state)
+{
+    (void)state;
+    static const size_t lengths[] = {1, 2, 3, 17};
+    size_t compared = 0;
+    for (size_t f = 0; f < LENGTH(families); f++)
+        for (size_t g = 0; g < LENGTH(gradients); g++)
+            for (size_t l = 0; l < LENGTH(lengths) && fabs(families[f].base) < 1e300; l++)
+                for (size_t o = 0; o < LENGTH(norms); o++) {
+                    struct nb_ref_gradient r =
+                        make_row(&families[f], &gradients[g], &norms[o], lengths[l], 1e-5);
+                    compared += compare_slopes(&families[f], &gradients[g], &r);
+                }
+    printf("observed: %zu elements of dx agree with differences in MPFR\n", compared);
+    assert_true(compared > 10000);
+}
+
+/* Behind a prefix elements have any size: 1e300 times the root mean square of the prefix. */
+static void huge_behind_prefix(void **state)
+{
+    (void)state;
+    const double xs[4] = {1e-3, -2, 1e300, 3}, pulls[4] = {1, 2e-10, 1e-3, -1};
+    struct nb_ref_gradient r = {.op = NB_REF_PRMSNORM, .n = 4, .x = xs, .dy = pulls,
+                                .eps = 1e-5, .k = 2};
+    struct family f = {.name = "1e300 behind"};
+    compare_row(&f, &gradients[0], &r);
+    assert_true(fabs(dx[0].hi) > 1e290 && isfinite(dx[1].hi));
+    assert_true(fabs(dx[2].hi) < 1 && fabs(dx[3].hi) < 1);
 }
 
 /* ---- NaN and Inf ---- */
@@ -471,16 +609,16 @@ static void nonfinite_inputs(void **state)
 {
     (void)state;
     const double bad[] = {NAN, INFINITY, -INFINITY};
-    for (int op = NB_REF_LAYERNORM; op <= NB_REF_RMSNORM; op++)
+    for (size_t o = 0; o < LENGTH(norms); o++)
         for (size_t b = 0; b < LENGTH(bad); b++) {
-            struct nb_ref_gradient r =
-                make_row(&families[0], &gradients[0], (enum nb_ref_op)op, 9, 1e-5);
+            struct nb_ref_gradient r = make_row(&families[0], &gradients[0], &norms[o], 9, 1e-5);
+            if (span_of(&r) <= 5)
+                continue;
             memset(dgamma, 0, sizeof dgamma);
             memset(dbeta, 0, sizeof dbeta);
             x[5] = bad[b];
             nb_ref_backward_row(&r, dx, dgamma, dbeta);
-            int zeros =
-                op == NB_REF_RMSNORM && b > 0; /* rstd 0: xhat 0, NaN at the Inf */
+            int zeros = r.op != NB_REF_LAYERNORM && b > 0; /* rstd 0: xhat 0, NaN at the Inf */
             assert_int_equal(count_nan(dx, 9), 9);
             assert_int_equal(count_nan(dgamma, 9), zeros ? 1 : 9);
             assert_int_equal(count_nan(dbeta, 9), 0);
@@ -488,13 +626,29 @@ static void nonfinite_inputs(void **state)
         }
 }
 
+/* Behind a prefix only what the sum goes into is lost. */
+static void nonfinite_behind_prefix(void **state)
+{
+    (void)state;
+    const double bad[] = {NAN, INFINITY, -INFINITY};
+    for (size_t b = 0; b < LENGTH(bad); b++) {
+        struct nb_ref_gradient r = make_row(&families[0], &gradients[0], &norms[3], 9, 1e-5);
+        memset(dgamma, 0, sizeof dgamma);
+        x[5] = bad[b];
+        nb_ref_backward_row(&r, dx, dgamma, NULL);
+        for (size_t i = 0; i < 9; i++) {
+            assert_true(isfinite(dx[i].hi) == (i >= r.k));
+            assert_true(isfinite(dgamma[i].hi) == (i != 5));
+        }
+    }
+}
+
 /* An Inf from above: what the formulas give in double, and only its own share is not
  * finite. */
 static void nonfinite_gradients(void **state)
 {
     (void)state;
-    struct nb_ref_gradient r =
-        make_row(&families[0], &gradients[0], NB_REF_LAYERNORM, 9, 1e-5);
+    struct nb_ref_gradient r = make_row(&families[0], &gradients[0], &norms[0], 9, 1e-5);
     memset(dgamma, 0, sizeof dgamma);
     dy[5] = INFINITY;
     nb_ref_backward_row(&r, dx, dgamma, NULL);
@@ -511,7 +665,10 @@ int main(void)
         cmocka_unit_test(parameters_agree_with_mpfr),
         cmocka_unit_test(shares_stand_alone),
         cmocka_unit_test(gradients_are_slopes),
+        cmocka_unit_test(gradients_are_slopes_in_mpfr),
+        cmocka_unit_test(huge_behind_prefix),
         cmocka_unit_test(nonfinite_inputs),
+        cmocka_unit_test(nonfinite_behind_prefix),
         cmocka_unit_test(nonfinite_gradients),
     };
     return cmocka_run_group_tests(tests, init_mpfr, clear_mpfr);

@@ -208,7 +208,7 @@ static void four_backward(void **state)
     };
     const double dy[4] = {1, 0, 0, 0};
     for (size_t i = 0; i < LENGTH(cases); i++) {
-        struct nb_ref_gradient r = {cases[i].op, 4, FOUR, NULL, dy, 1e-5};
+        struct nb_ref_gradient r = {.op = cases[i].op, .n = 4, .x = FOUR, .dy = dy, .eps = 1e-5};
         nb_ref_backward_row(&r, ref, NULL, NULL);
         const double dx[] = {ref[0].hi, ref[1].hi, ref[2].hi, ref[3].hi};
         double sum = 0, inner = 0;
@@ -233,7 +233,7 @@ static double jacobian_norm(enum nb_ref_op op, const double *row, size_t n)
     double dy[64] = {0}, squares = 0;
     assert_true(n <= LENGTH(dy));
     for (size_t j = 0; j < n; j++) {
-        struct nb_ref_gradient r = {op, n, row, NULL, dy, 0};
+        struct nb_ref_gradient r = {.op = op, .n = n, .x = row, .dy = dy};
         dy[j] = 1;
         nb_ref_backward_row(&r, ref, NULL, NULL);
         dy[j] = 0;
