@@ -15,6 +15,7 @@ static const enum nb_ref_op REF_OP[NB_OP_COUNT] = {
     [NB_OP_PRMSNORM] = NB_REF_PRMSNORM,
     [NB_OP_GROUPNORM] = NB_REF_LAYERNORM,
     [NB_OP_QKNORM] = NB_REF_RMSNORM,
+    [NB_OP_TRIAD] = NB_REF_AFFINE, /* of dy, its beta being x */
 };
 
 struct nb_ref_row nb_appraise_row(const struct nb_problem *p, const double *x, const double *gamma,
@@ -34,14 +35,39 @@ struct nb_ref_row nb_appraise_row(const struct nb_problem *p, const double *x, c
                                .cast_before = p->order == NB_CAST_BEFORE};
 }
 
-static struct nb_ref_type type_of(const struct nb_kernel *k)
+struct nb_ref_gradient nb_appraise_gradient_row(const struct nb_problem *p, const double *x, const double *dy,
+                                                const double *gamma)
 {
-    const struct nb_ref_type *t = nb_ref_type_find(nb_dtype_name(k->dtype));
+    return (struct nb_ref_gradient){.op = REF_OP[p->op],
+                                    .n = p->hidden,
+                                    .k = p->k,
+                                    .x = x,
+                                    .dy = dy,
+                                    .gamma = gamma,
+                                    .eps = p->dtype == NB_F64 ? p->eps : (double)(float)p->eps,
+                                    .gemma = p->gemma && gamma != NULL};
+}
+
+/* Of what this kernel stores in that type. */
+static struct nb_ref_type stored_as(const struct nb_kernel *k, uint32_t dtype)
+{
+    const struct nb_ref_type *t = nb_ref_type_find(nb_dtype_name(dtype));
     NB_ASSERT(t != NULL);
     struct nb_ref_type type = *t;
     if (k->flushes) /* subnormals count as zero in this arithmetic */
         type.eta = nb_arith_min(k->dtype);
     return type;
+}
+
+static struct nb_ref_type type_of(const struct nb_kernel *k)
+{
+    return stored_as(k, k->dtype);
+}
+
+static struct nb_ref_bound bound_of(const struct nb_kernel *k)
+{
+    return (struct nb_ref_bound){(enum nb_ref_bound_kind)k->bound.kind, k->bound.c1, k->bound.c0, k->bound.lanes,
+                                 (int)k->bound.range_safe, k->bound.lambda};
 }
 
 static double stat_value(const struct nb_kernel *k, const void *stored)
@@ -55,8 +81,7 @@ enum nb_ref_hazard nb_appraise_limits(const struct nb_kernel *k, const struct nb
                                       const struct nb_ref_stats *stats, struct nb_ref_limits *limits)
 {
     const struct nb_ref_type type = type_of(k);
-    const struct nb_ref_bound bound = {(enum nb_ref_bound_kind)k->bound.kind, k->bound.c1, k->bound.c0,
-                                       k->bound.lanes, (int)k->bound.range_safe, k->bound.lambda};
+    const struct nb_ref_bound bound = bound_of(k);
     return nb_ref_limit(row, stats, &type, &bound, nb_arith_max(k->dtype), nb_arith_min(k->dtype), limits);
 }
 
@@ -73,6 +98,36 @@ void nb_appraise(const struct nb_kernel *k, const struct nb_ref_row *row, const 
         a->mean_error = nb_ref_mean_error(row, stats, &type, stat_value(k, mean));
     if (rstd != NULL && nb_op_facts(k->op)->norm)
         a->rstd_error = nb_ref_rstd_error(stats, &type, stat_value(k, rstd));
+}
+
+enum nb_ref_hazard nb_appraise_gradient_limits(const struct nb_kernel *k, const struct nb_ref_gradient *row,
+                                               const struct nb_ref_gradient_stats *stats, struct nb_ref_limits *limits)
+{
+    const struct nb_ref_type type = type_of(k);
+    const struct nb_ref_bound bound = bound_of(k);
+    return nb_ref_gradient_limit(row, stats, &type, &bound, nb_arith_max(k->dtype), nb_arith_min(k->dtype), limits);
+}
+
+void nb_appraise_gradient(const struct nb_kernel *k, const struct nb_ref_gradient *row, const struct nb_dd *ref,
+                          const struct nb_ref_gradient_stats *stats, const void *dx, double *scratch,
+                          struct nb_appraisal *a)
+{
+    const struct nb_ref_type type = type_of(k);
+    nb_decode(k->dtype, dx, scratch, row->n);
+    a->hazard = nb_appraise_gradient_limits(k, row, stats, &a->limits);
+    nb_ref_gradient_judge(row, stats, ref, &type, &a->limits, scratch, scratch + row->n, &a->error);
+    a->mean_error = a->rstd_error = NAN;
+}
+
+void nb_appraise_share(const struct nb_kernel *k, uint32_t param_dtype, const struct nb_ref_shares *shares,
+                       enum nb_ref_share which, const void *share, double *scratch, struct nb_appraisal *a)
+{
+    const struct nb_ref_type type = stored_as(k, param_dtype);
+    nb_decode(param_dtype, share, scratch, shares->n);
+    a->hazard = nb_ref_shares_limit(shares, which, &type, k->bound.lambda, nb_arith_max(k->dtype),
+                                    nb_arith_min(k->dtype), &a->limits);
+    nb_ref_shares_judge(shares, which, &type, &a->limits, scratch, scratch + shares->n, &a->error);
+    a->mean_error = a->rstd_error = NAN;
 }
 
 const char *nb_appraisal_fault(const struct nb_appraisal *a, bool likely)

@@ -3,6 +3,7 @@
 #ifndef NB_APPRAISE_H
 #define NB_APPRAISE_H
 
+#include "backward.h"
 #include "nb_kernel.h"
 #include "reference.h"
 
@@ -29,6 +30,19 @@ enum nb_ref_hazard nb_appraise_limits(const struct nb_kernel *k, const struct nb
 void nb_appraise(const struct nb_kernel *k, const struct nb_ref_row *row, const struct nb_dd *ref,
                  const struct nb_ref_stats *stats, const void *y, const void *mean, const void *rstd,
                  double *scratch, struct nb_appraisal *a);
+
+/* The same backward. The oracle's view of a row; what the kernel wrote to dx, and to dgamma or dbeta (of param_dtype),
+ * in their storage, against nb_ref_backward_row and the shares of all rows. scratch: 2*hidden doubles. */
+struct nb_ref_gradient nb_appraise_gradient_row(const struct nb_problem *p, const double *x, const double *dy,
+                                                const double *gamma);
+enum nb_ref_hazard nb_appraise_gradient_limits(const struct nb_kernel *k, const struct nb_ref_gradient *row,
+                                               const struct nb_ref_gradient_stats *stats,
+                                               struct nb_ref_limits *limits);
+void nb_appraise_gradient(const struct nb_kernel *k, const struct nb_ref_gradient *row, const struct nb_dd *ref,
+                          const struct nb_ref_gradient_stats *stats, const void *dx, double *scratch,
+                          struct nb_appraisal *a);
+void nb_appraise_share(const struct nb_kernel *k, uint32_t param_dtype, const struct nb_ref_shares *shares,
+                       enum nb_ref_share which, const void *share, double *scratch, struct nb_appraisal *a);
 
 /* NULL: inside the precondition's rows everything is within its limits (the probabilistic ones, too, if
  * likely is set). Otherwise what is not: "E", "E (probabilistic)", "mean", "rstd", "nonfinite". */

@@ -64,6 +64,11 @@ json_t *nb_check_to_json(const struct nb_cell *cell, const struct nb_kernel *k, 
 /* Hash of an output: all rows, or the first, the last and seeded ones where it is larger than 1 MiB. */
 uint64_t nb_output_hash(const struct nb_cell *cell, uint64_t seed, const void *y);
 
+/* The same, continued over what a pass backward sums over rows: dgamma and dbeta, where the kernel writes them. */
+struct nb_execution;
+uint64_t nb_shares_hash(uint64_t hash, const struct nb_execution *e);
+void nb_shares_clear(const struct nb_execution *e);
+
 /* Overwrites just the rows that nb_output_hash reads. */
 void nb_output_clear(const struct nb_cell *cell, uint64_t seed, void *y);
 

@@ -5,6 +5,7 @@
 #include "execute.h"
 #include "inputs.h"
 #include "registry.h"
+#include "saved.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -39,7 +40,7 @@ bool nb_region_under_valgrind(void)
 enum { PAGE = 4096, STACK = 1 << 20 };
 
 struct arena {
-    char *x, *y, *gamma, *beta, *mean, *rstd, *scratch, *stack;
+    char *x, *dy, *y, *gamma, *beta, *dgamma, *dbeta, *mean, *rstd, *scratch, *stack;
     size_t bytes;
 };
 
@@ -55,12 +56,15 @@ static char *place(uintptr_t *at, size_t offset, size_t bytes)
 static enum nb_status map(struct arena *a, const struct nb_cell *c, size_t scratch, struct nb_err *err)
 {
     const size_t tensor = c->rows * c->ldx * nb_dtype_bytes(c->dtype);
-    const size_t param = c->hidden * nb_dtype_bytes(c->param_dtype), stat = c->rows * nb_stat_bytes(c->dtype);
+    const size_t param = c->hidden * nb_dtype_bytes(c->param_dtype), stat = c->rows * c->hidden * nb_stat_bytes(c->dtype);
     uintptr_t at = ARENA;
-    a->x = place(&at, 0, tensor);
+    a->x = place(&at, 0, nb_cell_dy(c) + tensor);
+    a->dy = a->x + nb_cell_dy(c);
     a->y = c->in_place ? a->x : place(&at, c->offset, tensor);
     a->gamma = place(&at, 1024, param);
     a->beta = place(&at, 3136, param);
+    a->dgamma = place(&at, 512, param);
+    a->dbeta = place(&at, 2560, param);
     a->mean = place(&at, 0, stat);
     a->rstd = place(&at, 0, stat);
     a->scratch = place(&at, 0, scratch);
@@ -81,7 +85,7 @@ static void fill(const struct arena *a, const struct nb_cell *c, uint64_t seed)
 {
     double *wide = malloc(c->hidden * sizeof *wide);
     NB_ASSERT(wide != NULL);
-    nb_input_stream_copy(c->dtype, seed, 0, a->x, c->rows * c->ldx);
+    nb_input_stream_copy(c->dtype, seed, 0, a->x, nb_cell_dy(c) / nb_dtype_bytes(c->dtype) + c->rows * c->ldx);
     if (c->in_place)
         nb_input_gamma_in_place(seed, wide, c->hidden);
     else
@@ -92,6 +96,20 @@ static void fill(const struct arena *a, const struct nb_cell *c, uint64_t seed)
     else
         nb_input_beta(c->param_dtype, seed, wide, c->hidden);
     nb_encode(c->param_dtype, wide, a->beta, c->hidden);
+    free(wide);
+}
+
+/* What a pass backward is given. */
+static void fill_saved(const struct arena *a, const struct nb_cell *c, const struct nb_kernel *k)
+{
+    const struct nb_problem p = nb_cell_problem(c, k);
+    const size_t step = nb_op_pieces(&p) * nb_stat_bytes(c->dtype), es = nb_dtype_bytes(c->dtype);
+    double *wide = malloc(c->hidden * sizeof *wide);
+    NB_ASSERT(wide != NULL);
+    for (size_t row = 0; row < c->rows && c->dir == NB_BWD && nb_op_facts(k->op)->norm; row++) {
+        nb_decode(c->dtype, a->x + row * c->ldx * es, wide, c->hidden);
+        nb_saved_row(&p, wide, a->mean + row * step, a->rstd + row * step);
+    }
     free(wide);
 }
 
@@ -112,11 +130,13 @@ static void do_nothing(const void *state, const struct nb_args *args)
 }
 
 /* What stands between the two requests besides the call is taken away with the call that does nothing. */
-static __attribute__((noinline)) void counted_call(void (*run)(const void *, const struct nb_args *),
-                                                   const void *state, const struct nb_args *args)
+static __attribute__((noinline)) void counted_call(const struct nb_kernel *k, const void *state,
+                                                   const struct nb_args *args)
 {
     CALLGRIND_TOGGLE_COLLECT;
-    run(state, args);
+    k->run(state, args);
+    if (k->reduce != NULL)
+        k->reduce(state, args);
     CALLGRIND_TOGGLE_COLLECT;
 }
 
@@ -125,9 +145,9 @@ static void *call_twice(void *context)
     const struct region r = *(const struct region *)context; /* what the kernel reads lies on this stack */
     const void *state = r.state != NULL ? r.state : &r.problem;
     CALLGRIND_START_INSTRUMENTATION;
-    counted_call(r.kernel->run, state, &r.args);
+    counted_call(r.kernel, state, &r.args);
     CALLGRIND_ZERO_STATS;
-    counted_call(r.kernel->run, state, &r.args);
+    counted_call(r.kernel, state, &r.args);
     CALLGRIND_DUMP_STATS_AT(r.tag);
     CALLGRIND_STOP_INSTRUMENTATION;
     return NULL;
@@ -150,9 +170,11 @@ static enum nb_status on_own_stack(struct region *r, char *stack, struct nb_err 
 static enum nb_status count_kernel(const struct nb_cell *cell, const struct nb_kernel *k, const struct arena *a,
                                    const char *tag, struct nb_err *err)
 {
-    const struct nb_args args = {.x = a->x, .y = a->y, .gamma = a->gamma, .beta = a->beta,
-                                 .mean = cell->stats_out ? a->mean : NULL,
-                                 .rstd = cell->stats_out ? a->rstd : NULL};
+    const bool back = cell->dir == NB_BWD, stats = back || cell->stats_out;
+    const struct nb_args args = {.x = a->x, .dy = back ? a->dy : NULL, .y = back ? NULL : a->y,
+                                 .dx = back ? a->y : NULL, .gamma = a->gamma, .beta = back ? NULL : a->beta,
+                                 .dgamma = back ? a->dgamma : NULL, .dbeta = back ? a->dbeta : NULL,
+                                 .mean = stats ? a->mean : NULL, .rstd = stats ? a->rstd : NULL};
     struct nb_execution e;
     const bool prepared = nb_execution_begin(&e, cell, k, &args, a->scratch);
     enum nb_status s = prepared ? NB_OK : nb_fail(err, "its prepare returned NULL");
@@ -176,6 +198,7 @@ enum nb_status nb_region_count(const struct nb_cell *cell, const struct nb_kerne
     if (s != NB_OK)
         return s;
     fill(&a, cell, seed);
+    fill_saved(&a, cell, own);
     s = count_kernel(cell, own, &a, tag, err);
     munmap((void *)ARENA, a.bytes);
     return s;

@@ -62,11 +62,11 @@ bool nb_execution_begin(struct nb_execution *e, const struct nb_cell *cell,
     e->problem = nb_cell_problem(cell, k);
     e->args.size = sizeof(struct nb_args);
     if (!nb_uses_gamma(k))
-        e->args.gamma = NULL;
+        e->args.gamma = e->args.dgamma = NULL;
     if (!nb_uses_beta(k))
-        e->args.beta = NULL;
+        e->args.beta = e->args.dbeta = NULL;
     e->scratch = scratch;
-    e->scratch_step = scratch_step(k, &e->problem, cell->threads);
+    e->scratch_step = e->args.scratch_step = scratch_step(k, &e->problem, cell->threads);
     e->args.parts = cell->threads;
     if (k->prepare == NULL)
         return true;
@@ -148,16 +148,47 @@ long nb_execute_strays(unsigned threads)
     return strays;
 }
 
+static const void *state_of(const struct nb_execution *e)
+{
+    return e->kernel->prepare != NULL ? e->state : &e->problem;
+}
+
+static void *moved(const void *p, size_t bytes)
+{
+    return p != NULL ? (char *)p + bytes : NULL;
+}
+
 static void one_part(const struct nb_execution *e, size_t window, unsigned part)
 {
     struct nb_args a = e->args;
-    const void *state = e->kernel->prepare != NULL ? e->state : &e->problem;
+    const size_t saved = (e->checked ? e->windows : window) * e->step_saved;
     a.part = part;
     a.parts = e->threads;
     a.scratch = e->scratch_step ? e->scratch + part * e->scratch_step : NULL;
-    a.x = (const char *)a.x + window * e->step;
-    a.y = (char *)a.y + window * e->step;
-    e->kernel->run(state, &a);
+    a.x = moved(a.x, window * e->step);
+    a.dy = moved(a.dy, window * e->step);
+    a.y = moved(a.y, window * e->step_out);
+    a.dx = moved(a.dx, window * e->step_out);
+    a.mean = moved(a.mean, saved);
+    a.rstd = moved(a.rstd, saved);
+    e->kernel->run(state_of(e), &a);
+}
+
+void nb_execute_reduce(const struct nb_execution *e, unsigned part)
+{
+    struct nb_args a = e->args;
+    if (e->kernel->reduce == NULL)
+        return;
+    a.part = part;
+    a.parts = e->threads;
+    a.scratch = e->scratch;
+    e->kernel->reduce(state_of(e), &a);
+}
+
+static void one_whole(const struct nb_execution *e, size_t window)
+{
+    one_part(e, window, 0);
+    nb_execute_reduce(e, 0);
 }
 
 static __attribute__((noinline)) uint64_t execute_one(struct nb_execution *e, unsigned passes)
@@ -165,7 +196,7 @@ static __attribute__((noinline)) uint64_t execute_one(struct nb_execution *e, un
     size_t window = e->next_window;
     const uint64_t start = nb_now_ns();
     for (unsigned p = 0; p < passes; p++) {
-        one_part(e, window, 0);
+        one_whole(e, window);
         window = window + 1 < e->windows ? window + 1 : 0;
     }
     return nb_now_ns() - start;
@@ -196,6 +227,10 @@ static uint64_t execute_many(struct nb_execution *e, unsigned passes)
             one_part(e, window, part);
             window = window + 1 < e->windows ? window + 1 : 0;
 #pragma omp barrier
+            if (e->kernel->reduce != NULL) {
+                nb_execute_reduce(e, part);
+#pragma omp barrier
+            }
         }
         if (part == 0)
             end = nb_now_ns();
@@ -214,7 +249,10 @@ void nb_execute_part(const struct nb_execution *e, unsigned part, unsigned passe
 {
     size_t window = e->next_window;
     for (unsigned p = 0; p < passes; p++) {
-        one_part(e, window, part);
+        if (e->threads == 1)
+            one_whole(e, window);
+        else
+            one_part(e, window, part);
         window = window + 1 < e->windows ? window + 1 : 0;
     }
 }
@@ -268,6 +306,7 @@ bool nb_run_once(const struct nb_kernel *k, const struct nb_problem *p, const st
     a.part = 0;
     a.parts = 1;
     a.scratch = scratch;
+    a.scratch_step = bytes;
     void *own = k->prepare != NULL ? k->prepare(p, &a) : NULL;
     const void *state = k->prepare != NULL ? own : p;
     if (state != NULL)

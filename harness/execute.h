@@ -5,8 +5,9 @@
 #include "plan.h"
 #include "topology.h"
 
-/* One kernel with its memory. Windows: pass i works on window (first + i) mod windows, whose x and y
- * lie step bytes apart. */
+/* One kernel with its memory. Windows: pass i works on window (first + i) mod windows; their x (and dy) lie step bytes
+ * apart, their y (dx) step_out, and the statistics that a pass backward is given step_saved, behind which follow those
+ * of the data that was checked. */
 struct nb_execution {
     const struct nb_kernel *kernel;
     struct nb_problem problem;
@@ -14,7 +15,8 @@ struct nb_execution {
     void *state;         /* of a kernel with prepare; NULL: it could not prepare, and must not run */
     double prepare_ns;   /* what that took */
     unsigned threads;
-    size_t windows, step, next_window;
+    size_t windows, step, step_out, step_saved, next_window;
+    bool checked; /* the window holds the data that was checked */
     size_t stack; /* low 12 bits, about, of the stack pointer that one thread's passes run with */
     char *scratch;
     size_t scratch_step; /* bytes of one thread */
@@ -54,8 +56,10 @@ bool nb_run_once(const struct nb_kernel *k, const struct nb_problem *p, const st
 /* Runs so many passes, a barrier after each; returns the ns of all together. */
 uint64_t nb_execute(struct nb_execution *e, unsigned passes);
 
-/* The share of one thread, without barriers and untimed: for counting, inside nb_on_threads. */
+/* The share of one thread, without barriers and untimed: for counting, inside nb_on_threads. Of several threads' it
+ * leaves out what is put together at the end: that is nb_execute_reduce, when every part has run. */
 void nb_execute_part(const struct nb_execution *e, unsigned part, unsigned passes);
+void nb_execute_reduce(const struct nb_execution *e, unsigned part);
 
 /* Calls work(context, part, parts) on the threads that execute that part: for first touch. */
 void nb_on_threads(unsigned threads, void (*work)(void *context, unsigned part, unsigned parts),

@@ -32,9 +32,10 @@ static const struct {
 
 const struct nb_algo_words *nb_words_of_algo(const struct nb_kernel *k)
 {
+    char op[64];
+    snprintf(op, sizeof op, "%s%s", nb_op_name(k->op), k->dir == NB_BWD ? "_bwd" : "");
     for (size_t i = 0; i < sizeof algos / sizeof *algos; i++)
-        if (strcmp(algos[i].op, nb_op_name(k->op)) == 0 &&
-            strcmp(algos[i].algo, k->algo) == 0)
+        if (strcmp(algos[i].op, op) == 0 && strcmp(algos[i].algo, k->algo) == 0)
             return &algos[i];
     return NULL;
 }
@@ -75,9 +76,10 @@ struct nb_bytes nb_bytes_of(const struct nb_kernel *k)
     const double size = (double)nb_dtype_bytes(k->dtype),
                  real = k->dtype == NB_F64 ? 8 : 4;
     const struct nb_algo_words *w = nb_words_of_algo(k);
-    return (struct nb_bytes){.least = 2 * size,
-                             .allocate = streams(k) ? 2 * size : 3 * size,
-                             .loops = (k->x_reads + 1) * size +
+    const double in = k->dir == NB_BWD ? 2 : 1; /* tensors: x, or x and dy */
+    return (struct nb_bytes){.least = (in + 1) * size,
+                             .allocate = (in + (streams(k) ? 1 : 2)) * size,
+                             .loops = (in * k->x_reads + 1) * size +
                                       (w != NULL ? w->temporaries : 0) * real};
 }
 
@@ -112,12 +114,30 @@ struct nb_problem nb_plain_problem(const struct nb_kernel *k, size_t hidden)
                                .alpha = 1};
 }
 
+/* Backward: dy is an ordinary row. */
+static enum nb_ref_hazard gradient_limits(const struct nb_kernel *k, const struct nb_problem *p, const double *x,
+                                          double *k1, struct nb_ref_limits *limits)
+{
+    double *dy = calloc(p->hidden, sizeof *dy);
+    struct nb_ref_gradient_stats stats;
+    NB_ASSERT(dy != NULL);
+    nb_family_row(nb_family_find("benign", k->dtype), k->dtype, 2, 0, dy, p->hidden);
+    const struct nb_ref_gradient row = nb_appraise_gradient_row(p, x, dy, NULL);
+    nb_ref_gradient_look(&row, &stats);
+    *k1 = stats.k;
+    const enum nb_ref_hazard hazard = nb_appraise_gradient_limits(k, &row, &stats, limits);
+    free(dy);
+    return hazard;
+}
+
 /* Of one row, gamma 1 and beta 0. y [hidden] is scratch. */
 static enum nb_ref_hazard limits_of(const struct nb_kernel *k, const double *x,
                                     size_t hidden, struct nb_dd *y, double *k1,
                                     struct nb_ref_limits *limits)
 {
     const struct nb_problem p = nb_plain_problem(k, hidden);
+    if (k->dir == NB_BWD && nb_op_facts(k->op)->norm)
+        return gradient_limits(k, &p, x, k1, limits);
     const struct nb_ref_row row = nb_appraise_row(&p, x, NULL, NULL, 0);
     struct nb_ref_stats stats;
     nb_ref_forward(&row, y, &stats);

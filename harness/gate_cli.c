@@ -33,6 +33,7 @@ static const struct argp_option OPTIONS[] = {
     NB_OPTION_SELECT("kernel", NB_KEY_KERNEL, "GLOBS", "kernels by name, e.g. '*welford*__f32_*'"),
     NB_OPTION_SELECT("kernels", NB_KEY_KERNELS, "SET", "all, pairings, contenders or headline"),
     NB_OPTION_SELECT("in-place", NB_KEY_IN_PLACE, "WORDS", "yes: y is x; no; both"),
+    NB_OPTION_SELECT("dir", NB_KEY_DIR, "WORDS", "fwd: forward (default); bwd: backward, the gradients"),
     {0, 0, 0, 0, "How it is decided:", 3},
     {"budget", KEY_BUDGET, "TIME", 0, "time for measuring: 60s, 3m (default 180s)", 3},
     {"margin", KEY_MARGIN, "auto|X%", 0, "what counts as slower: auto (default: at least 1 %, more where A/A or relinking "

@@ -10,6 +10,7 @@
 #include "inputs.h"
 #include "codec.h"
 #include "registry.h"
+#include "saved.h"
 #include "stats.h"
 
 #include <math.h>
@@ -29,17 +30,23 @@ static struct {
 } arena;
 
 struct memory {
-    struct nb_buffer x, y, gamma, beta, mean, rstd, scratch;
+    struct nb_buffer x, y, gamma, beta, mean, rstd, scratch, dgamma, dbeta;
+    struct nb_buffer saved[NB_OP_COUNT][2]; /* backward: mean and rstd of every window, and of the checked data */
     bool in_arena;
-    size_t windows, step;
+    size_t windows, step, step_out;
 };
 
 struct fill {
     char *x, *y; /* y NULL: touched already */
-    size_t bytes;
+    size_t bytes, out; /* of x and of y, which is no longer */
     uint32_t dtype;
     const struct nb_worker_env *env;
 };
+
+static size_t round_up(size_t bytes, size_t unit)
+{
+    return (bytes + unit - 1) / unit * unit;
+}
 
 /* Each thread touches first what lies in its share of each stretch of rows. */
 static void fill_part(void *context, unsigned part, unsigned parts)
@@ -53,15 +60,15 @@ static void fill_part(void *context, unsigned part, unsigned parts)
             f->env->at(f->env->context, ""); /* a sign of life */
         nb_input_stream_copy(f->dtype, f->env->seed, at / es + first, f->x + at + first * es,
                              last - first);
-        if (f->y != NULL)
-            memset(f->y + at + first * es, 0, (last - first) * es);
+        const size_t to = at + last * es < f->out ? at + last * es : f->out;
+        if (f->y != NULL && at + first * es < to)
+            memset(f->y + at + first * es, 0, to - (at + first * es));
     }
 }
 
-static void fill(char *x, char *y, size_t bytes, const struct nb_cell *c,
-                 const struct nb_worker_env *env)
+static void fill(char *x, size_t bytes, char *y, size_t out, const struct nb_cell *c, const struct nb_worker_env *env)
 {
-    struct fill f = {x, y, bytes, c->dtype, env};
+    struct fill f = {x, y, bytes, out, c->dtype, env};
     nb_input_stream(c->dtype, env->seed, bytes / nb_dtype_bytes(c->dtype)); /* before threads share it */
     nb_on_threads(c->threads, fill_part, &f);
 }
@@ -109,7 +116,7 @@ static enum nb_status arena_ready(const struct nb_worker_env *env, const struct 
     arena.threads = c->threads;
     arena.offset = c->offset;
     arena.in_place = c->in_place;
-    fill(arena.x.data, fits ? NULL : arena.y.data, arena.x.bytes, c, env);
+    fill(arena.x.data, arena.x.bytes, fits ? NULL : arena.y.data, arena.x.bytes, c, env);
     return NB_OK;
 }
 
@@ -118,11 +125,14 @@ static bool in_arena(const struct nb_cell *c)
     return c->residency == NB_DRAM || c->residency == NB_COLD;
 }
 
+/* Backward x and dx take steps of their own, which are whole pages, so that they lie to each other in every window as
+ * they do in the first. */
 struct nb_windows nb_measure_windows(const struct nb_cell *c, const struct nb_topology *t)
 {
-    const size_t bytes = c->rows * c->ldx * nb_dtype_bytes(c->dtype), line = 64;
+    enum { LINE = 64, PAGE = 4096 };
+    const size_t bytes = c->rows * c->ldx * nb_dtype_bytes(c->dtype), unit = c->dir == NB_BWD ? PAGE : LINE;
     const size_t least = least_arena(c, t);
-    struct nb_windows w = {.count = 1, .step = (bytes + line - 1) / line * line};
+    struct nb_windows w = {.count = 1, .step = round_up(nb_cell_dy(c) + bytes, unit), .step_out = round_up(bytes, unit)};
     if (w.step < least)
         w.count = (least + w.step - 1) / w.step;
     return w;
@@ -131,21 +141,22 @@ struct nb_windows nb_measure_windows(const struct nb_cell *c, const struct nb_to
 static enum nb_status map_tensors(const struct nb_worker_env *env, const struct nb_cell *c,
                                   struct memory *m, struct nb_err *err)
 {
-    const size_t es = nb_dtype_bytes(c->dtype), bytes = c->rows * c->ldx * es;
+    const size_t out = c->rows * c->ldx * nb_dtype_bytes(c->dtype), in = nb_cell_dy(c) + out;
     m->in_arena = in_arena(c);
     if (m->in_arena) {
         const struct nb_windows w = nb_measure_windows(c, env->topology);
         m->step = w.step;
+        m->step_out = w.step_out;
         m->windows = w.count;
         return arena_ready(env, c, m->windows * m->step, err);
     }
     m->windows = 1;
-    const bool huge = bytes >= (size_t)2 << 20;
-    enum nb_status s = nb_buffer_map(&m->x, bytes, 0, huge, err);
+    const bool huge = out >= (size_t)2 << 20;
+    enum nb_status s = nb_buffer_map(&m->x, in, 0, huge, err);
     if (s == NB_OK && !c->in_place)
-        s = nb_buffer_map(&m->y, bytes, c->offset, huge, err);
+        s = nb_buffer_map(&m->y, out, c->offset, huge, err);
     if (s == NB_OK)
-        fill(m->x.data, m->y.data, bytes, c, env);
+        fill(m->x.data, in, m->y.data, out, c, env);
     return s;
 }
 
@@ -166,6 +177,13 @@ static void fill_params(const struct nb_worker_env *env, const struct nb_cell *c
     free(wide);
 }
 
+/* Of one statistic of a window, in whole lines. */
+static size_t saved_bytes(const struct nb_cell *c, const struct nb_kernel *k)
+{
+    const struct nb_problem p = nb_cell_problem(c, k);
+    return round_up(c->rows * nb_op_pieces(&p) * nb_stat_bytes(c->dtype), 64);
+}
+
 /* Statistics a row, of the kernel that saves most. */
 static size_t most_pieces(const struct nb_cell *c)
 {
@@ -176,6 +194,56 @@ static size_t most_pieces(const struct nb_cell *c)
         most = pieces > most ? pieces : most;
     }
     return most;
+}
+
+/* Of the data that begins there in the stream. */
+static void save_window(const struct nb_worker_env *env, const struct nb_cell *c, const struct nb_problem *p,
+                        size_t start, char *mean, char *rstd)
+{
+    const size_t step = nb_op_pieces(p) * nb_stat_bytes(c->dtype);
+    char *stored = malloc(c->hidden * nb_dtype_bytes(c->dtype));
+    double *wide = malloc(c->hidden * sizeof *wide);
+    NB_ASSERT(stored != NULL && wide != NULL);
+    for (size_t row = 0; row < c->rows; row++) {
+        nb_input_stream_copy(c->dtype, env->seed, start + row * c->ldx, stored, c->hidden);
+        nb_decode(c->dtype, stored, wide, c->hidden);
+        nb_saved_row(p, wide, mean + row * step, rstd + row * step);
+    }
+    free(stored);
+    free(wide);
+}
+
+static enum nb_status map_saved(const struct nb_worker_env *env, const struct nb_cell *c, const struct nb_kernel *k,
+                                struct memory *m, struct nb_err *err)
+{
+    const struct nb_problem p = nb_cell_problem(c, k);
+    struct nb_buffer *mean = &m->saved[k->op][0], *rstd = &m->saved[k->op][1];
+    const size_t bytes = saved_bytes(c, k), es = nb_dtype_bytes(c->dtype);
+    if (!nb_op_facts(k->op)->norm || rstd->map != NULL)
+        return NB_OK;
+    enum nb_status s = nb_buffer_map(mean, (m->windows + 1) * bytes, 0, false, err);
+    if (s == NB_OK)
+        s = nb_buffer_map(rstd, (m->windows + 1) * bytes, 0, false, err);
+    for (size_t w = 0; s == NB_OK && w <= m->windows; w++) {
+        env->at(env->context, ""); /* a sign of life */
+        save_window(env, c, &p, w < m->windows ? w * m->step / es : 0, mean->data + w * bytes, rstd->data + w * bytes);
+    }
+    return s;
+}
+
+/* What a pass backward is given and writes besides x, dy and dx. */
+static enum nb_status map_backward(const struct nb_worker_env *env, const struct nb_cell *c, struct memory *m,
+                                   struct nb_err *err)
+{
+    const size_t bytes = c->hidden * nb_dtype_bytes(c->param_dtype);
+    if (c->dir != NB_BWD)
+        return NB_OK;
+    enum nb_status s = nb_buffer_map(&m->dgamma, bytes, 512, false, err);
+    if (s == NB_OK)
+        s = nb_buffer_map(&m->dbeta, bytes, 2560, false, err);
+    for (size_t i = 0; s == NB_OK && i < c->kernel_count; i++)
+        s = map_saved(env, c, c->kernels[i], m, err);
+    return s;
 }
 
 static enum nb_status map_params(const struct nb_worker_env *env, const struct nb_cell *c,
@@ -217,26 +285,31 @@ static enum nb_status map_scratch(const struct nb_worker_env *env, const struct 
     return s;
 }
 
-static void unmap(struct memory *m)
+enum { BUFFERS = 9 + 2 * NB_OP_COUNT };
+
+/* Those of this cell, and then, where it has one, of the arena. */
+static void all_buffers(struct memory *m, bool with_arena, struct nb_buffer *all[BUFFERS])
 {
-    struct nb_buffer *all[] = {&m->x, &m->y, &m->gamma, &m->beta, &m->mean, &m->rstd, &m->scratch};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        nb_buffer_free(all[i]);
+    const bool shared = with_arena && m->in_arena;
+    struct nb_buffer *list[] = {shared ? &arena.x : &m->x, shared ? &arena.y : &m->y, &m->gamma, &m->beta, &m->mean,
+                                &m->rstd, &m->scratch, &m->dgamma, &m->dbeta};
+    memcpy(all, list, sizeof list);
+    for (size_t i = 0; i < 2 * NB_OP_COUNT; i++)
+        all[BUFFERS - 2 * NB_OP_COUNT + i] = &m->saved[i / 2][i % 2];
 }
 
-enum { BUFFERS = 7 };
-
-static void all_buffers(struct memory *m, struct nb_buffer *all[BUFFERS])
+static void unmap(struct memory *m)
 {
-    struct nb_buffer *list[BUFFERS] = {m->in_arena ? &arena.x : &m->x, m->in_arena ? &arena.y : &m->y,
-                                       &m->gamma, &m->beta, &m->mean, &m->rstd, &m->scratch};
-    memcpy(all, list, sizeof list);
+    struct nb_buffer *all[BUFFERS];
+    all_buffers(m, false, all);
+    for (size_t i = 0; i < BUFFERS; i++)
+        nb_buffer_free(all[i]);
 }
 
 static bool canaries_intact(struct memory *m)
 {
     struct nb_buffer *all[BUFFERS];
-    all_buffers(m, all);
+    all_buffers(m, true, all);
     for (size_t i = 0; i < BUFFERS; i++)
         if (!nb_buffer_canaries_intact(all[i]))
             return false;
@@ -246,7 +319,7 @@ static bool canaries_intact(struct memory *m)
 static void repair_canaries(struct memory *m)
 {
     struct nb_buffer *all[BUFFERS];
-    all_buffers(m, all);
+    all_buffers(m, true, all);
     for (size_t i = 0; i < BUFFERS; i++)
         nb_buffer_repair(all[i]);
 }
@@ -262,15 +335,22 @@ static bool begin(struct nb_execution *e, const struct nb_cell *c, const struct 
                   const struct memory *m, size_t stack)
 {
     char *x = m->in_arena ? arena.x.data : m->x.data, *y = m->in_arena ? arena.y.data : m->y.data;
+    const bool back = c->dir == NB_BWD;
     const struct nb_args args = {.x = x,
-                                 .y = c->in_place ? x : y,
+                                 .dy = back ? x + nb_cell_dy(c) : NULL,
+                                 .y = back ? NULL : c->in_place ? x : y,
+                                 .dx = back ? y : NULL,
                                  .gamma = m->gamma.data,
-                                 .beta = m->beta.data,
-                                 .mean = m->mean.data,
-                                 .rstd = m->rstd.data};
+                                 .beta = back ? NULL : m->beta.data,
+                                 .dgamma = m->dgamma.data,
+                                 .dbeta = m->dbeta.data,
+                                 .mean = back ? m->saved[k->op][0].data : m->mean.data,
+                                 .rstd = back ? m->saved[k->op][1].data : m->rstd.data};
     const bool prepared = nb_execution_begin(e, c, k, &args, m->scratch.data);
     e->windows = m->windows;
     e->step = m->step;
+    e->step_out = m->step_out;
+    e->step_saved = back ? saved_bytes(c, k) : 0;
     e->stack = stack;
     return prepared;
 }
@@ -329,12 +409,14 @@ static char *window_y(const struct run *u, size_t window)
 {
     if (u->unit->cell->in_place)
         return window_x(u, window);
-    return (u->memory.in_arena ? arena.y.data : u->memory.y.data) + window * u->memory.step;
+    return (u->memory.in_arena ? arena.y.data : u->memory.y.data) + window * u->memory.step_out;
 }
 
+/* Of x, and of dy behind it. */
 static size_t elements(const struct run *u)
 {
-    return u->unit->cell->rows * u->unit->cell->ldx;
+    const struct nb_cell *c = u->unit->cell;
+    return nb_cell_dy(c) / nb_dtype_bytes(c->dtype) + c->rows * c->ldx;
 }
 
 /* Where in the stream a window's data begins, but for the one that is being verified: at 0. */
@@ -350,8 +432,13 @@ static void put_x(struct run *u, size_t window, size_t start)
 
 static uint64_t params_hash(const struct run *u)
 {
-    const uint64_t h = nb_hash_bytes(0, u->memory.gamma.data, u->memory.gamma.bytes);
-    return nb_hash_bytes(h, u->memory.beta.data, u->memory.beta.bytes);
+    uint64_t h = nb_hash_bytes(0, u->memory.gamma.data, u->memory.gamma.bytes);
+    h = nb_hash_bytes(h, u->memory.beta.data, u->memory.beta.bytes);
+    for (size_t i = 0; i < 2 * NB_OP_COUNT; i++) {
+        const struct nb_buffer *b = &u->memory.saved[i / 2][i % 2];
+        h = b->map != NULL ? nb_hash_bytes(h, b->data, b->bytes) : h;
+    }
+    return h;
 }
 
 static bool surroundings_intact(struct run *u)
@@ -393,7 +480,8 @@ static uint64_t x_hash(const struct run *u, size_t window)
 {
     struct nb_cell as_y = *u->unit->cell;
     as_y.ldy = as_y.ldx;
-    return nb_output_hash(&as_y, u->env->seed, window_x(u, window));
+    const uint64_t x = nb_output_hash(&as_y, u->env->seed, window_x(u, window));
+    return as_y.dir == NB_BWD ? x ^ nb_output_hash(&as_y, u->env->seed, window_x(u, window) + nb_cell_dy(&as_y)) : x;
 }
 
 /* One pass over a window that holds the checked data: its output must be the one that was checked, and
@@ -409,10 +497,13 @@ static void verify(struct run *u, struct runner *r, size_t window, uint64_t x_wa
         put_x(u, window, 0);
     else
         nb_output_clear(c, u->env->seed, window_y(u, window)); /* else yesterday's could pass */
+    nb_shares_clear(&r->exec);
     r->exec.next_window = window;
+    r->exec.checked = true;
     nb_execute(&r->exec, 1);
-    snprintf(hash, sizeof hash, "%016llx",
-             (unsigned long long)nb_output_hash(c, u->env->seed, window_y(u, window)));
+    r->exec.checked = false;
+    const uint64_t rows = nb_output_hash(c, u->env->seed, window_y(u, window));
+    snprintf(hash, sizeof hash, "%016llx", (unsigned long long)nb_shares_hash(rows, &r->exec));
     const bool x_kept = c->in_place || (x_hash(u, window) == x_wanted &&
                                        !(u->suspicious && !x_is(u, window, 0)));
     const bool changed = !surroundings_intact(u) || !x_kept;
@@ -531,6 +622,8 @@ static enum nb_status setup(struct run *u, const struct nb_worker_env *env,
         s = map_tensors(env, c, &u->memory, err);
     if (s == NB_OK)
         s = map_params(env, c, &u->memory, err);
+    if (s == NB_OK)
+        s = map_backward(env, c, &u->memory, err);
     if (s == NB_OK)
         s = map_scratch(env, unit, &u->memory, err);
     if (s != NB_OK)

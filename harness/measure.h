@@ -32,12 +32,12 @@ struct nb_unit {
     const json_t *hashes; /* kernel: hash of its checked output; others are not run */
 };
 
-/* Windows of a DRAM or cold cell. Pass i works on window i mod count; x and y of a window begin step
- * bytes, whole cache lines, behind those of the one before. Together they are at least 4 times the last
+/* Windows of a DRAM or cold cell. Pass i works on window i mod count; x (and dy) of a window begin step
+ * bytes, whole cache lines, behind those of the one before, y (dx) step_out bytes. Together they are at least 4 times the last
  * level its threads reach (x twice, y twice), however few bytes a pass touches; one window where its
  * rows alone are. */
 struct nb_windows {
-    size_t count, step;
+    size_t count, step, step_out;
 };
 struct nb_windows nb_measure_windows(const struct nb_cell *cell, const struct nb_topology *t);
 

@@ -61,14 +61,38 @@ static void cell_id(struct nb_cell *c)
 
 enum { IN_PLACE_MIN = 8 };
 
+/* What lies in memory beside each other: tensors [rows][hidden], and vectors [hidden] of parameters or their gradients.
+ * Backward: x, dy, dx; gamma, dgamma, dbeta, and both sums over rows, of which f64 has wide ones. */
+static size_t tensors_of(const struct nb_cell *c)
+{
+    return c->dir == NB_BWD ? 3 : c->in_place ? 1 : 2;
+}
+
+static size_t param_bytes(const struct nb_cell *c)
+{
+    const size_t ps = nb_dtype_bytes(c->param_dtype);
+    return c->hidden * (c->dir == NB_BWD ? 3 * ps + 2 * nb_stat_bytes(c->dtype) : 2 * ps);
+}
+
+size_t nb_cell_dy(const struct nb_cell *c)
+{
+    enum { PAGE = 4096 };
+    const size_t bytes = c->rows * c->ldx * nb_dtype_bytes(c->dtype);
+    return c->dir == NB_BWD ? (bytes + PAGE - 1) / PAGE * PAGE + NB_OFFSET_DY : 0;
+}
+
 /* Rows of a cell; 0 with a reason when the shape does not fit its residency. */
 static size_t cell_rows(const struct nb_cell *c, size_t wanted, const struct nb_topology *t,
                         char *reason, size_t len)
 {
     const size_t room = thread_bytes(t, c->residency, c->threads);
-    const size_t row = (c->in_place ? 1 : 2) * c->hidden * nb_dtype_bytes(c->dtype);
-    const size_t params = 2 * c->hidden * nb_dtype_bytes(c->param_dtype);
+    const size_t row = tensors_of(c) * c->hidden * nb_dtype_bytes(c->dtype);
+    const size_t params = param_bytes(c);
     const char *level = nb_residency_name(c->residency);
+    if (c->in_place && c->dir == NB_BWD) {
+        snprintf(reason, len, "SKIP_SHAPE: backward, no kernel writes dx over an input");
+        return 0;
+    }
     if (c->in_place && c->hidden < IN_PLACE_MIN) {
         snprintf(reason, len, "SKIP_SHAPE: in place, rows of fewer than %d elements become constant when "
                  "they are normalized again and again", IN_PLACE_MIN);
@@ -90,7 +114,7 @@ static size_t cell_rows(const struct nb_cell *c, size_t wanted, const struct nb_
         return wanted ? wanted : max_size(c->threads, room / row * c->threads);
     }
     if (room < params + row) {
-        snprintf(reason, len, "SKIP_SHAPE: one row, its output and parameters are %zu bytes, half of %s "
+        snprintf(reason, len, "SKIP_SHAPE: one row of each tensor and the parameters are %zu bytes, half of %s "
                  "a thread is %zu", params + row, level, room);
         return 0;
     }
@@ -197,10 +221,9 @@ static enum nb_status add_cell(struct nb_plan *plan, const struct nb_block *b,
         wanted.offset = NB_OFFSET; /* there is no y to lie elsewhere */
     wanted.rows = cell_rows(&wanted, rows, t, reason, sizeof reason);
     wanted.ldx = wanted.ldy = wanted.hidden;
-    const size_t es = nb_dtype_bytes(wanted.dtype), ps = nb_dtype_bytes(wanted.param_dtype);
-    const size_t tensors = wanted.in_place ? 1 : 2;
-    const double bytes =
-        (double)wanted.hidden * ((double)tensors * (double)wanted.rows * (double)es + 2 * (double)ps);
+    const size_t es = nb_dtype_bytes(wanted.dtype), tensors = tensors_of(&wanted);
+    const double bytes = (double)wanted.hidden * (double)tensors * (double)wanted.rows * (double)es +
+                         (double)param_bytes(&wanted);
     cell_id(&wanted);
     if (wanted.rows == 0) {
         drop(plan, wanted.id, reason);
@@ -209,7 +232,7 @@ static enum nb_status add_cell(struct nb_plan *plan, const struct nb_block *b,
     if (bytes > (double)t->memory / 2)
         return nb_fail(err, "%s needs %.0f MiB, more than half of this machine's memory (%zu MiB); choose "
                             "smaller hidden or rows", wanted.id, bytes / 0x1p20, t->memory >> 20);
-    wanted.bytes = wanted.hidden * (tensors * wanted.rows * es + 2 * ps);
+    wanted.bytes = wanted.hidden * tensors * wanted.rows * es + param_bytes(&wanted);
     struct nb_cell probe = wanted;
     const size_t taken = cell_add_kernels(&probe, b);
     for (int kind = 1; kind < NB_K_COUNT; kind++)
@@ -230,7 +253,7 @@ static enum nb_status add_cell(struct nb_plan *plan, const struct nb_block *b,
 
 static size_t places(const struct nb_block *b)
 {
-    size_t n = b->rows.n * b->offset.n * b->in_place.n;
+    size_t n = b->rows.n * b->offset.n * b->in_place.n * b->dir.n;
     for (int kind = 1; kind < NB_K_COUNT; kind++)
         n *= b->k[kind].n;
     return n;
@@ -246,6 +269,9 @@ static enum nb_status add_place(struct nb_plan *plan, const struct nb_block *b, 
     }
     wanted.in_place = b->in_place.v[i % b->in_place.n] != 0;
     i /= b->in_place.n;
+    wanted.dir = (uint32_t)b->dir.v[i % b->dir.n];
+    wanted.stats_out = b->stats && wanted.dir == NB_FWD; /* backward they are given */
+    i /= b->dir.n;
     wanted.offset = b->offset.v[i % b->offset.n];
     return add_cell(plan, b, t, wanted, b->rows.v[i / b->offset.n], err);
 }
@@ -264,7 +290,6 @@ static enum nb_status add_block(struct nb_plan *plan, const struct nb_block *b,
                                           (struct nb_cell){
                                               .dtype = (uint32_t)b->dtype.v[d],
                                               .param_dtype = b->param_dtype.v[p] ? NB_F32 : (uint32_t)b->dtype.v[d],
-                                              .stats_out = b->stats,
                                               .hidden = b->hidden.v[h],
                                               .threads = b->threads.v[th] ? (unsigned)b->threads.v[th] : t->cores,
                                               .residency = (enum nb_residency)b->residency.v[r]},
@@ -363,7 +388,7 @@ enum nb_status nb_plan_make(struct nb_plan *plan, const struct nb_preset *preset
     }
     if (plan->count == 0)
         return nb_fail(err, "the selection is empty%s%s; `normbench list kernels` shows what there is",
-                       plan->dropped_count ? ": " : ": no kernel has this op, algorithm, ISA and dtype",
+                       plan->dropped_count ? ": " : ": no kernel has this op, direction (--dir), algorithm, ISA and dtype",
                        plan->dropped_count ? plan->dropped[0].reason : "");
     for (size_t i = 0; i < plan->count; i++)
         add_pairings(&plan->cells[i], &plan->settings);
@@ -429,9 +454,9 @@ void nb_cell_repro(const struct nb_cell *c, const struct nb_settings *s, const c
             used += snprintf(ks + used, sizeof ks - (size_t)used, " --%s %s", nb_k_facts[kind].name, value);
         }
     snprintf(text, len,
-             "normbench %s%s%s%s --dtype %s%s --hidden %zu --rows %zu --threads %u --residency "
+             "normbench %s%s%s%s%s --dtype %s%s --hidden %zu --rows %zu --threads %u --residency "
              "%s%s%s%s%s --seed %llu%s",
-             verb, kernel ? " --kernel '" : "", kernel ? kernel : "", kernel ? "'" : "",
+             verb, c->dir == NB_BWD ? " --dir bwd" : "", kernel ? " --kernel '" : "", kernel ? kernel : "", kernel ? "'" : "",
              nb_dtype_name(c->dtype), c->param_dtype != c->dtype ? " --param-dtype f32" : "",
              c->hidden, c->rows, c->threads, nb_residency_name(c->residency),
              c->stats_out ? " --stats yes" : "", offset, c->in_place ? " --in-place yes" : "",
@@ -502,7 +527,7 @@ static void group_add(struct nb_group *g, const struct nb_kernel *k, enum nb_rol
 
 static bool is_anchor(const struct nb_kernel *k)
 {
-    return k->op == NB_OP_SCALE && k->trick[0] == '\0' && wanted_ceiling(k);
+    return nb_is_anchor(k) && wanted_ceiling(k);
 }
 
 /* The A/A copies close a group: its first member again (the same code at the same address: what
@@ -1202,8 +1227,8 @@ enum nb_status nb_cell_from_json(struct nb_cell *c, const json_t *json, struct n
                        &rounds, "screen_rounds", &screen_rounds, "offset", &offset, "in_place", &in_place) != 0)
         return nb_fail(err, "plan: bad cell: %s", e.text);
     const int d = nb_dtype_parse(dtype), p = nb_dtype_parse(param),
-              r = nb_residency_parse(residency);
-    if (d < 0 || p < 0 || r < 0 || strcmp(dir, "fwd") != 0 || strcmp(fuse, "none") != 0)
+              r = nb_residency_parse(residency), way = nb_dir_parse(dir);
+    if (d < 0 || p < 0 || r < 0 || way < 0 || strcmp(fuse, "none") != 0)
         return nb_fail(err, "plan: cell %s names an unknown dtype, residency, dir or fuse", id);
     if (hidden < 1 || rows < 1 || threads < 1 || rounds < 0 || screen_rounds < 0 || ldx < hidden || ldy < hidden)
         return nb_fail(err, "plan: cell %s has a size that is not positive", id);
@@ -1212,6 +1237,7 @@ enum nb_status nb_cell_from_json(struct nb_cell *c, const json_t *json, struct n
     if (k_from_json(c, json_object_get(json, "k"), err) != NB_OK)
         return NB_ERROR;
     snprintf(c->id, sizeof(c->id), "%s", id);
+    c->dir = (uint32_t)way;
     c->dtype = (uint32_t)d;
     c->param_dtype = (uint32_t)p;
     c->residency = (enum nb_residency)r;

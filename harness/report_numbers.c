@@ -262,14 +262,14 @@ static size_t find_anchor(const struct rep_cell *cell, size_t group)
     return SIZE_MAX;
 }
 
-/* A copy or a scale that stands in a group as ceiling or anchor. */
+/* A copy, a scale or a triad that stands in a group as ceiling or anchor. */
 static bool is_ceiling(const struct rep_cell *cell, const struct rep_entry *e)
 {
     if (!rep_is_timed(e) || find_anchor(cell, e->group) == SIZE_MAX)
         return false;
     enum rep_role role = cell->groups[e->group].members[e->member].role;
     return (role == REP_CEILING || role == REP_ANCHOR) &&
-           (rep_is_op(e->kernel, "copy") || rep_is_op(e->kernel, "scale"));
+           (rep_is_op(e->kernel, "copy") || rep_is_op(e->kernel, "scale") || rep_is_op(e->kernel, "triad"));
 }
 
 static void find_roof(const struct work *w, struct rep_cell *cell)
@@ -436,7 +436,8 @@ static bool is_plain_kernel(const struct rep_kernel *k)
 static bool is_textbook_pair(const struct rep_pairing *p)
 {
     return rep_is_rms_over_layer(p) && p->base != NULL && p->test != NULL &&
-           rep_same(p->base->algo, "twopass") && rep_same(p->test->algo, "onepass") &&
+           rep_same(p->base->algo, "twopass") &&
+           rep_same(p->test->algo, rep_same(p->test->dir, "bwd") ? "twopass" : "onepass") &&
            rep_same(p->base->isa, p->test->isa) && is_plain_kernel(p->base) &&
            is_plain_kernel(p->test);
 }

@@ -29,7 +29,7 @@ int nb_residency_parse(const char *word)
 static const char *const KEY_NAMES[NB_KEY_COUNT] = {
     "op",   "algo",    "isa",       "dtype",  "param-dtype", "hidden",
     "rows", "threads", "residency", "kernel", "kernels",     "stats",
-    "offset", "in-place", "prefix", "groups", "head",
+    "offset", "in-place", "prefix", "groups", "head",        "dir",
 };
 
 const char *nb_key_name(enum nb_key key)
@@ -288,6 +288,15 @@ static enum nb_status read_in_place(void *target, const char *word, struct nb_er
     return NB_OK;
 }
 
+static enum nb_status read_dir(void *target, const char *word, struct nb_err *err)
+{
+    const int dir = nb_dir_parse(word);
+    if (dir < 0)
+        return nb_fail(err, "dir: unknown word \"%s\"; known: fwd (forward), bwd (backward: the gradients)", word);
+    list_add(target, (size_t)dir);
+    return NB_OK;
+}
+
 /* "6.25%" or "0.0625": above 0, at most all of the row, in millionths of it. */
 static enum nb_status read_prefix(void *target, const char *word, struct nb_err *err)
 {
@@ -398,6 +407,7 @@ enum nb_status nb_block_set(struct nb_block *b, enum nb_key key, const char *val
         [NB_KEY_PREFIX] = {&b->k[NB_K_PREFIX], NULL, read_prefix},
         [NB_KEY_GROUPS] = {&b->k[NB_K_GROUPS], NULL, read_groups},
         [NB_KEY_HEAD] = {&b->k[NB_K_HEAD], NULL, read_head},
+        [NB_KEY_DIR] = {&b->dir, NULL, read_dir},
     };
     b->given |= 1u << key;
     if (key == NB_KEY_KERNELS)
@@ -435,6 +445,7 @@ enum nb_status nb_block_init(struct nb_block *b, const char *name, struct nb_err
         {NB_KEY_PARAM_DTYPE, "x"},        {NB_KEY_HIDDEN, "1024"},   {NB_KEY_ROWS, "auto"},
         {NB_KEY_THREADS, "1"},            {NB_KEY_RESIDENCY, "L2"},  {NB_KEY_KERNELS, "all"},
         {NB_KEY_OFFSET, "2112"},          {NB_KEY_IN_PLACE, "no"},
+        {NB_KEY_DIR, "fwd"},
     };
     *b = (struct nb_block){0};
     snprintf(b->name, sizeof(b->name), "%s", name);
@@ -453,7 +464,7 @@ void nb_block_free(struct nb_block *b)
 {
     struct nb_list *lists[] = {&b->op,     &b->dtype, &b->residency, &b->param_dtype,
                                &b->hidden, &b->rows,  &b->threads,   &b->offset,
-                               &b->in_place, &b->k[NB_K_PREFIX], &b->k[NB_K_GROUPS], &b->k[NB_K_HEAD]};
+                               &b->in_place, &b->dir, &b->k[NB_K_PREFIX], &b->k[NB_K_GROUPS], &b->k[NB_K_HEAD]};
     struct nb_words *words[] = {&b->algo, &b->isa, &b->kernel};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         list_free(lists[i]);
@@ -463,7 +474,7 @@ void nb_block_free(struct nb_block *b)
 
 const struct nb_pair nb_pairs[NB_PAIR_COUNT] = {
     {"twopass", "onepass"}, {"guarded", "onepass"}, {"onepass", "onepass"}, {"welford", "welford"},
-    {"f64acc", "f64acc"},   {"naive", "naive"},     {"unfused", "unfused"}, {"auto", "auto"},
+    {"twopass", "twopass"}, {"f64acc", "f64acc"},   {"naive", "naive"},     {"unfused", "unfused"}, {"auto", "auto"},
 };
 
 const char *nb_pair_algo(const struct nb_pair *p, uint32_t op)
@@ -507,6 +518,11 @@ bool nb_is_ceiling(const struct nb_kernel *k)
     return !nb_op_facts(k->op)->norm;
 }
 
+bool nb_is_anchor(const struct nb_kernel *k)
+{
+    return (k->op == NB_OP_SCALE || k->op == NB_OP_TRIAD) && k->trick[0] == '\0';
+}
+
 bool nb_is_extra_reference(const struct nb_kernel *k)
 {
     return k->op == NB_OP_AFFINE && k->trick[0] != '\0';
@@ -517,7 +533,7 @@ bool nb_kernel_is_weak(const struct nb_kernel *k)
 {
     const uint32_t kind = k->bound.kind;
     return nb_op_facts(k->op)->centred && kind != NB_BOUND_TWOPASS && kind != NB_BOUND_WELFORD &&
-           kind != NB_BOUND_GUARDED && kind != NB_BOUND_EITHER;
+           kind != NB_BOUND_GUARDED && kind != NB_BOUND_EITHER && kind != NB_BOUND_GRADIENT;
 }
 
 bool nb_kernel_may_win(const struct nb_kernel *k, bool allow_weak)
@@ -552,7 +568,7 @@ static bool takes_set(const struct nb_block *b, const struct nb_kernel *k)
     if (b->kernels == NB_SET_ALL || nb_is_ceiling(k))
         return true;
     const bool centred = nb_op_facts(k->op)->centred;
-    const bool headline = strcmp(k->algo, centred ? "twopass" : "onepass") == 0;
+    const bool headline = strcmp(k->algo, centred || k->dir == NB_BWD ? "twopass" : "onepass") == 0;
     if (b->kernels == NB_SET_HEADLINE)
         return headline && k->trick[0] == '\0';
     if (b->kernels == NB_SET_CONTENDERS)
@@ -676,7 +692,7 @@ static enum nb_status preset_line(struct nb_preset *p, char *line, struct nb_err
     const int k = nb_key_parse(key);
     if (k < 0)
         return nb_fail(err, "unknown key \"%s\"; known: op, algo, isa, dtype, param-dtype, hidden, "
-                            "rows, threads, residency, offset, in-place, kernel, kernels, stats", key);
+                            "rows, threads, residency, offset, in-place, prefix, groups, head, dir, kernel, kernels, stats", key);
     struct nb_block *b = &p->blocks[p->count - 1];
     if (b->given & 1u << k)
         return nb_fail(err, "%s: given twice in block [%s]; join the values with commas", key, b->name);

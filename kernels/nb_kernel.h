@@ -10,6 +10,7 @@
  *           mean and rstd are f32 for f32, f16 and bf16 tensors, f64 for f64
  * Storage   f16 and bf16 travel as uint16_t
  * Aliasing  y may equal x; nothing else overlaps
+ * Backward  reads x, dy, gamma and the mean and rstd that a forward pass saved; writes dx, dgamma and dbeta (of param_dtype)
  * Errors    run returns nothing: everything that can be wrong is found by supports() or by the caller
  */
 #ifndef NB_KERNEL_H
@@ -34,6 +35,7 @@ enum nb_op {
     NB_OP_PRMSNORM,  /* the same, the mean over x[0..k) alone: partial RMSNorm */
     NB_OP_GROUPNORM, /* layernorm of each of k equal parts of a row by itself; gamma and beta are those of the row */
     NB_OP_QKNORM,    /* rmsnorm of each k elements of a row, a head; gamma [k] is the same for all of them */
+    NB_OP_TRIAD,     /* dx = x + a*dy, a = alpha:   a ceiling; backward alone */
     NB_OP_COUNT
 };
 enum nb_dir { NB_FWD, NB_BWD, NB_DIR_COUNT };
@@ -71,6 +73,7 @@ struct nb_args {
     const void *dy;
     void *dx, *dres, *dgamma, *dbeta;
     void *scratch; /* this part's own; scratch_bytes() long, 64-byte aligned */
+    size_t scratch_step; /* bytes from a part's scratch to the next one's; reduce is given that of part 0 */
 };
 
 /* A-priori error bound on E (docs/numerics.md). c is the summation constant of the kernel's sums:
@@ -87,6 +90,7 @@ enum nb_bound_kind {
                        * within 4 standard deviations of the mean found, else that mean; y from
                        * (x-k)*rstd - d*rstd, d the mean of x - k */
     NB_BOUND_EITHER, /* that of TWOPASS or that of GUARDED, whichever is worse: a kernel that chooses */
+    NB_BOUND_GRADIENT, /* dx from saved statistics: sums of g and of g*xhat */
     NB_BOUND_KINDS
 };
 struct nb_bound {
@@ -129,7 +133,9 @@ struct nb_kernel {
     /* The slices of one call run on different threads at once, with one state, over the parts that prepare
      * was told. run works in the thread that called it, and starts no other. */
     void (*run)(const void *state, const struct nb_args *a);
-    void (*reduce)(const void *state, const struct nb_args *a); /* after a barrier; NULL: nothing to do */
+    /* The same, when all slices have been run: what is summed over rows is put together, part of parts of the
+     * columns each. NULL: nothing to do. */
+    void (*reduce)(const void *state, const struct nb_args *a);
 };
 
 /* A table of kernels: what an ISA unit, a peer or a plugin exports. */

@@ -195,6 +195,7 @@ static const struct nb_op_facts op_facts[NB_OP_COUNT] = {
     [NB_OP_RMSNORM] = {.name = "rmsnorm", .norm = true, .gamma = true},
     [NB_OP_PRMSNORM] = {.name = "prmsnorm", .norm = true, .k = NB_K_PREFIX, .gamma = true},
     [NB_OP_GROUPNORM] = {.name = "groupnorm", .norm = true, .centred = true, .k = NB_K_GROUPS, .gamma = true, .beta = true},
+    [NB_OP_TRIAD] = {.name = "triad"},
     [NB_OP_QKNORM] = {.name = "qknorm", .norm = true, .k = NB_K_HEAD, .gamma = true},
 };
 static const char *const dir_names[NB_DIR_COUNT] = {"fwd", "bwd"};
@@ -260,6 +261,11 @@ int nb_op_parse(const char *word)
         if (strcmp(op_facts[i].name, word) == 0)
             return i;
     return -1;
+}
+
+int nb_dir_parse(const char *word)
+{
+    return name_parse(dir_names, NB_DIR_COUNT, word);
 }
 
 int nb_dtype_parse(const char *word)

@@ -65,8 +65,8 @@ static void *auto_prepare(const struct nb_problem *p, const struct nb_args *a)
 #define NB_ENUM_f16 NB_F16
 #define NB_ENUM_bf16 NB_BF16
 
-#define NB_HEAD(OP_)                                                                     \
-    .size = sizeof(struct nb_kernel), .op = NB_OP_##OP_, .dir = NB_FWD,                  \
+#define NB_HEAD(OP_, DIR_)                                                               \
+    .size = sizeof(struct nb_kernel), .op = NB_OP_##OP_, .dir = NB_##DIR_,               \
     .fuse = NB_FUSE_NONE, .dtype = NB_CAT2(NB_ENUM_, NB_DTYPE),                          \
     .cpu_bits = NB_CAT2(nb_needs_, NB_ISA), .isa = NB_STR(NB_ISA),
 
@@ -74,7 +74,7 @@ static void *auto_prepare(const struct nb_problem *p, const struct nb_args *a)
 #define NB_ENTRY_OF(like_, op_, OP_, algo_, trick_, reads_, flops_, kind_, c1_, c0_, lanes_, \
                     lambda_, safe_, source_, supports_, scratch_)                        \
     {                                                                                    \
-        NB_HEAD(OP_)                                                                     \
+        NB_HEAD(OP_, FWD)                                                                     \
         .name = #op_ "_fwd_" #algo_ "__" NB_STR(NB_DTYPE) "_" NB_STR(NB_ISA) #trick_,    \
         .algo = #algo_,                                                                  \
         .trick = &"_" #trick_[sizeof("_" #trick_) > 2 ? 2 : 1],                          \
@@ -89,10 +89,30 @@ static void *auto_prepare(const struct nb_problem *p, const struct nb_args *a)
         .run = NB_FN(like_##_fwd_##algo_, trick_),                                       \
     },
 
+/* Backward: the shares of the rows are put together by norm_bwd_reduce where there are any. */
+#define NB_BWD_ENTRY(op_, OP_, like_, algo_, trick_, reads_, flops_, kind_, c1_, c0_, lanes_, lambda_, source_, \
+                     supports_, scratch_, reduce_)                                       \
+    {                                                                                    \
+        NB_HEAD(OP_, BWD)                                                                \
+        .name = #op_ "_bwd_" #algo_ "__" NB_STR(NB_DTYPE) "_" NB_STR(NB_ISA) #trick_,    \
+        .algo = #algo_,                                                                  \
+        .trick = &"_" #trick_[sizeof("_" #trick_) > 2 ? 2 : 1],                          \
+        .source = source_,                                                               \
+        .x_reads = reads_,                                                               \
+        .flushes = NB_FLUSHES,                                                           \
+        .vector_bits = NB_VECTOR_BITS,                                                   \
+        .bound = {NB_BOUND_##kind_, 0, c1_, c0_, lanes_, lambda_},                       \
+        .flops = flops_,                                                                 \
+        .supports = nb_supports_##supports_,                                             \
+        .scratch_bytes = nb_scratch_##scratch_,                                          \
+        .run = NB_FN(like_##_bwd_##algo_, trick_),                                       \
+        .reduce = reduce_,                                                               \
+    },
+
 /* Its bound is the worst of those it may choose; it asks for no vectors itself. */
 #define NB_AUTO_ENTRY(op_, OP_, reads_, flops_, kind_, c1_, c0_, lambda_)                 \
     {                                                                                    \
-        NB_HEAD(OP_)                                                                     \
+        NB_HEAD(OP_, FWD)                                                                     \
         .name = #op_ "_fwd_auto__" NB_STR(NB_DTYPE) "_" NB_STR(NB_ISA),                  \
         .algo = "auto",                                                                  \
         .trick = "",                                                                     \

@@ -1,11 +1,9 @@
 #include "support.h"
 
-static const char *why_not_shape(const struct nb_problem *p)
+static const char *why_not_sizes(const struct nb_problem *p)
 {
     if (p->size < sizeof *p)
         return "built against a header with more fields in struct nb_problem";
-    if (p->dir != NB_FWD)
-        return "forward only";
     if (p->fuse != NB_FUSE_NONE)
         return "no fused residual";
     if (p->hidden == 0)
@@ -13,6 +11,11 @@ static const char *why_not_shape(const struct nb_problem *p)
     if (p->ldx < p->hidden || p->ldy < p->hidden)
         return "a row stride is shorter than hidden";
     return NULL;
+}
+
+static const char *why_not_shape(const struct nb_problem *p)
+{
+    return p->dir != NB_FWD ? "forward only" : why_not_sizes(p);
 }
 
 static const char *why_not_params(const struct nb_problem *p)
@@ -91,6 +94,27 @@ const char *nb_supports_short(const struct nb_problem *p)
     return p->hidden > 512 ? "for rows of at most 512 elements" : nb_supports_norm(p);
 }
 
+const char *nb_supports_triad(const struct nb_problem *p)
+{
+    return p->dir != NB_BWD ? "backward only" : why_not_sizes(p);
+}
+
+const char *nb_supports_backward(const struct nb_problem *p)
+{
+    const char *why_not = nb_supports_triad(p);
+    if (!why_not && p->eps_mode != NB_EPS_INSIDE)
+        why_not = "the gradient is that of 1/sqrt(var + eps)";
+    if (!why_not && p->order != NB_CAST_AFTER)
+        why_not = "the gradient is that of one rounding, of y";
+    return why_not ? why_not : why_not_params(p);
+}
+
+size_t nb_scratch_backward(const struct nb_problem *p, uint32_t parts)
+{
+    (void)parts;
+    return 2 * p->hidden * (p->dtype == NB_F64 ? sizeof(double) : sizeof(float));
+}
+
 /* matrices of temporaries and one scalar for each row of a slice */
 static size_t scratch(const struct nb_problem *p, uint32_t parts, size_t matrices)
 {
@@ -116,4 +140,9 @@ size_t nb_scratch_heads(const struct nb_problem *p, uint32_t parts)
 size_t nb_scratch_rmsnorm(const struct nb_problem *p, uint32_t parts)
 {
     return scratch(p, parts, 1);
+}
+
+size_t nb_scratch_backward_unfused(const struct nb_problem *p, uint32_t parts)
+{
+    return nb_scratch_backward(p, parts) + scratch(p, parts, 3);
 }

@@ -16,6 +16,13 @@ const char *nb_supports_heads(const struct nb_problem *p);
 const char *nb_supports_short_groups(const struct nb_problem *p);
 const char *nb_supports_short_heads(const struct nb_problem *p);
 
+const char *nb_supports_triad(const struct nb_problem *p);    /* backward */
+const char *nb_supports_backward(const struct nb_problem *p); /* norms, backward */
+
+/* Sums of dgamma and dbeta over a slice's rows; unfused: three matrices of temporaries as well. */
+size_t nb_scratch_backward(const struct nb_problem *p, uint32_t parts);
+size_t nb_scratch_backward_unfused(const struct nb_problem *p, uint32_t parts);
+
 /* Temporaries of the unfused kernels for the largest of parts slices. */
 size_t nb_scratch_layernorm(const struct nb_problem *p, uint32_t parts);
 size_t nb_scratch_heads(const struct nb_problem *p, uint32_t parts);

@@ -95,6 +95,8 @@ typedef double stat_f64;
 /* gamma and beta kept in f32 */
 #define v_load_as_f32 NB_CAT6(v, _load_, NB_ARITH, _, f32, )
 #define v_loadn_as_f32 NB_CAT6(v, _loadn_, NB_ARITH, _, f32, )
+#define v_store_as_f32 NB_CAT6(v, _store_, NB_ARITH, _, f32, )
+#define v_storen_as_f32 NB_CAT6(v, _storen_, NB_ARITH, _, f32, )
 
 /* ---- functions a template defines ---- */
 #define NB_LOCAL(w) NB_CAT6(w, __, NB_DTYPE, _, NB_ARITH, )
@@ -210,6 +212,37 @@ typedef double stat_f64;
 #define rows4_part NB_LOCAL(rows4_part)
 #define fetch_ahead NB_LOCAL(fetch_ahead)
 #define pipe_row NB_LOCAL(pipe_row)
+#define triad_row NB_LOCAL(triad_row)
+#define triad_rows NB_LOCAL(triad_rows)
+#define nb_back NB_LOCAL(nb_back)
+#define back_sums NB_LOCAL(back_sums)
+#define back_map NB_LOCAL(back_map)
+#define back_lanes NB_LOCAL(back_lanes)
+#define back_begin NB_LOCAL(back_begin)
+#define back_spread NB_LOCAL(back_spread)
+#define back_stats NB_LOCAL(back_stats)
+#define back_means NB_LOCAL(back_means)
+#define back_load NB_LOCAL(back_load)
+#define back_xhat NB_LOCAL(back_xhat)
+#define back_g NB_LOCAL(back_g)
+#define back_sum NB_LOCAL(back_sum)
+#define back_reduce NB_LOCAL(back_reduce)
+#define back_dx NB_LOCAL(back_dx)
+#define real_load NB_LOCAL(real_load)
+#define real_store NB_LOCAL(real_store)
+#define back_write NB_LOCAL(back_write)
+#define back_apply NB_LOCAL(back_apply)
+#define back_twopass NB_LOCAL(back_twopass)
+#define back_naive NB_LOCAL(back_naive)
+#define back_twopass_any NB_LOCAL(back_twopass_any)
+#define back_naive_any NB_LOCAL(back_naive_any)
+#define back_columns NB_LOCAL(back_columns)
+#define back_block NB_LOCAL(back_block)
+#define back_rows4 NB_LOCAL(back_rows4)
+#define back_rows4_any NB_LOCAL(back_rows4_any)
+#define back_prim NB_LOCAL(back_prim)
+#define param_store NB_LOCAL(param_store)
+#define back_total NB_LOCAL(back_total)
 #define two_sum NB_LOCAL(two_sum)
 #define compensated NB_LOCAL(compensated)
 #define compensated_total NB_LOCAL(compensated_total)
@@ -265,7 +298,7 @@ enum {
     NB_CAST_XHAT = 512,
     NB_OPTIONS = NB_ONE_PLUS | NB_CAST_XHAT,
 };
-enum { NB_AFFINE_ROWS = 4 };
+enum { NB_AFFINE_ROWS = 4, NB_BACK_ROWS = 4 };
 /* One primitive operation of a framework, with NB_PARAM_F32 and the options. */
 enum {
     NB_SUBTRACT,
@@ -276,6 +309,7 @@ enum {
     NB_PRIMITIVE = 7,
     NB_FROM_X = 64,
     NB_TO_Y = 128,
+    NB_FROM_DY = 1024, /* the second operand is a row of dy */
 };
 
 /* Before loops over arrays of vecs: gcc then unrolls them early enough to keep the vecs

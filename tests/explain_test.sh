@@ -25,18 +25,18 @@ every() {
 }
 every "formula, scans and source are there" \
     '(.formula | length > 0) and (.scans | length > 0) and (.source | length > 0)'
-every "a norm's last scan writes y" '.scans[-1] | test("-> y\\]")'
-every "least bytes are those of x and y" \
-    '.bytes_per_element.least == 2 * {"f32": 4, "f64": 8, "f16": 2, "bf16": 2}[.dtype]'
+every "the last scan writes y, or dx" '.dir as $d | .scans[-1] | if $d == "bwd" then test("dx\\]") else test("-> y\\]") end'
+every "least bytes are those of x and y, or x, dy and dx" \
+    '.bytes_per_element.least == (if .dir == "bwd" then 3 else 2 end) * {"f32": 4, "f64": 8, "f16": 2, "bf16": 2}[.dtype]'
 every "write-allocate adds y again, or stores stream" \
-    '.bytes_per_element | .write_allocate == .least * 1.5 or .write_allocate == .least'
+    '(if .dir == "bwd" then 3 else 2 end) as $n | .bytes_per_element | .write_allocate == .least * ($n + 1) / $n or .write_allocate == .least'
 every "only tricks spare the write-allocate" \
     '.bytes_per_element.write_allocate > .bytes_per_element.least or (.tricks | length > 0)'
 every "loops move at least x and y" '.bytes_per_element | .loops >= .least'
 every "an ordinary row is inside the bound" \
     '.bound.rows[0] | .family == "benign" and .hazard == "inside" and .likely <= .worst'
 every "norms say how far their bound reaches" \
-    '(.op != "layernorm" and .op != "rmsnorm") or (.bound.reach | has("offset") and has("outlier") and has("size"))'
+    '(.op != "layernorm" and .op != "rmsnorm") or .dir == "bwd" or (.bound.reach | has("offset") and has("outlier") and has("size"))'
 every "null has a reason" \
     '(.worst_seen != null or (.worst_seen_reason | length > 0)) and (.vector_bits != null or (.code_reason | length > 0))'
 every "every feature has a name" 'all(.needs[]; test("without words") | not)'
