@@ -18,10 +18,16 @@ static const enum nb_ref_op REF_OP[NB_OP_COUNT] = {
     [NB_OP_TRIAD] = NB_REF_AFFINE, /* of dy, its beta being x */
 };
 
+/* Where the parameters of a group begin; heads share theirs. */
+static size_t params_at(const struct nb_problem *p, size_t piece)
+{
+    return nb_op_facts(p->op)->k == NB_K_HEAD ? 0 : piece * (p->hidden / nb_op_pieces(p));
+}
+
 struct nb_ref_row nb_appraise_row(const struct nb_problem *p, const double *x, const double *gamma,
                                   const double *beta, size_t piece)
 {
-    const size_t n = p->hidden / nb_op_pieces(p), params = nb_op_facts(p->op)->k == NB_K_HEAD ? 0 : piece * n;
+    const size_t n = p->hidden / nb_op_pieces(p), params = params_at(p, piece);
     return (struct nb_ref_row){.op = REF_OP[p->op],
                                .n = n,
                                .k = p->k,
@@ -36,14 +42,15 @@ struct nb_ref_row nb_appraise_row(const struct nb_problem *p, const double *x, c
 }
 
 struct nb_ref_gradient nb_appraise_gradient_row(const struct nb_problem *p, const double *x, const double *dy,
-                                                const double *gamma)
+                                                const double *gamma, size_t piece)
 {
+    const size_t n = p->hidden / nb_op_pieces(p);
     return (struct nb_ref_gradient){.op = REF_OP[p->op],
-                                    .n = p->hidden,
+                                    .n = n,
                                     .k = p->k,
-                                    .x = x,
-                                    .dy = dy,
-                                    .gamma = gamma,
+                                    .x = x + piece * n,
+                                    .dy = dy + piece * n,
+                                    .gamma = gamma != NULL ? gamma + params_at(p, piece) : NULL,
                                     .eps = p->dtype == NB_F64 ? p->eps : (double)(float)p->eps,
                                     .gemma = p->gemma && gamma != NULL};
 }

@@ -34,7 +34,7 @@ void nb_appraise(const struct nb_kernel *k, const struct nb_ref_row *row, const 
 /* The same backward. The oracle's view of a row; what the kernel wrote to dx, and to dgamma or dbeta (of param_dtype),
  * in their storage, against nb_ref_backward_row and the shares of all rows. scratch: 2*hidden doubles. */
 struct nb_ref_gradient nb_appraise_gradient_row(const struct nb_problem *p, const double *x, const double *dy,
-                                                const double *gamma);
+                                                const double *gamma, size_t piece);
 enum nb_ref_hazard nb_appraise_gradient_limits(const struct nb_kernel *k, const struct nb_ref_gradient *row,
                                                const struct nb_ref_gradient_stats *stats,
                                                struct nb_ref_limits *limits);

@@ -44,8 +44,10 @@ struct oracle {
     bool ready;
     struct nb_dd *y; /* [count][hidden]; backward: dx */
     struct nb_ref_stats *stats; /* [count][pieces] */
-    struct nb_ref_gradient_stats *gradients; /* [count]; backward alone, of norms */
-    struct nb_ref_shares shares; /* of the timed data: all rows; of the mixture: its sound ones */
+    struct nb_ref_gradient_stats *gradients; /* [count][pieces]; backward alone, of norms */
+    /* of the timed data: all rows; of the mixture: its sound ones. One a group; heads share theirs. */
+    struct nb_ref_shares *shares;
+    size_t share_count;
 };
 /* A set of rows: the mixture of families, or a sample of the timed rows. */
 struct row_set {
@@ -306,11 +308,14 @@ static void free_oracle(struct oracle *o)
     free(o->y);
     free(o->stats);
     free(o->gradients);
-    free(o->shares.dgamma);
-    free(o->shares.dbeta);
-    free(o->shares.dgamma_unit);
-    free(o->shares.dgamma_moved);
-    free(o->shares.dbeta_unit);
+    for (size_t i = 0; i < o->share_count; i++) {
+        free(o->shares[i].dgamma);
+        free(o->shares[i].dbeta);
+        free(o->shares[i].dgamma_unit);
+        free(o->shares[i].dgamma_moved);
+        free(o->shares[i].dbeta_unit);
+    }
+    free(o->shares);
 }
 
 static void free_rows(struct row_set *s)
@@ -347,6 +352,12 @@ static struct nb_ref_row ref_row(const struct nb_check_data *d, const struct row
                            nb_uses_beta(k) ? params->beta : NULL, piece);
 }
 
+static size_t pieces_of(const struct nb_check_data *d, const struct nb_kernel *k)
+{
+    const struct nb_problem p = nb_cell_problem(d->cell, k);
+    return nb_op_pieces(&p);
+}
+
 /* ---- the oracle of a pass backward ---- */
 
 static bool has_gradient(const struct nb_kernel *k)
@@ -355,71 +366,91 @@ static bool has_gradient(const struct nb_kernel *k)
 }
 
 static struct nb_ref_gradient gradient_of(const struct nb_check_data *d, const struct row_set *s, const struct nb_kernel *k,
-                                          const double *x, const double *dy)
+                                          const double *x, const double *dy, size_t piece)
 {
     const struct nb_problem p = nb_cell_problem(d->cell, k);
     const struct params *params = s == &d->timed ? &d->timed_params : &d->params;
-    return nb_appraise_gradient_row(&p, x, dy, nb_uses_gamma(k) ? params->gamma : NULL);
+    return nb_appraise_gradient_row(&p, x, dy, nb_uses_gamma(k) ? params->gamma : NULL, piece);
 }
 
 static struct nb_ref_gradient gradient_row(const struct nb_check_data *d, const struct row_set *s,
-                                           const struct nb_kernel *k, size_t i)
+                                           const struct nb_kernel *k, size_t i, size_t piece)
 {
-    return gradient_of(d, s, k, s->x + i * d->cell->hidden, s->dy + i * d->cell->hidden);
+    return gradient_of(d, s, k, s->x + i * d->cell->hidden, s->dy + i * d->cell->hidden, piece);
 }
 
 /* Rows of the mixture whose shares may be summed with others' and judged: no family that is there to break something,
  * and nothing beside which others are lost. */
 static bool is_sound_row(const struct nb_check_data *d, const struct oracle *o, const struct nb_kernel *k, size_t i)
 {
-    const struct nb_ref_gradient r = gradient_row(d, &d->mixture, k, i);
+    const size_t pieces = pieces_of(d, k);
+    bool sound = nb_family_is_likely(nb_check_family(d->cell->dtype, i));
     struct nb_ref_limits limits;
-    return nb_family_is_likely(nb_check_family(d->cell->dtype, i)) &&
-           nb_appraise_gradient_limits(k, &r, &o->gradients[i], &limits) == NB_REF_INSIDE;
+    for (size_t piece = 0; sound && piece < pieces; piece++) {
+        const struct nb_ref_gradient r = gradient_row(d, &d->mixture, k, i, piece);
+        sound = nb_appraise_gradient_limits(k, &r, &o->gradients[i * pieces + piece], &limits) == NB_REF_INSIDE;
+    }
+    return sound;
 }
 
 /* All rows of the timed data, which are in storage alone. */
-static void share_timed(const struct nb_check_data *d, const struct nb_kernel *k, struct nb_ref_shares *shares)
+static void share_timed(const struct nb_check_data *d, const struct nb_kernel *k, struct oracle *o)
 {
     const struct nb_cell *c = d->cell;
+    const size_t pieces = pieces_of(d, k);
     double *x = alloc(c->hidden, sizeof *x), *dy = alloc(c->hidden, sizeof *dy);
     struct nb_ref_gradient_stats stats;
-    for (size_t row = 0; row < c->rows; row++) {
-        stream_row(d, row * c->ldx, x);
-        stream_row(d, dy_start(c, row), dy);
-        const struct nb_ref_gradient r = gradient_of(d, &d->timed, k, x, dy);
+    for (size_t i = 0; i < c->rows * pieces; i++) {
+        if (i % pieces == 0) {
+            stream_row(d, i / pieces * c->ldx, x);
+            stream_row(d, dy_start(c, i / pieces), dy);
+        }
+        const struct nb_ref_gradient r = gradient_of(d, &d->timed, k, x, dy, i % pieces);
         nb_ref_gradient_look(&r, &stats);
-        nb_ref_shares_add(&r, &stats, 1, shares);
+        nb_ref_shares_add(&r, &stats, 1, &o->shares[i % pieces % o->share_count]);
     }
     free(x);
     free(dy);
 }
 
-static void make_gradients(struct nb_check_data *d, struct row_set *s, const struct nb_kernel *k, struct oracle *o)
+static void share_mixture(const struct nb_check_data *d, const struct nb_kernel *k, struct oracle *o)
 {
-    const size_t n = d->cell->hidden;
-    o->gradients = alloc(s->count, sizeof *o->gradients);
-    o->shares = (struct nb_ref_shares){.n = n,
-                                       .dgamma = alloc(n, sizeof *o->shares.dgamma),
-                                       .dbeta = alloc(n, sizeof *o->shares.dbeta),
-                                       .dgamma_unit = alloc(n, sizeof(double)),
-                                       .dgamma_moved = alloc(n, sizeof(double)),
-                                       .dbeta_unit = alloc(n, sizeof(double))};
-    for (size_t i = 0; i < s->count; i++) {
-        const struct nb_ref_gradient r = gradient_row(d, s, k, i);
-        nb_ref_backward_row(&r, o->y + i * n, NULL, NULL);
-        nb_ref_gradient_look(&r, &o->gradients[i]);
-        if (s == &d->mixture && is_sound_row(d, o, k, i))
-            nb_ref_shares_add(&r, &o->gradients[i], 1, &o->shares);
+    const size_t pieces = pieces_of(d, k);
+    for (size_t i = 0; i < d->mixture.count * pieces; i++) {
+        const struct nb_ref_gradient r = gradient_row(d, &d->mixture, k, i / pieces, i % pieces);
+        if (is_sound_row(d, o, k, i / pieces))
+            nb_ref_shares_add(&r, &o->gradients[i], 1, &o->shares[i % pieces % o->share_count]);
     }
-    if (s == &d->timed)
-        share_timed(d, k, &o->shares);
 }
 
-static size_t pieces_of(const struct nb_check_data *d, const struct nb_kernel *k)
+static struct nb_ref_shares no_shares(size_t n)
+{
+    return (struct nb_ref_shares){.n = n,
+                                  .dgamma = alloc(n, sizeof(struct nb_dd)),
+                                  .dbeta = alloc(n, sizeof(struct nb_dd)),
+                                  .dgamma_unit = alloc(n, sizeof(double)),
+                                  .dgamma_moved = alloc(n, sizeof(double)),
+                                  .dbeta_unit = alloc(n, sizeof(double))};
+}
+
+static void make_gradients(struct nb_check_data *d, struct row_set *s, const struct nb_kernel *k, struct oracle *o)
 {
     const struct nb_problem p = nb_cell_problem(d->cell, k);
-    return nb_op_pieces(&p);
+    const size_t pieces = nb_op_pieces(&p), n = p.hidden / pieces;
+    o->gradients = alloc(s->count * pieces, sizeof *o->gradients);
+    for (size_t i = 0; i < s->count * pieces; i++) {
+        const struct nb_ref_gradient r = gradient_row(d, s, k, i / pieces, i % pieces);
+        nb_ref_backward_row(&r, o->y + i * n, NULL, NULL);
+        nb_ref_gradient_look(&r, &o->gradients[i]);
+    }
+    o->share_count = nb_op_params(&p) / n;
+    o->shares = alloc(o->share_count, sizeof *o->shares);
+    for (size_t i = 0; i < o->share_count; i++)
+        o->shares[i] = no_shares(n);
+    if (s == &d->timed)
+        share_timed(d, k, o);
+    else
+        share_mixture(d, k, o);
 }
 
 static void make_oracle(struct nb_check_data *d, struct row_set *s, const struct nb_kernel *k)
@@ -594,7 +625,7 @@ static void explain_shares(const struct layout *l, struct nb_check_result *r)
     const size_t ps = nb_dtype_bytes(l->cell.param_dtype);
     const char *const shares[] = {l->exec.args.dgamma, l->exec.args.dbeta};
     for (size_t s = 0; s < 2; s++)
-        for (size_t i = 0; shares[s] != NULL && i < l->cell.hidden; i++)
+        for (size_t i = 0; shares[s] != NULL && i < nb_op_params(&l->exec.problem); i++)
             if (filled_with(shares[s] + i * ps, ps, FILL_B))
                 fail(r, NB_FAIL_UNWRITTEN, "an element of dgamma or dbeta keeps what stood there before");
 }
@@ -693,8 +724,8 @@ static void judge_piece(const struct nb_check_data *d, const struct row_set *s, 
     double *scratch = alloc(2 * n, sizeof *scratch);
     struct nb_appraisal a;
     if (has_gradient(k)) {
-        const struct nb_ref_gradient row = gradient_row(d, s, k, i);
-        nb_appraise_gradient(k, &row, o->y + i * n, &o->gradients[i], y, scratch, &a);
+        const struct nb_ref_gradient row = gradient_row(d, s, k, i, piece);
+        nb_appraise_gradient(k, &row, o->y + (i * pieces + piece) * n, &o->gradients[i * pieces + piece], y, scratch, &a);
     } else {
         const struct nb_ref_row row = ref_row(d, s, k, i, piece);
         nb_appraise(k, &row, o->y + (i * pieces + piece) * n, &o->stats[i * pieces + piece], y,
@@ -709,24 +740,25 @@ static void judge_piece(const struct nb_check_data *d, const struct row_set *s, 
     free(scratch);
 }
 
-/* dgamma and dbeta of all rows of a call. */
+/* dgamma and dbeta of all rows of a call, group by group. */
 static void judge_shares(const struct row_set *s, const struct nb_kernel *k, const struct layout *l, const char *what,
                          struct nb_check_result *r)
 {
     const struct oracle *o = &s->oracles[k->op][nb_uses_beta(k)];
-    const void *const shares[] = {l->exec.args.dgamma, l->exec.args.dbeta};
+    const size_t n = o->shares[0].n, bytes = n * nb_dtype_bytes(l->cell.param_dtype);
     static const char *const names[] = {"dgamma", "dbeta"};
-    double *scratch = alloc(2 * o->shares.n, sizeof *scratch);
+    double *scratch = alloc(2 * n, sizeof *scratch);
     char of[96];
-    for (int which = 0; which < 2; which++) {
+    for (size_t i = 0; i < 2 * o->share_count; i++) {
+        const char *share = i % 2 == 0 ? l->exec.args.dgamma : l->exec.args.dbeta;
         struct nb_appraisal a;
-        if (shares[which] == NULL)
+        if (share == NULL)
             continue;
-        nb_appraise_share(k, l->cell.param_dtype, &o->shares, which == 0 ? NB_REF_DGAMMA : NB_REF_DBETA, shares[which],
-                          scratch, &a);
-        snprintf(of, sizeof of, "%s of %s,", names[which], what);
+        nb_appraise_share(k, l->cell.param_dtype, &o->shares[i / 2], i % 2 == 0 ? NB_REF_DGAMMA : NB_REF_DBETA,
+                          share + i / 2 * bytes, scratch, &a);
+        snprintf(of, sizeof of, "%s of %s,", names[i % 2], what);
         if (a.hazard == NB_REF_INSIDE)
-            judge_error(r, &a, true, of, 0);
+            judge_error(r, &a, true, of, i / 2);
         else
             fail(r, NB_FAIL_VALUE, "sums over ordinary rows leave the range that the oracle vouches for");
     }
@@ -1099,14 +1131,14 @@ uint64_t nb_output_hash(const struct nb_cell *c, uint64_t seed, const void *y)
 
 uint64_t nb_shares_hash(uint64_t hash, const struct nb_execution *e)
 {
-    const size_t bytes = e->problem.hidden * nb_dtype_bytes(e->problem.param_dtype);
+    const size_t bytes = nb_op_params(&e->problem) * nb_dtype_bytes(e->problem.param_dtype);
     hash = e->args.dgamma != NULL ? nb_hash_bytes(hash, e->args.dgamma, bytes) : hash;
     return e->args.dbeta != NULL ? nb_hash_bytes(hash, e->args.dbeta, bytes) : hash;
 }
 
 void nb_shares_clear(const struct nb_execution *e)
 {
-    const size_t bytes = e->problem.hidden * nb_dtype_bytes(e->problem.param_dtype);
+    const size_t bytes = nb_op_params(&e->problem) * nb_dtype_bytes(e->problem.param_dtype);
     if (e->args.dgamma != NULL)
         memset(e->args.dgamma, 0, bytes);
     if (e->args.dbeta != NULL)

@@ -122,7 +122,7 @@ static enum nb_ref_hazard gradient_limits(const struct nb_kernel *k, const struc
     struct nb_ref_gradient_stats stats;
     NB_ASSERT(dy != NULL);
     nb_family_row(nb_family_find("benign", k->dtype), k->dtype, 2, 0, dy, p->hidden);
-    const struct nb_ref_gradient row = nb_appraise_gradient_row(p, x, dy, NULL);
+    const struct nb_ref_gradient row = nb_appraise_gradient_row(p, x, dy, NULL, 0);
     nb_ref_gradient_look(&row, &stats);
     *k1 = stats.k;
     const enum nb_ref_hazard hazard = nb_appraise_gradient_limits(k, &row, &stats, limits);

@@ -235,6 +235,11 @@ size_t nb_op_pieces(const struct nb_problem *p)
     return k == NB_K_GROUPS ? p->k : k == NB_K_HEAD ? p->hidden / p->k : 1;
 }
 
+size_t nb_op_params(const struct nb_problem *p)
+{
+    return nb_op_facts(p->op)->k == NB_K_HEAD && nb_op_pieces(p) > 1 ? p->k : p->hidden;
+}
+
 const char *nb_op_name(uint32_t op)
 {
     return nb_op_facts(op)->name;

@@ -75,6 +75,9 @@ const struct nb_op_facts *nb_op_facts(uint32_t op); /* of an unknown op: no name
  * supports. mean and rstd are [rows][pieces]. */
 size_t nb_op_pieces(const struct nb_problem *p);
 
+/* Elements of gamma, beta and their gradients: hidden; of a head where heads share them. */
+size_t nb_op_params(const struct nb_problem *p);
+
 const char *nb_op_name(uint32_t op);
 const char *nb_dir_name(uint32_t dir);
 const char *nb_fuse_name(uint32_t fuse);

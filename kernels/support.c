@@ -25,6 +25,17 @@ static const char *why_not_params(const struct nb_problem *p)
     return NULL;
 }
 
+static const char *why_not_k(const struct nb_problem *p)
+{
+    if (p->op == NB_OP_PRMSNORM && (p->k == 0 || p->k > p->hidden))
+        return "k, the length of the prefix, is not within 1 to hidden";
+    if (p->op == NB_OP_GROUPNORM && (p->k == 0 || p->hidden % p->k != 0))
+        return "k, the number of groups, does not divide hidden";
+    if (p->op == NB_OP_QKNORM && (p->k == 0 || p->hidden % p->k != 0))
+        return "k, the length of a head, does not divide hidden";
+    return NULL;
+}
+
 const char *nb_supports_ceiling(const struct nb_problem *p)
 {
     const char *why_not = why_not_shape(p);
@@ -53,23 +64,20 @@ const char *nb_supports_norm(const struct nb_problem *p)
 
 const char *nb_supports_prefix(const struct nb_problem *p)
 {
-    if (p->k == 0 || p->k > p->hidden)
-        return "k, the length of the prefix, is not within 1 to hidden";
-    return nb_supports_norm(p);
+    const char *why_not = why_not_k(p);
+    return why_not ? why_not : nb_supports_norm(p);
 }
 
 const char *nb_supports_groups(const struct nb_problem *p)
 {
-    if (p->k == 0 || p->hidden % p->k != 0)
-        return "k, the number of groups, does not divide hidden";
-    return nb_supports_norm(p);
+    const char *why_not = why_not_k(p);
+    return why_not ? why_not : nb_supports_norm(p);
 }
 
 const char *nb_supports_heads(const struct nb_problem *p)
 {
-    if (p->k == 0 || p->hidden % p->k != 0)
-        return "k, the length of a head, does not divide hidden";
-    return nb_supports_norm(p);
+    const char *why_not = why_not_k(p);
+    return why_not ? why_not : nb_supports_norm(p);
 }
 
 const char *nb_supports_short_groups(const struct nb_problem *p)
@@ -102,6 +110,8 @@ const char *nb_supports_triad(const struct nb_problem *p)
 const char *nb_supports_backward(const struct nb_problem *p)
 {
     const char *why_not = nb_supports_triad(p);
+    if (!why_not)
+        why_not = why_not_k(p);
     if (!why_not && p->eps_mode != NB_EPS_INSIDE)
         why_not = "the gradient is that of 1/sqrt(var + eps)";
     if (!why_not && p->order != NB_CAST_AFTER)

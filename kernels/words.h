@@ -235,12 +235,20 @@ typedef double stat_f64;
 #define back_twopass NB_LOCAL(back_twopass)
 #define back_naive NB_LOCAL(back_naive)
 #define back_twopass_any NB_LOCAL(back_twopass_any)
+#define back_twopass_of NB_LOCAL(back_twopass_of)
 #define back_naive_any NB_LOCAL(back_naive_any)
+#define back_naive_of NB_LOCAL(back_naive_of)
 #define back_columns NB_LOCAL(back_columns)
 #define back_block NB_LOCAL(back_block)
 #define back_rows4 NB_LOCAL(back_rows4)
 #define back_rows4_any NB_LOCAL(back_rows4_any)
+#define back_rows4_of NB_LOCAL(back_rows4_of)
 #define back_prim NB_LOCAL(back_prim)
+#define back_piece NB_LOCAL(back_piece)
+#define back_all NB_LOCAL(back_all)
+#define back_span NB_LOCAL(back_span)
+#define back_columns_span NB_LOCAL(back_columns_span)
+#define back_unfused NB_LOCAL(back_unfused)
 #define param_store NB_LOCAL(param_store)
 #define back_total NB_LOCAL(back_total)
 #define two_sum NB_LOCAL(two_sum)
@@ -296,6 +304,7 @@ enum {
     /* options, told apart at run time */
     NB_ONE_PLUS = 256, /* of gamma */
     NB_CAST_XHAT = 512,
+    NB_BEHIND = 2048, /* backward: behind the prefix that the statistic is of */
     NB_OPTIONS = NB_ONE_PLUS | NB_CAST_XHAT,
 };
 enum { NB_AFFINE_ROWS = 4, NB_BACK_ROWS = 4 };

@@ -19,9 +19,10 @@ enum bug {
     DBETA_IS_DGAMMA, LAST_ROW_LOST, FIRST_ROW_LOST, LAST_ROW_ALONE, SUM_GOES_ON, FIRST_PART_ALONE, PARTS_LEFT_OUT,
     SHARES_NARROW, XHAT_NARROW, G_NARROW, TRUNCATED, SWAPPED_INPUTS, DY_STRIDE, DX_STRIDE, ROW_UNWRITTEN, ROWS_SWAPPED,
     ELEMENT_UNWRITTEN, DGAMMA_UNWRITTEN, WRITE_BEHIND, DGAMMA_BEFORE, MEAN_CHANGED, RSTD_CHANGED, DY_CHANGED,
-    UNSTEADY, UNSTEADY_SHARES, ONE_IN_A_THOUSAND, NAN_HIDDEN, SHARES_OVER_ROWS, COPIED, BUGS
+    UNSTEADY, UNSTEADY_SHARES, ONE_IN_A_THOUSAND, NAN_HIDDEN, SHARES_OVER_ROWS, COPIED,
+    BEHIND_TOO, PREFIX_SUM, PREFIX_OVER_HIDDEN, FIRST_STATISTICS, FIRST_GAMMA, ONE_PIECE_LOST, BUGS
 };
-enum where { ANY, CENTRED = 1, NARROW = 2, MANY_ROWS = 4, NOT_BF16 = 8, NOT_F64 = 16 };
+enum where { ANY, CENTRED = 1, NARROW = 2, MANY_ROWS = 4, NOT_BF16 = 8, PREFIX = 16, PIECES = 32, GROUPS = 64 };
 static const struct {
     const char *name;
     unsigned where;
@@ -72,6 +73,12 @@ static const struct {
     [NAN_HIDDEN] = {"NaN hidden", ANY},
     [SHARES_OVER_ROWS] = {"mean over rows in place of their sum", ANY},
     [COPIED] = {"dy copied", ANY},
+    [BEHIND_TOO] = {"xhat term behind the prefix", PREFIX},
+    [PREFIX_SUM] = {"sum over the prefix alone", PREFIX},
+    [PREFIX_OVER_HIDDEN] = {"sum over hidden in place of k", PREFIX},
+    [FIRST_STATISTICS] = {"statistics of the first group or head", PIECES},
+    [FIRST_GAMMA] = {"gamma of the first group", GROUPS},
+    [ONE_PIECE_LOST] = {"share of the last group or head lost", PIECES},
 };
 
 static enum bug bug;
@@ -104,30 +111,39 @@ static uint32_t stat_type(const struct nb_problem *p)
     return p->dtype == NB_F64 ? NB_F64 : NB_F32;
 }
 
-static double gamma_at(const struct nb_problem *p, const struct nb_args *a, size_t i)
+/* Where the parameters of a group or head begin. */
+static size_t params_at(const struct nb_problem *p, size_t piece)
 {
-    const double w = a->gamma != NULL ? get(p->param_dtype, a->gamma, bug == GAMMA_NEXT ? (i + 1) % p->hidden : i) : 1;
+    return p->op == NB_OP_GROUPNORM && bug != FIRST_GAMMA ? piece * (p->hidden / nb_op_pieces(p)) : 0;
+}
+
+static double gamma_at(const struct nb_problem *p, const struct nb_args *a, size_t piece, size_t i)
+{
+    const size_t n = p->hidden / nb_op_pieces(p), at = bug == GAMMA_NEXT ? (i + 1) % n : i;
+    const double w = a->gamma != NULL ? get(p->param_dtype, a->gamma, params_at(p, piece) + at) : 1;
     return bug == NO_GAMMA ? 1 : bug == GAMMA_TWICE ? w * w : w;
 }
 
-/* One row in double. */
+/* One group, head or row in double. */
 struct row {
-    double mean, rstd, x[HIDDEN], dy[HIDDEN], xhat[HIDDEN], g[HIDDEN];
+    size_t n;
+    double mean, rstd, x[HIDDEN], dy[HIDDEN], w[HIDDEN], xhat[HIDDEN], g[HIDDEN];
 };
 
-static struct row load(const struct nb_problem *p, const struct nb_args *a, size_t r)
+static struct row load(const struct nb_problem *p, const struct nb_args *a, size_t r, size_t piece)
 {
-    struct row row;
-    const size_t other = r > 0 ? r - 1 : r;
+    const size_t pieces = nb_op_pieces(p), other = r > 0 ? r - 1 : r, of = bug == FIRST_STATISTICS ? 0 : piece;
+    struct row row = {.n = p->hidden / pieces};
     const void *x = bug == SWAPPED_INPUTS ? a->dy : a->x, *dy = bug == SWAPPED_INPUTS ? a->x : a->dy;
     const bool centred = nb_op_facts(p->op)->centred;
-    row.rstd = get(stat_type(p), a->rstd, bug == STALE_RSTD ? other : r);
-    row.mean = centred && bug != MEAN_KEPT ? get(stat_type(p), a->mean, bug == STALE_MEAN ? other : r) : 0;
-    for (size_t i = 0; i < p->hidden; i++) {
-        row.x[i] = get(p->dtype, x, r * p->ldx + i);
-        row.dy[i] = get(p->dtype, dy, r * (bug == DY_STRIDE ? p->hidden : p->ldx) + i);
+    row.rstd = get(stat_type(p), a->rstd, (bug == STALE_RSTD ? other : r) * pieces + of);
+    row.mean = centred && bug != MEAN_KEPT ? get(stat_type(p), a->mean, (bug == STALE_MEAN ? other : r) * pieces + of) : 0;
+    for (size_t i = 0; i < row.n; i++) {
+        row.x[i] = get(p->dtype, x, r * p->ldx + piece * row.n + i);
+        row.dy[i] = get(p->dtype, dy, r * (bug == DY_STRIDE ? p->hidden : p->ldx) + piece * row.n + i);
+        row.w[i] = gamma_at(p, a, piece, i);
         row.xhat[i] = (row.x[i] - row.mean) * row.rstd;
-        row.g[i] = row.dy[i] * gamma_at(p, a, i);
+        row.g[i] = row.dy[i] * row.w[i];
         if (bug == XHAT_NARROW)
             row.xhat[i] = through_bf16(row.xhat[i]);
         if (bug == G_NARROW)
@@ -136,11 +152,13 @@ static struct row load(const struct nb_problem *p, const struct nb_args *a, size
     return row;
 }
 
-/* dx of a row, rounded as the dtype is. */
+/* dx, rounded as the dtype is. */
 static void propagate(const struct nb_problem *p, const struct row *row, double *dx)
 {
-    const size_t n = p->hidden, summed = bug == LAST_LEFT_OUT ? n - 1 : n;
-    const double over = bug == N_MINUS_ONE ? (double)n - 1 : bug == RSTD_OF_SUM ? 1 : (double)n;
+    const size_t n = row->n, k = p->op == NB_OP_PRMSNORM ? p->k : n;
+    const size_t summed = bug == LAST_LEFT_OUT ? n - 1 : bug == PREFIX_SUM ? k : n;
+    const double of = bug == PREFIX_OVER_HIDDEN ? (double)n : (double)k;
+    const double over = bug == N_MINUS_ONE ? of - 1 : bug == RSTD_OF_SUM ? 1 : of;
     double g = 0, gx = 0;
     for (size_t i = 0; i < summed; i++) {
         g += row->g[i] / over;
@@ -149,7 +167,7 @@ static void propagate(const struct nb_problem *p, const struct row *row, double 
     g = nb_op_facts(p->op)->centred && bug != NO_MEAN_TERM ? g : 0;
     gx = bug == NO_XHAT_TERM ? 0 : bug == SIGN ? -gx : gx;
     for (size_t i = 0; i < n; i++) {
-        dx[i] = row->rstd * (row->g[i] - g - row->xhat[i] * gx);
+        dx[i] = row->rstd * (i < k || bug == BEHIND_TOO ? row->g[i] - g - row->xhat[i] * gx : row->g[i]);
         dx[i] = bug == RSTD_SQUARED ? dx[i] * row->rstd : bug == COPIED ? row->dy[i] : dx[i];
         dx[i] = bug == NAN_HIDDEN && isnan(dx[i]) ? 0 : dx[i];
     }
@@ -175,60 +193,64 @@ static void write_row(const struct nb_problem *p, const struct nb_args *a, size_
         put(p->dtype, a->dx, at + p->hidden, 1);
 }
 
-static double *sums_of(const struct nb_args *a)
+static void share(const struct nb_problem *p, const struct row *row, double *sums)
 {
-    return a->scratch;
-}
-
-static void share(const struct nb_problem *p, const struct nb_args *a, const struct row *row, double *sums)
-{
-    const size_t n = p->hidden;
+    const size_t n = row->n;
     for (size_t i = 0; i < n; i++) {
-        const double w = gamma_at(p, a, i), dy = row->dy[i];
+        const double w = row->w[i], dy = row->dy[i];
         double dgamma = bug == PLAIN_DGAMMA ? dy : dy * row->xhat[i];
         dgamma = bug == DGAMMA_WITH_GAMMA ? dgamma * w : bug == SHARES_NARROW ? through_bf16(dgamma) : dgamma;
         const size_t column = bug == DGAMMA_NEXT ? (i + 1) % n : i;
         sums[column] = bug == LAST_ROW_ALONE ? dgamma : sums[column] + dgamma;
-        sums[n + i] += bug == DBETA_WITH_GAMMA ? dy * w : bug == DBETA_IS_DGAMMA ? dgamma : dy;
+        sums[p->hidden + i] += bug == DBETA_WITH_GAMMA ? dy * w : bug == DBETA_IS_DGAMMA ? dgamma : dy;
     }
+}
+
+static bool is_lost(const struct nb_problem *p, size_t r, size_t piece)
+{
+    return (bug == LAST_ROW_LOST && r == p->rows - 1) || (bug == FIRST_ROW_LOST && r == 0) ||
+           (bug == ONE_PIECE_LOST && piece == nb_op_pieces(p) - 1);
 }
 
 static void run(const void *state, const struct nb_args *a)
 {
     const struct nb_problem *p = state;
     const size_t first = p->rows * a->part / a->parts, last = p->rows * (a->part + 1) / a->parts;
+    const size_t pieces = nb_op_pieces(p);
     static double dx[HIDDEN];
-    double *sums = sums_of(a);
+    double *sums = a->scratch;
     calls++;
     if (bug != SUM_GOES_ON)
         memset(sums, 0, SUMS * p->hidden * sizeof *sums);
     for (size_t r = first; r < last; r++) {
-        const struct row row = load(p, a, r);
-        propagate(p, &row, dx);
+        for (size_t piece = 0; piece < pieces; piece++) {
+            const struct row row = load(p, a, r, piece);
+            propagate(p, &row, dx + piece * row.n);
+            if (!is_lost(p, r, piece))
+                share(p, &row, sums + (p->op == NB_OP_GROUPNORM ? piece * row.n : 0));
+        }
         if (!(bug == ROW_UNWRITTEN && r == 1))
             write_row(p, a, r, dx);
-        if (!(bug == LAST_ROW_LOST && r == p->rows - 1) && !(bug == FIRST_ROW_LOST && r == 0))
-            share(p, a, &row, sums);
         if (bug == MEAN_CHANGED)
-            put(stat_type(p), a->mean, r, row.mean + 1);
+            put(stat_type(p), a->mean, r, 1 + get(stat_type(p), a->mean, r));
         if (bug == RSTD_CHANGED)
-            put(stat_type(p), a->rstd, r, row.rstd * 2);
+            put(stat_type(p), a->rstd, r, 2 * get(stat_type(p), a->rstd, r));
         if (bug == DY_CHANGED)
-            put(p->dtype, (char *)(uintptr_t)a->dy, r * p->ldx, 1 + row.dy[0]);
+            put(p->dtype, (char *)(uintptr_t)a->dy, r * p->ldx, 1 + get(p->dtype, a->dy, r * p->ldx));
     }
 }
 
 static void reduce(const void *state, const struct nb_args *a)
 {
     const struct nb_problem *p = state;
-    const size_t n = p->hidden, parts = bug == FIRST_PART_ALONE ? 1 : a->parts;
+    const size_t n = nb_op_params(p), parts = bug == FIRST_PART_ALONE ? 1 : a->parts;
     const size_t first = n * a->part / a->parts, last = n * (a->part + 1) / a->parts;
     void *const to[SUMS] = {a->dgamma, a->dbeta};
     for (size_t s = 0; s < SUMS; s++)
         for (size_t i = first; i < last && to[s] != NULL && !(bug == PARTS_LEFT_OUT && a->part > 0); i++) {
             double sum = 0;
             for (size_t part = 0; part < parts; part++)
-                sum += ((const double *)((const char *)a->scratch + part * a->scratch_step))[s * n + i];
+                sum += ((const double *)((const char *)a->scratch + part * a->scratch_step))[s * p->hidden + i];
             if (bug == DGAMMA_UNWRITTEN && s == 0 && i == n - 1)
                 continue;
             if (bug == UNSTEADY_SHARES && i == 0)
@@ -257,15 +279,19 @@ static bool exists(const struct nb_kernel *k)
 {
     const unsigned where = MUTATIONS[bug].where;
     return MUTATIONS[bug].name != NULL && !(where & CENTRED && !nb_op_facts(k->op)->centred) &&
+           !(where & PREFIX && k->op != NB_OP_PRMSNORM) && !(where & GROUPS && k->op != NB_OP_GROUPNORM) &&
+           !(where & PIECES && k->op != NB_OP_GROUPNORM && k->op != NB_OP_QKNORM) &&
            !(where & NARROW && nb_dtype_bytes(k->dtype) != 2) && !(where & NOT_BF16 && k->dtype == NB_BF16);
 }
 
 static struct nb_check_result checked(const struct nb_kernel *k, unsigned threads)
 {
     struct nb_kernel mutant = *k;
-    struct nb_cell c = {.id = "mutation", .dir = NB_BWD, .dtype = k->dtype, .param_dtype = k->dtype, .hidden = HIDDEN,
-                        .rows = MUTATIONS[bug].where & MANY_ROWS ? MANY : ROWS, .ldx = HIDDEN, .ldy = HIDDEN,
-                        .threads = threads, .residency = NB_L2};
+    const size_t hidden = nb_op_facts(k->op)->k > NB_K_PREFIX ? 66 : HIDDEN; /* 67 is prime */
+    struct nb_cell c = {.id = "mutation", .dir = NB_BWD, .dtype = k->dtype, .param_dtype = k->dtype, .hidden = hidden,
+                        .rows = MUTATIONS[bug].where & MANY_ROWS ? MANY : ROWS, .ldx = hidden, .ldy = hidden,
+                        .k = {[NB_K_PREFIX] = 300000, [NB_K_GROUPS] = 3, [NB_K_HEAD] = 22}, .threads = threads,
+                        .residency = NB_L2};
     struct nb_check_result r;
     mutant.run = run;
     mutant.reduce = reduce;

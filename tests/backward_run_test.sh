@@ -1,0 +1,46 @@
+#!/bin/bash
+# backward_run_test.sh: passes backward are selected, checked, timed, resumed and counted like those forward.
+# shellcheck source=tests/common.sh
+. "$(dirname "$0")/common.sh"
+
+verdicts() { jq -r .verdict out | sort -u | tr '\n' ' '; }
+norms=layernorm,rmsnorm,prmsnorm,groupnorm,qknorm
+nb check --dir bwd --op $norms --isa all --dtype f32,bf16 --hidden 96 --groups 3 --head 32 --rows 9 --json
+expect "all pass: $(verdicts)" [ "$(verdicts)" = "PASS " ]
+expect "of all norms" [ "$(jq -r 'select(.verdict=="PASS")|.kernel' out | sed 's/_bwd.*//' | sort -u | tr '\n' ' ')" = \
+    "groupnorm layernorm prmsnorm qknorm rmsnorm triad " ]
+nb check --dir bwd --op $norms --dtype f64,f16 --hidden 70 --groups 7 --head 10 --rows 5 --param-dtype f32 --threads all --json
+expect "f64, f16 with gamma in f32, on all cores: $(verdicts)" [ "$(verdicts)" = "PASS " ]
+nb check --dir bwd --op prmsnorm --hidden 1,7,15 --prefix 0.000001,1 --rows 3 --json
+expect "a prefix of one element, and of all: $(verdicts)" [ "$(verdicts)" = "PASS " ]
+nb check --dir bwd --hidden 64 --rows 3 --in-place yes
+expect "in place there is none: exit $rc" [ "$rc" = 1 ]
+expect "and it says so" grep -q 'backward, no kernel writes dx over an input' err
+fails 1 'dir: unknown word "back"; known: fwd (forward), bwd (backward: the gradients)' check --dir back
+fails 1 'no kernel has this op, direction (--dir)' check --kernel 'layernorm_bwd_*'
+
+nb run --dir fwd,bwd --stats yes --hidden 100 --residency L2,cold --kernels pairings --processes 6 --rounds 2 --out run
+expect "exit 0, not $rc" [ "$rc" = 0 ]
+expect "two cells of each direction" [ "$(jq -r '.cells[].dir' run/plan.json | sort | uniq -c | tr -s ' \n' '  ')" = \
+    " 2 bwd 2 fwd " ]
+row() { awk -F, -v dir="$1" -v k="$2" 'NR==1{for(i=1;i<=NF;i++)c[$i]=i;next}
+    $c["dir"]==dir && $2 ~ k && $c["verdict"]=="PASS" && $c["ns_per_row"]>0 && $c["E_max"]>0{n++}END{print n+0}' run/results.csv; }
+expect "backward they are timed: $(row bwd '^layernorm_bwd_twopass')" [ "$(row bwd '^layernorm_bwd_twopass')" -ge 2 ]
+expect "and rmsnorm" [ "$(row bwd '^rmsnorm_bwd_twopass')" -ge 2 ]
+expect "the roof is the triad" [ "$(awk -F, 'NR==1{for(i=1;i<=NF;i++)c[$i]=i;next}
+    $c["dir"]=="bwd"{sub(/_plain.*/,"",$c["roof"]);print $c["roof"]}' run/results.csv | sort -u)" = triad_bwd ]
+expect "backward has a speedup in both cells" [ "$(awk -F, 'NR==1{for(i=1;i<=NF;i++)c[$i]=i;next}
+    $c["cell"] ~ /^bwd/ && $c["pairing"]=="best-of-each" && $c["speedup"]>0{n++}END{print n+0}' run/speedup.csv)" = 2 ]
+cp -r run cut
+head -c -300 run/samples.jsonl >cut/samples.jsonl
+nb run --resume cut --quiet
+expect "resumed: exit 0, not $rc" [ "$rc" = 0 ]
+repro=$(awk -F, '/^1,rmsnorm_bwd_twopass/{print $NF;exit}' run/results.csv)
+expect "the line that reproduces names the direction: $repro" grep -q -- '--dir bwd' <<<"$repro"
+# shellcheck disable=SC2086 # words of a command
+eval "set -- ${repro#normbench }"
+nb "$@" --processes 1 --rounds 1 --out again --quiet
+expect "and works: exit $rc" [ "$rc" = 0 ]
+nb explain rmsnorm_bwd_twopass__f32_scalar
+expect "explained: x and dy are read" grep -q 'x and dy read and dx written once' out
+finish
