@@ -217,14 +217,15 @@ static json_t *needs_json(const struct nb_kernel *k)
 static void put_commands(json_t *o, const struct nb_kernel *k, size_t hidden)
 {
     char tail[256];
-    snprintf(tail, sizeof tail, "--kernel %s --isa %s --dtype %s --hidden %zu", k->name,
+    const bool back = k->dir == NB_BWD;
+    snprintf(tail, sizeof tail, "%s--kernel %s --isa %s --dtype %s --hidden %zu", back ? "--dir bwd " : "", k->name,
              k->isa, nb_dtype_name(k->dtype), hidden);
     json_object_set_new(
         o, "commands",
         json_pack("{so so so}", "check", json_sprintf("normbench check %s", tail),
                   "measure",
                   json_sprintf("normbench run %s --residency L2,DRAM --budget 60s", tail),
-                  "judge", json_sprintf("normbench accuracy %s --out accuracy", tail)));
+                  "judge", back ? json_null() : json_sprintf("normbench accuracy %s --out accuracy", tail)));
 }
 
 /* What auto runs at this hidden: each residency, few rows a thread and more. */
@@ -473,9 +474,9 @@ static void print_text(const json_t *o)
     print_code(o);
     print_choices(o);
     print_needs(o);
-    printf("%-12s %s\n%-12s %s\n%-12s %s\n", "check", string(commands, "check", ""),
-           "measure", string(commands, "measure", ""), "judge",
-           string(commands, "judge", ""));
+    printf("%-12s %s\n%-12s %s\n", "check", string(commands, "check", ""), "measure", string(commands, "measure", ""));
+    if (!json_is_null(json_object_get(commands, "judge")))
+        printf("%-12s %s\n", "judge", string(commands, "judge", ""));
 }
 
 /* ---- the command ---- */

@@ -224,6 +224,7 @@ typedef double stat_f64;
 #define back_means NB_LOCAL(back_means)
 #define back_load NB_LOCAL(back_load)
 #define back_xhat NB_LOCAL(back_xhat)
+#define back_xhat_of NB_LOCAL(back_xhat_of)
 #define back_g NB_LOCAL(back_g)
 #define back_sum NB_LOCAL(back_sum)
 #define back_reduce NB_LOCAL(back_reduce)
@@ -243,6 +244,9 @@ typedef double stat_f64;
 #define back_rows4 NB_LOCAL(back_rows4)
 #define back_rows4_any NB_LOCAL(back_rows4_any)
 #define back_rows4_of NB_LOCAL(back_rows4_of)
+#define back_acc NB_LOCAL(back_acc)
+#define back_columns_sum NB_LOCAL(back_columns_sum)
+#define back_columns_sums NB_LOCAL(back_columns_sums)
 #define back_prim NB_LOCAL(back_prim)
 #define back_piece NB_LOCAL(back_piece)
 #define back_all NB_LOCAL(back_all)
@@ -307,7 +311,8 @@ enum {
     NB_BEHIND = 2048, /* backward: behind the prefix that the statistic is of */
     NB_OPTIONS = NB_ONE_PLUS | NB_CAST_XHAT,
 };
-enum { NB_AFFINE_ROWS = 4, NB_BACK_ROWS = 4 };
+enum { NB_AFFINE_ROWS = 4 };
+enum { NB_BACK_ROWS = 4, NB_BACK_SUMS = 2 }; /* rows of a block backward, and partial sums of each, in vecs */
 /* One primitive operation of a framework, with NB_PARAM_F32 and the options. */
 enum {
     NB_SUBTRACT,

@@ -1,4 +1,4 @@
-/* kernel_smoke_test: every kernel this CPU can run against a plain loop in double, with
+/* kernel_smoke_test: every forward kernel this CPU can run against a plain loop in double, with
  * loose tolerances. It finds kernels that are broken (tails, strides, slices, options);
  * how accurate they are is for the oracle to say. libc only, so that it runs wherever the
  * kernels build. */
@@ -6,11 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
-#include "cpu.h"
-#include "registry.h"
+#include "kernel_data.h"
 
 enum {
     ROWS = 5,
@@ -22,109 +19,12 @@ enum {
 static const size_t hiddens[] = {1, 2, 3, 7, 8, 15, 16, 17, 31, 33, 64, 100, 257, 1000};
 
 static const double EPS = 1e-5, ALPHA = 0.75;
-static const unsigned char CANARY = 0xa5;
-
-/* ---- storage, written for this test alone: arithmetic on values, not on bits ---- */
-
-static double decode16(uint16_t h, int mantissa, int bias)
-{
-    const int field = (h & 0x7fff) >> mantissa, top = (1 << (15 - mantissa)) - 1;
-    const double f = ldexp(h & ((1 << mantissa) - 1), -mantissa);
-    double v = field ? ldexp(1 + f, field - bias) : ldexp(f, 1 - bias);
-    if (field == top)
-        v = f > 0 ? (double)NAN : (double)INFINITY;
-    return h & 0x8000 ? -v : v;
-}
-
-static double decode(uint32_t dtype, const void *p, size_t i)
-{
-    switch (dtype) {
-    case NB_F32:
-        return ((const float *)p)[i];
-    case NB_F64:
-        return ((const double *)p)[i];
-    case NB_F16:
-        return decode16(((const uint16_t *)p)[i], 10, 15);
-    default:
-        return decode16(((const uint16_t *)p)[i], 7, 127);
-    }
-}
-
-/* Inputs need not be correctly rounded: the expected result is computed from what was
- * stored. */
-static uint16_t encode16(double v, int mantissa, int bias)
-{
-    const uint16_t sign = signbit(v) ? 0x8000 : 0,
-                   top = (uint16_t)(0x7fff >> mantissa << mantissa);
-    int e;
-    if (isnan(v))
-        return (uint16_t)(top | 1u << (mantissa - 1));
-    if (isinf(v))
-        return (uint16_t)(sign | top);
-    const double f = frexp(fabs(v), &e);
-    const int field = e - 1 + bias;
-    if (v == 0 || field < 1)
-        return sign;
-    const int frac = (int)((2 * f - 1) * (1 << mantissa));
-    return (uint16_t)(sign | field << mantissa | frac);
-}
-
-static void encode(uint32_t dtype, void *p, size_t i, double v)
-{
-    if (dtype == NB_F32)
-        ((float *)p)[i] = (float)v;
-    else if (dtype == NB_F64)
-        ((double *)p)[i] = v;
-    else if (dtype == NB_F16)
-        ((uint16_t *)p)[i] = encode16(v, 10, 15);
-    else
-        ((uint16_t *)p)[i] = encode16(v, 7, 127);
-}
-
-/* ---- data ---- */
-
-static uint64_t seed = 0x9e3779b97f4a7c15u;
-
-static double uniform(void)
-{
-    seed = seed * 6364136223846793005u + 1442695040888963407u;
-    return ((double)(seed >> 11) + 0.5) * 0x1p-53;
-}
-
-static double normal(void)
-{
-    return sqrt(-2 * log(uniform())) * cos(6.283185307179586 * uniform());
-}
 
 /* ---- the loops kernels are compared with ---- */
 
 struct expected {
     double y[HIDDEN_MAX], mean, rstd;
 };
-
-/* Groups or heads: as few as divide a row, but 1, and have 3 elements at least; 1 where there are none. */
-static size_t pieces_of(uint32_t op, size_t hidden)
-{
-    for (size_t d = 2; d <= hidden / 3 && (op == NB_OP_GROUPNORM || op == NB_OP_QKNORM); d++)
-        if (hidden % d == 0)
-            return d;
-    return 1;
-}
-
-/* k of a problem: of a prefix a length that no vector length divides. */
-static size_t k_of(uint32_t op, size_t hidden)
-{
-    const size_t pieces = pieces_of(op, hidden);
-    return op == NB_OP_PRMSNORM    ? hidden / 3 + 1
-           : op == NB_OP_GROUPNORM ? pieces
-           : op == NB_OP_QKNORM    ? hidden / pieces
-                                   : 0;
-}
-
-static int is_centred(uint32_t op)
-{
-    return op == NB_OP_LAYERNORM || op == NB_OP_GROUPNORM;
-}
 
 static void expect_row(uint32_t op, size_t n, const double *x, const double *gamma,
                        const double *beta, double eps, uint32_t eps_mode,
@@ -186,34 +86,11 @@ struct setup {
     struct options is, told; /* what is expected; what the kernel is told */
 };
 
-/* Memory that ends at a page nobody may touch: a read or write past the last element is a
- * crash. */
-struct guarded {
-    unsigned char *end;
-};
-
 static struct guarded x_room, y_room, gamma_room, beta_room;
 static unsigned char *xs, *ys, *gs, *bs; /* in those rooms, as long as a setup needs */
 static double xd[HIDDEN_MAX], gd[HIDDEN_MAX], bd[HIDDEN_MAX], got[HIDDEN_MAX];
 static unsigned char means[(ROWS + 1) * 64 * 8], rstds[(ROWS + 1) * 64 * 8];
 static struct expected want;
-
-static int reserve(struct guarded *g)
-{
-    const size_t page = (size_t)sysconf(_SC_PAGESIZE), size = (BYTES / page + 2) * page;
-    unsigned char *p =
-        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED || mprotect(p + size - page, page, PROT_NONE) != 0)
-        return 0;
-    g->end = p + size - page;
-    return 1;
-}
-
-static unsigned char *room(const struct guarded *g, size_t bytes)
-{
-    memset(g->end - BYTES, CANARY, BYTES);
-    return g->end - bytes;
-}
 
 static void fill(const struct nb_kernel *k, const struct setup *t)
 {
@@ -233,14 +110,6 @@ static void fill(const struct nb_kernel *k, const struct setup *t)
         encode(t->param_dtype, gs, i, (t->is.gemma ? 0 : 1) + 0.1 * normal());
         encode(t->param_dtype, bs, i, 0.1 * normal());
     }
-}
-
-static int all_canaries(const unsigned char *p, size_t from, size_t to)
-{
-    for (size_t i = from; i < to; i++)
-        if (p[i] != CANARY)
-            return 0;
-    return 1;
 }
 
 static int untouched(const struct nb_kernel *k, const struct setup *t,
@@ -790,43 +659,26 @@ static int check_planted(void)
     return victim ? failed : 1;
 }
 
+static int check_kernel(const struct nb_kernel *k)
+{
+    int failed = check_shapes(k) + check_special(k) + check_supports(k);
+    if (k->op >= NB_OP_LAYERNORM)
+        failed += check_options(k) + check_forgotten(k) + check_same_bits(k);
+    if (k->bound.range_safe)
+        failed += check_range(k);
+    if (strcmp(k->algo, "gamma") == 0 && nb_dtype_bytes(k->dtype) == 2)
+        failed += check_rounding(k);
+    return failed;
+}
+
 int main(void)
 {
-    char bad[32];
-    size_t tested = 0;
-    if (nb_cpu_init(bad, sizeof bad) != 0) {
-        printf("NB_DISABLE_ISA: unknown word %s\n", bad);
+    if (!kernels_begin())
         return 1;
-    }
-    if (!reserve(&x_room) || !reserve(&y_room) || !reserve(&gamma_room) ||
-        !reserve(&beta_room)) {
+    if (!reserve(&x_room, BYTES) || !reserve(&y_room, BYTES) || !reserve(&gamma_room, BYTES) ||
+        !reserve(&beta_room, BYTES)) {
         printf("no memory\n");
         return 1;
     }
-    int failed = check_comparison() + check_planted();
-    for (size_t i = 0; i < nb_isa_count(); i++) {
-        const struct nb_isa *isa = nb_isa_at(i);
-        const char *why_not = nb_isa_why_not(isa);
-        size_t here = 0;
-        for (size_t j = 0; j < nb_kernel_count() && !why_not; j++) {
-            const struct nb_kernel *k = nb_kernel_at(j);
-            if (strcmp(k->isa, isa->name) != 0)
-                continue;
-            here++;
-            seed = 0x9e3779b97f4a7c15u; /* the same data whatever kernels went before */
-            failed += check_shapes(k) + check_special(k);
-            failed += check_supports(k);
-            if (k->op >= NB_OP_LAYERNORM)
-                failed += check_options(k) + check_forgotten(k) + check_same_bits(k);
-            if (k->bound.range_safe)
-                failed += check_range(k);
-            if (strcmp(k->algo, "gamma") == 0 && nb_dtype_bytes(k->dtype) == 2)
-                failed += check_rounding(k);
-        }
-        printf("%-15s %3zu kernels%s%s\n", isa->name, here, why_not ? ": " : "",
-               why_not ? why_not : "");
-        tested += here;
-    }
-    printf("%zu kernels tested, %d failures\n", tested, failed);
-    return tested == 0 || failed != 0;
+    return check_kernels(NB_FWD, check_kernel, check_comparison() + check_planted());
 }
