@@ -701,9 +701,10 @@ static const struct rep_entry *roofline_entry(const struct rep_cell *c, int kind
 }
 
 /* One residency: kind, flops a byte, GFLOP/s of each kernel, which is its share of the roof of the same
- * rounds times that roof. */
-static void roofline_points(struct picture *p, const struct rep_cell *c)
+ * rounds times that roof. Returns the most flops a byte. */
+static double roofline_points(struct picture *p, const struct rep_cell *c)
 {
+    double most = 0;
     for (int kind = 0; kind < ROOFLINE_KINDS; kind++) {
         const struct rep_entry *e = roofline_entry(c, kind);
         if (e == NULL || !rep_is_timed(e) || !(e->kernel->flops > 0))
@@ -713,14 +714,16 @@ static void roofline_points(struct picture *p, const struct rep_cell *c)
         double intensity = e->kernel->flops * (double)c->hidden / rep_row_bytes(c);
         fprintf(p->out.dat, "%d %.6g %.6g\n", kind + 1, intensity,
                 intensity * c->entries[c->roof].gbps * e->roof_ratio.value);
+        most = fmax(most, intensity);
     }
     fputs("\n\n", p->out.dat);
+    return most;
 }
 
 static void define_roofline_texts(struct picture *p)
 {
     const bool bwd = rep_is_all_bwd(p->run);
-    const char *const kinds[ROOFLINE_KINDS] = {bwd ? "triad: dx = x + a*dy" : "scale: y = a*x", "a*x*gamma + beta",
+    const char *const kinds[ROOFLINE_KINDS] = {bwd ? "triad: dx = x + a*dy" : "scale: y = a*x", bwd ? "" : "a*x*gamma + beta",
                                                "fastest RMSNorm", "fastest LayerNorm"};
     nb_gp_texts(&p->out, "KIND", kinds, ROOFLINE_KINDS);
     nb_gp_text(&p->out, "TRAFFIC", bwd ? "x and dy read once, dx written once" : "x read once, y written once");
@@ -732,7 +735,7 @@ static bool roofline_picture(struct picture *p)
 {
     struct rep_keys places, types;
     const char *names[PLACES];
-    double gbps[PLACES];
+    double gbps[PLACES], most = 0;
     char details[160];
     int n = 0;
     rep_residencies(p->run, &places);
@@ -748,7 +751,7 @@ static bool roofline_picture(struct picture *p)
         gbps[n] = c->entries[c->roof].gbps;
         snprintf(text, 64, "%.20s: %.3g GB/s", places.text[r], gbps[n]);
         names[n++] = text;
-        roofline_points(p, c);
+        most = fmax(most, roofline_points(p, c));
     }
     if (n == 0)
         return false;
@@ -761,6 +764,7 @@ static bool roofline_picture(struct picture *p)
     fputs("]\n", p->out.gp);
     nb_gp_texts(&p->out, "ROOFNAME", names, (size_t)n);
     define_roofline_texts(p);
+    fprintf(p->out.gp, "XMAX = %d.0\n", most > 2 ? 4 : 2); /* backward, rows of 2 bytes an element lie beyond 2 */
     return true;
 }
 

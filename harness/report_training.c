@@ -289,7 +289,7 @@ static void head_terminal(const struct rep_step *s, FILE *f)
     nb_plain(f, s->of->test_op);
     fputs(" over ", f);
     nb_plain(f, s->of->base_op);
-    fprintf(f, "\n  %-5s %-9s %2s %6s  %-*s  %-*s  %s\n", "in", "dtype", "t", "hidden", COLUMN, "forward", COLUMN, "backward", "both");
+    fprintf(f, ", above 1 faster\n  %-5s %-9s %2s %6s  %-*s  %-*s  %s\n", "in", "dtype", "t", "hidden", COLUMN, "forward", COLUMN, "backward", "both");
 }
 
 static void row_terminal(const struct rep_step *s, size_t place, FILE *f)
