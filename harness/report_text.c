@@ -1110,7 +1110,8 @@ static void terminal_tables(const struct rep_run *run, FILE *f)
     table_lines(run, &t, "best against best", true, f);
     if (t.merged)
         fprintf(f, "%s RMSNorm, its range over these columns\n",
-                rep_is_all_bwd(run) ? "two-pass: two-pass LayerNorm over two-pass" : "two-/one-pass: two-pass LayerNorm over one-pass");
+                rep_is_all_bwd(run) ? "two-pass: two-pass LayerNorm over two-pass"
+                                    : "two-/one-pass: two-pass LayerNorm over one-pass");
     else
         table_lines(run, &t,
                     rep_is_all_bwd(run) ? "two-pass LayerNorm / two-pass RMSNorm, strongest ISA"

@@ -223,6 +223,18 @@ static void head_md(const struct rep_step *s, FILE *f)
           f);
 }
 
+/* What else tells a cell from others of its size. */
+static void rarer_md(const struct rep_cell *c, const char *const ops[2], FILE *f)
+{
+    if (c->offset != REP_OFFSET)
+        fprintf(f, ", offset %zu", c->offset);
+    for (int i = 0; i < 2; i++) {
+        const int kind = nb_op_facts((uint32_t)nb_op_parse(ops[i]))->k;
+        if (isfinite(c->k[kind]))
+            fprintf(f, ", %s %g", nb_k_facts[kind].name, c->k[kind]);
+    }
+}
+
 static void row_md(const struct rep_step *s, size_t place, FILE *f)
 {
     const struct rep_cell *c = cell_of(s);
@@ -230,8 +242,7 @@ static void row_md(const struct rep_step *s, size_t place, FILE *f)
         head_md(s, f);
     fputs("| ", f);
     nb_md(f, c->residency);
-    if (c->offset != REP_OFFSET)
-        fprintf(f, ", offset %zu", c->offset);
+    rarer_md(c, (const char *const[]){s->of->test_op, s->of->base_op}, f);
     fputs(" | ", f);
     nb_md(f, c->type);
     fprintf(f, " | %zu | %zu | ", c->threads, c->hidden);
@@ -289,7 +300,8 @@ static void head_terminal(const struct rep_step *s, FILE *f)
     nb_plain(f, s->of->test_op);
     fputs(" over ", f);
     nb_plain(f, s->of->base_op);
-    fprintf(f, ", above 1 faster\n  %-5s %-9s %2s %6s  %-*s  %-*s  %s\n", "in", "dtype", "t", "hidden", COLUMN, "forward", COLUMN, "backward", "both");
+    fprintf(f, ", above 1 faster\n  %-5s %-9s %2s %6s  %-*s  %-*s  %s\n", "in", "dtype", "t", "hidden", COLUMN,
+            "forward", COLUMN, "backward", "both");
 }
 
 static void row_terminal(const struct rep_step *s, size_t place, FILE *f)

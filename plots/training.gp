@@ -1,8 +1,8 @@
 # How many times as fast each norm is as another: forward, backward and both. One panel a residency.
 # Given above: NAME TITLE SUBTITLE NP PANEL FIRST LAST SERIES NY NORM BASE
-HEAD = 105.0; FOOT = 110.0; ROW = 150.0 + 150.0 * NY
+HEAD = 105.0; FOOT = 142.0; ROW = 157.0 + 150.0 * NY
 H = HEAD + FOOT + ROW
-LEFT = 190.0; RIGHT = 40.0; GAP = 50.0; UNDER = 95.0; OVER = 45.0
+LEFT = 190.0; RIGHT = 40.0; GAP = 50.0; UNDER = 102.0; OVER = 45.0
 PW = (W - LEFT - RIGHT - (NP - 1) * GAP) / NP
 array KIND[3] = ['forward', 'backward', 'both: a step of training']
 array KX[3] = [330, 600, 890]
@@ -33,8 +33,8 @@ do for [T = 1:2] {
         set ytics () nomirror out scale 0 textcolor rgb INK
         do for [K = 1:NY] { set ytics add ((P == 1 ? NORM[K] : '') NY + 1 - K) }
         set label 4 PANEL[P] at graph 0.5, graph 1 center offset 0, 0.9
-        set label 5 'times as fast as '.BASE.' (ratio of ns a row)' at graph 0.5, screen (FOOT + UNDER - 70) / H center
-        plot for [S = FIRST[P]:LAST[P]] NAME.'.dat' index S - 1 using 1:4:2:3 with xerrorbars lw 3 pt POINT[SERIES[S]] ps 1.8 * SIZE(T) lc rgb COLOUR[SERIES[S]], \
+        set label 5 'times as fast as '.BASE.' (ratio of ns a row)' at graph 0.5, screen (FOOT + UNDER - 77) / H center
+        plot for [S = FIRST[P]:LAST[P]] NAME.'.dat' index S - 1 using 1:4:2:3 with xerrorbars lw 3 pt POINT[SERIES[S]] ps 1.4 * SIZE(T) lc rgb COLOUR[SERIES[S]], \
              for [S = FIRST[P]:LAST[P]] NAME.'.dat' index S - 1 using (HIGH + ROOM * 0.2):4:(sprintf('%.2fx', $1)) with labels right textcolor rgb COLOUR[SERIES[S]]
         unset label 1; unset label 2
     }
@@ -42,8 +42,9 @@ do for [T = 1:2] {
     set lmargin at screen 0; set rmargin at screen 1; set bmargin at screen 0; set tmargin at screen FOOT / H
     set xrange [0:W]; set yrange [0:FOOT]
     do for [K = 1:3] { set label 10 + K KIND[K] at KX[K] + 30, FOOT - 24 }
-    set label 1 'Right of 1x: faster than '.BASE.'. Bars: interval of the median over processes. Both: one pass forward that saves statistics, one backward.' at W / 2, 34 center textcolor rgb PALE
-    plot for [K = 1:3] '+' using (KX[K]):(FOOT - 24) every ::0::0 with points pt POINT[K] ps 1.8 * SIZE(T) lc rgb COLOUR[K]
+    set label 1 'Right of 1x: faster than '.BASE.'. Bars: interval of the median over processes. No mark: not measured, or not between the best.' at W / 2, 70 center textcolor rgb PALE
+    set label 2 'Both: time of one pass forward that saves statistics and one backward, a row of each.' at W / 2, 34 center textcolor rgb PALE
+    plot for [K = 1:3] '+' using (KX[K]):(FOOT - 24) every ::0::0 with points pt POINT[K] ps 1.4 * SIZE(T) lc rgb COLOUR[K]
     unset label
     unset multiplot
 }
