@@ -1553,12 +1553,14 @@ struct way {
     const char *dir, *residency;
     int stats, rows, hidden;
     double ln, rms, faster;
+    const char *prefix; /* then the other norm is called prmsnorm */
 };
 static const double trend[] = {1, 0.5, 2, 0.7, 1.5, 0.8, 1.2, 1}; /* the first is of the screening */
 
 static void way_id(char id[64], const struct way *w)
 {
-    snprintf(id, 64, "%s-h%d-r%d-%s%s", w->dir, w->hidden, w->rows, w->residency, w->stats ? "-stats" : "");
+    snprintf(id, 64, "%s-h%d-r%d-%s%s%.8s", w->dir, w->hidden, w->rows, w->residency, w->stats ? "-stats" : "",
+             w->prefix ? w->prefix : "");
 }
 
 static void way_kernels(char text[1024], const char *dir)
@@ -1573,7 +1575,7 @@ static void way_kernels(char text[1024], const char *dir)
 
 static void way_cell(FILE *f, const struct way *w)
 {
-    const char *d = w->dir;
+    const char *d = w->dir, *test = w->prefix ? "prmsnorm" : "rmsnorm";
     char id[64];
     way_id(id, w);
     fprintf(f,
@@ -1583,11 +1585,13 @@ static void way_cell(FILE *f, const struct way *w)
             "{\"kernel\":\"ln_%s\",\"role\":\"member\",\"passes\":2},{\"kernel\":\"fast_%s\",\"role\":\"member\",\"passes\":1},"
             "{\"kernel\":\"rms_%s\",\"role\":\"member\",\"passes\":1},{\"kernel\":\"roof_%s\",\"role\":\"anchor\",\"passes\":1}]}],",
             id, d, w->stats, w->hidden, w->rows, w->residency, d, d, d, d, d, d, d, d);
+    if (w->prefix)
+        fprintf(f, "\"k\":{\"prefix\":\"%s\"},", w->prefix);
     fprintf(f,
-            "\"pairings\":[{\"pairing\":\"same-algorithm\",\"base_op\":\"layernorm\",\"test_op\":\"rmsnorm\",\"isa\":\"avx2\","
+            "\"pairings\":[{\"pairing\":\"same-algorithm\",\"base_op\":\"layernorm\",\"test_op\":\"%s\",\"isa\":\"avx2\","
             "\"base\":\"ln_%s\",\"test\":\"rms_%s\"},{\"pairing\":\"best-of-each\",\"base_op\":\"layernorm\","
-            "\"test_op\":\"rmsnorm\",\"isa\":\"any\",\"base\":\"ln_%s\",\"test\":\"rms_%s\"}]}",
-            d, d, d, d);
+            "\"test_op\":\"%s\",\"isa\":\"any\",\"base\":\"ln_%s\",\"test\":\"rms_%s\"}]}",
+            test, d, d, test, d, d);
 }
 
 static void way_checks(const char *dir, const struct way *w)
@@ -1669,8 +1673,8 @@ static void expect_no_ratio(const char *dir, const char *verdict, const char *re
     assert_false(exists(dir, "plots/training.gp"));
 }
 
-#define FORWARD {"fwd", "L2", 1, 2, 64, 2, 1, 0}
-#define BACKWARD {"bwd", "L2", 0, 1, 64, 4, 3, 0}
+#define FORWARD {"fwd", "L2", 1, 2, 64, 2, 1, 0, NULL}
+#define BACKWARD {"bwd", "L2", 0, 1, 64, 4, 3, 0, NULL}
 
 /* (2 + 4 t)/(1 + 3 t) for t of 1/2 to 2: 1.5 in the median process, 1.6 and 10/7 at the ends. Neither the rows of a pass
  * nor a median of each direction alone gives these. */
@@ -1710,7 +1714,7 @@ static void test_training_step(void **state)
 static void test_statistics_are_needed(void **state)
 {
     (void)state;
-    static const struct way without = {"fwd", "L2", 0, 1, 64, 5, 5, 0};
+    static const struct way without = {"fwd", "L2", 0, 1, 64, 5, 5, 0, NULL};
     const struct way ways[] = {without, FORWARD, BACKWARD}, none[] = {without, BACKWARD};
     const char *dir = ways_run(ways, 3, 7);
     report(dir);
@@ -1741,7 +1745,7 @@ static void expect_one_way(const struct way *way, const char *word)
 static void test_missing_direction(void **state)
 {
     (void)state;
-    static const struct way fwd = FORWARD, bwd = BACKWARD, short_rows = {"bwd", "L2", 0, 1, 32, 4, 3, 0};
+    static const struct way fwd = FORWARD, bwd = BACKWARD, short_rows = {"bwd", "L2", 0, 1, 32, 4, 3, 0, NULL};
     const struct way apart[] = {fwd, short_rows};
     expect_one_way(&fwd, "forward");
     expect_one_way(&bwd, "backward");
@@ -1776,7 +1780,7 @@ static void test_backward_alone(void **state)
 static void test_step_of_no_winner(void **state)
 {
     (void)state;
-    static const struct way ways[] = {FORWARD, {"bwd", "L2", 0, 1, 64, 4, 3, 0.9}};
+    static const struct way ways[] = {FORWARD, {"bwd", "L2", 0, 1, 64, 4, 3, 0.9, NULL}};
     const char *const verdicts[] = {"too-few-processes", "not-best"};
     for (int i = 0; i < 2; i++) {
         const char *dir = ways_run(ways, 2, i == 0 ? 5 : 7);
@@ -1793,11 +1797,31 @@ static void test_step_of_no_winner(void **state)
     }
 }
 
+/* Each prefix has its own: 1.5, and (5 + 4)/(2 + 5). */
+static void test_step_of_each_prefix(void **state)
+{
+    (void)state;
+    static const struct way ways[] = {{"fwd", "L2", 1, 2, 64, 2, 1, 0, "25%"}, {"fwd", "L2", 1, 2, 64, 5, 2, 0, "50%"},
+                                      {"bwd", "L2", 0, 1, 64, 4, 5, 0, "50%"}, {"bwd", "L2", 0, 1, 64, 4, 3, 0, "25%"}};
+    const char *dir = ways_run(ways, 4, 7);
+    size_t lines = 0;
+    report(dir);
+    struct csv c = csv_open(dir, "speedup.csv");
+    while (csv_next(&c))
+        if (strcmp(get(&c, "dir"), "fwd+bwd") == 0) {
+            near(&c, "speedup", number(&c, "test_k") == 0.25 ? 1.5 : 9.0 / 7, 1e-5);
+            lines++;
+        }
+    free(c.text);
+    assert_int_equal(lines, 4);
+    expect_words(dir, "| L2, prefix 0.25 | ");
+}
+
 /* One panel a residency, three marks a norm. */
 static void test_training_picture(void **state)
 {
     (void)state;
-    static const struct way ways[] = {FORWARD, BACKWARD, {"fwd", "DRAM", 1, 9, 64, 3, 2, 0}, {"bwd", "DRAM", 0, 6, 64, 3, 2, 0}};
+    static const struct way ways[] = {FORWARD, BACKWARD, {"fwd", "DRAM", 1, 9, 64, 3, 2, 0, NULL}, {"bwd", "DRAM", 0, 6, 64, 3, 2, 0, NULL}};
     const char *dir = ways_run(ways, 4, 7);
     report(dir);
     assert_int_equal(exists(dir, "plots/training.png"), has_gnuplot());
@@ -1861,6 +1885,7 @@ int main(void)
         cmocka_unit_test(test_missing_direction),
         cmocka_unit_test(test_backward_alone),
         cmocka_unit_test(test_step_of_no_winner),
+        cmocka_unit_test(test_step_of_each_prefix),
         cmocka_unit_test(test_training_picture),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
