@@ -133,6 +133,7 @@ struct rep_pairing {
     /* best-of-each: the fastest kernel of the op whose interval of times lies wholly below
      * that of base (test); NULL: there is none */
     const struct rep_entry *beats_base, *beats_test;
+    size_t group, base_member, test_member; /* where its rounds are; only if it has a speedup */
 };
 
 /* The A/A copy of a group, or its copy in another count, against the original. */
@@ -196,6 +197,17 @@ struct rep_conditions {
     size_t invented;
 };
 
+/* A step of training: a pass forward that saves statistics and one backward, of cells alike but for
+ * the direction. Its ratio is (base forward + base backward) over (test forward + test backward). */
+struct rep_step {
+    const struct rep_cell *fwd, *bwd;                  /* NULL: there is none */
+    const struct rep_pairing *fwd_pair, *bwd_pair;     /* NULL: there is none */
+    const struct rep_pairing *of;                      /* either of these: what names the two ops */
+    struct rep_estimate speedup;
+    double mde;
+    const char *verdict;
+};
+
 struct rep_bars;
 struct rep_autos;
 struct rep_run {
@@ -218,6 +230,8 @@ struct rep_run {
     const char *lost[REP_COUNTS]; /* why an event was absent in a process that counted; NULL: it was not */
     struct rep_bars *bars; /* derived */
     struct rep_autos *autos; /* derived */
+    struct rep_step *steps; /* derived; none unless both directions were measured */
+    size_t nsteps;
     struct rep_sizes hiddens, threads; /* derived: of the plain cells */
     struct rep_sizes rows, offsets; /* of all cells */
     void **owned;
@@ -258,14 +272,20 @@ struct rep_keys {
     size_t n;
 };
 /* Cells of the plain case: forward, unfused, no statistics written, out of place, y at the usual
- * offset; or, where a run has none of these, whatever its first cell is. Only they enter
- * the plots and the short table. */
+ * offset; or, where a run has none of these, whatever its first cell is (the first forward, if there is one).
+ * Only they enter the plots and the short table. */
 enum { REP_OFFSET = 2112 };
 bool rep_is_plain(const struct rep_run *run, const struct rep_cell *cell);
-/* Whether a cell has its part in what is said of all cells: out of place, or all where all are in
- * place. What one pass does to caches differs between the two, and so do ratios. */
+/* Whether a cell has its part in what is said of all cells: out of place and forward, or all where all are in
+ * place or backward. What one pass does to caches differs, and so do ratios. */
 bool rep_counts(const struct rep_run *run, const struct rep_cell *cell);
 bool rep_is_all_in_place(const struct rep_run *run);
+bool rep_is_bwd(const struct rep_cell *cell);
+bool rep_has_bwd(const struct rep_run *run);
+bool rep_is_all_bwd(const struct rep_run *run);
+bool rep_is_other_way(const struct rep_run *run, const struct rep_cell *cell); /* backward, where others are forward */
+/* Of the plain cells and of those that count: "" where a run has nothing backward, or how ", forward" is told. */
+const char *rep_direction(const struct rep_run *run);
 void rep_residencies(const struct rep_run *run, struct rep_keys *keys);
 void rep_types(const struct rep_run *run, struct rep_keys *keys);
 /* The plain cell; of several numbers of rows, that with most. */
@@ -279,6 +299,9 @@ const struct rep_entry *rep_entry_of(const struct rep_cell *cell,
 struct rep_estimate rep_element_speed_over(const struct rep_run *run, const struct rep_cell *ca,
                                            const struct rep_entry *a, const struct rep_cell *cb,
                                            const struct rep_entry *b);
+/* The ratio of the sums of two pairings, of a cell forward and one backward: medians of each process, ns a row. */
+struct rep_estimate rep_sum_speedup(const struct rep_run *run, const struct rep_step *step, double *mde);
+const char *rep_speedup_verdict(struct rep_estimate s);
 size_t rep_timed_norms(const struct rep_cell *cell);
 /* Speed of an entry over that of another of the cell, process by process: in the same rounds,
  * or each against the anchor of its own. */
@@ -286,9 +309,9 @@ struct rep_estimate rep_speed_over(const struct rep_run *run, const struct rep_c
                                    const struct rep_entry *e,
                                    const struct rep_entry *other);
 
-/* Traffic of a row in bytes: x read and y written once. With write-allocate also what a store
- * that is not non-temporal fetches first: nothing in place, where x lies in those lines. Parameters stay
- * in the cache and are left out. */
+/* Traffic of a row in bytes: x read and y written once; backward x and dy read, dx written. With write-allocate
+ * also what a store that is not non-temporal fetches first: nothing in place, where x lies in those lines.
+ * Parameters stay in the cache and are left out. */
 double rep_row_bytes(const struct rep_cell *cell);
 double rep_row_bytes_allocated(const struct rep_cell *cell, const struct rep_kernel *k);
 
@@ -361,6 +384,14 @@ bool rep_is_rms_over_layer(const struct rep_pairing *pairing);
 /* Best against best of other two norms than RMSNorm and LayerNorm; nothing where a run has none. */
 void rep_versus_terminal(const struct rep_run *run, FILE *f);
 void rep_versus_section(const struct rep_run *run, FILE *f);
+
+/* report_training.c: forward, backward and both */
+void rep_training(struct rep_run *run);
+bool rep_step_is_best(const struct rep_step *s); /* best against best; else by algorithm */
+bool rep_step_is_beaten(const struct rep_step *s);
+bool rep_step_is_doubtful(const struct rep_step *s);
+void rep_training_section(const struct rep_run *run, FILE *f);
+void rep_training_terminal(const struct rep_run *run, FILE *f);
 
 void rep_mde_md(double mde, FILE *f);                 /* in percent, or null */
 const char *rep_doubt_md(const struct rep_cell *cell); /* a word behind its numbers, or none */

@@ -172,12 +172,13 @@ static double dtype_bytes(const char *dtype)
 
 double rep_row_bytes(const struct rep_cell *cell)
 {
-    return 2 * (double)cell->hidden * dtype_bytes(cell->dtype);
+    return (rep_is_bwd(cell) ? 3 : 2) * (double)cell->hidden * dtype_bytes(cell->dtype);
 }
 
 double rep_row_bytes_allocated(const struct rep_cell *cell, const struct rep_kernel *k)
 {
-    return k->streams || cell->in_place ? rep_row_bytes(cell) : 1.5 * rep_row_bytes(cell);
+    const double fetched = (double)cell->hidden * dtype_bytes(cell->dtype);
+    return rep_row_bytes(cell) + (k->streams || cell->in_place ? 0 : fetched);
 }
 
 /* The first group that holds the kernel and was run by measuring processes. */
@@ -349,7 +350,7 @@ static void distrust_above_roof(struct rep_run *run, struct rep_entry *e)
 
 /* ---- speedups ---- */
 
-static const char *speedup_verdict(struct rep_estimate s)
+const char *rep_speedup_verdict(struct rep_estimate s)
 {
     if (!isfinite(s.value))
         return "not-measured";
@@ -414,10 +415,14 @@ static void pairing_speedup(const struct work *w, const struct rep_cell *cell,
     for (size_t i = 0; i < cell->ngroups && !rep_has_speedup(p); i++) {
         size_t g = best ? cell->ngroups - 1 - i : i;
         size_t b = find_member(cell, g, base), t = find_member(cell, g, test);
-        if (b != SIZE_MAX && t != SIZE_MAX && !cell->groups[g].screen_only)
-            p->speedup = ratio_estimate(w, cell, g, b, t);
+        if (b == SIZE_MAX || t == SIZE_MAX || cell->groups[g].screen_only)
+            continue;
+        p->speedup = ratio_estimate(w, cell, g, b, t);
+        p->group = g;
+        p->base_member = b;
+        p->test_member = t;
     }
-    p->verdict = speedup_verdict(p->speedup);
+    p->verdict = rep_speedup_verdict(p->speedup);
     p->mde = detectable(w->processes, p->speedup.processes);
     if (!best || !rep_has_speedup(p))
         return;
@@ -553,6 +558,40 @@ struct rep_estimate rep_element_speed_over(const struct rep_run *run, const stru
     return e;
 }
 
+/* Median ns a row of base and test in one process, of the rounds of their speedup; NAN: none. */
+static void pairing_ns(const struct rep_run *run, const struct rep_cell *cell, const struct rep_pairing *p,
+                       size_t process, double *base, double *test)
+{
+    double *const out[] = {base, test};
+    const size_t member[] = {p->base_member, p->test_member};
+    struct work w = begin_work(run, cell);
+    *base = *test = NAN;
+    for (size_t u = 0; u < cell->nunits; u++)
+        for (int i = 0; i < 2 && cell->units[u].process == process && rep_is_measuring(run, &cell->units[u]); i++) {
+            size_t n = member_times(cell, &cell->units[u], p->group, member[i], w.rounds);
+            *out[i] = n > 0 ? nb_median(w.rounds, n) / (double)cell->rows : NAN;
+        }
+    end_work(&w);
+}
+
+struct rep_estimate rep_sum_speedup(const struct rep_run *run, const struct rep_step *s, double *mde)
+{
+    double *logs = doubles(s->fwd->nunits + 1), base[2], test[2];
+    size_t n = 0;
+    for (size_t u = 0; u < s->fwd->nunits; u++) {
+        size_t process = s->fwd->units[u].process;
+        pairing_ns(run, s->fwd, s->fwd_pair, process, &base[0], &test[0]);
+        pairing_ns(run, s->bwd, s->bwd_pair, process, &base[1], &test[1]);
+        double r = log((base[0] + base[1]) / (test[0] + test[1]));
+        if (isfinite(r))
+            logs[n++] = r;
+    }
+    struct rep_estimate e = exponential(estimate(logs, n));
+    *mde = detectable(logs, n);
+    free(logs);
+    return e;
+}
+
 static double cell_barrier(const struct work *w, const struct rep_cell *cell)
 {
     size_t n = 0;
@@ -669,17 +708,53 @@ bool rep_is_all_in_place(const struct rep_run *run)
     return run->ncells > 0;
 }
 
+bool rep_is_bwd(const struct rep_cell *cell)
+{
+    return rep_same(cell->dir, "bwd");
+}
+
+static size_t count_bwd(const struct rep_run *run)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < run->ncells; i++)
+        n += rep_is_bwd(&run->cells[i]);
+    return n;
+}
+
+bool rep_has_bwd(const struct rep_run *run)
+{
+    return count_bwd(run) > 0;
+}
+
+bool rep_is_all_bwd(const struct rep_run *run)
+{
+    return run->ncells > 0 && count_bwd(run) == run->ncells;
+}
+
+bool rep_is_other_way(const struct rep_run *run, const struct rep_cell *cell)
+{
+    return rep_is_bwd(cell) && !rep_is_all_bwd(run);
+}
+
+const char *rep_direction(const struct rep_run *run)
+{
+    return rep_is_all_bwd(run) ? ", backward" : rep_has_bwd(run) ? ", forward" : "";
+}
+
 bool rep_counts(const struct rep_run *run, const struct rep_cell *cell)
 {
-    return !cell->in_place || rep_is_all_in_place(run);
+    return (!cell->in_place || rep_is_all_in_place(run)) && !rep_is_other_way(run, cell);
 }
 
 bool rep_is_plain(const struct rep_run *run, const struct rep_cell *cell)
 {
+    size_t first = 0;
     for (size_t i = 0; i < run->ncells; i++)
         if (is_default_case(&run->cells[i]))
             return is_default_case(cell);
-    return same_case(&run->cells[0], cell);
+    while (first < run->ncells && rep_is_bwd(&run->cells[first]))
+        first++;
+    return same_case(&run->cells[first < run->ncells ? first : 0], cell);
 }
 
 void rep_residencies(const struct rep_run *run, struct rep_keys *keys)
@@ -724,6 +799,7 @@ void rep_numbers(struct rep_run *run)
     rep_bars(run, run->bars);
     run->autos = rep_alloc(run, sizeof(*run->autos));
     rep_autos(run, run->autos);
+    rep_training(run);
 }
 
 const struct rep_cell *rep_find(const struct rep_run *run, const char *residency,

@@ -20,6 +20,16 @@ struct picture {
     int npanels, nseries;
 };
 
+/* The plain case of a run that has both directions, or the backward one. */
+static const char *direction_text(struct rep_run *run, const struct rep_cell *c)
+{
+    const bool fused = !rep_same(c->fuse, "none");
+    char *text = rep_alloc(run, 80);
+    snprintf(text, 80, "%s%s%.20s%s", rep_direction(run), fused ? ", " : "", fused && c->fuse ? c->fuse : "",
+             c->stats_out ? ", statistics saved" : "");
+    return text;
+}
+
 /* What a plot shows, when that is not the forward pass alone. */
 static const char *case_text(struct rep_run *run)
 {
@@ -27,6 +37,8 @@ static const char *case_text(struct rep_run *run)
         const struct rep_cell *c = &run->cells[i];
         if (!rep_is_plain(run, c))
             continue;
+        if (rep_has_bwd(run))
+            return direction_text(run, c);
         if (rep_same(c->dir, "fwd") && rep_same(c->fuse, "none") && c->stats_out == 0)
             return c->in_place ? ", in place" : "";
         char *text = rep_alloc(run, 64);
@@ -37,14 +49,19 @@ static const char *case_text(struct rep_run *run)
     return "";
 }
 
-static void define_head(struct picture *p, const char *title, const char *details)
+static void define_case_head(struct picture *p, const char *title, const char *details, const char *which)
 {
     char text[512];
     snprintf(text, sizeof(text), "%.80s, %.60s, %s%s", rep_cpu(p->run),
-             rep_compiler(p->run), details, case_text(p->run));
+             rep_compiler(p->run), details, which);
     nb_gp_text(&p->out, "NAME", p->out.name);
     nb_gp_text(&p->out, "TITLE", title);
     nb_gp_text(&p->out, "SUBTITLE", text);
+}
+
+static void define_head(struct picture *p, const char *title, const char *details)
+{
+    define_case_head(p, title, details, case_text(p->run));
 }
 
 /* Labels of a log2 axis: all where they stand apart, upright where they are close; of
@@ -191,7 +208,9 @@ static bool speedup_picture(struct picture *p, bool best)
     define_head(
         p,
         best ? "Speedup of RMSNorm over LayerNorm: the fastest kernel of each"
-             : "Speedup of RMSNorm over LayerNorm: one-pass against two-pass, same ISA",
+        : rep_is_all_bwd(p->run)
+            ? "Speedup of RMSNorm over LayerNorm: two passes each, same ISA"
+            : "Speedup of RMSNorm over LayerNorm: one-pass against two-pass, same ISA",
         threads_text(p->run, least_threads(p->run)));
     define_panels(p);
     fprintf(p->out.gp, "NT = %zu\n", types.n);
@@ -203,6 +222,30 @@ static bool speedup_picture(struct picture *p, bool best)
 }
 
 /* ---- bandwidth ---- */
+
+/* What reads and writes as much and computes next to nothing. */
+static const char *ceiling_op(const struct rep_cell *c)
+{
+    return rep_is_bwd(c) ? "triad" : "scale";
+}
+
+/* The algorithm of the textbook, whose loop over a row is one pass forward and two backward. */
+static const char *textbook_rms(const struct rep_cell *c)
+{
+    return rep_is_bwd(c) ? "twopass" : "onepass";
+}
+
+static const char *textbook_rms_text(const struct rep_run *run)
+{
+    return rep_is_all_bwd(run) ? "two-pass RMSNorm" : "one-pass RMSNorm";
+}
+
+static const char *roof_text(const struct rep_run *run)
+{
+    return rep_is_all_in_place(run) ? "roof: scale in place"
+           : rep_is_all_bwd(run)    ? "roof: dx = x + a*dy (triad)"
+                                    : "roof: fastest of copy and scale";
+}
 
 enum { ROOF, BEST_LN, BEST_RMS, TWOPASS_LN, ONEPASS_RMS, REF_1, REF_2, FOREIGN, LINES = FOREIGN + 3 };
 
@@ -257,7 +300,7 @@ static const struct rep_entry *line_entry(const struct rep_cell *c, int line,
     case TWOPASS_LN:
         return textbook(c, true, "layernorm", "twopass");
     case ONEPASS_RMS:
-        return textbook(c, false, "rmsnorm", "onepass");
+        return textbook(c, false, "rmsnorm", textbook_rms(c));
     default: {
         size_t i = (size_t)(line - REF_1);
         const size_t n = named->affine.n;
@@ -332,11 +375,8 @@ static const char *short_text(struct rep_run *run, const char *name)
 static void define_lines(struct picture *p, const struct named_lines *named)
 {
     const struct rep_keys *affine = &named->affine;
-    const char *lines[LINES] = {rep_is_all_in_place(p->run) ? "roof: scale in place"
-                                                            : "roof: fastest of copy and scale",
-                                "fastest LayerNorm",
-                                "fastest RMSNorm", "two-pass LayerNorm",
-                                "one-pass RMSNorm"};
+    const char *lines[LINES] = {roof_text(p->run), "fastest LayerNorm", "fastest RMSNorm", "two-pass LayerNorm",
+                                textbook_rms_text(p->run)};
     for (size_t i = 0; i < affine->n; i++) {
         char *text = rep_alloc(p->run, 96);
         snprintf(text, 96, "reference: affine %.60s", affine->text[i]);
@@ -373,8 +413,12 @@ static bool bandwidth_picture(struct picture *p)
         return false;
     snprintf(details, sizeof(details), "%.40s, %s", types.text[0],
              threads_text(p->run, least_threads(p->run)));
-    define_head(p, "How close the norms come to the speed of a plain copy", details);
+    define_head(p,
+                rep_is_all_bwd(p->run) ? "How close the norms come, backward, to the speed of x + a*dy"
+                                       : "How close the norms come to the speed of a plain copy",
+                details);
     define_panels(p);
+    nb_gp_text(&p->out, "TRAFFIC", rep_is_all_bwd(p->run) ? "read x and dy, write dx" : "read x, write y");
     define_lines(p, &named);
     define_x(p, &hiddens, panel_width(p->npanels));
     return true;
@@ -510,7 +554,8 @@ static bool algorithms_picture(struct picture *p)
     }
     snprintf(details, sizeof(details), "%.30s, hidden %zu, data in %.20s, %s", c->type,
              c->hidden, c->residency, threads_text(p->run, c->threads));
-    define_head(p, "Every algorithm: time of a row", details);
+    define_head(p, rep_is_all_bwd(p->run) ? "Every algorithm backward: time of a row" : "Every algorithm: time of a row",
+                details);
     fprintf(p->out.gp, "NP = %d\n", p->npanels);
     nb_gp_texts(&p->out, "PANEL", p->panels, (size_t)p->npanels);
     nb_gp_ints(&p->out, "COUNT", count, (size_t)p->npanels);
@@ -525,7 +570,7 @@ static const struct rep_entry *scaling_entry(const struct rep_cell *c, int line)
     if (line == 0)
         return textbook(c, true, "layernorm", "twopass");
     if (line == 1)
-        return textbook(c, false, "rmsnorm", "onepass");
+        return textbook(c, false, "rmsnorm", textbook_rms(c));
     return c->roof == SIZE_MAX ? NULL : &c->entries[c->roof];
 }
 
@@ -590,8 +635,8 @@ static void scaling_panel(struct picture *p, const char *residency, const char *
 
 static bool scaling_picture(struct picture *p)
 {
-    static const char *const lines[] = {"two-pass LayerNorm", "one-pass RMSNorm",
-                                        "roof: copy or scale", "ideal"};
+    const char *const lines[] = {"two-pass LayerNorm", textbook_rms_text(p->run),
+                                 rep_is_all_bwd(p->run) ? "roof: triad" : "roof: copy or scale", "ideal"};
     struct rep_keys places, types;
     struct rep_sizes hiddens, threads;
     char text[96];
@@ -645,7 +690,7 @@ static const struct rep_entry *roofline_entry(const struct rep_cell *c, int kind
 {
     switch (kind) {
     case 0:
-        return fastest(c, "scale", NULL);
+        return fastest(c, ceiling_op(c), NULL);
     case 1:
         return fastest(c, "affine", "gammabeta");
     case 2:
@@ -656,9 +701,10 @@ static const struct rep_entry *roofline_entry(const struct rep_cell *c, int kind
 }
 
 /* One residency: kind, flops a byte, GFLOP/s of each kernel, which is its share of the roof of the same
- * rounds times that roof. */
-static void roofline_points(struct picture *p, const struct rep_cell *c)
+ * rounds times that roof. Returns the most flops a byte. */
+static double roofline_points(struct picture *p, const struct rep_cell *c)
 {
+    double most = 0;
     for (int kind = 0; kind < ROOFLINE_KINDS; kind++) {
         const struct rep_entry *e = roofline_entry(c, kind);
         if (e == NULL || !rep_is_timed(e) || !(e->kernel->flops > 0))
@@ -668,15 +714,28 @@ static void roofline_points(struct picture *p, const struct rep_cell *c)
         double intensity = e->kernel->flops * (double)c->hidden / rep_row_bytes(c);
         fprintf(p->out.dat, "%d %.6g %.6g\n", kind + 1, intensity,
                 intensity * c->entries[c->roof].gbps * e->roof_ratio.value);
+        most = fmax(most, intensity);
     }
     fputs("\n\n", p->out.dat);
+    return most;
+}
+
+static void define_roofline_texts(struct picture *p)
+{
+    const bool bwd = rep_is_all_bwd(p->run);
+    const char *const kinds[ROOFLINE_KINDS] = {bwd ? "triad: dx = x + a*dy" : "scale: y = a*x", bwd ? "" : "a*x*gamma + beta",
+                                               "fastest RMSNorm", "fastest LayerNorm"};
+    nb_gp_texts(&p->out, "KIND", kinds, ROOFLINE_KINDS);
+    nb_gp_text(&p->out, "TRAFFIC", bwd ? "x and dy read once, dx written once" : "x read once, y written once");
+    nb_gp_text(&p->out, "CARRIER", bwd ? "a triad" : "the fastest of copy and scale");
+    nb_gp_text(&p->out, "AS_FAST_AS", bwd ? "a triad" : "a copy");
 }
 
 static bool roofline_picture(struct picture *p)
 {
     struct rep_keys places, types;
     const char *names[PLACES];
-    double gbps[PLACES];
+    double gbps[PLACES], most = 0;
     char details[160];
     int n = 0;
     rep_residencies(p->run, &places);
@@ -692,7 +751,7 @@ static bool roofline_picture(struct picture *p)
         gbps[n] = c->entries[c->roof].gbps;
         snprintf(text, 64, "%.20s: %.3g GB/s", places.text[r], gbps[n]);
         names[n++] = text;
-        roofline_points(p, c);
+        most = fmax(most, roofline_points(p, c));
     }
     if (n == 0)
         return false;
@@ -704,6 +763,8 @@ static bool roofline_picture(struct picture *p)
         fprintf(p->out.gp, "%s%.6g", i ? ", " : "", gbps[i]);
     fputs("]\n", p->out.gp);
     nb_gp_texts(&p->out, "ROOFNAME", names, (size_t)n);
+    define_roofline_texts(p);
+    fprintf(p->out.gp, "XMAX = %d.0\n", most > 2 ? 4 : 2); /* backward, rows of 2 bytes an element lie beyond 2 */
     return true;
 }
 
@@ -738,7 +799,7 @@ static const struct rep_cell *offset_cell(const struct rep_run *run, const char 
     size_t most = 1;
     for (size_t i = 0; i < run->ncells; i++) {
         const struct rep_cell *c = &run->cells[i];
-        size_t n = rep_same(c->residency, residency) ? count_offsets(run, c) : 0;
+        size_t n = rep_same(c->residency, residency) && !rep_is_other_way(run, c) ? count_offsets(run, c) : 0;
         bool usual = found != NULL && n == most && found->offset != REP_OFFSET &&
                      c->offset == REP_OFFSET && same_but_offset(c, found);
         if (n > most || usual) {
@@ -805,9 +866,13 @@ static bool offset_picture(struct picture *p)
         offset_panel(p, order[r]);
     if (p->npanels == 0)
         return false;
-    define_head(p, "The 4 KiB trap: speed by where y lies relative to x",
+    define_head(p,
+                rep_is_all_bwd(p->run) ? "The 4 KiB trap: speed by where dx lies relative to x"
+                                       : "The 4 KiB trap: speed by where y lies relative to x",
                 threads_text(p->run, least_threads(p->run)));
     define_panels(p);
+    nb_gp_text(&p->out, "ROOF", roof_text(p->run));
+    nb_gp_text(&p->out, "OUT", rep_is_all_bwd(p->run) ? "dx" : "y");
     return true;
 }
 
@@ -835,7 +900,7 @@ static double call_ns(const struct rep_cell *c, int kind)
 {
     if (kind == ROWS_BARRIER)
         return c->barrier_ns;
-    const struct rep_entry *e = kind % ROWS_KERNELS == 0   ? fastest(c, "scale", NULL)
+    const struct rep_entry *e = kind % ROWS_KERNELS == 0   ? fastest(c, ceiling_op(c), NULL)
                                 : kind % ROWS_KERNELS == 1 ? best_of(c, true, "layernorm")
                                                            : best_of(c, false, "rmsnorm");
     return e != NULL && rep_is_timed(e) ? e->ns_per_row.value * (double)c->rows : NAN;
@@ -889,7 +954,7 @@ static void rows_panel(struct picture *p, const char *residency, const char *typ
 
 static void define_rows_lines(struct picture *p)
 {
-    static const char *const names[ROWS_KERNELS] = {"scale", "fastest LayerNorm", "fastest RMSNorm"};
+    const char *const names[ROWS_KERNELS] = {rep_is_all_bwd(p->run) ? "triad" : "scale", "fastest LayerNorm", "fastest RMSNorm"};
     const struct rep_sizes *t = &p->run->threads;
     const char *lines[ROWS_KINDS];
     for (int kind = 0; kind < ROWS_BARRIER; kind++) {
@@ -1002,6 +1067,149 @@ static bool versus_picture(struct picture *p)
     return true;
 }
 
+/* ---- training: forward, backward and both ---- */
+
+enum { MAX_NORMS = 8, DIRECTIONS = 3 };
+
+static const char *norm_title(const char *op)
+{
+    static const char *const names[][2] = {{"layernorm", "LayerNorm"}, {"rmsnorm", "RMSNorm"},
+                                           {"prmsnorm", "pRMSNorm"},   {"groupnorm", "GroupNorm"},
+                                           {"qknorm", "QK-norm"}};
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+        if (strcmp(names[i][0], op) == 0)
+            return names[i][1];
+    return op;
+}
+
+static bool has_both(const struct rep_step *s)
+{
+    return rep_step_is_best(s) && isfinite(s->speedup.value) && !rep_step_is_beaten(s);
+}
+
+/* What the picture is about: one base (LayerNorm where it can be), row length, dtype and number of threads. */
+struct training {
+    const struct rep_step *like;
+    const char *norms[MAX_NORMS];
+    size_t nnorms;
+};
+
+/* 4096 where measured, else the longest row. */
+static bool shows_more(const struct rep_step *a, const struct rep_step *b)
+{
+    const bool la = rep_same(a->of->base_op, "layernorm"), lb = rep_same(b->of->base_op, "layernorm");
+    const size_t ha = a->bwd->hidden, hb = b->bwd->hidden;
+    if (la != lb)
+        return la;
+    return ha != hb && hb != 4096 && (ha == 4096 || ha > hb);
+}
+
+static bool is_shown(const struct training *t, const struct rep_step *s)
+{
+    const struct rep_cell *c = s->bwd ? s->bwd : s->fwd, *like = t->like->bwd;
+    return rep_step_is_best(s) && rep_same(s->of->base_op, t->like->of->base_op) && c->hidden == like->hidden &&
+           c->threads == like->threads && strcmp(c->type, like->type) == 0 && rep_same(c->fuse, like->fuse) &&
+           c->offset == like->offset;
+}
+
+static struct training what_to_show(const struct rep_run *run)
+{
+    struct training t = {.like = NULL};
+    for (size_t i = 0; i < run->nsteps; i++)
+        if (has_both(&run->steps[i]) && (t.like == NULL || shows_more(&run->steps[i], t.like)))
+            t.like = &run->steps[i];
+    for (size_t i = 0; t.like != NULL && i < run->nsteps; i++) {
+        size_t k = 0;
+        while (k < t.nnorms && strcmp(t.norms[k], run->steps[i].of->test_op) != 0)
+            k++;
+        if (k == t.nnorms && k < MAX_NORMS && is_shown(&t, &run->steps[i]))
+            t.norms[t.nnorms++] = run->steps[i].of->test_op;
+    }
+    return t;
+}
+
+static const struct rep_step *find_step(const struct rep_run *run, const struct training *t, const char *residency,
+                                        const char *norm)
+{
+    for (size_t i = 0; i < run->nsteps; i++) {
+        const struct rep_step *s = &run->steps[i];
+        if (is_shown(t, s) && rep_same(s->of->test_op, norm) &&
+            rep_same((s->bwd ? s->bwd : s->fwd)->residency, residency))
+            return s;
+    }
+    return NULL;
+}
+
+/* Of forward, backward or both; NULL: it has none, or not of the best. */
+static const struct rep_estimate *direction_of(const struct rep_step *s, int which)
+{
+    const struct rep_pairing *p = which == 0 ? s->fwd_pair : s->bwd_pair;
+    if (which == 2)
+        return has_both(s) ? &s->speedup : NULL;
+    return rep_has_speedup(p) && !rep_is_beaten(p) ? &p->speedup : NULL;
+}
+
+static size_t training_series(struct picture *p, const struct training *t, const char *residency, int which)
+{
+    size_t points = 0;
+    for (size_t k = 0; k < t->nnorms; k++) {
+        const struct rep_step *s = find_step(p->run, t, residency, t->norms[k]);
+        const struct rep_estimate *e = s != NULL ? direction_of(s, which) : NULL;
+        if (e == NULL)
+            continue;
+        fprintf(p->out.dat, "%.6g %.6g %.6g %.3f\n", e->value, isfinite(e->lo) ? e->lo : e->value,
+                isfinite(e->hi) ? e->hi : e->value, (double)(t->nnorms - k) + 0.27 * (1 - which));
+        points++;
+    }
+    return points;
+}
+
+static void training_panel(struct picture *p, const struct training *t, const char *residency)
+{
+    if (!begin_panel(p, residency))
+        return;
+    for (int which = 0; which < DIRECTIONS; which++)
+        end_series(p, which + 1, training_series(p, t, residency, which));
+    end_panel(p);
+}
+
+static void define_training(struct picture *p, const struct training *t)
+{
+    const char *names[MAX_NORMS];
+    for (size_t k = 0; k < t->nnorms; k++)
+        names[k] = norm_title(t->norms[k]);
+    define_panels(p);
+    fprintf(p->out.gp, "NY = %zu\n", t->nnorms);
+    nb_gp_texts(&p->out, "NORM", names, t->nnorms);
+    nb_gp_text(&p->out, "BASE", norm_title(t->like->of->base_op));
+}
+
+/* L2 and DRAM where these were measured, else what there is, at most two. */
+static bool training_picture(struct picture *p)
+{
+    static const char *const usual[] = {"L2", "DRAM"};
+    const struct training t = what_to_show(p->run);
+    struct rep_keys places;
+    char title[128], details[96];
+    if (t.like == NULL)
+        return false;
+    rep_residencies(p->run, &places);
+    fputs("# times as fast, its interval, height of the line\n", p->out.dat);
+    for (size_t r = 0; r < 2; r++)
+        training_panel(p, &t, usual[r]);
+    for (size_t r = 0, none = p->npanels == 0; none && p->npanels < 2 && r < places.n; r++)
+        training_panel(p, &t, places.text[r]);
+    if (p->npanels == 0)
+        return false;
+    snprintf(title, sizeof(title), "How many times as fast as %.24s is each norm: forward, backward, and both?",
+             norm_title(t.like->of->base_op));
+    snprintf(details, sizeof(details), "%.30s, hidden %zu, %s, best against best", t.like->bwd->type,
+             t.like->bwd->hidden, threads_text(p->run, t.like->bwd->threads));
+    define_case_head(p, title, details, "");
+    define_training(p, &t);
+    return true;
+}
+
 /* ---- all of them ---- */
 
 static bool fill(struct picture *p, size_t which)
@@ -1023,6 +1231,8 @@ static bool fill(struct picture *p, size_t which)
         return offset_picture(p);
     case 7:
         return versus_picture(p);
+    case 8:
+        return training_picture(p);
     default:
         return rows_picture(p);
     }
@@ -1039,6 +1249,7 @@ enum nb_status rep_plots(struct rep_run *run, const char *dir, struct rep_keys *
                                            {"roofline", "roofline.gp"},
                                            {"address_offset", "address_offset.gp"},
                                            {"versus", "versus.gp"},
+                                           {"training", "training.gp"},
                                            {"rows", "rows.gp"}};
     char plots[4096];
     pictures->n = 0;

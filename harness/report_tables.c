@@ -156,6 +156,65 @@ static void speedup_line(FILE *f, const struct rep_cell *c, const struct rep_pai
     fputc('\n', f);
 }
 
+/* Two kernels in one field; null where one is not known. */
+static void both_kernels(FILE *f, const char *fwd, const char *bwd)
+{
+    char *both = NULL;
+    size_t length = 0;
+    FILE *memory = open_memstream(&both, &length);
+    NB_ASSERT(memory != NULL && "out of memory");
+    fprintf(memory, "%s+%s", fwd ? fwd : "", bwd ? bwd : "");
+    NB_ASSERT(fclose(memory) == 0 && "out of memory");
+    text(f, fwd != NULL && bwd != NULL ? both : NULL);
+    free(both);
+}
+
+static void step_kernels(FILE *f, const struct rep_step *s)
+{
+    const struct rep_pairing *a = s->fwd_pair, *b = s->bwd_pair;
+    both_kernels(f, a ? a->base_name : NULL, b ? b->base_name : NULL);
+    both_kernels(f, a ? a->test_name : NULL, b ? b->test_name : NULL);
+}
+
+static void step_case(FILE *f, const struct rep_step *s, const struct rep_cell *c)
+{
+    const bool same_rows = s->fwd != NULL && s->bwd != NULL && s->fwd->rows == s->bwd->rows;
+    fputc('1', f);
+    text(f, s->of->base_op);
+    text(f, s->of->test_op);
+    text(f, "fwd+bwd");
+    text(f, c->fuse);
+    text(f, c->dtype);
+    text(f, param_name(c));
+    text(f, s->of->isa);
+    fprintf(f, ",%zu", c->threads);
+    text(f, c->residency);
+    number(f, same_rows ? (double)c->rows : NAN);
+    fprintf(f, ",%zu", c->hidden);
+    text(f, s->of->name);
+    step_kernels(f, s);
+}
+
+/* Neither cell alone reproduces it: the run does. */
+static void step_line(const struct rep_run *run, FILE *f, const struct rep_step *s)
+{
+    const struct rep_cell *c = s->bwd != NULL ? s->bwd : s->fwd;
+    step_case(f, s, c);
+    number(f, s->speedup.value);
+    number(f, s->speedup.lo);
+    number(f, s->speedup.hi);
+    number(f, s->speedup.confidence);
+    fprintf(f, ",%zu", s->speedup.processes);
+    text(f, s->verdict);
+    fputs(",0", f);
+    number(f, s->mde);
+    fprintf(f, ",%d", rep_step_is_doubtful(s));
+    number(f, k_of(c, s->of->base_op));
+    number(f, k_of(c, s->of->test_op));
+    text(f, rep_string(run->plan, "command"));
+    fputc('\n', f);
+}
+
 void rep_speedup_csv(const struct rep_run *run, FILE *f)
 {
     fputs("schema,base_op,test_op,dir,fuse,dtype,param_dtype,isa,threads,residency,rows,"
@@ -166,6 +225,8 @@ void rep_speedup_csv(const struct rep_run *run, FILE *f)
     for (size_t i = 0; i < run->ncells; i++)
         for (size_t p = 0; p < run->cells[i].npairings; p++)
             speedup_line(f, &run->cells[i], &run->cells[i].pairings[p]);
+    for (size_t i = 0; i < run->nsteps; i++)
+        step_line(run, f, &run->steps[i]);
 }
 
 /* ---- gbench.json ---- */

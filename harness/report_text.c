@@ -65,17 +65,16 @@ static const struct rep_pairing *headline(const struct rep_cell *c, bool best)
     return best ? c->best : c->same;
 }
 
-static void count_pairing(struct summary *s, const struct rep_pairing *p)
+static void count_ratio(struct summary *s, const struct rep_estimate *e, const char *verdict, bool beaten)
 {
-    if (!rep_has_speedup(p)) {
+    if (!isfinite(e->value)) {
         s->missing++;
         return;
     }
-    if (rep_is_beaten(p)) {
+    if (beaten) {
         s->beaten++;
         return;
     }
-    const struct rep_estimate *e = &p->speedup;
     s->least = s->cells == 0 || e->value < s->least ? e->value : s->least;
     s->most = s->cells == 0 || e->value > s->most ? e->value : s->most;
     s->processes =
@@ -87,10 +86,15 @@ static void count_pairing(struct summary *s, const struct rep_pairing *p)
                             ? e->confidence
                             : s->confidence;
     s->cells++;
-    s->faster += strcmp(p->verdict, "faster") == 0;
-    s->slower += strcmp(p->verdict, "slower") == 0;
-    s->unresolved += strcmp(p->verdict, "unresolved") == 0;
-    s->few += strcmp(p->verdict, "too-few-processes") == 0;
+    s->faster += strcmp(verdict, "faster") == 0;
+    s->slower += strcmp(verdict, "slower") == 0;
+    s->unresolved += strcmp(verdict, "unresolved") == 0;
+    s->few += strcmp(verdict, "too-few-processes") == 0;
+}
+
+static void count_pairing(struct summary *s, const struct rep_pairing *p)
+{
+    count_ratio(s, &p->speedup, p->verdict, rep_is_beaten(p));
 }
 
 static bool same_line(const struct rep_cell *a, const struct rep_cell *b)
@@ -120,8 +124,35 @@ static struct summary summarize_in_place(const struct rep_run *run)
 {
     struct summary s = {0};
     for (size_t i = 0; i < run->ncells; i++)
-        if (run->cells[i].best != NULL && !rep_counts(run, &run->cells[i]))
+        if (run->cells[i].best != NULL && run->cells[i].in_place && !rep_counts(run, &run->cells[i]))
             count_pairing(&s, run->cells[i].best);
+    return s;
+}
+
+/* Those backward, where others are forward. */
+static struct summary summarize_bwd(const struct rep_run *run)
+{
+    struct summary s = {0};
+    for (size_t i = 0; i < run->ncells; i++)
+        if (run->cells[i].best != NULL && rep_is_other_way(run, &run->cells[i]))
+            count_pairing(&s, run->cells[i].best);
+    return s;
+}
+
+static bool is_headline_step(const struct rep_step *s)
+{
+    return rep_is_rms_over_layer(s->of) && rep_step_is_best(s);
+}
+
+/* Of both directions in one ratio. */
+static struct summary summarize_steps(const struct rep_run *run)
+{
+    struct summary s = {0};
+    for (size_t i = 0; i < run->nsteps; i++) {
+        const struct rep_step *step = &run->steps[i];
+        if (is_headline_step(step))
+            count_ratio(&s, &step->speedup, step->verdict, rep_step_is_beaten(step));
+    }
     return s;
 }
 
@@ -137,9 +168,9 @@ static void counted_as(FILE *f, const struct summary *s)
         fprintf(f, "; not best in %zu more", s->beaten);
 }
 
-static const char *all_in_place(const struct rep_run *run)
+static const char *place_words(const struct rep_run *run)
 {
-    return rep_is_all_in_place(run) ? " in place" : "";
+    return rep_is_all_in_place(run) ? " in place" : rep_direction(run);
 }
 
 static void sentence(FILE *f, const char *what, const char *place, const struct summary *s)
@@ -161,8 +192,22 @@ static void sentence(FILE *f, const char *what, const char *place, const struct 
 }
 
 static const char *const best_words = "best against best";
-static const char *const same_words =
-    "two-pass LayerNorm against one-pass RMSNorm of the same ISA";
+
+static const char *same_words(const struct rep_run *run)
+{
+    return rep_is_all_bwd(run) ? "two-pass LayerNorm against two-pass RMSNorm of the same ISA"
+                               : "two-pass LayerNorm against one-pass RMSNorm of the same ISA";
+}
+
+/* Backward both norms take two passes. */
+static const char *const same_fwd = "two-pass LN / one-pass RMS", *const same_bwd = "two-pass LN / two-pass RMS";
+
+static const char *same_short(const struct rep_run *run)
+{
+    return rep_is_all_bwd(run) ? same_bwd
+           : rep_has_bwd(run)  ? "two-pass LN / one-pass RMS (backward: two-pass)"
+                               : same_fwd;
+}
 
 static void case_name(FILE *f, const struct rep_cell *c)
 {
@@ -199,30 +244,37 @@ static void verdict_row(const struct rep_run *run, const struct rep_cell *c, FIL
         fputs("null | null |\n", f);
 }
 
+static void other_sentence(FILE *f, const char *place, struct summary s)
+{
+    if (s.cells + s.beaten + s.missing == 0)
+        return;
+    fputc('\n', f);
+    sentence(f, best_words, place, &s);
+    fputc('\n', f);
+}
+
 static void verdict_section(const struct rep_run *run, FILE *f)
 {
     struct summary b = summarize(run, true, NULL), s = summarize(run, false, NULL);
     fputs("**", f);
-    sentence(f, best_words, all_in_place(run), &b);
+    sentence(f, best_words, place_words(run), &b);
     fputs("**\n\n", f);
-    sentence(f, same_words, all_in_place(run), &s);
+    sentence(f, same_words(run), place_words(run), &s);
     fputc('\n', f);
-    struct summary in_place = summarize_in_place(run);
-    if (in_place.cells + in_place.beaten + in_place.missing > 0) {
-        fputc('\n', f);
-        sentence(f, best_words, " in place", &in_place);
-        fputc('\n', f);
-    }
+    other_sentence(f, " in place", summarize_in_place(run));
+    other_sentence(f, ", backward", summarize_bwd(run));
+    other_sentence(f, ", forward and backward together (a step of training)", summarize_steps(run));
     if (b.cells + b.beaten + s.cells == 0)
         return;
-    fputs(
+    fprintf(
+        f,
         "\nA ratio is time of LayerNorm over time of RMSNorm: above 1, RMSNorm is "
         "faster. "
         "f / s / u counts cells where RMSNorm is faster, slower, or neither is "
         "resolved.\n\n"
         "| case | residency | dtype | threads | best against best | f / s / u "
-        "| two-pass LN / one-pass RMS | f / s / u |\n|---|---|---|--:|---|---|---|---|\n",
-        f);
+        "| %s | f / s / u |\n|---|---|---|--:|---|---|---|---|\n",
+        same_short(run));
     for (size_t i = 0; i < run->ncells; i++) {
         size_t j = 0;
         while (j < i && !same_line(&run->cells[i], &run->cells[j]))
@@ -315,13 +367,14 @@ static void beaten_list(const struct rep_run *run, FILE *f)
 
 static void speedup_section(const struct rep_run *run, FILE *f)
 {
-    fputs("\n## Speedups\n\nMedian over processes, with the order-statistic interval of "
-          "the median. "
-          "MDE: the smallest difference that this run could have told (\"Not resolved\"). "
-          "All pairings: `speedup.csv`.\n\n| case | residency | dtype | threads | hidden "
-          "| best against best | MDE | best LN / best RMS | two-pass LN / one-pass RMS | MDE |\n"
-          "|---|---|---|--:|--:|---|--:|---|---|--:|\n",
-          f);
+    fprintf(f,
+            "\n## Speedups\n\nMedian over processes, with the order-statistic interval of "
+            "the median. "
+            "MDE: the smallest difference that this run could have told (\"Not resolved\"). "
+            "All pairings: `speedup.csv`.\n\n| case | residency | dtype | threads | hidden "
+            "| best against best | MDE | best LN / best RMS | %s | MDE |\n"
+            "|---|---|---|--:|--:|---|--:|---|---|--:|\n",
+            same_short(run));
     for (size_t i = 0; i < run->ncells; i++)
         if (run->cells[i].best != NULL || run->cells[i].same != NULL)
             speedup_row(&run->cells[i], f);
@@ -345,29 +398,51 @@ static const struct claim claims[] = {
     {"10-20 % faster", "as time saved", 1 / (1 - 0.10), 1 / (1 - 0.20)},
     {"7-64 % less time", "as time saved", 1 / (1 - 0.07), 1 / (1 - 0.64)}};
 
+struct tally {
+    size_t below, inside, above, across, none;
+};
+
+static void tally_one(struct tally *t, const struct claim *claim, const struct rep_estimate *e)
+{
+    if (!isfinite(e->lo))
+        t->none++;
+    else if (e->lo > claim->hi)
+        t->above++;
+    else if (e->hi < claim->lo)
+        t->below++;
+    else if (e->lo >= claim->lo && e->hi <= claim->hi)
+        t->inside++;
+    else
+        t->across++;
+}
+
+static void tally_row(const struct tally *t, const struct claim *claim, const char *what, const char *direction, FILE *f)
+{
+    fprintf(f, "| %s | %s | %.3f to %.3f | %s%s | %zu | %zu | %zu | %zu | %zu |\n",
+            claim->words, claim->reading, claim->lo, claim->hi, what, direction, t->below, t->inside,
+            t->above, t->across, t->none);
+}
+
 static void claim_row(const struct rep_run *run, const struct claim *claim, bool best,
                       FILE *f)
 {
-    size_t inside = 0, above = 0, below = 0, across = 0, none = 0;
+    struct tally t = {0};
     for (size_t i = 0; i < run->ncells; i++) {
         const struct rep_pairing *p = headline(&run->cells[i], best);
-        if (p == NULL || rep_is_beaten(p) || !rep_counts(run, &run->cells[i]))
-            continue;
-        if (!isfinite(p->speedup.lo))
-            none++;
-        else if (p->speedup.lo > claim->hi)
-            above++;
-        else if (p->speedup.hi < claim->lo)
-            below++;
-        else if (p->speedup.lo >= claim->lo && p->speedup.hi <= claim->hi)
-            inside++;
-        else
-            across++;
+        if (p != NULL && !rep_is_beaten(p) && rep_counts(run, &run->cells[i]))
+            tally_one(&t, claim, &p->speedup);
     }
-    fprintf(f, "| %s | %s | %.3f to %.3f | %s | %zu | %zu | %zu | %zu | %zu |\n",
-            claim->words, claim->reading, claim->lo, claim->hi,
-            best ? best_words : "two-pass LN / one-pass RMS", below, inside, above,
-            across, none);
+    tally_row(&t, claim, best ? best_words : rep_is_all_bwd(run) ? same_bwd : same_fwd, rep_direction(run), f);
+}
+
+static void step_claim_row(const struct rep_run *run, const struct claim *claim, FILE *f)
+{
+    struct tally t = {0};
+    for (size_t i = 0; i < run->nsteps; i++)
+        if (is_headline_step(&run->steps[i]) && !rep_step_is_beaten(&run->steps[i]))
+            tally_one(&t, claim, &run->steps[i].speedup);
+    if (run->nsteps > 0)
+        tally_row(&t, claim, best_words, ", forward and backward together", f);
 }
 
 static void claims_section(const struct rep_run *run, FILE *f)
@@ -378,9 +453,11 @@ static void claims_section(const struct rep_run *run, FILE *f)
           "| claim | read | ratio | pairing | below | inside | above | across an edge "
           "| no interval |\n|---|---|---|---|--:|--:|--:|--:|--:|\n",
           f);
-    for (size_t i = 0; i < sizeof(claims) / sizeof(*claims); i++)
+    for (size_t i = 0; i < sizeof(claims) / sizeof(*claims); i++) {
         for (int best = 1; best >= 0; best--)
             claim_row(run, &claims[i], best, f);
+        step_claim_row(run, &claims[i], f);
+    }
 }
 
 /* ---- verdicts ---- */
@@ -599,10 +676,10 @@ static void ladder_section(const struct rep_run *run, FILE *f)
     size_t shown_cells = 0;
     rep_types(run, &types);
     rep_residencies(run, &places);
-    fputs("\n## Ladders\n\nThe cells with most kernels; all others: `results.csv`. GB/s "
-          "counts x read "
-          "once and y written once.\n",
-          f);
+    fprintf(f,
+            "\n## Ladders\n\nThe cells with most kernels%s; all others: `results.csv`. GB/s "
+            "counts %s once.\n",
+            rep_direction(run), rep_is_all_bwd(run) ? "x and dy read once and dx written" : "x read once and y written");
     for (size_t t = 0; t < types.n; t++)
         for (size_t r = 0; r < places.n; r++) {
             const struct rep_cell *c = ladder_cell(run, types.text[t], places.text[r]);
@@ -661,17 +738,27 @@ static void prepare_section(const struct rep_run *run, FILE *f)
 
 /* ---- pictures ---- */
 
-static void picture_section(const struct rep_keys *pictures, FILE *f)
+/* Told where it is drawn: few runs have both directions. */
+static void training_picture_line(const struct rep_keys *pictures, FILE *f)
+{
+    for (size_t p = 0; p < pictures->n; p++)
+        if (strcmp(pictures->text[p], "training") == 0)
+            fputs("- [training](plots/training.svg): forward, backward, and both at one hidden\n", f);
+}
+
+static void picture_section(const struct rep_run *run, const struct rep_keys *pictures, FILE *f)
 {
     static const char *const all[] = {"speedup_best", "speedup_same", "bandwidth",
                                       "algorithms", "scaling", "roofline",
                                       "address_offset", "rows"};
-    static const char *const what[] = {
+    const bool bwd = rep_is_all_bwd(run);
+    const char *const what[] = {
         "best LayerNorm against best RMSNorm by hidden",
-        "two-pass LayerNorm against one-pass RMSNorm by hidden",
+        bwd ? "two-pass LayerNorm against two-pass RMSNorm by hidden"
+            : "two-pass LayerNorm against one-pass RMSNorm by hidden",
         "GB/s by hidden, with the roof", "every algorithm in one cell",
         "throughput by threads", "GFLOP/s by flops a byte, under the measured roofs",
-        "speed by the distance of y from x", "time of a call by its rows, with the barrier's cost"};
+        bwd ? "speed by the distance of dx from x" : "speed by the distance of y from x", "time of a call by its rows, with the barrier's cost"};
     static const char *const lacks[] = {
         "no such ratio was measured", "no such ratio was measured", "nothing was timed",
         "nothing was timed", "fewer than two thread counts were measured",
@@ -690,6 +777,7 @@ static void picture_section(const struct rep_keys *pictures, FILE *f)
         else
             fprintf(f, "- %s: not drawn, %s\n", all[i], lacks[i]);
     }
+    training_picture_line(pictures, f);
 }
 
 /* ---- host, reproduction, quotation ---- */
@@ -838,7 +926,7 @@ static void quote_section(struct rep_run *run, FILE *f)
     nb_md(f, c->type);
     fprintf(f, ", hidden %zu, data in ", c->hidden);
     nb_md(f, c->residency);
-    fprintf(f, "%s, %zu thread%s), the time of the fastest LayerNorm (",
+    fprintf(f, "%s%s, %zu thread%s), the time of the fastest LayerNorm (", rep_direction(run),
             c->in_place ? ", in place" : "", c->threads,
             c->threads == 1 ? "" : "s");
     short_name(f, c->best->base);
@@ -864,6 +952,7 @@ void rep_report_md(struct rep_run *run, const struct rep_keys *pictures, FILE *f
     rep_forced_md(run, f);
     verdict_section(run, f);
     speedup_section(run, f);
+    rep_training_section(run, f);
     rep_versus_section(run, f);
     rep_unresolved_md(run, f);
     rep_bars_md(run->bars, f);
@@ -872,7 +961,7 @@ void rep_report_md(struct rep_run *run, const struct rep_keys *pictures, FILE *f
     kernels_section(run, f);
     ladder_section(run, f);
     prepare_section(run, f);
-    picture_section(pictures, f);
+    picture_section(run, pictures, f);
     rep_counters_md(run, f);
     rep_noise_md(run, f);
     rep_discards_md(run, f);
@@ -972,7 +1061,7 @@ static void table_lines(const struct rep_run *run, const struct table *t,
     fprintf(f, "\n%s\n  %-5s %-9s", title, "in", t->merged ? "hidden:" : "dtype");
     for (size_t h = 0; h < t->hiddens.n; h++)
         fprintf(f, t->interval ? " %18zu " : " %5zu ", t->hiddens.value[h]);
-    fputs(t->merged ? "  two-/one-pass\n" : "  hidden\n", f);
+    fputs(!t->merged ? "  hidden\n" : rep_is_all_bwd(run) ? "  two-pass\n" : "  two-/one-pass\n", f);
     for (size_t r = 0; r < t->places.n; r++)
         for (size_t d = 0; d < t->types.n; d++) {
             if (!table_has(run, t, t->places.text[r], t->types.text[d], best))
@@ -1009,10 +1098,10 @@ static void terminal_tables(const struct rep_run *run, FILE *f)
     thin(&run->hiddens, t.merged ? 9 : 10, &t.hiddens);
     const bool beaten = summarize(run, true, NULL).beaten > 0, doubtful = run->floor.doubtful > 0;
     fprintf(f,
-            "\nTime of LayerNorm over time of RMSNorm, %zu thread%s. Above 1: RMSNorm is "
+            "\nTime of LayerNorm over time of RMSNorm%s, %zu thread%s. Above 1: RMSNorm is "
             "faster."
             "\n~: the interval holds 1%s%s%s",
-            t.threads, t.threads == 1 ? "" : "s", beaten ? "; !: not the best" : "",
+            rep_direction(run), t.threads, t.threads == 1 ? "" : "s", beaten ? "; !: not the best" : "",
             doubtful ? "; *: doubtful" : "", beaten || doubtful ? " (report.md)" : "");
     if (t.hiddens.n < run->hiddens.n)
         fprintf(f, "; all intervals, all %zu columns: speedup.csv\n", run->hiddens.n);
@@ -1020,11 +1109,13 @@ static void terminal_tables(const struct rep_run *run, FILE *f)
         fputs(t.interval ? "\n" : "; all intervals: speedup.csv\n", f);
     table_lines(run, &t, "best against best", true, f);
     if (t.merged)
-        fputs("two-/one-pass: two-pass LayerNorm over one-pass RMSNorm, its range over "
-              "these columns\n",
-              f);
+        fprintf(f, "%s RMSNorm, its range over these columns\n",
+                rep_is_all_bwd(run) ? "two-pass: two-pass LayerNorm over two-pass"
+                                    : "two-/one-pass: two-pass LayerNorm over one-pass");
     else
-        table_lines(run, &t, "two-pass LayerNorm / one-pass RMSNorm, strongest ISA",
+        table_lines(run, &t,
+                    rep_is_all_bwd(run) ? "two-pass LayerNorm / two-pass RMSNorm, strongest ISA"
+                                        : "two-pass LayerNorm / one-pass RMSNorm, strongest ISA",
                     false, f);
 }
 
@@ -1077,7 +1168,7 @@ void rep_terminal(struct rep_run *run, const char *dir, const struct rep_keys *p
             f,
             "RMSNorm vs LayerNorm, best against best%s: x%.2f to x%.2f over %zu cell%s\n"
             "(",
-            all_in_place(run), b.least, b.most, b.cells, b.cells == 1 ? "" : "s");
+            place_words(run), b.least, b.most, b.cells, b.cells == 1 ? "" : "s");
     if (b.cells > 0) {
         counted_as(f, &b);
         fputs(")\n", f);
@@ -1091,6 +1182,7 @@ void rep_terminal(struct rep_run *run, const char *dir, const struct rep_keys *p
         if (b.cells + s.cells > 0)
             terminal_processes(b.cells > 0 ? &b : &s, f);
     }
+    rep_training_terminal(run, f);
     rep_versus_terminal(run, f);
     rep_bars_terminal(run, run->bars, f);
     terminal_checks(run, f);

@@ -56,7 +56,7 @@ static void terminal_pair(const struct rep_run *run, const struct rep_pairing *o
     size_t cells = 0, faster = 0, slower = 0, beaten = 0;
     for (size_t c = 0; c < run->ncells; c++) {
         const struct rep_pairing *p = rep_best_pairing(&run->cells[c], of->test_op, of->base_op);
-        if (p == NULL || !rep_has_speedup(p))
+        if (p == NULL || !rep_has_speedup(p) || rep_is_other_way(run, &run->cells[c]))
             continue;
         if (rep_is_beaten(p)) {
             beaten++;
@@ -86,7 +86,7 @@ void rep_versus_terminal(const struct rep_run *run, FILE *f)
 {
     if (each_pair(run, f, NULL) == 0)
         return;
-    fputs("\nother speedups, best against best (all: speedup.csv)\n", f);
+    fprintf(f, "\nother speedups, best against best%s (all: speedup.csv)\n", rep_direction(run));
     each_pair(run, f, terminal_pair);
 }
 

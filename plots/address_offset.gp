@@ -1,5 +1,5 @@
 # Share of the fastest roof against (y - x) modulo 4096, one panel a residency.
-# Given above: NAME TITLE SUBTITLE NP PANEL FIRST LAST SERIES
+# Given above: NAME TITLE SUBTITLE NP PANEL FIRST LAST SERIES ROOF OUT
 COLS = NP <= 3 ? NP : NP == 4 ? 2 : 3
 ROWS = int((NP + COLS - 1) / COLS)
 HEAD = 105.0; FOOT = 105.0; ROW = NP == 1 ? 640.0 : 520.0
@@ -7,7 +7,7 @@ H = HEAD + FOOT + ROWS * ROW
 LEFT = 130.0; RIGHT = 40.0; GAP = 60.0; UNDER = 98.0; OVER = 45.0
 PW = (W - LEFT - RIGHT - (COLS - 1) * GAP) / COLS
 STEP = NP == 1 ? 512 : 1024
-array LINE[3] = ['roof: fastest of copy and scale', 'fastest LayerNorm', 'fastest RMSNorm']
+array LINE[3] = [ROOF, 'fastest LayerNorm', 'fastest RMSNorm']
 array LC[3] = [BLACK, BLUE, VERMILLION]
 array LP[3] = [2, 7, 5]
 do for [T = 1:2] {
@@ -28,7 +28,7 @@ do for [T = 1:2] {
         set ytics 0, 0.2 nomirror out textcolor rgb INK
         set format y (C == 0 ? '%.1f' : '')
         set label 4 PANEL[P] at graph 0.5, graph 1 center offset 0, 0.9
-        set label 5 '(y - x) modulo 4096, bytes' at graph 0.5, screen (YB - 73) / H center
+        set label 5 '('.OUT.' - x) modulo 4096, bytes' at graph 0.5, screen (YB - 73) / H center
         set arrow 1 from first 2112, graph 0 to first 2112, graph 1 nohead lw 2 dt 2 lc rgb GREY back
         if (C == 0) { set ylabel 'speed, best roof = 1' } else { unset ylabel }
         plot for [S = FIRST[P]:LAST[P]] NAME.'.dat' index S - 1 using 1:2 with linespoints lw 2.5 pt LP[SERIES[S]] ps 1.1 * SIZE(T) lc rgb LC[SERIES[S]]
@@ -42,7 +42,7 @@ do for [T = 1:2] {
         set label 10 + K LINE[K] at LX(K) + 75, FOOT - 24
         set arrow 10 + K from LX(K), FOOT - 24 to LX(K) + 62, FOOT - 24 nohead lw 2.5 lc rgb LC[K]
     }
-    set label 1 'Dashed: 2112, where y lies in all other measurements. Just above 0, loads of x wait for stores to y that only look like theirs.' at W / 2, 30 center textcolor rgb PALE
+    set label 1 'Dashed: 2112, where '.OUT.' lies in all other measurements. Just above 0, loads of x wait for stores to '.OUT.' that only look like theirs.' at W / 2, 30 center textcolor rgb PALE
     plot for [K = 1:3] '+' using (LX(K) + 31):(FOOT - 24) every ::0::0 with points pt LP[K] ps 1.3 * SIZE(T) lc rgb LC[K]
     unset label; unset arrow
     unset multiplot

@@ -1,5 +1,5 @@
 # GB/s against hidden, one panel a residency: norms, the roof, and what parameters alone cost.
-# Given above: NAME TITLE SUBTITLE NP PANEL FIRST LAST SERIES NL LINE NX X XLABEL XROT
+# Given above: NAME TITLE SUBTITLE NP PANEL FIRST LAST SERIES NL LINE NX X XLABEL XROT TRAFFIC
 COLS = NP <= 3 ? NP : NP == 4 ? 2 : 3
 ROWS = int((NP + COLS - 1) / COLS)
 LROWS = NL <= 9 ? 3 : 4 # of the legend
@@ -34,7 +34,7 @@ do for [T = 1:2] {
         if (XROT) { set xtics rotate by 90 right }
         set label 4 PANEL[P] at graph 0.5, graph 1 center offset 0, 0.9
         set label 5 'hidden (elements a row)' at graph 0.5, screen (YB - (XROT ? 110 : 73)) / H center
-        if (C == 0) { set ylabel 'GB/s (read x, write y)' } else { unset ylabel }
+        if (C == 0) { set ylabel 'GB/s ('.TRAFFIC.')' } else { unset ylabel }
         plot for [S = FIRST[P]:LAST[P]] NAME.'.dat' index S - 1 using 1:2 with linespoints lw LW[SERIES[S]] pt LP[SERIES[S]] ps 1.3 * SIZE(T) lc rgb LC[SERIES[S]] dt LD[SERIES[S]]
         unset label 1; unset label 2
     }

@@ -1,9 +1,8 @@
 # GFLOP/s against flops a byte: the roofs of each residency, and four kernels under them.
-# Given above: NAME TITLE SUBTITLE NR GBPS ROOFNAME
+# Given above: NAME TITLE SUBTITLE NR GBPS ROOFNAME KIND TRAFFIC CARRIER AS_FAST_AS XMAX
 HEAD = 105.0; FOOT = 135.0; H = 900.0
 XL = 130.0; XR = W - 260.0
-XMIN = 1.0 / 16; XMAX = 2.0
-array KIND[4] = ['scale: y = a*x', 'a*x*gamma + beta', 'fastest RMSNorm', 'fastest LayerNorm']
+XMIN = 1.0 / 16
 array KP[4] = [3, 1, 5, 7]
 LOW = GBPS[1]; HIGH = GBPS[1]
 do for [R = 2:NR] { LOW = GBPS[R] < LOW ? GBPS[R] : LOW; HIGH = GBPS[R] > HIGH ? GBPS[R] : HIGH }
@@ -25,14 +24,14 @@ do for [T = 1:2] {
     set xrange [XMIN:XMAX]; set yrange [YMIN:YMAX]
     set lmargin at screen XL / W; set rmargin at screen XR / W
     set bmargin at screen (FOOT + 98) / H; set tmargin at screen 1 - HEAD / H
-    set xtics ('1/16' 1. / 16, '1/8' 0.125, '1/4' 0.25, '1/2' 0.5, '1' 1, '2' 2) nomirror out textcolor rgb INK
+    set xtics ('1/16' 1. / 16, '1/8' 0.125, '1/4' 0.25, '1/2' 0.5, '1' 1, '2' 2, '4' 4) nomirror out textcolor rgb INK
     set ytics nomirror out textcolor rgb INK
     set format y '%g'
     set grid xtics ytics ls 10
     set ylabel 'GFLOP/s'
     set label 1 TITLE at screen 0.5, screen 1 - 34 / H center font head_font(T)
     set label 2 SUBTITLE at screen 0.5, screen 1 - 76 / H center textcolor rgb PALE
-    set label 3 'flops a byte (x read once, y written once)' at graph 0.5, screen (FOOT + 25) / H center
+    set label 3 'flops a byte ('.TRAFFIC.')' at graph 0.5, screen (FOOT + 25) / H center
     do for [R = 1:NR] { set label 10 + R ROOFNAME[R] at first XMAX * 1.08, LABELY[R] textcolor rgb COLOUR[R] }
     plot for [R = 1:NR] GBPS[R] * x with lines lw 3 lc rgb COLOUR[R], \
          for [R = 1:NR] for [K = 1:4] NAME.'.dat' index R - 1 using ($1 == K ? $2 : NaN):3 with points pt KP[K] ps 2.2 * SIZE(T) lw 2.5 lc rgb COLOUR[R]
@@ -41,9 +40,9 @@ do for [T = 1:2] {
     set xrange [0:W]; set yrange [0:FOOT]
     LX(k) = 170 + (k - 1) * 350
     do for [K = 1:4] { set label 10 + K KIND[K] at LX(K) + 25, FOOT - 24 }
-    set label 1 'Lines: what the fastest of copy and scale carries from there. A norm on the line of its colour is as fast as a copy.' at W / 2, 66 center textcolor rgb PALE
+    set label 1 'Lines: what '.CARRIER.' carries from there. A norm on the line of its colour is as fast as '.AS_FAST_AS.'.' at W / 2, 66 center textcolor rgb PALE
     set label 2 'The peak of arithmetic was not measured and is not drawn.' at W / 2, 30 center textcolor rgb PALE
-    plot for [K = 1:4] '+' using (LX(K)):(FOOT - 24) every ::0::0 with points pt KP[K] ps 2.2 * SIZE(T) lw 2.5 lc rgb INK
+    plot for [K = 1:4] '+' using (KIND[K] eq '' ? NaN : LX(K)):(FOOT - 24) every ::0::0 with points pt KP[K] ps 2.2 * SIZE(T) lw 2.5 lc rgb INK
     unset label
     unset multiplot
 }

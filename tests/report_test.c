@@ -1545,6 +1545,292 @@ static void test_many_hiddens(void **state)
     free(path);
 }
 
+/* ---- forward, backward and both ---- */
+
+/* A cell of a run by hand: ns a row of LayerNorm, RMSNorm and the roof below both; faster: of a second LayerNorm that did
+ * not win. In process p all times backward are trend[p] times as long. */
+struct way {
+    const char *dir, *residency;
+    int stats, rows, hidden;
+    double ln, rms, faster;
+    const char *prefix; /* then the other norm is called prmsnorm */
+};
+static const double trend[] = {1, 0.5, 2, 0.7, 1.5, 0.8, 1.2, 1}; /* the first is of the screening */
+
+static void way_id(char id[64], const struct way *w)
+{
+    snprintf(id, 64, "%s-h%d-r%d-%s%s%.8s", w->dir, w->hidden, w->rows, w->residency, w->stats ? "-stats" : "",
+             w->prefix ? w->prefix : "");
+}
+
+static void way_kernels(char text[1024], const char *dir)
+{
+    snprintf(text, 1024,
+             "\"ln_%s\":{\"op\":\"layernorm\",\"dir\":\"%s\",\"algo\":\"twopass\",\"isa\":\"avx2\",\"trick\":\"\",\"weak\":false},"
+             "\"fast_%s\":{\"op\":\"layernorm\",\"dir\":\"%s\",\"algo\":\"naive\",\"isa\":\"avx2\",\"trick\":\"\",\"weak\":false},"
+             "\"rms_%s\":{\"op\":\"rmsnorm\",\"dir\":\"%s\",\"algo\":\"%s\",\"isa\":\"avx2\",\"trick\":\"\",\"weak\":false},"
+             "\"roof_%s\":{\"op\":\"%s\",\"dir\":\"%s\",\"algo\":\"plain\",\"isa\":\"avx2\",\"trick\":\"\"}",
+             dir, dir, dir, dir, dir, dir, dir[0] == 'b' ? "twopass" : "onepass", dir, dir[0] == 'b' ? "triad" : "scale", dir);
+}
+
+static void way_cell(FILE *f, const struct way *w)
+{
+    const char *d = w->dir, *test = w->prefix ? "prmsnorm" : "rmsnorm";
+    char id[64];
+    way_id(id, w);
+    fprintf(f,
+            "{\"id\":\"%s\",\"dir\":\"%s\",\"fuse\":\"none\",\"dtype\":\"f32\",\"param_dtype\":\"f32\",\"stats_out\":%d,"
+            "\"hidden\":%d,\"rows\":%d,\"threads\":1,\"residency\":\"%s\",\"repro\":\"again\","
+            "\"kernels\":[\"ln_%s\",\"fast_%s\",\"rms_%s\",\"roof_%s\"],\"groups\":[{\"stage\":\"all\",\"members\":["
+            "{\"kernel\":\"ln_%s\",\"role\":\"member\",\"passes\":2},{\"kernel\":\"fast_%s\",\"role\":\"member\",\"passes\":1},"
+            "{\"kernel\":\"rms_%s\",\"role\":\"member\",\"passes\":1},{\"kernel\":\"roof_%s\",\"role\":\"anchor\",\"passes\":1}]}],",
+            id, d, w->stats, w->hidden, w->rows, w->residency, d, d, d, d, d, d, d, d);
+    if (w->prefix)
+        fprintf(f, "\"k\":{\"prefix\":\"%s\"},", w->prefix);
+    fprintf(f,
+            "\"pairings\":[{\"pairing\":\"same-algorithm\",\"base_op\":\"layernorm\",\"test_op\":\"%s\",\"isa\":\"avx2\","
+            "\"base\":\"ln_%s\",\"test\":\"rms_%s\"},{\"pairing\":\"best-of-each\",\"base_op\":\"layernorm\","
+            "\"test_op\":\"%s\",\"isa\":\"any\",\"base\":\"ln_%s\",\"test\":\"rms_%s\"}]}",
+            test, d, d, test, d, d);
+}
+
+static void way_checks(const char *dir, const struct way *w)
+{
+    static const char *const kernels[] = {"ln", "fast", "rms", "roof"};
+    char line[256], id[64];
+    way_id(id, w);
+    for (size_t k = 0; k < 4; k++) {
+        snprintf(line, sizeof(line), "{\"type\":\"check\",\"cell\":\"%s\",\"kernel\":\"%s_%s\",\"verdict\":\"PASS\"}\n", id,
+                 kernels[k], w->dir);
+        synthetic_append(dir, "checks.jsonl", line);
+    }
+}
+
+static void way_process(const char *dir, const struct way *w, int p)
+{
+    char line[1024], id[64];
+    double row = w->rows * (w->dir[0] == 'b' ? trend[p] : 1);
+    way_id(id, w);
+    snprintf(line, sizeof(line),
+             "{\"type\":\"begin\",\"process\":%d,\"cell\":\"%s\",\"attempt\":0}\n"
+             "{\"type\":\"round\",\"process\":%d,\"cell\":\"%s\",\"attempt\":0,\"group\":0,\"ns\":[%.17g,%.17g,%.17g,%.17g]}\n"
+             "{\"type\":\"done\",\"process\":%d,\"cell\":\"%s\",\"attempt\":0}\n",
+             p, id, p, id, 2 * w->ln * row, (w->faster > 0 ? w->faster : 2 * w->ln) * row, w->rms * row, 0.5 * row, p, id);
+    synthetic_append(dir, "samples.jsonl", line);
+}
+
+static const char *ways_run(const struct way *ways, size_t n, int processes)
+{
+    const char *dir = new_folder();
+    char path[256], fwd[1024], bwd[1024];
+    snprintf(path, sizeof(path), "%s/plan.json", dir);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    way_kernels(fwd, "fwd");
+    way_kernels(bwd, "bwd");
+    fprintf(f, "{\"schema\":1,\"screening\":1,\"command\":\"normbench run --dir fwd,bwd\",\"kernels\":{%s,%s},\"cells\":[", fwd, bwd);
+    for (size_t i = 0; i < n; i++) {
+        fputs(i ? "," : "", f);
+        way_cell(f, &ways[i]);
+    }
+    fputs("]}", f);
+    assert_int_equal(fclose(f), 0);
+    synthetic_replace(dir, "host.json", "{\"schema\":1,\"cpu\":{\"model\":\"M\"}}");
+    synthetic_replace(dir, "checks.jsonl", "");
+    synthetic_replace(dir, "samples.jsonl", "");
+    for (size_t i = 0; i < n; i++) {
+        way_checks(dir, &ways[i]);
+        for (int p = 0; p <= processes; p++)
+            way_process(dir, &ways[i], p);
+    }
+    return dir;
+}
+
+/* Stands on the line of a training step. */
+static struct csv step_line(const char *dir, const char *pairing)
+{
+    struct csv c = csv_open(dir, "speedup.csv");
+    while (csv_next(&c))
+        if (strcmp(get(&c, "dir"), "fwd+bwd") == 0 && strcmp(get(&c, "pairing"), pairing) == 0)
+            return c;
+    fail_msg("no %s line of both directions", pairing);
+    return c;
+}
+
+static void expect_no_ratio(const char *dir, const char *verdict, const char *reason)
+{
+    char words[64];
+    report(dir);
+    struct csv c = step_line(dir, "best-of-each");
+    assert_string_equal(get(&c, "verdict"), verdict);
+    null(&c, "speedup");
+    null(&c, "lo");
+    null(&c, "mde");
+    assert_int_equal((int)number(&c, "processes"), 0);
+    free(c.text);
+    snprintf(words, sizeof(words), "| null: %s | ", reason);
+    expect_words(dir, words);
+    assert_false(exists(dir, "plots/training.gp"));
+}
+
+#define FORWARD {"fwd", "L2", 1, 2, 64, 2, 1, 0, NULL}
+#define BACKWARD {"bwd", "L2", 0, 1, 64, 4, 3, 0, NULL}
+
+/* (2 + 4 t)/(1 + 3 t) for t of 1/2 to 2: 1.5 in the median process, 1.6 and 10/7 at the ends. Neither the rows of a pass
+ * nor a median of each direction alone gives these. */
+static void test_training_step(void **state)
+{
+    (void)state;
+    static const struct way ways[] = {FORWARD, BACKWARD};
+    const char *dir = ways_run(ways, 2, 7), *const pairings[] = {"best-of-each", "same-algorithm"};
+    char *text = terminal_text(dir);
+    for (size_t i = 0; i < 2; i++) {
+        struct csv c = step_line(dir, pairings[i]);
+        near(&c, "speedup", 1.5, 1e-5);
+        near(&c, "lo", 10.0 / 7, 1e-5);
+        near(&c, "hi", 1.6, 1e-5);
+        near(&c, "confidence", 1 - 2.0 / 128, 1e-5);
+        assert_int_equal((int)number(&c, "processes"), 7);
+        assert_string_equal(get(&c, "verdict"), "faster");
+        assert_string_equal(get(&c, "base_kernel"), "ln_fwd+ln_bwd");
+        assert_string_equal(get(&c, "test_kernel"), "rms_fwd+rms_bwd");
+        assert_string_equal(get(&c, "repro"), "normbench run --dir fwd,bwd");
+        assert_true(number(&c, "mde") > 0);
+        null(&c, "rows");
+        free(c.text);
+    }
+    assert_int_equal(lines_with(dir, "speedup.csv", ",fwd+bwd,"), 2);
+    expect_words(dir, "| L2 | f32 | 1 | 64 | 2 / 1 | 2.000 [2.000, 2.000] | 1.333 [1.333, 1.333] | 1.500 [1.429, 1.600] | ");
+    assert_int_equal(lines_with(dir, "report.md", "### rmsnorm over layernorm"), 1);
+    expect_words(dir, "best against best, forward: x2.00 to x2.00 over 1 cell ");
+    expect_words(dir, "best against best, backward: x1.33 to x1.33 over 1 cell ");
+    expect_words(dir, "forward and backward together (a step of training): x1.50 to x1.50 over 1 cell ");
+    assert_non_null(strstr(text, "Time of LayerNorm over time of RMSNorm, forward, 1 thread."));
+    assert_non_null(strstr(text, "2.00 [2.00, 2.00]    1.33 [1.33, 1.33]    1.50 [1.43, 1.60]\n"));
+    free(text);
+}
+
+/* Of a run with both kinds of forward cell that with statistics counts, wherever it stands. */
+static void test_statistics_are_needed(void **state)
+{
+    (void)state;
+    static const struct way without = {"fwd", "L2", 0, 1, 64, 5, 5, 0, NULL};
+    const struct way ways[] = {without, FORWARD, BACKWARD}, none[] = {without, BACKWARD};
+    const char *dir = ways_run(ways, 3, 7);
+    report(dir);
+    struct csv c = step_line(dir, "best-of-each");
+    near(&c, "speedup", 1.5, 1e-5);
+    free(c.text);
+    assert_int_equal(lines_with(dir, "speedup.csv", ",fwd+bwd,"), 2);
+    dir = ways_run(none, 2, 7);
+    expect_no_ratio(dir, "no-statistics", "no saved statistics");
+    expect_words(dir, "1.000 [1.000, 1.000] | 1.333 [1.333, 1.333] | null: no saved statistics | ");
+}
+
+static void expect_one_way(const struct way *way, const char *word)
+{
+    const char *dir = ways_run(way, 1, 7);
+    char *text = terminal_text(dir);
+    assert_int_equal(lines_with(dir, "speedup.csv", "fwd+bwd"), 0);
+    assert_false(file_holds(dir, "report.md", "Forward, backward"));
+    assert_false(exists(dir, "plots/training.gp"));
+    assert_null(strstr(text, "forward, backward"));
+    assert_int_equal(strstr(text, "backward") != NULL, word[0] == 'b');
+    assert_int_equal(file_holds(dir, "report.md", "backward"), word[0] == 'b');
+    assert_null(strstr(text, "best against best, forward"));
+    free(text);
+}
+
+/* A run of one direction has no such step and says nothing of one; a cell whose partner was not measured has its line. */
+static void test_missing_direction(void **state)
+{
+    (void)state;
+    static const struct way fwd = FORWARD, bwd = BACKWARD, short_rows = {"bwd", "L2", 0, 1, 32, 4, 3, 0, NULL};
+    const struct way apart[] = {fwd, short_rows};
+    expect_one_way(&fwd, "forward");
+    expect_one_way(&bwd, "backward");
+    const char *dir = ways_run(apart, 2, 7);
+    expect_no_ratio(dir, "no-backward", "no backward cell");
+    expect_words(dir, "| null: no forward cell | ");
+    assert_int_equal(lines_with(dir, "speedup.csv", ",no-forward,"), 1);
+    assert_int_equal(lines_with(dir, "speedup.csv", ",fwd+bwd,"), 2);
+}
+
+/* Bytes, roof and words of a run backward are its own. */
+static void test_backward_alone(void **state)
+{
+    (void)state;
+    static const struct way bwd = BACKWARD;
+    const char *dir = ways_run(&bwd, 1, 7);
+    report(dir);
+    struct csv c = csv_find(dir, "results.csv", "kernel", "ln_bwd");
+    near(&c, "bytes_per_row", 3 * 64 * 4, 0);
+    near(&c, "bytes_per_row_allocate", 4 * 64 * 4, 0);
+    near(&c, "gbps", 3 * 64 * 4 / 4.0, 1e-5);
+    free(c.text);
+    expect_words(dir, "two-pass LayerNorm against two-pass RMSNorm of the same ISA, backward: x1.33");
+    expect_words(dir, "counts x and dy read once and dx written once");
+    assert_true(file_holds(dir, "plots/bandwidth.gp", "roof: dx = x + a*dy"));
+    assert_true(file_holds(dir, "plots/bandwidth.gp", ", backward'"));
+    assert_true(file_holds(dir, "plots/speedup_same.gp", "two passes each"));
+    assert_false(file_holds(dir, "report.md", "one-pass"));
+}
+
+/* Where one of the four was beaten in its cell, the ratio is not of the best. */
+static void test_step_of_no_winner(void **state)
+{
+    (void)state;
+    static const struct way ways[] = {FORWARD, {"bwd", "L2", 0, 1, 64, 4, 3, 0.9, NULL}};
+    const char *const verdicts[] = {"too-few-processes", "not-best"};
+    for (int i = 0; i < 2; i++) {
+        const char *dir = ways_run(ways, 2, i == 0 ? 5 : 7);
+        char *text = terminal_text(dir);
+        struct csv c = step_line(dir, "best-of-each");
+        assert_string_equal(get(&c, "verdict"), verdicts[i]);
+        near(&c, "speedup", 1.5, 0.05);
+        assert_int_equal(strcmp(get(&c, "lo"), "null") == 0, i == 0);
+        free(c.text);
+        assert_int_equal(exists(dir, "plots/training.gp"), i == 0);
+        expect_words(dir, i == 0 ? "1.529, no interval" : "1.500 [1.429, 1.600] not best | ");
+        assert_non_null(strstr(text, i == 0 ? "  1.53?\n" : "1.50![1.43, 1.60]\n"));
+        free(text);
+    }
+}
+
+/* Each prefix has its own: 1.5, and (5 + 4)/(2 + 5). */
+static void test_step_of_each_prefix(void **state)
+{
+    (void)state;
+    static const struct way ways[] = {{"fwd", "L2", 1, 2, 64, 2, 1, 0, "25%"}, {"fwd", "L2", 1, 2, 64, 5, 2, 0, "50%"},
+                                      {"bwd", "L2", 0, 1, 64, 4, 5, 0, "50%"}, {"bwd", "L2", 0, 1, 64, 4, 3, 0, "25%"}};
+    const char *dir = ways_run(ways, 4, 7);
+    size_t lines = 0;
+    report(dir);
+    struct csv c = csv_open(dir, "speedup.csv");
+    while (csv_next(&c))
+        if (strcmp(get(&c, "dir"), "fwd+bwd") == 0) {
+            near(&c, "speedup", number(&c, "test_k") == 0.25 ? 1.5 : 9.0 / 7, 1e-5);
+            lines++;
+        }
+    free(c.text);
+    assert_int_equal(lines, 4);
+    expect_words(dir, "| L2, prefix 0.25 | ");
+}
+
+/* One panel a residency, three marks a norm. */
+static void test_training_picture(void **state)
+{
+    (void)state;
+    static const struct way ways[] = {FORWARD, BACKWARD, {"fwd", "DRAM", 1, 9, 64, 3, 2, 0, NULL}, {"bwd", "DRAM", 0, 6, 64, 3, 2, 0, NULL}};
+    const char *dir = ways_run(ways, 4, 7);
+    report(dir);
+    assert_int_equal(exists(dir, "plots/training.png"), has_gnuplot());
+    assert_true(file_holds(dir, "plots/training.gp", "'data in L2', 'data in DRAM'"));
+    assert_true(file_holds(dir, "plots/training.dat", "2 2 2 1.270\n\n\n1.33333 1.33333 1.33333 1.000\n\n\n1.5 1.42857 1.6 0.730\n"));
+    assert_int_equal(lines_with(dir, "plots/training.dat", "1.5 1.5 1.5 "), 3);
+    expect_words(dir, "[training](plots/training.svg)");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1594,6 +1880,13 @@ int main(void)
         cmocka_unit_test(test_offset_picture),
         cmocka_unit_test(test_rows_picture),
         cmocka_unit_test(test_roofline_picture),
+        cmocka_unit_test(test_training_step),
+        cmocka_unit_test(test_statistics_are_needed),
+        cmocka_unit_test(test_missing_direction),
+        cmocka_unit_test(test_backward_alone),
+        cmocka_unit_test(test_step_of_no_winner),
+        cmocka_unit_test(test_step_of_each_prefix),
+        cmocka_unit_test(test_training_picture),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -56,6 +56,23 @@ nb check --op groupnorm,qknorm --hidden 33,100 --groups 7 --head 64 --rows 3 --i
 expect "in place, too: exit $rc" [ "$rc" = 0 ]
 expect "what divides no row is left out, and says why" [ "$(jq -r .reason out | grep -c 'does not divide hidden')" -gt 10 ]
 
+# both directions: a step of training, which takes the statistics of the forward pass
+for stats in yes no; do
+    nb run --dir fwd,bwd --stats $stats --kernels headline --hidden 100 --rows 20 --residency L2 --processes 6 --rounds 2 \
+        --out both-$stats
+    expect "exit 0, not $rc" [ "$rc" = 0 ]
+    expect "it stands on the terminal" grep -q '^forward, backward, and both (a step of training): rmsnorm over layernorm' out
+    expect "and in the report" grep -q '^### rmsnorm over layernorm' both-$stats/report.md
+done
+step() { # DIR: rows, whether there is a ratio, and whether a verdict gives the reason for none
+    awk -F, 'NR==1{for(i=1;i<=NF;i++)c[$i]=i;next} $c["dir"]=="fwd+bwd" && $c["pairing"]=="best-of-each"{
+        print $c["rows"], ($c["speedup"]!="null"), ($c["verdict"]=="no-statistics")}' "$1/speedup.csv"
+}
+expect "with statistics it has a ratio: $(step both-yes)" [ "$(step both-yes)" = "20 1 0" ]
+expect "without, it has none: $(step both-no)" [ "$(step both-no)" = "20 0 1" ]
+expect "it is drawn" test -s both-yes/plots/training.svg
+expect "or not" test ! -e both-no/plots/training.gp
+
 # int(p*hidden) is 0 here, and rstd then 1/sqrt(0/0): rounded up, the prefix has an element
 nb check --op prmsnorm --hidden 1,7,15 --rows 3 --prefix 0.000001 --isa all --json
 expect "a prefix is never empty" [ "$(jq -r .verdict out | sort -u | grep -v SKIP)" = PASS ]
