@@ -940,7 +940,7 @@ static json_t *probe_hashes(const struct nb_cell *c, uint64_t seed)
     float *y = malloc(c->rows * c->ldx * sizeof *y);
     assert_non_null(y);
     nb_input_stream_copy(c->dtype, seed, 0, y, c->rows * c->ldx);
-    const uint64_t h = nb_output_hash(c, seed, y);
+    const uint64_t h = nb_output_hash(c, seed, y, NULL);
     free(y);
     snprintf(hash, sizeof hash, "%016llx", (unsigned long long)h);
     return json_pack("{ss ss}", PROBES[0].name, hash, PROBES[1].name, hash);

@@ -810,8 +810,8 @@ int main(void)
         size_t here = 0;
         for (size_t j = 0; j < nb_kernel_count() && !why_not; j++) {
             const struct nb_kernel *k = nb_kernel_at(j);
-            if (strcmp(k->isa, isa->name) != 0)
-                continue;
+            if (strcmp(k->isa, isa->name) != 0 || k->dir != NB_FWD || k->fuse != NB_FUSE_NONE)
+                continue; /* a second tensor in or out: the check of the whole program looks at those */
             here++;
             seed = 0x9e3779b97f4a7c15u; /* the same data whatever kernels went before */
             failed += check_shapes(k) + check_special(k);
