@@ -366,8 +366,23 @@ static void pair_algorithms(struct nb_cell *c, struct nb_versus v, const struct 
     }
 }
 
+/* What fusing gains: the algorithm that addnorm runs over all rows, fused in whatever form, over addnorm. */
+static void pair_fused(struct nb_cell *c)
+{
+    for (size_t i = 0; i < c->kernel_count && c->fuse != NB_FUSE_NONE; i++) {
+        const struct nb_kernel *test = c->kernels[i], *base;
+        const char *algo = nb_op_facts(test->op)->centred ? "guarded" : "onepass";
+        struct nb_kernel plain = *test; /* addnorm has no trick */
+        plain.trick = "";
+        base = strcmp(test->algo, algo) == 0 ? partner(c, &plain, test->op, "addnorm") : NULL;
+        if (base != NULL)
+            add_pairing(c, (struct nb_pairing){.base_op = test->op, .test_op = test->op, .base = base, .test = test});
+    }
+}
+
 static void add_pairings(struct nb_cell *c, const struct nb_settings *s)
 {
+    pair_fused(c);
     for (size_t v = 0; v < s->versus_count; v++) {
         const struct nb_versus ops = s->versus[v];
         for (size_t p = 0; p < NB_PAIR_COUNT; p++)

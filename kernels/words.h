@@ -223,6 +223,8 @@ typedef double stat_f64;
 #define add_begin NB_LOCAL(add_begin)
 #define add_median NB_LOCAL(add_median)
 #define add_scale_vec NB_LOCAL(add_scale_vec)
+#define add_scale_block NB_LOCAL(add_scale_block)
+#define add_scale_stream NB_LOCAL(add_scale_stream)
 #define add_scale_few NB_LOCAL(add_scale_few)
 #define add_scale_row NB_LOCAL(add_scale_row)
 #define add_scale_rows NB_LOCAL(add_scale_rows)
