@@ -916,7 +916,7 @@ static void windows_rotate(void **state)
     const struct nb_args args = {.x = x, .y = y};
     nb_execution_begin(&e, &c, copy, &args, NULL);
     e.windows = 3;
-    e.step = sizeof x[0];
+    e.step = e.step_out = sizeof x[0];
     nb_execute(&e, 2);
     assert_memory_equal(x, y, 2 * sizeof x[0]);
     assert_true(y[2][7] == 0);
