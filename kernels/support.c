@@ -185,6 +185,13 @@ size_t nb_scratch_fused(const struct nb_problem *p, uint32_t parts)
     return scratch_h(p, nb_fused_rows(p));
 }
 
+size_t nb_scratch_row(const struct nb_problem *p, uint32_t parts)
+{
+    struct nb_problem dropped = *p;
+    dropped.fuse = NB_FUSE_POSTNORM;
+    return nb_scratch_fused(&dropped, parts);
+}
+
 size_t nb_scratch_addnorm(const struct nb_problem *p, uint32_t parts)
 {
     return scratch_h(p, p->rows / parts + 1);

@@ -26,6 +26,7 @@ const char *nb_supports_fused(const struct nb_problem *p); /* norms, forward, wi
 size_t nb_fused_rows(const struct nb_problem *p);
 /* h of that many rows, or of all of a slice, where it is not kept. */
 size_t nb_scratch_fused(const struct nb_problem *p, uint32_t parts);
+size_t nb_scratch_row(const struct nb_problem *p, uint32_t parts); /* whether it is kept or not */
 size_t nb_scratch_addnorm(const struct nb_problem *p, uint32_t parts);
 
 /* Sums of dgamma and dbeta over a slice's rows; unfused: three matrices of temporaries as well. */

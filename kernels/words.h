@@ -221,6 +221,14 @@ typedef double stat_f64;
 #define add_sum_block NB_LOCAL(add_sum_block)
 #define add_reduce NB_LOCAL(add_reduce)
 #define add_begin NB_LOCAL(add_begin)
+#define add_at NB_LOCAL(add_at)
+#define add_streams NB_LOCAL(add_streams)
+#define add_onepass NB_LOCAL(add_onepass)
+#define add_guarded NB_LOCAL(add_guarded)
+#define apply_streamed NB_LOCAL(apply_streamed)
+#define apply_streamed_by NB_LOCAL(apply_streamed_by)
+#define apply_moved_streamed NB_LOCAL(apply_moved_streamed)
+#define apply_moved_streamed_by NB_LOCAL(apply_moved_streamed_by)
 #define add_median NB_LOCAL(add_median)
 #define add_scale_vec NB_LOCAL(add_scale_vec)
 #define add_scale_block NB_LOCAL(add_scale_block)
@@ -292,6 +300,7 @@ enum {
     NB_TWOPASS = NB_SQUARES | NB_SHIFT,
     NB_ROWS8 = 8,
     NB_TILE = 256,   /* columns */
+    NB_STRETCH = 1024, /* elements, no more than nb_scratch_fused() gives */
     NB_AHEAD = 2048, /* bytes of x fetched ahead of the sums */
     NB_TURN = 2,     /* vectors summed, then vectors written, in turn */
 };
