@@ -216,15 +216,17 @@ static json_t *needs_json(const struct nb_kernel *k)
 
 static void put_commands(json_t *o, const struct nb_kernel *k, size_t hidden)
 {
+    const bool plain = k->dir == NB_FWD && k->fuse == NB_FUSE_NONE; /* which is all that the laboratory judges */
     char tail[256];
-    snprintf(tail, sizeof tail, "--kernel %s --isa %s --dtype %s --hidden %zu", k->name,
-             k->isa, nb_dtype_name(k->dtype), hidden);
+    snprintf(tail, sizeof tail, "--kernel %s%s%s%s --isa %s --dtype %s --hidden %zu", k->name,
+             k->dir == NB_BWD ? " --dir bwd" : "", k->fuse != NB_FUSE_NONE ? " --fuse " : "",
+             k->fuse != NB_FUSE_NONE ? nb_fuse_name(k->fuse) : "", k->isa, nb_dtype_name(k->dtype), hidden);
     json_object_set_new(
         o, "commands",
         json_pack("{so so so}", "check", json_sprintf("normbench check %s", tail),
                   "measure",
                   json_sprintf("normbench run %s --residency L2,DRAM --budget 60s", tail),
-                  "judge", json_sprintf("normbench accuracy %s --out accuracy", tail)));
+                  "judge", plain ? json_sprintf("normbench accuracy %s --out accuracy", tail) : json_null()));
 }
 
 /* What auto runs at this hidden: each residency, few rows a thread and more. */
@@ -480,7 +482,7 @@ static void print_text(const json_t *o)
     print_needs(o);
     printf("%-12s %s\n%-12s %s\n%-12s %s\n", "check", string(commands, "check", ""),
            "measure", string(commands, "measure", ""), "judge",
-           string(commands, "judge", ""));
+           string(commands, "judge", "null: the laboratory judges passes forward without fusion"));
 }
 
 /* ---- the command ---- */
