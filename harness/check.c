@@ -53,7 +53,8 @@ struct oracle {
 struct row_set {
     size_t count;
     size_t *row;     /* the timed row it is; for the mixture its own index */
-    double *x, *dy;  /* [count][hidden]; dy backward alone */
+    double *x, *second; /* [count][hidden]; second: dy or the residual, where there is one */
+    double *h;       /* [count][hidden]: x + residual as it must be rounded; fused alone */
     struct oracle oracles[NB_OP_COUNT][2]; /* by op and use of beta */
 };
 /* Gamma and beta, and as they are stored. */
@@ -61,9 +62,9 @@ struct params {
     double *gamma, *beta;
     void *gamma_stored, *beta_stored;
 };
-/* What a pass reads, rows and strides of one layout. dy: backward alone. */
+/* What a pass reads, rows and strides of one layout. second: dy or the residual, where there is one. */
 struct sheet {
-    struct nb_buffer x, dy;
+    struct nb_buffer x, second;
     uint64_t hash;
 };
 struct nb_check_data {
@@ -79,6 +80,16 @@ struct nb_check_data {
 static bool is_back(const struct nb_cell *c)
 {
     return c->dir == NB_BWD;
+}
+
+static bool is_fused(const struct nb_cell *c)
+{
+    return c->fuse != NB_FUSE_NONE;
+}
+
+static bool has_second(const struct nb_cell *c)
+{
+    return is_back(c) || is_fused(c);
 }
 
 static void *alloc(size_t n, size_t size)
@@ -129,8 +140,8 @@ double nb_check_bytes(const struct nb_cell *c, double tensors)
         oracles += !seen[k->op][nb_uses_beta(k)];
         seen[k->op][nb_uses_beta(k)] = true;
     }
-    return 2 * tensors + judged * h * (2 * sizeof(double) + sizeof(struct nb_dd) * oracles) +
-           (is_back(c) ? 5 : 3) * (double)mixture_rows(c) * h * es;
+    return 2 * tensors + judged * h * (3 * sizeof(double) + sizeof(struct nb_dd) * oracles) +
+           (has_second(c) ? 6 : 3) * (double)mixture_rows(c) * h * es;
 }
 
 /* Of the endless stream, as it is stored. */
@@ -143,20 +154,52 @@ static void stream_row(const struct nb_check_data *d, size_t first, double *row)
     free(stored);
 }
 
-/* Where in the stream a row of the timed dy begins. */
-static size_t dy_start(const struct nb_cell *c, size_t row)
+/* Where in the stream a row of the timed second input begins. */
+static size_t second_start(const struct nb_cell *c, size_t row)
 {
-    return nb_cell_dy(c) / nb_dtype_bytes(c->dtype) + row * c->ldx;
+    return nb_cell_second_in(c) / nb_dtype_bytes(c->dtype) + row * c->ldx;
 }
 
-static void make_dy(struct nb_check_data *d, struct row_set *s)
+/* As the dtype holds it. */
+static void round_row(uint32_t dtype, double *row, size_t n)
+{
+    char *stored = alloc(n, nb_dtype_bytes(dtype));
+    nb_encode(dtype, row, stored, n);
+    nb_decode(dtype, stored, row, n);
+    free(stored);
+}
+
+/* A residual under which a row of a family stays one of its kind: a quarter of it, backwards and negated. */
+static void kindred_row(uint32_t dtype, const double *x, double *residual, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        residual[i] = isinf(x[n - 1 - i]) ? 1 : x[n - 1 - i] / -4;
+    round_row(dtype, residual, n);
+}
+
+/* Sums in double: of two values of fewer bits they round to what the exact sum rounds to. */
+static void make_h(struct row_set *s, const struct nb_cell *c)
+{
+    s->h = alloc(s->count * c->hidden, sizeof *s->h);
+    for (size_t i = 0; i < s->count * c->hidden; i++)
+        s->h[i] = s->x[i] + s->second[i];
+    round_row(c->dtype, s->h, s->count * c->hidden);
+}
+
+static void make_second(struct nb_check_data *d, struct row_set *s)
 {
     const struct nb_cell *c = d->cell;
-    if (!is_back(c))
+    const size_t n = c->hidden;
+    if (!has_second(c))
         return;
-    s->dy = alloc(s->count * c->hidden, sizeof *s->dy);
+    s->second = alloc(s->count * n, sizeof *s->second);
     for (size_t i = 0; i < s->count; i++)
-        stream_row(d, dy_start(c, s->row[i]), s->dy + i * c->hidden);
+        if (is_fused(c) && s == &d->mixture && i % 2 == 0)
+            kindred_row(c->dtype, s->x + i * n, s->second + i * n, n);
+        else
+            stream_row(d, second_start(c, s->row[i]), s->second + i * n);
+    if (is_fused(c))
+        make_h(s, c);
 }
 
 static void make_mixture(struct nb_check_data *d)
@@ -171,7 +214,7 @@ static void make_mixture(struct nb_check_data *d)
         nb_family_row(nb_check_family(c->dtype, i), c->dtype, d->seed, i, s->x + i * c->hidden,
                       c->hidden);
     }
-    make_dy(d, s);
+    make_second(d, s);
 }
 
 /* First, last and seeded rows between, ascending is not needed. */
@@ -192,7 +235,7 @@ static void make_timed(struct nb_check_data *d)
         s->row[i] = sample_row(c, d->seed, i);
         stream_row(d, s->row[i] * c->ldx, s->x + i * c->hidden);
     }
-    make_dy(d, s);
+    make_second(d, s);
 }
 
 static void map_or_abort(struct nb_buffer *b, size_t bytes, long offset)
@@ -217,32 +260,32 @@ static void put_row(const struct nb_cell *c, const struct nb_buffer *to, size_t 
     nb_encode(c->dtype, row, to->data + at * c->ldx * nb_dtype_bytes(c->dtype), c->hidden);
 }
 
-static void sheet_map(struct sheet *in, const struct nb_cell *c, long x_offset, long dy_offset)
+static void sheet_map(struct sheet *in, const struct nb_cell *c, long x_offset, long second_offset)
 {
     *in = (struct sheet){0};
     map_or_abort(&in->x, span(c, c->ldx), x_offset);
-    if (is_back(c))
-        map_or_abort(&in->dy, span(c, c->ldx), dy_offset);
+    if (has_second(c))
+        map_or_abort(&in->second, span(c, c->ldx), second_offset);
 }
 
 static void sheet_free(struct sheet *in)
 {
     nb_buffer_free(&in->x);
-    nb_buffer_free(&in->dy);
+    nb_buffer_free(&in->second);
 }
 
 static uint64_t sheet_hash(const struct sheet *in)
 {
     const uint64_t h = nb_hash_bytes(0, in->x.data, in->x.bytes);
-    return in->dy.map != NULL ? nb_hash_bytes(h, in->dy.data, in->dy.bytes) : h;
+    return in->second.map != NULL ? nb_hash_bytes(h, in->second.data, in->second.bytes) : h;
 }
 
 /* Row i of the set, as row `at` of the sheet. */
 static void sheet_put(struct sheet *in, const struct nb_cell *c, size_t at, const struct row_set *s, size_t i)
 {
     put_row(c, &in->x, at, s->x + i * c->hidden);
-    if (is_back(c))
-        put_row(c, &in->dy, at, s->dy + i * c->hidden);
+    if (has_second(c))
+        put_row(c, &in->second, at, s->second + i * c->hidden);
 }
 
 /* Rows beyond the distinct ones are copies of them: their outputs must be copies too. */
@@ -253,10 +296,10 @@ static void map_inputs(struct nb_check_data *d)
     sheet_map(&d->mixture_in, c, -1, -1);
     for (size_t row = 0; row < c->rows; row++)
         sheet_put(&d->mixture_in, c, row, &d->mixture, row % d->mixture.count);
-    sheet_map(&d->timed_in, d->cell, 0, NB_OFFSET_DY);
+    sheet_map(&d->timed_in, d->cell, 0, NB_OFFSET_SECOND);
     nb_input_stream_copy(c->dtype, d->seed, 0, d->timed_in.x.data, d->timed_in.x.bytes / es);
-    if (is_back(c))
-        nb_input_stream_copy(c->dtype, d->seed, dy_start(d->cell, 0), d->timed_in.dy.data, d->timed_in.dy.bytes / es);
+    if (has_second(c))
+        nb_input_stream_copy(c->dtype, d->seed, second_start(d->cell, 0), d->timed_in.second.data, d->timed_in.second.bytes / es);
     d->mixture_in.hash = sheet_hash(&d->mixture_in);
     d->timed_in.hash = sheet_hash(&d->timed_in);
 }
@@ -325,7 +368,8 @@ static void free_rows(struct row_set *s)
             free_oracle(&s->oracles[op][beta]);
     free(s->row);
     free(s->x);
-    free(s->dy);
+    free(s->second);
+    free(s->h);
 }
 
 void nb_check_data_free(struct nb_check_data *d)
@@ -346,9 +390,10 @@ static struct nb_ref_row ref_row(const struct nb_check_data *d, const struct row
 {
     const struct nb_problem p = nb_cell_problem(d->cell, k);
     const struct params *params = s == &d->timed ? &d->timed_params : &d->params;
-    if (k->op == NB_OP_TRIAD)
-        return nb_appraise_row(&p, s->dy + i * d->cell->hidden, NULL, s->x + i * d->cell->hidden, 0);
-    return nb_appraise_row(&p, s->x + i * d->cell->hidden, nb_uses_gamma(k) ? params->gamma : NULL,
+    const double *x = (is_fused(d->cell) ? s->h : s->x) + i * d->cell->hidden;
+    if (k->op == NB_OP_TRIAD && is_back(d->cell))
+        return nb_appraise_row(&p, s->second + i * d->cell->hidden, NULL, x, 0);
+    return nb_appraise_row(&p, x, nb_uses_gamma(k) ? params->gamma : NULL,
                            nb_uses_beta(k) ? params->beta : NULL, piece);
 }
 
@@ -376,7 +421,7 @@ static struct nb_ref_gradient gradient_of(const struct nb_check_data *d, const s
 static struct nb_ref_gradient gradient_row(const struct nb_check_data *d, const struct row_set *s,
                                            const struct nb_kernel *k, size_t i, size_t piece)
 {
-    return gradient_of(d, s, k, s->x + i * d->cell->hidden, s->dy + i * d->cell->hidden, piece);
+    return gradient_of(d, s, k, s->x + i * d->cell->hidden, s->second + i * d->cell->hidden, piece);
 }
 
 /* Rows of the mixture whose shares may be summed with others' and judged: no family that is there to break something,
@@ -403,7 +448,7 @@ static void share_timed(const struct nb_check_data *d, const struct nb_kernel *k
     for (size_t i = 0; i < c->rows * pieces; i++) {
         if (i % pieces == 0) {
             stream_row(d, i / pieces * c->ldx, x);
-            stream_row(d, dy_start(c, i / pieces), dy);
+            stream_row(d, second_start(c, i / pieces), dy);
         }
         const struct nb_ref_gradient r = gradient_of(d, &d->timed, k, x, dy, i % pieces);
         nb_ref_gradient_look(&r, &stats);
@@ -480,17 +525,17 @@ void nb_check_prepare(struct nb_check_data *d, const struct nb_kernel *k)
 
 enum { FILL_A = 0xA5, FILL_B = 0x5A };
 
-/* Inputs, outputs and parameters of one layout. y: backward dx. */
+/* Inputs, outputs and parameters of one layout. y: backward dx. h: where it is written. */
 struct layout {
     struct nb_cell cell; /* rows and strides of this run */
     const struct sheet *in;
     bool in_place; /* the kernel works on a copy of x in y */
-    struct nb_buffer y, gamma, beta, mean, rstd, scratch, dgamma, dbeta;
+    struct nb_buffer y, h, gamma, beta, mean, rstd, scratch, dgamma, dbeta;
     struct nb_execution exec;
 };
 #define LAYOUT_BUFFERS(l)                                                                    \
     {                                                                                        \
-        &(l)->y, &(l)->gamma, &(l)->beta, &(l)->mean, &(l)->rstd, &(l)->scratch, &(l)->dgamma, &(l)->dbeta \
+        &(l)->y, &(l)->h, &(l)->gamma, &(l)->beta, &(l)->mean, &(l)->rstd, &(l)->scratch, &(l)->dgamma, &(l)->dbeta \
     }
 
 static void fail(struct nb_check_result *r, enum nb_verdict v, const char *reason)
@@ -519,9 +564,10 @@ static void save_stats(struct layout *l, const struct nb_kernel *k)
 static struct nb_args layout_args(const struct layout *l)
 {
     if (!is_back(&l->cell))
-        return (struct nb_args){.x = l->in->x.data, .y = l->y.data, .gamma = l->gamma.data, .beta = l->beta.data,
+        return (struct nb_args){.x = l->in->x.data, .residual = l->in->second.data, .y = l->y.data,
+                                .h = l->h.data, .gamma = l->gamma.data, .beta = l->beta.data,
                                 .mean = l->mean.data, .rstd = l->rstd.data};
-    return (struct nb_args){.x = l->in->x.data, .dy = l->in->dy.data, .dx = l->y.data, .gamma = l->gamma.data,
+    return (struct nb_args){.x = l->in->x.data, .dy = l->in->second.data, .dx = l->y.data, .gamma = l->gamma.data,
                             .dgamma = l->dgamma.data, .dbeta = l->dbeta.data, .mean = l->mean.data,
                             .rstd = l->rstd.data};
 }
@@ -536,6 +582,8 @@ static bool layout_map(struct layout *l, const struct nb_check_data *d, const st
     const struct nb_problem p = nb_cell_problem(cell, k);
     *l = (struct layout){.cell = *cell, .in = in};
     map_or_abort(&l->y, span(cell, cell->ldy), shift < 0 ? -1 : (long)cell->offset + shift);
+    if (nb_cell_second_out(cell) > 0)
+        map_or_abort(&l->h, span(cell, cell->ldy), shift < 0 ? -1 : (long)(cell->offset + NB_OFFSET_SECOND) % 4096 + shift);
     map_or_abort(&l->gamma, param, shift < 0 ? -1 : 1024 + shift);
     map_or_abort(&l->beta, param, shift < 0 ? -1 : 3136 + shift);
     memcpy(l->gamma.data, params->gamma_stored, param);
@@ -577,22 +625,37 @@ static bool filled_with(const char *p, size_t n, int fill)
     return true;
 }
 
+/* Gaps between the rows of an output that was filled before the run. */
+static void check_gaps(const struct nb_cell *c, const struct nb_buffer *out, int fill, const char *name,
+                       struct nb_check_result *r)
+{
+    const size_t es = nb_dtype_bytes(c->dtype), gap = (c->ldy - c->hidden) * es;
+    char text[80];
+    for (size_t row = 0; out->map != NULL && gap > 0 && row + 1 < c->rows; row++)
+        if (!filled_with(out->data + (row * c->ldy + c->hidden) * es, gap, fill)) {
+            snprintf(text, sizeof text, "bytes between two rows of %s were overwritten", name);
+            fail(r, NB_FAIL_OOB_WRITE, text);
+        }
+}
+
 /* Canaries and, where y was filled before the run, gaps between rows must be untouched. */
 static void check_edges(const struct layout *l, int fill, struct nb_check_result *r)
 {
-    const struct nb_cell *c = &l->cell;
-    const size_t es = nb_dtype_bytes(c->dtype), gap = (c->ldy - c->hidden) * es;
     const struct nb_buffer *all[] = LAYOUT_BUFFERS(l);
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (!nb_buffer_canaries_intact(all[i]))
             fail(r, NB_FAIL_OOB_WRITE, "bytes before or behind a tensor were overwritten");
-    for (size_t row = 0; fill >= 0 && gap > 0 && row + 1 < c->rows; row++)
-        if (!filled_with(l->y.data + (row * c->ldy + c->hidden) * es, gap, fill))
-            fail(r, NB_FAIL_OOB_WRITE, "bytes between two rows of y were overwritten");
+    if (fill >= 0) {
+        check_gaps(&l->cell, &l->y, fill, "y", r);
+        check_gaps(&l->cell, &l->h, fill, "h", r);
+    }
 }
 
-static void fill_shares(struct layout *l, int fill)
+/* What is written besides y. */
+static void fill_others(struct layout *l, int fill)
 {
+    if (l->h.map != NULL)
+        memset(l->h.data, fill, l->h.bytes);
     if (is_back(&l->cell)) {
         memset(l->dgamma.data, fill, l->dgamma.bytes);
         memset(l->dbeta.data, fill, l->dbeta.bytes);
@@ -605,7 +668,7 @@ static void run_filled(struct layout *l, int fill, struct nb_check_result *r)
         memcpy(l->y.data, l->in->x.data, l->y.bytes);
     else
         memset(l->y.data, fill, l->y.bytes);
-    fill_shares(l, fill);
+    fill_others(l, fill);
     nb_execute(&l->exec, 1);
     check_edges(l, fill, r);
 }
@@ -617,6 +680,8 @@ static uint64_t rows_hash(const struct layout *l)
     uint64_t h = 0;
     for (size_t row = 0; row < c->rows; row++)
         h = nb_hash_bytes(h, l->y.data + row * c->ldy * es, c->hidden * es);
+    for (size_t row = 0; row < c->rows && l->h.map != NULL; row++)
+        h = nb_hash_bytes(h, l->h.data + row * c->ldy * es, c->hidden * es);
     return nb_shares_hash(h, &l->exec);
 }
 
@@ -630,25 +695,37 @@ static void explain_shares(const struct layout *l, struct nb_check_result *r)
                 fail(r, NB_FAIL_UNWRITTEN, "an element of dgamma or dbeta keeps what stood there before");
 }
 
+/* An element of an output that has one fill in the copy of the first run, and the other now. */
+static bool keeps_fill(const struct nb_cell *c, const struct nb_buffer *out, const char *first)
+{
+    const size_t es = nb_dtype_bytes(c->dtype);
+    for (size_t row = 0; row < c->rows; row++)
+        for (size_t i = 0; i < c->hidden; i++) {
+            const size_t at = (row * c->ldy + i) * es;
+            if (filled_with(first + at, es, FILL_A) && filled_with(out->data + at, es, FILL_B))
+                return true;
+        }
+    return false;
+}
+
 /* An element that keeps its fill in both runs was not written; one that differs otherwise is not
  * deterministic. */
 static void explain_difference(struct layout *l, struct nb_check_result *r)
 {
-    const struct nb_cell *c = &l->cell;
-    const size_t es = nb_dtype_bytes(c->dtype);
-    char *first = alloc(l->y.bytes, 1);
+    char *y = alloc(l->y.bytes, 1), *h = alloc(l->h.bytes, 1);
     run_filled(l, FILL_A, r);
-    memcpy(first, l->y.data, l->y.bytes);
+    memcpy(y, l->y.data, l->y.bytes);
+    if (l->h.map != NULL)
+        memcpy(h, l->h.data, l->h.bytes);
     run_filled(l, FILL_B, r);
-    for (size_t row = 0; row < c->rows; row++)
-        for (size_t i = 0; i < c->hidden && !l->in_place; i++) {
-            const size_t at = (row * c->ldy + i) * es;
-            if (filled_with(first + at, es, FILL_A) && filled_with(l->y.data + at, es, FILL_B))
-                fail(r, NB_FAIL_UNWRITTEN, "an element of y keeps what stood there before");
-        }
+    if (!l->in_place && keeps_fill(&l->cell, &l->y, y))
+        fail(r, NB_FAIL_UNWRITTEN, "an element of y keeps what stood there before");
+    if (l->h.map != NULL && keeps_fill(&l->cell, &l->h, h))
+        fail(r, NB_FAIL_UNWRITTEN, "an element of h keeps what stood there before");
     explain_shares(l, r);
     fail(r, NB_FAIL_NONDETERMINISTIC, "two runs over the same data differ");
-    free(first);
+    free(y);
+    free(h);
 }
 
 /* Backward the statistics are inputs. */
@@ -668,9 +745,10 @@ static void run_twice(struct layout *l, struct nb_check_result *r)
     const uint64_t first = rows_hash(l);
     run_filled(l, FILL_B, r);
     if (sheet_hash(l->in) != l->in->hash || !nb_buffer_canaries_intact(&l->in->x) ||
-        (is_back(&l->cell) && (!nb_buffer_canaries_intact(&l->in->dy) || saved_hash(l) != saved)))
-        fail(r, NB_FAIL_OOB_WRITE, is_back(&l->cell) ? "the kernel changed an input: x, dy, mean or rstd"
-                                                     : "the kernel changed its input x");
+        (has_second(&l->cell) && !nb_buffer_canaries_intact(&l->in->second)) || saved_hash(l) != saved)
+        fail(r, NB_FAIL_OOB_WRITE, is_back(&l->cell)    ? "the kernel changed an input: x, dy, mean or rstd"
+                                   : is_fused(&l->cell) ? "the kernel changed an input: x or the residual"
+                                                        : "the kernel changed its input x");
     else if (rows_hash(l) != first)
         explain_difference(l, r);
 }
@@ -765,12 +843,48 @@ static void judge_shares(const struct row_set *s, const struct nb_kernel *k, con
     free(scratch);
 }
 
+/* Sums have no error bound: they are rounded once, or wrong. */
+static bool is_sum(const struct nb_kernel *k, double got, double want)
+{
+    if (isnan(want))
+        return isnan(got);
+    if (k->flushes && fabs(want) < nb_arith_min(k->dtype))
+        return got == 0 || got == want;
+    return got == want && signbit(got) == signbit(want);
+}
+
+/* h of row `at` of a layout, which is row i of the set. */
+static void check_h(const struct row_set *s, size_t i, const struct nb_kernel *k, const struct layout *l, size_t at,
+                    struct nb_check_result *r)
+{
+    const size_t n = l->cell.hidden;
+    if (l->h.map == NULL)
+        return;
+    double *h = alloc(n, sizeof *h);
+    char text[160];
+    nb_decode(k->dtype, l->h.data + at * l->cell.ldy * nb_dtype_bytes(k->dtype), h, n);
+    for (size_t j = 0; j < n; j++)
+        if (!is_sum(k, h[j], s->h[i * n + j])) {
+            snprintf(text, sizeof text, "h is %.9g, and x + residual rounded once is %.9g, row %zu element %zu", h[j],
+                     s->h[i * n + j], i, j);
+            fail(r, NB_FAIL_VALUE, text);
+        }
+    free(h);
+}
+
 static void judge_row(const struct nb_check_data *d, const struct row_set *s, size_t i,
                       const struct nb_kernel *k, const struct layout *l, size_t at, bool likely,
                       const char *what, struct nb_check_result *r)
 {
+    check_h(s, i, k, l, at, r);
     for (size_t piece = 0; piece < pieces_of(d, k); piece++)
         judge_piece(d, s, i, piece, k, l, at, likely, what, r);
+}
+
+static bool rows_equal(const struct nb_cell *c, const struct nb_buffer *out, size_t a, size_t b)
+{
+    const size_t es = nb_dtype_bytes(c->dtype);
+    return memcmp(out->data + a * c->ldy * es, out->data + b * c->ldy * es, c->hidden * es) == 0;
 }
 
 /* The mixture in tail layout: copies of a row must come out bitwise equal. */
@@ -779,7 +893,6 @@ static void check_mixture(struct nb_check_data *d, const struct nb_kernel *k,
 {
     const struct nb_cell *c = &d->mixture_cell;
     const struct row_set *s = &d->mixture;
-    const size_t es = nb_dtype_bytes(c->dtype), n = c->hidden;
     struct layout l;
     if (!layout_map(&l, d, k, c, &d->mixture_in, -1)) {
         unprepared(r);
@@ -792,7 +905,7 @@ static void check_mixture(struct nb_check_data *d, const struct nb_kernel *k,
         judge_row(d, s, row, k, &l, row, nb_family_is_likely(f), f->name, r);
     }
     for (size_t row = s->count; row < c->rows; row++)
-        if (memcmp(l.y.data + row * c->ldy * es, l.y.data + row % s->count * c->ldy * es, n * es))
+        if (!rows_equal(c, &l.y, row, row % s->count) || (l.h.map != NULL && !rows_equal(c, &l.h, row, row % s->count)))
             fail(r, NB_FAIL_VALUE, "a row differs from an equal row elsewhere in the batch");
     layout_free(&l);
 }
@@ -830,16 +943,18 @@ static void check_sound_shares(struct nb_check_data *d, const struct nb_kernel *
     sheet_free(&in);
 }
 
-/* Rows `first` and on of the layout's inputs, densely into y; nothing is summed over so few. */
-static struct nb_args chunk_args(const struct layout *l, const struct nb_kernel *k, size_t first, char *y)
+/* Rows `first` and on of the layout's inputs, densely into y and h; nothing is summed over so few. */
+static struct nb_args chunk_args(const struct layout *l, const struct nb_kernel *k, size_t first, char *y, char *h)
 {
     const struct nb_cell *c = &l->cell;
     const struct nb_problem p = nb_cell_problem(c, k);
     const size_t at = first * c->ldx * nb_dtype_bytes(c->dtype);
     const size_t stat = first * nb_op_pieces(&p) * nb_stat_bytes(c->dtype);
     if (!is_back(c))
-        return (struct nb_args){.x = l->in->x.data + at, .gamma = l->exec.args.gamma, .beta = l->exec.args.beta, .y = y};
-    return (struct nb_args){.x = l->in->x.data + at, .dy = l->in->dy.data + at, .gamma = l->exec.args.gamma, .dx = y,
+        return (struct nb_args){.x = l->in->x.data + at, .residual = is_fused(c) ? l->in->second.data + at : NULL,
+                                .gamma = l->exec.args.gamma, .beta = l->exec.args.beta, .y = y,
+                                .h = l->h.map != NULL ? h : NULL};
+    return (struct nb_args){.x = l->in->x.data + at, .dy = l->in->second.data + at, .gamma = l->exec.args.gamma, .dx = y,
                             .mean = l->mean.data + stat, .rstd = l->rstd.data + stat};
 }
 
@@ -854,11 +969,11 @@ static void compare_chunks(const struct nb_kernel *k,
     struct nb_cell few = *c;
     few.ldy = c->hidden;
     few.stats_out = 0;
-    char *y = alloc(CHUNK, row_bytes);
+    char *y = alloc(2 * CHUNK, row_bytes), *h = y + CHUNK * row_bytes;
     for (size_t first = 0; first < c->rows; first += CHUNK) {
         few.rows = min_size(CHUNK, c->rows - first);
         const struct nb_problem p = nb_cell_problem(&few, k);
-        const struct nb_args a = chunk_args(l, k, first, y);
+        const struct nb_args a = chunk_args(l, k, first, y, h);
         if (why_not(k, &p) != NULL)
             continue;
         if (!nb_run_once(k, &p, &a)) {
@@ -866,7 +981,8 @@ static void compare_chunks(const struct nb_kernel *k,
             break;
         }
         for (size_t i = 0; i < few.rows; i++)
-            if (memcmp(y + i * row_bytes, l->y.data + (first + i) * c->ldy * es, row_bytes) != 0)
+            if (memcmp(y + i * row_bytes, l->y.data + (first + i) * c->ldy * es, row_bytes) != 0 ||
+                (l->h.map != NULL && memcmp(h + i * row_bytes, l->h.data + (first + i) * c->ldy * es, row_bytes) != 0))
                 fail(r, NB_FAIL_VALUE, "a row of the timed data comes out differently in a call of few rows");
     }
     free(y);
@@ -893,7 +1009,7 @@ static void check_timed(struct nb_check_data *d, const struct nb_kernel *k,
     if (has_gradient(k))
         judge_shares(&d->timed, k, &l, "the timed data", r);
     compare_chunks(k, &l, r);
-    r->hash = nb_shares_hash(nb_output_hash(c, d->seed, l.y.data), &l.exec);
+    r->hash = nb_shares_hash(nb_output_hash(c, d->seed, l.y.data, l.h.data), &l.exec);
     layout_free(&l);
 }
 
@@ -931,12 +1047,13 @@ static void put_rows(const struct variant_run *run, const struct nb_cell *c, str
         sheet_put(in, c, run->v->reversed ? run->rows - 1 - i : i, &run->d->mixture, run->first + i);
 }
 
-static void take_rows(const struct variant_run *run, const struct layout *l, char *y)
+static void take_rows(const struct variant_run *run, const struct layout *l, char *y, struct nb_check_result *r)
 {
     const size_t es = nb_dtype_bytes(l->cell.dtype), n = l->cell.hidden;
     for (size_t i = 0; i < run->rows; i++) {
         const size_t at = run->v->reversed ? run->rows - 1 - i : i;
         memcpy(y + (run->first + i) * n * es, l->y.data + at * l->cell.ldy * es, n * es);
+        check_h(&run->d->mixture, run->first + i, run->k, l, at, r);
     }
 }
 
@@ -988,10 +1105,11 @@ static void run_variant(const struct variant_run *run, char *y, struct nb_check_
         l.exec.args.x = l.y.data;
     } else {
         memset(l.y.data, FILL_A, l.y.bytes);
+        fill_others(&l, FILL_A);
     }
     execute_parts(&l);
     check_edges(&l, v->in_place ? -1 : FILL_A, r);
-    take_rows(run, &l, y);
+    take_rows(run, &l, y, r);
     layout_free(&l);
     sheet_free(&in);
 }
@@ -1019,8 +1137,8 @@ static void check_invariants(struct nb_check_data *d, const struct nb_kernel *k,
         const struct variant_run run = {d, k, &VARIANTS[i], 0, rows};
         const struct nb_cell cell = variant_cell(&run);
         const struct nb_problem p = nb_cell_problem(&cell, k);
-        if (why_not(k, &p) != NULL || (is_back(&cell) && VARIANTS[i].in_place))
-            continue; /* others may refuse strides; backward nothing overlaps */
+        if (why_not(k, &p) != NULL || (has_second(&cell) && VARIANTS[i].in_place))
+            continue; /* others may refuse strides; of two inputs none is written over */
         run_rows(run, got, r);
         for (size_t row = 0; row < rows; row++)
             if (memcmp(want + row * row_bytes, got + row * row_bytes, row_bytes) != 0) {
@@ -1119,14 +1237,15 @@ static size_t hashed_row(const struct nb_cell *c, uint64_t seed, size_t i)
     return hashed_rows(c) == c->rows ? i : sample_row(c, seed, i);
 }
 
-uint64_t nb_output_hash(const struct nb_cell *c, uint64_t seed, const void *y)
+uint64_t nb_output_hash(const struct nb_cell *c, uint64_t seed, const void *y, const void *second)
 {
     const size_t es = nb_dtype_bytes(c->dtype);
-    uint64_t h = c->hidden;
-    for (size_t i = 0; i < hashed_rows(c); i++)
-        h = nb_hash_bytes(h, (const char *)y + hashed_row(c, seed, i) * c->ldy * es,
-                          c->hidden * es);
-    return h;
+    const char *const out[] = {y, second};
+    uint64_t hash = c->hidden;
+    for (size_t t = 0; t < 2; t++)
+        for (size_t i = 0; i < hashed_rows(c) && out[t] != NULL; i++)
+            hash = nb_hash_bytes(hash, out[t] + hashed_row(c, seed, i) * c->ldy * es, c->hidden * es);
+    return hash;
 }
 
 uint64_t nb_shares_hash(uint64_t hash, const struct nb_execution *e)
@@ -1145,11 +1264,13 @@ void nb_shares_clear(const struct nb_execution *e)
         memset(e->args.dbeta, 0, bytes);
 }
 
-void nb_output_clear(const struct nb_cell *c, uint64_t seed, void *y)
+void nb_output_clear(const struct nb_cell *c, uint64_t seed, void *y, void *second)
 {
     const size_t es = nb_dtype_bytes(c->dtype);
-    for (size_t i = 0; i < hashed_rows(c); i++)
-        memset((char *)y + hashed_row(c, seed, i) * c->ldy * es, 0, c->hidden * es);
+    char *const out[] = {y, second};
+    for (size_t t = 0; t < 2; t++)
+        for (size_t i = 0; i < hashed_rows(c) && out[t] != NULL; i++)
+            memset(out[t] + hashed_row(c, seed, i) * c->ldy * es, 0, c->hidden * es);
 }
 
 /* ---- JSON ---- */

@@ -61,8 +61,9 @@ void nb_check_skip(const struct nb_cell *cell, const struct nb_kernel *k,
 json_t *nb_check_to_json(const struct nb_cell *cell, const struct nb_kernel *k, uint64_t seed,
                          const struct nb_check_result *r, double ms);
 
-/* Hash of an output: all rows, or the first, the last and seeded ones where it is larger than 1 MiB. */
-uint64_t nb_output_hash(const struct nb_cell *cell, uint64_t seed, const void *y);
+/* Hash of an output: all rows, or the first, the last and seeded ones where it is larger than 1 MiB.
+ * second: of h, too, where it is written; NULL: there is none. */
+uint64_t nb_output_hash(const struct nb_cell *cell, uint64_t seed, const void *y, const void *second);
 
 /* The same, continued over what a pass backward sums over rows: dgamma and dbeta, where the kernel writes them. */
 struct nb_execution;
@@ -70,6 +71,6 @@ uint64_t nb_shares_hash(uint64_t hash, const struct nb_execution *e);
 void nb_shares_clear(const struct nb_execution *e);
 
 /* Overwrites just the rows that nb_output_hash reads. */
-void nb_output_clear(const struct nb_cell *cell, uint64_t seed, void *y);
+void nb_output_clear(const struct nb_cell *cell, uint64_t seed, void *y, void *second);
 
 #endif

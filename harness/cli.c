@@ -86,6 +86,7 @@ static const struct argp_option OPTIONS[] = {
     NB_OPTION_SELECT("offset", NB_KEY_OFFSET, "LIST", "bytes from x to y modulo 4096, multiples of 64: 2112 (default) or 0:4032:+64"),
     NB_OPTION_SELECT("in-place", NB_KEY_IN_PLACE, "WORDS", "yes: y is x; no (default); both"),
     NB_OPTION_SELECT("dir", NB_KEY_DIR, "WORDS", "fwd: forward (default); bwd: backward, the gradients; or both, with a comma"),
+    NB_OPTION_SELECT("fuse", NB_KEY_FUSE, "WORDS", "none (default); residual: the norm of h = x + residual, h written too; postnorm: y alone"),
     NB_OPTION_SELECT("prefix", NB_KEY_PREFIX, "LIST", "share of the row that prmsnorm takes its statistic of: 6.25% (default), 0.125, ..."),
     NB_OPTION_SELECT("groups", NB_KEY_GROUPS, "LIST", "groups of groupnorm: 32 (default), 1, ..."),
     NB_OPTION_SELECT("head", NB_KEY_HEAD, "LIST", "elements of a head of qknorm: 64 (default), 128, ..."),

@@ -40,7 +40,7 @@ bool nb_region_under_valgrind(void)
 enum { PAGE = 4096, STACK = 1 << 20 };
 
 struct arena {
-    char *x, *dy, *y, *gamma, *beta, *dgamma, *dbeta, *mean, *rstd, *scratch, *stack;
+    char *x, *second, *y, *h, *gamma, *beta, *dgamma, *dbeta, *mean, *rstd, *scratch, *stack;
     size_t bytes;
 };
 
@@ -58,9 +58,10 @@ static enum nb_status map(struct arena *a, const struct nb_cell *c, size_t scrat
     const size_t tensor = c->rows * c->ldx * nb_dtype_bytes(c->dtype);
     const size_t param = c->hidden * nb_dtype_bytes(c->param_dtype), stat = c->rows * c->hidden * nb_stat_bytes(c->dtype);
     uintptr_t at = ARENA;
-    a->x = place(&at, 0, nb_cell_dy(c) + tensor);
-    a->dy = a->x + nb_cell_dy(c);
-    a->y = c->in_place ? a->x : place(&at, c->offset, tensor);
+    a->x = place(&at, 0, nb_cell_second_in(c) + tensor);
+    a->second = a->x + nb_cell_second_in(c);
+    a->y = c->in_place ? a->x : place(&at, c->offset, nb_cell_second_out(c) + tensor);
+    a->h = nb_cell_second_out(c) > 0 ? a->y + nb_cell_second_out(c) : NULL;
     a->gamma = place(&at, 1024, param);
     a->beta = place(&at, 3136, param);
     a->dgamma = place(&at, 512, param);
@@ -85,7 +86,7 @@ static void fill(const struct arena *a, const struct nb_cell *c, uint64_t seed)
 {
     double *wide = malloc(c->hidden * sizeof *wide);
     NB_ASSERT(wide != NULL);
-    nb_input_stream_copy(c->dtype, seed, 0, a->x, nb_cell_dy(c) / nb_dtype_bytes(c->dtype) + c->rows * c->ldx);
+    nb_input_stream_copy(c->dtype, seed, 0, a->x, nb_cell_second_in(c) / nb_dtype_bytes(c->dtype) + c->rows * c->ldx);
     if (c->in_place)
         nb_input_gamma_in_place(seed, wide, c->hidden);
     else
@@ -171,7 +172,8 @@ static enum nb_status count_kernel(const struct nb_cell *cell, const struct nb_k
                                    const char *tag, struct nb_err *err)
 {
     const bool back = cell->dir == NB_BWD, stats = back || cell->stats_out;
-    const struct nb_args args = {.x = a->x, .dy = back ? a->dy : NULL, .y = back ? NULL : a->y,
+    const struct nb_args args = {.x = a->x, .dy = back ? a->second : NULL,
+                                 .residual = cell->fuse != NB_FUSE_NONE ? a->second : NULL, .h = a->h, .y = back ? NULL : a->y,
                                  .dx = back ? a->y : NULL, .gamma = a->gamma, .beta = back ? NULL : a->beta,
                                  .dgamma = back ? a->dgamma : NULL, .dbeta = back ? a->dbeta : NULL,
                                  .mean = stats ? a->mean : NULL, .rstd = stats ? a->rstd : NULL};

@@ -147,8 +147,9 @@ static enum nb_status check_functions(const struct nb_kernel *k, struct nb_err *
 static enum nb_status check_name(const struct nb_kernel *k, const struct nb_kernel *before, size_t count,
                                  struct nb_err *err)
 {
+    static const char *const FUSE_PART[NB_FUSE_COUNT] = {"", "_res", "_postnorm"};
     char want[256];
-    snprintf(want, sizeof want, "%s_%s_%s__%s_%s%s%s", nb_op_name(k->op), nb_dir_name(k->dir), k->algo,
+    snprintf(want, sizeof want, "%s_%s%s_%s__%s_%s%s%s", nb_op_name(k->op), nb_dir_name(k->dir), FUSE_PART[k->fuse], k->algo,
              nb_dtype_name(k->dtype), k->isa, k->trick[0] ? "_" : "", k->trick);
     if (strcmp(want, k->name) != 0)
         return nb_fail(err, "by its op, dir, algo, dtype, isa and trick its name is \"%s\"", want);

@@ -167,7 +167,9 @@ static void one_part(const struct nb_execution *e, size_t window, unsigned part)
     a.scratch = e->scratch_step ? e->scratch + part * e->scratch_step : NULL;
     a.x = moved(a.x, window * e->step);
     a.dy = moved(a.dy, window * e->step);
+    a.residual = moved(a.residual, window * e->step);
     a.y = moved(a.y, window * e->step_out);
+    a.h = moved(a.h, window * e->step_out);
     a.dx = moved(a.dx, window * e->step_out);
     a.mean = moved(a.mean, saved);
     a.rstd = moved(a.rstd, saved);

@@ -216,16 +216,17 @@ static json_t *needs_json(const struct nb_kernel *k)
 
 static void put_commands(json_t *o, const struct nb_kernel *k, size_t hidden)
 {
+    const bool plain = k->dir == NB_FWD && k->fuse == NB_FUSE_NONE; /* which is all that the laboratory judges */
     char tail[256];
-    const bool back = k->dir == NB_BWD;
-    snprintf(tail, sizeof tail, "%s--kernel %s --isa %s --dtype %s --hidden %zu", back ? "--dir bwd " : "", k->name,
-             k->isa, nb_dtype_name(k->dtype), hidden);
+    snprintf(tail, sizeof tail, "--kernel %s%s%s%s --isa %s --dtype %s --hidden %zu", k->name,
+             k->dir == NB_BWD ? " --dir bwd" : "", k->fuse != NB_FUSE_NONE ? " --fuse " : "",
+             k->fuse != NB_FUSE_NONE ? nb_fuse_name(k->fuse) : "", k->isa, nb_dtype_name(k->dtype), hidden);
     json_object_set_new(
         o, "commands",
         json_pack("{so so so}", "check", json_sprintf("normbench check %s", tail),
                   "measure",
                   json_sprintf("normbench run %s --residency L2,DRAM --budget 60s", tail),
-                  "judge", back ? json_null() : json_sprintf("normbench accuracy %s --out accuracy", tail)));
+                  "judge", plain ? json_sprintf("normbench accuracy %s --out accuracy", tail) : json_null()));
 }
 
 /* What auto runs at this hidden: each residency, few rows a thread and more. */
@@ -252,7 +253,8 @@ static json_t *explain(const struct nb_kernel *k, size_t hidden)
 {
     const char *why_not = nb_kernel_why_not(k);
     json_t *o =
-        json_pack("{si ss ss ss ss ss ss sI}", "schema", 1, "kernel", k->name, "dir", nb_dir_name(k->dir), "op",
+        json_pack("{si ss ss ss ss ss ss ss sI}", "schema", 1, "kernel", k->name, "dir", nb_dir_name(k->dir), "fuse",
+                  nb_fuse_name(k->fuse), "op",
                   nb_op_name(k->op), "algo", k->algo, "dtype", nb_dtype_name(k->dtype),
                   "isa", k->isa, "hidden", (json_int_t)hidden);
     put_words(o, k);
@@ -320,14 +322,18 @@ static void print_models(const json_t *o)
     const json_t *b = json_object_get(o, "bytes_per_element"),
                  *f = json_object_get(o, "flops_per_byte");
     const bool back = strcmp(string(o, "dir", ""), "bwd") == 0;
-    const char *const in = back ? "x and dy" : "x", *const out = back ? "dx" : "y";
+    const char *const fuse = string(o, "fuse", "none");
+    const bool fused = strcmp(fuse, "none") != 0;
+    const char *const in = back ? "x and dy" : fused ? "x and the residual" : "x";
+    const char *const out = back ? "dx" : strcmp(fuse, "residual") == 0 ? "h and y" : "y";
     const bool streams = !(real_of(b, "write_allocate") > real_of(b, "least"));
     printf(
         "%-12s %g an element: %s read and %s written once; %g with write-allocate (%s);\n"
-        "%-12s %g in its loops (%s %g times, %s once, temporaries); %s come from a cache\n",
+        "%-12s %g in its loops (%s %g times, %s once, %s); %s come from a cache\n",
         "bytes", real_of(b, "least"), in, out, real_of(b, "write_allocate"),
         streams ? "its stores need none" : "its lines are read before they are written",
-        "", real_of(b, "loops"), in, real_of(o, "x_reads"), out, back ? "gamma, dgamma and dbeta" : "gamma and beta");
+        "", real_of(b, "loops"), in, real_of(o, "x_reads"), fused ? "y" : out, fused ? "h" : "temporaries",
+        back ? "gamma, dgamma and dbeta" : "gamma and beta");
     printf("%-12s %g an element (an FMA is two): %.3g a byte, %.3g with write-allocate\n",
            "flops", real_of(o, "flops_per_element"), real_of(f, "least"),
            real_of(f, "write_allocate"));

@@ -33,7 +33,8 @@ static const struct {
 const struct nb_algo_words *nb_words_of_algo(const struct nb_kernel *k)
 {
     char op[64];
-    snprintf(op, sizeof op, "%s%s", nb_op_name(k->op), k->dir == NB_BWD ? "_bwd" : "");
+    static const char *const fused[NB_FUSE_COUNT] = {"", "_res", "_postnorm"};
+    snprintf(op, sizeof op, "%s%s%s", nb_op_name(k->op), k->dir == NB_BWD ? "_bwd" : "", fused[k->fuse]);
     for (size_t i = 0; i < sizeof algos / sizeof *algos; i++)
         if (strcmp(algos[i].op, op) == 0 && strcmp(algos[i].algo, k->algo) == 0)
             return &algos[i];
@@ -76,11 +77,12 @@ struct nb_bytes nb_bytes_of(const struct nb_kernel *k)
     const double size = (double)nb_dtype_bytes(k->dtype),
                  real = k->dtype == NB_F64 ? 8 : 4;
     const struct nb_algo_words *w = nb_words_of_algo(k);
-    const double in = k->dir == NB_BWD ? 2 : 1; /* tensors: x, or x and dy */
-    return (struct nb_bytes){.least = (in + 1) * size,
-                             .allocate = (in + (streams(k) ? 1 : 2)) * size,
+    /* tensors: x, and dy or the residual; y or dx, and h where it is kept */
+    const double in = k->dir == NB_BWD || k->fuse != NB_FUSE_NONE ? 2 : 1, out = k->fuse == NB_FUSE_RESIDUAL ? 2 : 1;
+    return (struct nb_bytes){.least = (in + out) * size,
+                             .allocate = (in + (streams(k) ? out : 2 * out)) * size,
                              .loops = (in * k->x_reads + 1) * size +
-                                      (w != NULL ? w->temporaries : 0) * real};
+                                      (w != NULL ? w->temporaries : 0) * (k->fuse != NB_FUSE_NONE ? size : real)};
 }
 
 size_t nb_sum_length(const struct nb_kernel *k, size_t hidden)

@@ -27,8 +27,8 @@ const char *nb_words_of_source(const char *key);
 /* Bytes an element. Parameters are read once a row block and come from a cache: not
  * counted. */
 struct nb_bytes {
-    double least;    /* x read once, y written once */
-    double allocate; /* and the lines of y read before they are written; least where
+    double least;    /* x (and dy or the residual) read once, y (and h) written once */
+    double allocate; /* and the lines of what is written read before they are written; least where
                         stores stream */
     double loops;    /* x as often as the kernel reads it, y, temporaries */
 };

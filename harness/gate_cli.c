@@ -34,6 +34,7 @@ static const struct argp_option OPTIONS[] = {
     NB_OPTION_SELECT("kernels", NB_KEY_KERNELS, "SET", "all, pairings, contenders or headline"),
     NB_OPTION_SELECT("in-place", NB_KEY_IN_PLACE, "WORDS", "yes: y is x; no; both"),
     NB_OPTION_SELECT("dir", NB_KEY_DIR, "WORDS", "fwd: forward (default); bwd: backward, the gradients"),
+    NB_OPTION_SELECT("fuse", NB_KEY_FUSE, "WORDS", "none (default); residual: the norm of h = x + residual, h written too; postnorm: y alone"),
     {0, 0, 0, 0, "How it is decided:", 3},
     {"budget", KEY_BUDGET, "TIME", 0, "time for measuring: 60s, 3m (default 180s)", 3},
     {"margin", KEY_MARGIN, "auto|X%", 0, "what counts as slower: auto (default: at least 1 %, more where A/A or relinking "

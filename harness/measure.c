@@ -125,14 +125,15 @@ static bool in_arena(const struct nb_cell *c)
     return c->residency == NB_DRAM || c->residency == NB_COLD;
 }
 
-/* Backward x and dx take steps of their own, which are whole pages, so that they lie to each other in every window as
+/* Where two tensors follow each other, inputs and outputs take steps of their own, which are whole pages, so that they lie to each other in every window as
  * they do in the first. */
 struct nb_windows nb_measure_windows(const struct nb_cell *c, const struct nb_topology *t)
 {
     enum { LINE = 64, PAGE = 4096 };
-    const size_t bytes = c->rows * c->ldx * nb_dtype_bytes(c->dtype), unit = c->dir == NB_BWD ? PAGE : LINE;
+    const size_t bytes = c->rows * c->ldx * nb_dtype_bytes(c->dtype), unit = nb_cell_second_in(c) > 0 ? PAGE : LINE;
     const size_t least = least_arena(c, t);
-    struct nb_windows w = {.count = 1, .step = round_up(nb_cell_dy(c) + bytes, unit), .step_out = round_up(bytes, unit)};
+    struct nb_windows w = {.count = 1, .step = round_up(nb_cell_second_in(c) + bytes, unit),
+                           .step_out = round_up(nb_cell_second_out(c) + bytes, unit)};
     if (w.step < least)
         w.count = (least + w.step - 1) / w.step;
     return w;
@@ -141,7 +142,8 @@ struct nb_windows nb_measure_windows(const struct nb_cell *c, const struct nb_to
 static enum nb_status map_tensors(const struct nb_worker_env *env, const struct nb_cell *c,
                                   struct memory *m, struct nb_err *err)
 {
-    const size_t out = c->rows * c->ldx * nb_dtype_bytes(c->dtype), in = nb_cell_dy(c) + out;
+    const size_t tensor = c->rows * c->ldx * nb_dtype_bytes(c->dtype);
+    const size_t out = nb_cell_second_out(c) + tensor, in = nb_cell_second_in(c) + tensor;
     m->in_arena = in_arena(c);
     if (m->in_arena) {
         const struct nb_windows w = nb_measure_windows(c, env->topology);
@@ -337,7 +339,9 @@ static bool begin(struct nb_execution *e, const struct nb_cell *c, const struct 
     char *x = m->in_arena ? arena.x.data : m->x.data, *y = m->in_arena ? arena.y.data : m->y.data;
     const bool back = c->dir == NB_BWD;
     const struct nb_args args = {.x = x,
-                                 .dy = back ? x + nb_cell_dy(c) : NULL,
+                                 .dy = back ? x + nb_cell_second_in(c) : NULL,
+                                 .residual = c->fuse != NB_FUSE_NONE ? x + nb_cell_second_in(c) : NULL,
+                                 .h = nb_cell_second_out(c) > 0 ? y + nb_cell_second_out(c) : NULL,
                                  .y = back ? NULL : c->in_place ? x : y,
                                  .dx = back ? y : NULL,
                                  .gamma = m->gamma.data,
@@ -412,11 +416,18 @@ static char *window_y(const struct run *u, size_t window)
     return (u->memory.in_arena ? arena.y.data : u->memory.y.data) + window * u->memory.step_out;
 }
 
-/* Of x, and of dy behind it. */
+/* h of a window; NULL: there is none. */
+static char *window_h(const struct run *u, size_t window)
+{
+    const size_t behind = nb_cell_second_out(u->unit->cell);
+    return behind > 0 ? window_y(u, window) + behind : NULL;
+}
+
+/* Of x, and of the second input behind it. */
 static size_t elements(const struct run *u)
 {
     const struct nb_cell *c = u->unit->cell;
-    return nb_cell_dy(c) / nb_dtype_bytes(c->dtype) + c->rows * c->ldx;
+    return nb_cell_second_in(c) / nb_dtype_bytes(c->dtype) + c->rows * c->ldx;
 }
 
 /* Where in the stream a window's data begins, but for the one that is being verified: at 0. */
@@ -479,9 +490,10 @@ static void mistrust(struct run *u, struct runner *r)
 static uint64_t x_hash(const struct run *u, size_t window)
 {
     struct nb_cell as_y = *u->unit->cell;
+    const size_t second = nb_cell_second_in(&as_y);
+    char *x = window_x(u, window);
     as_y.ldy = as_y.ldx;
-    const uint64_t x = nb_output_hash(&as_y, u->env->seed, window_x(u, window));
-    return as_y.dir == NB_BWD ? x ^ nb_output_hash(&as_y, u->env->seed, window_x(u, window) + nb_cell_dy(&as_y)) : x;
+    return nb_output_hash(&as_y, u->env->seed, x, second > 0 ? x + second : NULL);
 }
 
 /* One pass over a window that holds the checked data: its output must be the one that was checked, and
@@ -496,13 +508,13 @@ static void verify(struct run *u, struct runner *r, size_t window, uint64_t x_wa
     if (c->in_place)
         put_x(u, window, 0);
     else
-        nb_output_clear(c, u->env->seed, window_y(u, window)); /* else yesterday's could pass */
+        nb_output_clear(c, u->env->seed, window_y(u, window), window_h(u, window)); /* else yesterday's could pass */
     nb_shares_clear(&r->exec);
     r->exec.next_window = window;
     r->exec.checked = true;
     nb_execute(&r->exec, 1);
     r->exec.checked = false;
-    const uint64_t rows = nb_output_hash(c, u->env->seed, window_y(u, window));
+    const uint64_t rows = nb_output_hash(c, u->env->seed, window_y(u, window), window_h(u, window));
     snprintf(hash, sizeof hash, "%016llx", (unsigned long long)nb_shares_hash(rows, &r->exec));
     const bool x_kept = c->in_place || (x_hash(u, window) == x_wanted &&
                                        !(u->suspicious && !x_is(u, window, 0)));

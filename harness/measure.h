@@ -32,8 +32,8 @@ struct nb_unit {
     const json_t *hashes; /* kernel: hash of its checked output; others are not run */
 };
 
-/* Windows of a DRAM or cold cell. Pass i works on window i mod count; x (and dy) of a window begin step
- * bytes, whole cache lines, behind those of the one before, y (dx) step_out bytes. Together they are at least 4 times the last
+/* Windows of a DRAM or cold cell. Pass i works on window i mod count; x (and dy or residual) of a window begin step
+ * bytes, whole cache lines, behind those of the one before, y (dx; h) step_out bytes. Together they are at least 4 times the last
  * level its threads reach (x twice, y twice), however few bytes a pass touches; one window where its
  * rows alone are. */
 struct nb_windows {

@@ -63,9 +63,26 @@ enum { IN_PLACE_MIN = 8 };
 
 /* What lies in memory beside each other: tensors [rows][hidden], and vectors [hidden] of parameters or their gradients.
  * Backward: x, dy, dx; gamma, dgamma, dbeta, and both sums over rows, of which f64 has wide ones. */
+static size_t second(size_t bytes)
+{
+    enum { PAGE = 4096 };
+    return (bytes + PAGE - 1) / PAGE * PAGE + NB_OFFSET_SECOND;
+}
+
+size_t nb_cell_second_in(const struct nb_cell *c)
+{
+    const bool has = c->dir == NB_BWD || c->fuse != NB_FUSE_NONE;
+    return has ? second(c->rows * c->ldx * nb_dtype_bytes(c->dtype)) : 0;
+}
+
+size_t nb_cell_second_out(const struct nb_cell *c)
+{
+    return c->fuse == NB_FUSE_RESIDUAL ? second(c->rows * c->ldy * nb_dtype_bytes(c->dtype)) : 0;
+}
+
 static size_t tensors_of(const struct nb_cell *c)
 {
-    return c->dir == NB_BWD ? 3 : c->in_place ? 1 : 2;
+    return (c->in_place ? 1 : 2) + (nb_cell_second_in(c) > 0) + (nb_cell_second_out(c) > 0);
 }
 
 static size_t param_bytes(const struct nb_cell *c)
@@ -74,12 +91,6 @@ static size_t param_bytes(const struct nb_cell *c)
     return c->hidden * (c->dir == NB_BWD ? 3 * ps + 2 * nb_stat_bytes(c->dtype) : 2 * ps);
 }
 
-size_t nb_cell_dy(const struct nb_cell *c)
-{
-    enum { PAGE = 4096 };
-    const size_t bytes = c->rows * c->ldx * nb_dtype_bytes(c->dtype);
-    return c->dir == NB_BWD ? (bytes + PAGE - 1) / PAGE * PAGE + NB_OFFSET_DY : 0;
-}
 
 /* Rows of a cell; 0 with a reason when the shape does not fit its residency. */
 static size_t cell_rows(const struct nb_cell *c, size_t wanted, const struct nb_topology *t,
@@ -89,8 +100,13 @@ static size_t cell_rows(const struct nb_cell *c, size_t wanted, const struct nb_
     const size_t row = tensors_of(c) * c->hidden * nb_dtype_bytes(c->dtype);
     const size_t params = param_bytes(c);
     const char *level = nb_residency_name(c->residency);
-    if (c->in_place && c->dir == NB_BWD) {
-        snprintf(reason, len, "SKIP_SHAPE: backward, no kernel writes dx over an input");
+    if (c->dir == NB_BWD && c->fuse != NB_FUSE_NONE) {
+        snprintf(reason, len, "SKIP_SHAPE: backward, nothing is fused: the gradient of a sum is that of each term");
+        return 0;
+    }
+    if (c->in_place && nb_cell_second_in(c) > 0) {
+        snprintf(reason, len, "SKIP_SHAPE: %s", c->dir == NB_BWD ? "backward, no kernel writes dx over an input"
+                                                                : "fused, no kernel writes y over x or the residual");
         return 0;
     }
     if (c->in_place && c->hidden < IN_PLACE_MIN) {
@@ -253,7 +269,7 @@ static enum nb_status add_cell(struct nb_plan *plan, const struct nb_block *b,
 
 static size_t places(const struct nb_block *b)
 {
-    size_t n = b->rows.n * b->offset.n * b->in_place.n * b->dir.n;
+    size_t n = b->rows.n * b->offset.n * b->in_place.n * b->dir.n * b->fuse.n;
     for (int kind = 1; kind < NB_K_COUNT; kind++)
         n *= b->k[kind].n;
     return n;
@@ -272,6 +288,8 @@ static enum nb_status add_place(struct nb_plan *plan, const struct nb_block *b, 
     wanted.dir = (uint32_t)b->dir.v[i % b->dir.n];
     wanted.stats_out = b->stats && wanted.dir == NB_FWD; /* backward they are given */
     i /= b->dir.n;
+    wanted.fuse = (uint32_t)b->fuse.v[i % b->fuse.n];
+    i /= b->fuse.n;
     wanted.offset = b->offset.v[i % b->offset.n];
     return add_cell(plan, b, t, wanted, b->rows.v[i / b->offset.n], err);
 }
@@ -348,8 +366,23 @@ static void pair_algorithms(struct nb_cell *c, struct nb_versus v, const struct 
     }
 }
 
+/* What fusing gains: the algorithm that addnorm runs over all rows, fused in whatever form, over addnorm. */
+static void pair_fused(struct nb_cell *c)
+{
+    for (size_t i = 0; i < c->kernel_count && c->fuse != NB_FUSE_NONE; i++) {
+        const struct nb_kernel *test = c->kernels[i], *base;
+        const char *algo = nb_op_facts(test->op)->centred ? "guarded" : "onepass";
+        struct nb_kernel plain = *test; /* addnorm has no trick */
+        plain.trick = "";
+        base = strcmp(test->algo, algo) == 0 ? partner(c, &plain, test->op, "addnorm") : NULL;
+        if (base != NULL)
+            add_pairing(c, (struct nb_pairing){.base_op = test->op, .test_op = test->op, .base = base, .test = test});
+    }
+}
+
 static void add_pairings(struct nb_cell *c, const struct nb_settings *s)
 {
+    pair_fused(c);
     for (size_t v = 0; v < s->versus_count; v++) {
         const struct nb_versus ops = s->versus[v];
         for (size_t p = 0; p < NB_PAIR_COUNT; p++)
@@ -388,7 +421,7 @@ enum nb_status nb_plan_make(struct nb_plan *plan, const struct nb_preset *preset
     }
     if (plan->count == 0)
         return nb_fail(err, "the selection is empty%s%s; `normbench list kernels` shows what there is",
-                       plan->dropped_count ? ": " : ": no kernel has this op, direction (--dir), algorithm, ISA and dtype",
+                       plan->dropped_count ? ": " : ": no kernel has this op, direction (--dir), fusion (--fuse), algorithm, ISA and dtype",
                        plan->dropped_count ? plan->dropped[0].reason : "");
     for (size_t i = 0; i < plan->count; i++)
         add_pairings(&plan->cells[i], &plan->settings);
@@ -454,9 +487,10 @@ void nb_cell_repro(const struct nb_cell *c, const struct nb_settings *s, const c
             used += snprintf(ks + used, sizeof ks - (size_t)used, " --%s %s", nb_k_facts[kind].name, value);
         }
     snprintf(text, len,
-             "normbench %s%s%s%s%s --dtype %s%s --hidden %zu --rows %zu --threads %u --residency "
+             "normbench %s%s%s%s%s%s%s --dtype %s%s --hidden %zu --rows %zu --threads %u --residency "
              "%s%s%s%s%s --seed %llu%s",
-             verb, c->dir == NB_BWD ? " --dir bwd" : "", kernel ? " --kernel '" : "", kernel ? kernel : "", kernel ? "'" : "",
+             verb, c->dir == NB_BWD ? " --dir bwd" : "", c->fuse != NB_FUSE_NONE ? " --fuse " : "",
+             c->fuse != NB_FUSE_NONE ? nb_fuse_name(c->fuse) : "", kernel ? " --kernel '" : "", kernel ? kernel : "", kernel ? "'" : "",
              nb_dtype_name(c->dtype), c->param_dtype != c->dtype ? " --param-dtype f32" : "",
              c->hidden, c->rows, c->threads, nb_residency_name(c->residency),
              c->stats_out ? " --stats yes" : "", offset, c->in_place ? " --in-place yes" : "",
@@ -1227,8 +1261,8 @@ enum nb_status nb_cell_from_json(struct nb_cell *c, const json_t *json, struct n
                        &rounds, "screen_rounds", &screen_rounds, "offset", &offset, "in_place", &in_place) != 0)
         return nb_fail(err, "plan: bad cell: %s", e.text);
     const int d = nb_dtype_parse(dtype), p = nb_dtype_parse(param),
-              r = nb_residency_parse(residency), way = nb_dir_parse(dir);
-    if (d < 0 || p < 0 || r < 0 || way < 0 || strcmp(fuse, "none") != 0)
+              r = nb_residency_parse(residency), way = nb_dir_parse(dir), fused = nb_fuse_parse(fuse);
+    if (d < 0 || p < 0 || r < 0 || way < 0 || fused < 0)
         return nb_fail(err, "plan: cell %s names an unknown dtype, residency, dir or fuse", id);
     if (hidden < 1 || rows < 1 || threads < 1 || rounds < 0 || screen_rounds < 0 || ldx < hidden || ldy < hidden)
         return nb_fail(err, "plan: cell %s has a size that is not positive", id);
@@ -1238,6 +1272,7 @@ enum nb_status nb_cell_from_json(struct nb_cell *c, const json_t *json, struct n
         return NB_ERROR;
     snprintf(c->id, sizeof(c->id), "%s", id);
     c->dir = (uint32_t)way;
+    c->fuse = (uint32_t)fused;
     c->dtype = (uint32_t)d;
     c->param_dtype = (uint32_t)p;
     c->residency = (enum nb_residency)r;

@@ -34,12 +34,12 @@ struct nb_pairing {
 };
 
 /* (op pair, dir, fuse, dtype, hidden, rows, threads, residency, offset, in place). Lengths in elements, bytes = x + y +
- * gamma + beta of one window (backward: x + dy + dx + gamma + dgamma + dbeta and their sums); DRAM and cold cells rotate over an arena of windows. */
+ * gamma + beta of one window (backward: x + dy + dx + gamma + dgamma + dbeta and their sums; fused: residual and, where it is written, h as well); DRAM and cold cells rotate over an arena of windows. */
 struct nb_cell {
     char id[128];
     uint32_t dir, fuse, dtype, param_dtype, stats_out;
     size_t hidden, rows, ldx, ldy, bytes;
-    size_t offset; /* y (dx) lies so many bytes behind x modulo 4096, for all kernels alike */
+    size_t offset; /* y (dx; before h) lies so many bytes behind x modulo 4096, for all kernels alike */
     size_t k[NB_K_COUNT]; /* as in struct nb_block; 0: none of its kernels has one */
     bool in_place; /* y is x, in the timed loop too: gamma, beta as in inputs.h, alpha -1 */
     unsigned threads, rounds, screen_rounds; /* of a measuring and of a screening process */
@@ -114,9 +114,11 @@ void nb_plan_choose(struct nb_cell *cell, const struct nb_winner winners[NB_OP_C
 /* Order in which process p runs the cells: shuffled; cells that share a DRAM arena stay together. */
 void nb_plan_order(const struct nb_plan *plan, unsigned process, size_t *order);
 
-/* Backward: bytes from x to dy, which follows it in the same window, NB_OFFSET_DY behind it modulo 4096. Forward: 0. */
-enum { NB_OFFSET_DY = 1088 };
-size_t nb_cell_dy(const struct nb_cell *c);
+/* Bytes from x to the second input, which follows it in the same window, NB_OFFSET_SECOND behind it modulo 4096: dy
+ * backward, the residual of a fused norm; and from y to the second output, h. 0: there is none. */
+enum { NB_OFFSET_SECOND = 1088 };
+size_t nb_cell_second_in(const struct nb_cell *c);
+size_t nb_cell_second_out(const struct nb_cell *c);
 
 unsigned nb_plan_threads(const struct nb_plan *plan); /* the most of any cell */
 unsigned nb_plan_rounds(const struct nb_plan *plan, const struct nb_cell *cell, unsigned process);

@@ -170,15 +170,32 @@ static double dtype_bytes(const char *dtype)
                                                                : NAN;
 }
 
-double rep_row_bytes(const struct rep_cell *cell)
+/* Tensors that a pass must read: x, and dy or the residual; and write: y or dx, and h where it is kept. */
+static double tensors_read(const struct rep_cell *cell)
 {
-    return (rep_is_bwd(cell) ? 3 : 2) * (double)cell->hidden * dtype_bytes(cell->dtype);
+    const bool plain = cell->fuse == NULL || rep_same(cell->fuse, "none");
+    return rep_is_bwd(cell) || !plain ? 2 : 1;
 }
 
+static double tensors_written(const struct rep_cell *cell)
+{
+    return rep_same(cell->fuse, "residual") ? 2 : 1;
+}
+
+static double row_bytes(const struct rep_cell *cell, double tensors)
+{
+    return tensors * (double)cell->hidden * dtype_bytes(cell->dtype);
+}
+
+double rep_row_bytes(const struct rep_cell *cell)
+{
+    return row_bytes(cell, tensors_read(cell) + tensors_written(cell));
+}
+
+/* With the lines of outputs that are read before they are written. */
 double rep_row_bytes_allocated(const struct rep_cell *cell, const struct rep_kernel *k)
 {
-    const double fetched = (double)cell->hidden * dtype_bytes(cell->dtype);
-    return rep_row_bytes(cell) + (k->streams || cell->in_place ? 0 : fetched);
+    return rep_row_bytes(cell) + (k->streams || cell->in_place ? 0 : row_bytes(cell, tensors_written(cell)));
 }
 
 /* The first group that holds the kernel and was run by measuring processes. */

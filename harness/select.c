@@ -30,6 +30,7 @@ static const char *const KEY_NAMES[NB_KEY_COUNT] = {
     "op",   "algo",    "isa",       "dtype",  "param-dtype", "hidden",
     "rows", "threads", "residency", "kernel", "kernels",     "stats",
     "offset", "in-place", "prefix", "groups", "head",        "dir",
+    "fuse",
 };
 
 const char *nb_key_name(enum nb_key key)
@@ -297,6 +298,16 @@ static enum nb_status read_dir(void *target, const char *word, struct nb_err *er
     return NB_OK;
 }
 
+static enum nb_status read_fuse(void *target, const char *word, struct nb_err *err)
+{
+    const int fuse = nb_fuse_parse(word);
+    if (fuse < 0)
+        return nb_fail(err, "fuse: unknown word \"%s\"; known: none, residual (h = x + residual is written, y is its norm), "
+                            "postnorm (y alone)", word);
+    list_add(target, (size_t)fuse);
+    return NB_OK;
+}
+
 /* "6.25%" or "0.0625": above 0, at most all of the row, in millionths of it. */
 static enum nb_status read_prefix(void *target, const char *word, struct nb_err *err)
 {
@@ -408,6 +419,7 @@ enum nb_status nb_block_set(struct nb_block *b, enum nb_key key, const char *val
         [NB_KEY_GROUPS] = {&b->k[NB_K_GROUPS], NULL, read_groups},
         [NB_KEY_HEAD] = {&b->k[NB_K_HEAD], NULL, read_head},
         [NB_KEY_DIR] = {&b->dir, NULL, read_dir},
+        [NB_KEY_FUSE] = {&b->fuse, NULL, read_fuse},
     };
     b->given |= 1u << key;
     if (key == NB_KEY_KERNELS)
@@ -445,7 +457,7 @@ enum nb_status nb_block_init(struct nb_block *b, const char *name, struct nb_err
         {NB_KEY_PARAM_DTYPE, "x"},        {NB_KEY_HIDDEN, "1024"},   {NB_KEY_ROWS, "auto"},
         {NB_KEY_THREADS, "1"},            {NB_KEY_RESIDENCY, "L2"},  {NB_KEY_KERNELS, "all"},
         {NB_KEY_OFFSET, "2112"},          {NB_KEY_IN_PLACE, "no"},
-        {NB_KEY_DIR, "fwd"},
+        {NB_KEY_DIR, "fwd"},              {NB_KEY_FUSE, "none"},
     };
     *b = (struct nb_block){0};
     snprintf(b->name, sizeof(b->name), "%s", name);
@@ -464,7 +476,7 @@ void nb_block_free(struct nb_block *b)
 {
     struct nb_list *lists[] = {&b->op,     &b->dtype, &b->residency, &b->param_dtype,
                                &b->hidden, &b->rows,  &b->threads,   &b->offset,
-                               &b->in_place, &b->dir, &b->k[NB_K_PREFIX], &b->k[NB_K_GROUPS], &b->k[NB_K_HEAD]};
+                               &b->in_place, &b->dir, &b->fuse, &b->k[NB_K_PREFIX], &b->k[NB_K_GROUPS], &b->k[NB_K_HEAD]};
     struct nb_words *words[] = {&b->algo, &b->isa, &b->kernel};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         list_free(lists[i]);
@@ -475,6 +487,7 @@ void nb_block_free(struct nb_block *b)
 const struct nb_pair nb_pairs[NB_PAIR_COUNT] = {
     {"twopass", "onepass"}, {"guarded", "onepass"}, {"onepass", "onepass"}, {"welford", "welford"},
     {"twopass", "twopass"}, {"f64acc", "f64acc"},   {"naive", "naive"},     {"unfused", "unfused"}, {"auto", "auto"},
+    {"addnorm", "addnorm"},
 };
 
 const char *nb_pair_algo(const struct nb_pair *p, uint32_t op)
@@ -692,7 +705,7 @@ static enum nb_status preset_line(struct nb_preset *p, char *line, struct nb_err
     const int k = nb_key_parse(key);
     if (k < 0)
         return nb_fail(err, "unknown key \"%s\"; known: op, algo, isa, dtype, param-dtype, hidden, "
-                            "rows, threads, residency, offset, in-place, prefix, groups, head, dir, kernel, kernels, stats", key);
+                            "rows, threads, residency, offset, in-place, prefix, groups, head, dir, fuse, kernel, kernels, stats", key);
     struct nb_block *b = &p->blocks[p->count - 1];
     if (b->given & 1u << k)
         return nb_fail(err, "%s: given twice in block [%s]; join the values with commas", key, b->name);

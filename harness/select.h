@@ -1,7 +1,7 @@
 /* select.h: the one selection language of the CLI and of preset files.
  *
  * A selection is a set of key = value lines (or --key value options): op, algo, isa, dtype, param-dtype,
- * hidden, rows, threads, residency, offset, in-place, prefix, groups, head, dir, kernel, kernels, stats. A preset file is a list of such blocks with
+ * hidden, rows, threads, residency, offset, in-place, prefix, groups, head, dir, fuse, kernel, kernels, stats. A preset file is a list of such blocks with
  * a head of run settings. Options given beside a preset replace that key in every block. */
 #ifndef NB_SELECT_H
 #define NB_SELECT_H
@@ -39,7 +39,8 @@ struct nb_words {
 enum nb_key {
     NB_KEY_OP, NB_KEY_ALGO, NB_KEY_ISA, NB_KEY_DTYPE, NB_KEY_PARAM_DTYPE, NB_KEY_HIDDEN,
     NB_KEY_ROWS, NB_KEY_THREADS, NB_KEY_RESIDENCY, NB_KEY_KERNEL, NB_KEY_KERNELS, NB_KEY_STATS,
-    NB_KEY_OFFSET, NB_KEY_IN_PLACE, NB_KEY_PREFIX, NB_KEY_GROUPS, NB_KEY_HEAD, NB_KEY_DIR, NB_KEY_COUNT
+    NB_KEY_OFFSET, NB_KEY_IN_PLACE, NB_KEY_PREFIX, NB_KEY_GROUPS, NB_KEY_HEAD, NB_KEY_DIR, NB_KEY_FUSE,
+    NB_KEY_COUNT
 };
 const char *nb_key_name(enum nb_key key);
 int nb_key_parse(const char *word);
@@ -52,7 +53,7 @@ struct nb_block {
     struct nb_list hidden, rows, threads; /* rows 0: from the residency; threads 0: all cores */
     struct nb_list offset;                /* bytes from x to y, modulo 4096 */
     struct nb_list in_place;              /* 1: y is x */
-    struct nb_list dir;
+    struct nb_list dir, fuse;
     struct nb_list k[NB_K_COUNT];         /* of ops that have one: prefix in millionths of a row, groups, head */
     struct nb_words algo, isa, kernel;    /* isa may hold "all" and "best"; kernel holds globs */
     enum nb_kernel_set kernels;
@@ -125,14 +126,14 @@ NB_USE_RESULT enum nb_status nb_parse_seconds(const char *key, const char *text,
 /* "rmsnorm:layernorm,prmsnorm:layernorm": the test before its base. */
 NB_USE_RESULT enum nb_status nb_versus_parse(struct nb_settings *s, const char *text, struct nb_err *err);
 
-/* The ceiling that all groups of a cell share: the plain scale, backward the plain triad. */
+/* The ceiling that all groups of a cell share: the plain scale, of two inputs the plain triad. */
 bool nb_is_anchor(const struct nb_kernel *k);
 
 /* Which algorithm of a norm that subtracts its mean is compared with which of one that does not as "the same". */
 struct nb_pair {
     const char *centred, *plain;
 };
-#define NB_PAIR_COUNT 9
+#define NB_PAIR_COUNT 10
 extern const struct nb_pair nb_pairs[NB_PAIR_COUNT];
 const char *nb_pair_algo(const struct nb_pair *p, uint32_t op); /* the one of that op */
 

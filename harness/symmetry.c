@@ -17,11 +17,11 @@ struct row {
     const struct nb_kernel *kernel;
     size_t n;
     double *x, *y, *other; /* [n] each */
-    char *stored_x, *stored_y;
+    char *stored_x, *stored_y, *residual, *h; /* residual: all ones */
     bool ran; /* every time */
 };
 
-/* N(0,1) in eighths, at most 4: 4x and x+8 are exact in every dtype. */
+/* N(0,1) in eighths, at most 4: 4x, x+8 and what is one less are exact in every dtype. */
 static void fill(struct row *r)
 {
     for (size_t i = 0; i < r->n; i++)
@@ -40,7 +40,7 @@ static size_t k_of(const struct nb_kernel *k, size_t n)
 
 static struct nb_problem problem(const struct nb_kernel *k, size_t n)
 {
-    return (struct nb_problem){.size = sizeof(struct nb_problem), .op = k->op, .dtype = k->dtype,
+    return (struct nb_problem){.size = sizeof(struct nb_problem), .op = k->op, .fuse = k->fuse, .dtype = k->dtype,
                                .param_dtype = k->dtype, .rows = 1, .hidden = n, .ldx = n, .ldy = n,
                                .k = k_of(k, n)};
 }
@@ -49,9 +49,14 @@ static void run(struct row *r, double scale, double shift, double *y)
 {
     const struct nb_kernel *k = r->kernel;
     const struct nb_problem p = problem(k, r->n);
-    const struct nb_args a = {.x = r->stored_x, .y = r->stored_y};
+    const double added = k->fuse != NB_FUSE_NONE ? 1 : 0;
+    const struct nb_args a = {.x = r->stored_x, .y = r->stored_y, .residual = added != 0 ? r->residual : NULL,
+                              .h = k->fuse == NB_FUSE_RESIDUAL ? r->h : NULL};
     for (size_t i = 0; i < r->n; i++)
-        y[i] = scale * r->x[i] + shift;
+        y[i] = added;
+    nb_encode(k->dtype, y, r->residual, r->n);
+    for (size_t i = 0; i < r->n; i++)
+        y[i] = scale * r->x[i] + shift - added;
     nb_encode(k->dtype, y, r->stored_x, r->n);
     r->ran = nb_run_once(k, &p, &a) && r->ran;
     nb_decode(k->dtype, r->stored_y, y, r->n);
@@ -126,11 +131,13 @@ bool nb_symmetry_holds(const struct nb_kernel *k, size_t hidden, char *text, siz
     if (hidden < SHORTEST || !nb_op_facts(k->op)->norm)
         return true;
     r.x = malloc(3 * hidden * sizeof *r.x);
-    r.stored_x = aligned_alloc(64, (2 * hidden * sizeof(double) + 63) / 64 * 64);
+    r.stored_x = aligned_alloc(64, (4 * hidden * sizeof(double) + 63) / 64 * 64);
     NB_ASSERT(r.x != NULL && r.stored_x != NULL);
     r.y = r.x + hidden;
     r.other = r.y + hidden;
     r.stored_y = r.stored_x + hidden * sizeof(double);
+    r.residual = r.stored_y + hidden * sizeof(double);
+    r.h = r.residual + hidden * sizeof(double);
     fill(&r);
     const char *what = broken(&r);
     if (!r.ran) /* it could not prepare: nothing to hold */

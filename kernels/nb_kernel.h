@@ -10,6 +10,7 @@
  *           mean and rstd are f32 for f32, f16 and bf16 tensors, f64 for f64
  * Storage   f16 and bf16 travel as uint16_t
  * Aliasing  y may equal x; nothing else overlaps
+ * Fused     forward of h = x + residual, rounded to dtype: y = norm(h). fuse residual: h is written, postnorm: it is not
  * Backward  reads x, dy, gamma and the mean and rstd that a forward pass saved; writes dx, dgamma and dbeta (of param_dtype)
  * Errors    run returns nothing: everything that can be wrong is found by supports() or by the caller
  */
@@ -35,7 +36,7 @@ enum nb_op {
     NB_OP_PRMSNORM,  /* the same, the mean over x[0..k) alone: partial RMSNorm */
     NB_OP_GROUPNORM, /* layernorm of each of k equal parts of a row by itself; gamma and beta are those of the row */
     NB_OP_QKNORM,    /* rmsnorm of each k elements of a row, a head; gamma [k] is the same for all of them */
-    NB_OP_TRIAD,     /* dx = x + a*dy, a = alpha:   a ceiling; backward alone */
+    NB_OP_TRIAD,     /* a ceiling. Backward: dx = x + a*dy, a = alpha; forward, fused: y = a*(x + residual), and h */
     NB_OP_COUNT
 };
 enum nb_dir { NB_FWD, NB_BWD, NB_DIR_COUNT };
@@ -112,7 +113,7 @@ struct nb_kernel {
     uint32_t size;      /* sizeof(struct nb_kernel) */
     uint32_t op, dir, fuse, dtype;
     uint32_t cpu_bits;  /* all of these are needed */
-    const char *name;   /* <op>_<dir>[_res]_<algo>__<dtype>_<isa>[_<trick>] */
+    const char *name;   /* <op>_<dir>[_res|_postnorm]_<algo>__<dtype>_<isa>[_<trick>] */
     const char *algo, *isa, *trick; /* trick "" when there is none */
     const char *source; /* citation key, docs/numerics.md */
     uint32_t x_reads;   /* times x is read from its buffer */

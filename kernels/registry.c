@@ -199,7 +199,7 @@ static const struct nb_op_facts op_facts[NB_OP_COUNT] = {
     [NB_OP_QKNORM] = {.name = "qknorm", .norm = true, .k = NB_K_HEAD, .gamma = true},
 };
 static const char *const dir_names[NB_DIR_COUNT] = {"fwd", "bwd"};
-static const char *const fuse_names[NB_FUSE_COUNT] = {"none", "res", "postnorm"};
+static const char *const fuse_names[NB_FUSE_COUNT] = {"none", "residual", "postnorm"};
 static const char *const dtype_names[NB_DTYPE_COUNT] = {"f32", "f64", "f16", "bf16"};
 
 static const char *name_at(const char *const *names, uint32_t count, uint32_t i)
@@ -271,6 +271,11 @@ int nb_op_parse(const char *word)
 int nb_dir_parse(const char *word)
 {
     return name_parse(dir_names, NB_DIR_COUNT, word);
+}
+
+int nb_fuse_parse(const char *word)
+{
+    return name_parse(fuse_names, NB_FUSE_COUNT, word);
 }
 
 int nb_dtype_parse(const char *word)

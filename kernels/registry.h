@@ -84,6 +84,7 @@ const char *nb_fuse_name(uint32_t fuse);
 const char *nb_dtype_name(uint32_t dtype);
 int nb_op_parse(const char *word);    /* -1: unknown */
 int nb_dir_parse(const char *word);   /* -1: unknown */
+int nb_fuse_parse(const char *word);
 int nb_dtype_parse(const char *word); /* -1: unknown */
 size_t nb_dtype_bytes(uint32_t dtype);
 size_t nb_stat_bytes(uint32_t dtype); /* of one element of mean or rstd */

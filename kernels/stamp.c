@@ -67,7 +67,7 @@ static void *auto_prepare(const struct nb_problem *p, const struct nb_args *a)
 
 #define NB_HEAD(OP_, DIR_)                                                               \
     .size = sizeof(struct nb_kernel), .op = NB_OP_##OP_, .dir = NB_##DIR_,               \
-    .fuse = NB_FUSE_NONE, .dtype = NB_CAT2(NB_ENUM_, NB_DTYPE),                          \
+    .dtype = NB_CAT2(NB_ENUM_, NB_DTYPE),                                                \
     .cpu_bits = NB_CAT2(nb_needs_, NB_ISA), .isa = NB_STR(NB_ISA),
 
 #define NB_ENTRY(op_, ...) NB_ENTRY_OF(op_, op_, __VA_ARGS__)
@@ -107,6 +107,27 @@ static void *auto_prepare(const struct nb_problem *p, const struct nb_args *a)
         .scratch_bytes = nb_scratch_##scratch_,                                          \
         .run = NB_FN(like_##_bwd_##algo_, trick_),                                       \
         .reduce = reduce_,                                                               \
+    },
+
+/* Of x + residual, which are read once. */
+#define NB_SUM_ENTRY(...) NB_FUSE_ENTRY(RESIDUAL, "_fwd_res_", __VA_ARGS__) NB_FUSE_ENTRY(POSTNORM, "_fwd_postnorm_", __VA_ARGS__)
+#define NB_FUSE_ENTRY(FUSE_, of_, op_, OP_, algo_, trick_, flops_, kind_, c1_, c0_, lanes_, lambda_, safe_, source_, \
+                      supports_, scratch_)                                               \
+    {                                                                                    \
+        NB_HEAD(OP_, FWD)                                                                \
+        .fuse = NB_FUSE_##FUSE_,                                                         \
+        .name = #op_ of_ #algo_ "__" NB_STR(NB_DTYPE) "_" NB_STR(NB_ISA) #trick_,        \
+        .algo = #algo_,                                                                  \
+        .trick = &"_" #trick_[sizeof("_" #trick_) > 2 ? 2 : 1],                          \
+        .source = source_,                                                               \
+        .x_reads = 1,                                                                    \
+        .flushes = NB_FLUSHES,                                                           \
+        .vector_bits = NB_VECTOR_BITS,                                                   \
+        .bound = {NB_BOUND_##kind_, safe_, c1_, c0_, lanes_, lambda_},      \
+        .flops = flops_,                                                                 \
+        .supports = nb_supports_##supports_,                                             \
+        .scratch_bytes = nb_scratch_##scratch_,                                          \
+        .run = NB_FN(op_##_fwd_res_##algo_, trick_),                                     \
     },
 
 /* Its bound is the worst of those it may choose; it asks for no vectors itself. */

@@ -4,8 +4,6 @@ static const char *why_not_sizes(const struct nb_problem *p)
 {
     if (p->size < sizeof *p)
         return "built against a header with more fields in struct nb_problem";
-    if (p->fuse != NB_FUSE_NONE)
-        return "no fused residual";
     if (p->hidden == 0)
         return "hidden is 0";
     if (p->ldx < p->hidden || p->ldy < p->hidden)
@@ -15,7 +13,9 @@ static const char *why_not_sizes(const struct nb_problem *p)
 
 static const char *why_not_shape(const struct nb_problem *p)
 {
-    return p->dir != NB_FWD ? "forward only" : why_not_sizes(p);
+    if (p->dir != NB_FWD || p->fuse != NB_FUSE_NONE)
+        return p->dir != NB_FWD ? "forward only" : "no fused residual";
+    return why_not_sizes(p);
 }
 
 static const char *why_not_params(const struct nb_problem *p)
@@ -52,14 +52,31 @@ const char *nb_supports_affine(const struct nb_problem *p)
     return why_not ? why_not : why_not_params(p);
 }
 
-const char *nb_supports_norm(const struct nb_problem *p)
+/* What a norm is told besides its shape. */
+static const char *why_not_norm(const struct nb_problem *p, const char *why_not)
 {
-    const char *why_not = why_not_shape(p);
     if (!why_not && p->eps_mode > NB_EPS_OUTSIDE)
         why_not = "eps_mode is neither inside nor outside";
     if (!why_not && p->order > NB_CAST_BEFORE)
         why_not = "order is neither cast_after nor cast_before";
     return why_not ? why_not : why_not_params(p);
+}
+
+const char *nb_supports_norm(const struct nb_problem *p)
+{
+    return why_not_norm(p, why_not_shape(p));
+}
+
+const char *nb_supports_sum(const struct nb_problem *p)
+{
+    if (p->dir != NB_FWD || p->fuse == NB_FUSE_NONE || p->fuse >= NB_FUSE_COUNT)
+        return "forward with a residual only";
+    return why_not_sizes(p);
+}
+
+const char *nb_supports_fused(const struct nb_problem *p)
+{
+    return why_not_norm(p, nb_supports_sum(p));
 }
 
 const char *nb_supports_prefix(const struct nb_problem *p)
@@ -104,7 +121,9 @@ const char *nb_supports_short(const struct nb_problem *p)
 
 const char *nb_supports_triad(const struct nb_problem *p)
 {
-    return p->dir != NB_BWD ? "backward only" : why_not_sizes(p);
+    if (p->dir != NB_BWD || p->fuse != NB_FUSE_NONE)
+        return p->dir != NB_BWD ? "backward only" : "no fused residual";
+    return why_not_sizes(p);
 }
 
 const char *nb_supports_backward(const struct nb_problem *p)
@@ -155,4 +174,35 @@ size_t nb_scratch_rmsnorm(const struct nb_problem *p, uint32_t parts)
 size_t nb_scratch_backward_unfused(const struct nb_problem *p, uint32_t parts)
 {
     return nb_scratch_backward(p, parts) + scratch(p, parts, 3);
+}
+
+/* h of so many rows, unless it has a place of its own */
+static size_t scratch_h(const struct nb_problem *p, size_t rows)
+{
+    const size_t size = p->dtype == NB_F64 ? 8 : p->dtype == NB_F32 ? 4 : 2;
+    return p->fuse == NB_FUSE_POSTNORM ? rows * p->hidden * size : 0;
+}
+
+size_t nb_fused_rows(const struct nb_problem *p)
+{
+    enum { ELEMENTS = 2048 };
+    return p->hidden < ELEMENTS ? ELEMENTS / p->hidden : 1;
+}
+
+size_t nb_scratch_fused(const struct nb_problem *p, uint32_t parts)
+{
+    (void)parts;
+    return scratch_h(p, nb_fused_rows(p));
+}
+
+size_t nb_scratch_row(const struct nb_problem *p, uint32_t parts)
+{
+    struct nb_problem dropped = *p;
+    dropped.fuse = NB_FUSE_POSTNORM;
+    return nb_scratch_fused(&dropped, parts);
+}
+
+size_t nb_scratch_addnorm(const struct nb_problem *p, uint32_t parts)
+{
+    return scratch_h(p, p->rows / parts + 1);
 }

@@ -19,6 +19,16 @@ const char *nb_supports_short_heads(const struct nb_problem *p);
 const char *nb_supports_triad(const struct nb_problem *p);    /* backward */
 const char *nb_supports_backward(const struct nb_problem *p); /* norms, backward */
 
+const char *nb_supports_sum(const struct nb_problem *p);   /* forward, with a residual: triad */
+const char *nb_supports_fused(const struct nb_problem *p); /* norms, forward, with a residual */
+
+/* Rows that a fused kernel adds before it norms them: few enough that their h is still in L1. */
+size_t nb_fused_rows(const struct nb_problem *p);
+/* h of that many rows, or of all of a slice, where it is not kept. */
+size_t nb_scratch_fused(const struct nb_problem *p, uint32_t parts);
+size_t nb_scratch_row(const struct nb_problem *p, uint32_t parts); /* whether it is kept or not */
+size_t nb_scratch_addnorm(const struct nb_problem *p, uint32_t parts);
+
 /* Sums of dgamma and dbeta over a slice's rows; unfused: three matrices of temporaries as well. */
 size_t nb_scratch_backward(const struct nb_problem *p, uint32_t parts);
 size_t nb_scratch_backward_unfused(const struct nb_problem *p, uint32_t parts);

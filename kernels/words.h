@@ -103,6 +103,8 @@ typedef double stat_f64;
 #define NB_FN(base, trick) NB_CAT6(base, __, NB_DTYPE, _, NB_ISA, trick)
 #define by_group NB_CAT2(by_group__, NB_DTYPE)
 #define by_head NB_CAT2(by_head__, NB_DTYPE)
+#define by_sum NB_CAT2(by_sum__, NB_DTYPE)
+#define add_row NB_CAT2(add_row__, NB_DTYPE)
 #define nb_rows NB_LOCAL(nb_rows)
 #define rows_begin NB_LOCAL(rows_begin)
 #define rows_stats NB_LOCAL(rows_stats)
@@ -214,6 +216,26 @@ typedef double stat_f64;
 #define pipe_row NB_LOCAL(pipe_row)
 #define triad_row NB_LOCAL(triad_row)
 #define triad_rows NB_LOCAL(triad_rows)
+#define add_few NB_LOCAL(add_few)
+#define add_block NB_LOCAL(add_block)
+#define add_sum_block NB_LOCAL(add_sum_block)
+#define add_reduce NB_LOCAL(add_reduce)
+#define add_begin NB_LOCAL(add_begin)
+#define add_at NB_LOCAL(add_at)
+#define add_streams NB_LOCAL(add_streams)
+#define add_onepass NB_LOCAL(add_onepass)
+#define add_guarded NB_LOCAL(add_guarded)
+#define apply_streamed NB_LOCAL(apply_streamed)
+#define apply_streamed_by NB_LOCAL(apply_streamed_by)
+#define apply_moved_streamed NB_LOCAL(apply_moved_streamed)
+#define apply_moved_streamed_by NB_LOCAL(apply_moved_streamed_by)
+#define add_median NB_LOCAL(add_median)
+#define add_scale_vec NB_LOCAL(add_scale_vec)
+#define add_scale_block NB_LOCAL(add_scale_block)
+#define add_scale_stream NB_LOCAL(add_scale_stream)
+#define add_scale_few NB_LOCAL(add_scale_few)
+#define add_scale_row NB_LOCAL(add_scale_row)
+#define add_scale_rows NB_LOCAL(add_scale_rows)
 #define nb_back NB_LOCAL(nb_back)
 #define back_sums NB_LOCAL(back_sums)
 #define back_map NB_LOCAL(back_map)
@@ -290,6 +312,7 @@ enum {
     NB_TWOPASS = NB_SQUARES | NB_SHIFT,
     NB_ROWS8 = 8,
     NB_TILE = 256,   /* columns */
+    NB_STRETCH = 1024, /* elements, no more than nb_scratch_fused() gives */
     NB_AHEAD = 2048, /* bytes of x fetched ahead of the sums */
     NB_TURN = 2,     /* vectors summed, then vectors written, in turn */
 };

@@ -26,10 +26,12 @@ every() {
 every "formula, scans and source are there" \
     '(.formula | length > 0) and (.scans | length > 0) and (.source | length > 0)'
 every "the last scan writes y, or dx" '.dir as $d | .scans[-1] | if $d == "bwd" then test("dx\\]") else test("-> y\\]") end'
-every "least bytes are those of x and y, or x, dy and dx" \
-    '.bytes_per_element.least == (if .dir == "bwd" then 3 else 2 end) * {"f32": 4, "f64": 8, "f16": 2, "bf16": 2}[.dtype]'
+# tensors read and written: x and y; x, dy and dx; x, residual, h and y; x, residual and y
+tensors='(if .dir == "bwd" or .fuse != "none" then 2 else 1 end) as $in | (if .fuse == "residual" then 2 else 1 end) as $out | .'
+every "least bytes are those of the tensors" \
+    "$tensors"' | .bytes_per_element.least == ($in + $out) * {"f32": 4, "f64": 8, "f16": 2, "bf16": 2}[.dtype]'
 every "write-allocate adds y again, or stores stream" \
-    '(if .dir == "bwd" then 3 else 2 end) as $n | .bytes_per_element | .write_allocate == .least * ($n + 1) / $n or .write_allocate == .least'
+    "$tensors"' | .bytes_per_element | .write_allocate == .least * ($in + 2 * $out) / ($in + $out) or .write_allocate == .least'
 every "only tricks spare the write-allocate" \
     '.bytes_per_element.write_allocate > .bytes_per_element.least or (.tricks | length > 0)'
 every "loops move at least x and y" '.bytes_per_element | .loops >= .least'

@@ -149,6 +149,58 @@ static void in_place_is_a_cell(void **state)
 }
 
 /* A cell of a plan of old has no offset: it is the usual one. A strange one is refused. */
+/* A name, tensors and a command of their own; in place and backward there are none. */
+static void fusions_are_cells(void **state)
+{
+    (void)state;
+    const char *const keys[][2] = {{"fuse", "none,residual,postnorm"}, {"in-place", "both"}, {"dir", "fwd,bwd"},
+                                   {"hidden", "64"}, {"rows", "100"}};
+    struct nb_plan plan = plan_of(keys, 5);
+    struct nb_err err = {""};
+    size_t seen[NB_FUSE_COUNT] = {0};
+    for (size_t i = 0; i < plan.count; i++) {
+        struct nb_cell *c = &plan.cells[i], back;
+        if (c->fuse == NB_FUSE_NONE)
+            continue;
+        const size_t tensors = c->fuse == NB_FUSE_RESIDUAL ? 4 : 3, page = 4096 * (100 * 64 * 4 / 4096 + 1);
+        char repro[512];
+        seen[c->fuse]++;
+        assert_true(!c->in_place && c->dir == NB_FWD && strstr(c->id, nb_fuse_name(c->fuse)) != NULL);
+        assert_int_equal(c->bytes, tensors * 100 * 64 * 4 + 2 * 64 * 4);
+        assert_int_equal(nb_cell_second_in(c), page + NB_OFFSET_SECOND);
+        assert_int_equal(nb_cell_second_out(c), tensors == 4 ? page + NB_OFFSET_SECOND : 0);
+        nb_cell_repro(c, &plan.settings, "run", NULL, repro, sizeof repro);
+        assert_non_null(strstr(repro, tensors == 4 ? " --fuse residual " : " --fuse postnorm "));
+        json_t *json = nb_cell_to_json(c, &plan.settings);
+        assert_int_equal(nb_cell_from_json(&back, json, &err), NB_OK);
+        assert_true(back.fuse == c->fuse && back.kernel_count == c->kernel_count);
+        json_decref(json);
+        nb_cell_free(&back);
+    }
+    assert_true(seen[NB_FUSE_RESIDUAL] == 1 && seen[NB_FUSE_POSTNORM] == 1);
+    nb_plan_free(&plan);
+}
+
+/* addnorm is the base of what it runs, fused: in every form, and of the same op and ISA. */
+static void fusing_is_paired_with_not_fusing(void **state)
+{
+    (void)state;
+    const char *const keys[][2] = {{"fuse", "residual"}, {"hidden", "64"}};
+    struct nb_plan plan = plan_of(keys, 2);
+    size_t gains = 0;
+    for (size_t i = 0; i < plan.cells[0].pairing_count; i++) {
+        const struct nb_pairing *p = &plan.cells[0].pairings[i];
+        if (p->best || p->base_op != p->test_op)
+            continue;
+        assert_string_equal(p->base->algo, "addnorm");
+        assert_string_equal(p->test->algo, p->test_op == NB_OP_LAYERNORM ? "guarded" : "onepass");
+        assert_string_equal(p->base->isa, p->test->isa);
+        gains++;
+    }
+    assert_true(gains >= 2);
+    nb_plan_free(&plan);
+}
+
 static void offsets_in_plans(void **state)
 {
     (void)state;
@@ -864,7 +916,7 @@ static void windows_rotate(void **state)
     const struct nb_args args = {.x = x, .y = y};
     nb_execution_begin(&e, &c, copy, &args, NULL);
     e.windows = 3;
-    e.step = sizeof x[0];
+    e.step = e.step_out = sizeof x[0];
     nb_execute(&e, 2);
     assert_memory_equal(x, y, 2 * sizeof x[0]);
     assert_true(y[2][7] == 0);
@@ -940,7 +992,7 @@ static json_t *probe_hashes(const struct nb_cell *c, uint64_t seed)
     float *y = malloc(c->rows * c->ldx * sizeof *y);
     assert_non_null(y);
     nb_input_stream_copy(c->dtype, seed, 0, y, c->rows * c->ldx);
-    const uint64_t h = nb_output_hash(c, seed, y);
+    const uint64_t h = nb_output_hash(c, seed, y, NULL);
     free(y);
     snprintf(hash, sizeof hash, "%016llx", (unsigned long long)h);
     return json_pack("{ss ss}", PROBES[0].name, hash, PROBES[1].name, hash);
@@ -1141,6 +1193,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hidden_ranges),
         cmocka_unit_test(offsets_are_cells),
+        cmocka_unit_test(fusions_are_cells),
+        cmocka_unit_test(fusing_is_paired_with_not_fusing),
         cmocka_unit_test(offsets_in_plans),
         cmocka_unit_test(in_place_is_a_cell),
         cmocka_unit_test(passes_in_place_wear_nothing_out),

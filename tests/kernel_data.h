@@ -157,7 +157,7 @@ static inline int check_kernels(uint32_t dir, int (*check)(const struct nb_kerne
         size_t here = 0;
         for (size_t j = 0; j < nb_kernel_count() && !why_not; j++) {
             const struct nb_kernel *k = nb_kernel_at(j);
-            if (k->dir != dir || strcmp(k->isa, isa->name) != 0)
+            if (k->dir != dir || k->fuse != NB_FUSE_NONE || strcmp(k->isa, isa->name) != 0)
                 continue;
             here++;
             seed = SEED; /* the same data whatever kernels went before */

@@ -785,7 +785,7 @@ static bool lab_passes(const struct nb_kernel *mutant)
 
 static bool is_base(const struct nb_kernel *k)
 {
-    return nb_kernel_why_not(k) == NULL && k->dir == NB_FWD && k->trick[0] == '\0' &&
+    return nb_kernel_why_not(k) == NULL && k->dir == NB_FWD && k->fuse == NB_FUSE_NONE && k->trick[0] == '\0' &&
            ((k->op == NB_OP_LAYERNORM &&
              (strcmp(k->algo, "twopass") == 0 || strcmp(k->algo, "guarded") == 0)) ||
             (k->op == NB_OP_GROUPNORM && strcmp(k->algo, "twopass") == 0) ||

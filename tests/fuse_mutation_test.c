@@ -1,0 +1,305 @@
+/* fuse_mutation_test.c: does the check of fused norms find what can be wrong in one? A plain loop in long double must
+ * pass under every kernel's bound, and each of its mutations must fail. Prints the score; exits 1 below 100 %. */
+#include "check.h"
+#include "codec.h"
+#include "cpu.h"
+#include "execute.h"
+#include "registry.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { HIDDEN = 67, ROWS = 50, MANY = 1100 };
+
+enum bug {
+    NONE, RESIDUAL_IGNORED, RESIDUAL_TWICE, SUBTRACTED, RESIDUAL_STRIDE, STALE_RESIDUAL, FIRST_RESIDUAL, NEXT_RESIDUAL,
+    LAST_UNADDED, SUM_NARROW, Y_UNROUNDED, H_UNROUNDED, Y_OF_X, Y_OF_RESIDUAL, STATISTICS_OF_X, STALE_H, Y_STRIDE,
+    Y_UNWRITTEN, X_CHANGED, RESIDUAL_CHANGED, Y_UNSTEADY, Y_IN_A_THOUSAND, NAN_HIDDEN, GAMMA_NEXT,
+    H_UNWRITTEN, H_ROW_UNWRITTEN, H_ELEMENT_UNWRITTEN, H_IS_X, H_IS_Y, H_AND_Y_SWAPPED, H_STRIDE, H_ROWS_SWAPPED,
+    H_TRUNCATED, H_BEHIND, H_BEFORE, H_UNSTEADY, H_IN_A_THOUSAND, H_OFF_BY_ULP, H_NAN_HIDDEN, H_ZERO_UNSIGNED, BUGS
+};
+/* KEPT: h is written. NARROW: 16 bit. */
+enum where { ANY, KEPT = 1, NARROW = 2, MANY_ROWS = 4, NOT_BF16 = 8 };
+static const struct {
+    const char *name;
+    unsigned where;
+} MUTATIONS[BUGS] = {
+    [RESIDUAL_IGNORED] = {"residual ignored", ANY},
+    [RESIDUAL_TWICE] = {"residual added twice", ANY},
+    [SUBTRACTED] = {"residual subtracted", ANY},
+    [RESIDUAL_STRIDE] = {"stride of the residual ignored", ANY},
+    [STALE_RESIDUAL] = {"residual of the row before", ANY},
+    [FIRST_RESIDUAL] = {"residual of the first row", ANY},
+    [NEXT_RESIDUAL] = {"residual of the next element", ANY},
+    [LAST_UNADDED] = {"last element without its residual", ANY},
+    [SUM_NARROW] = {"sum rounded to bf16", NOT_BF16},
+    [Y_UNROUNDED] = {"y of the unrounded sum", NARROW},
+    [H_UNROUNDED] = {"statistics of the rounded, y of the unrounded", NARROW},
+    [Y_OF_X] = {"y of x", ANY},
+    [Y_OF_RESIDUAL] = {"y of the residual", ANY},
+    [STATISTICS_OF_X] = {"statistics of x", ANY},
+    [STALE_H] = {"y of the row before", ANY},
+    [Y_STRIDE] = {"stride of y ignored", ANY},
+    [Y_UNWRITTEN] = {"element of y not written", ANY},
+    [X_CHANGED] = {"x changed", ANY},
+    [RESIDUAL_CHANGED] = {"residual changed", ANY},
+    [Y_UNSTEADY] = {"y differs from run to run", ANY},
+    [Y_IN_A_THOUSAND] = {"y of one row in a thousand", MANY_ROWS},
+    [NAN_HIDDEN] = {"NaN hidden", ANY},
+    [GAMMA_NEXT] = {"gamma of the next element", ANY},
+    [H_UNWRITTEN] = {"h not written", KEPT},
+    [H_ROW_UNWRITTEN] = {"row of h not written", KEPT},
+    [H_ELEMENT_UNWRITTEN] = {"element of h not written", KEPT},
+    [H_IS_X] = {"h is x", KEPT},
+    [H_IS_Y] = {"h is y", KEPT},
+    [H_AND_Y_SWAPPED] = {"h and y swapped", KEPT},
+    [H_STRIDE] = {"stride of h ignored", KEPT},
+    [H_ROWS_SWAPPED] = {"two rows of h swapped", KEPT},
+    [H_TRUNCATED] = {"h truncated", KEPT | NARROW},
+    [H_BEHIND] = {"write at h[hidden]", KEPT},
+    [H_BEFORE] = {"write at h[-1]", KEPT},
+    [H_UNSTEADY] = {"h differs from run to run", KEPT},
+    [H_IN_A_THOUSAND] = {"h of one row in a thousand", KEPT | MANY_ROWS},
+    [H_OFF_BY_ULP] = {"one element of h off by its last bit", KEPT},
+    [H_NAN_HIDDEN] = {"NaN in h hidden", KEPT},
+    [H_ZERO_UNSIGNED] = {"one element of h with the other sign", KEPT},
+};
+
+static enum bug bug;
+static unsigned long calls;
+
+/* ---- the loop, with one thing wrong ---- */
+
+static double get(uint32_t dtype, const void *p, size_t i)
+{
+    double v;
+    nb_decode(dtype, (const char *)p + i * nb_dtype_bytes(dtype), &v, 1);
+    return v;
+}
+
+static void put(uint32_t dtype, void *p, size_t i, double v)
+{
+    nb_encode(dtype, &v, (char *)p + i * nb_dtype_bytes(dtype), 1);
+}
+
+static double through(uint32_t dtype, double v)
+{
+    char bits[sizeof(double)];
+    nb_encode(dtype, &v, bits, 1);
+    nb_decode(dtype, bits, &v, 1);
+    return v;
+}
+
+static double toward_zero(uint32_t dtype, double v)
+{
+    const double r = through(dtype, v);
+    return fabs(r) > fabs(v) ? through(dtype, r * (1 - (dtype == NB_F16 ? 0x1p-11 : 0x1p-8))) : r;
+}
+
+/* The neighbour of a number that the dtype holds. */
+static double next_to(uint32_t dtype, double v)
+{
+    const double step = dtype == NB_F64 ? 0x1p-52 : dtype == NB_F32 ? 0x1p-23 : dtype == NB_F16 ? 0x1p-10 : 0x1p-7;
+    return through(dtype, v * (1 + step));
+}
+
+/* One row: what is read of it, their sum in double and as it is rounded. */
+struct row {
+    double x[HIDDEN], residual[HIDDEN], sum[HIDDEN], h[HIDDEN], y[HIDDEN];
+};
+
+static size_t residual_at(const struct nb_problem *p, size_t r, size_t i)
+{
+    const size_t row = bug == FIRST_RESIDUAL ? 0 : bug == STALE_RESIDUAL && r > 0 ? r - 1 : r;
+    const size_t ld = bug == RESIDUAL_STRIDE ? p->hidden : p->ldx;
+    return row * ld + (bug == NEXT_RESIDUAL ? (i + 1) % p->hidden : i);
+}
+
+static void load(const struct nb_problem *p, const struct nb_args *a, size_t r, struct row *row)
+{
+    for (size_t i = 0; i < p->hidden; i++) {
+        const double x = get(p->dtype, a->x, r * p->ldx + i), b = get(p->dtype, a->residual, residual_at(p, r, i));
+        const bool left = bug == RESIDUAL_IGNORED || (bug == LAST_UNADDED && i + 1 == p->hidden);
+        row->x[i] = x;
+        row->residual[i] = b;
+        row->sum[i] = left ? x : bug == RESIDUAL_TWICE ? x + 2 * b : bug == SUBTRACTED ? x - b : x + b;
+        row->h[i] = through(bug == SUM_NARROW ? NB_BF16 : p->dtype, row->sum[i]);
+    }
+}
+
+static double param(const struct nb_problem *p, const void *w, size_t i, double otherwise)
+{
+    return w != NULL ? get(p->param_dtype, w, i) : otherwise;
+}
+
+/* y of v, by the statistics of s */
+static void normalize(const struct nb_problem *p, const struct nb_args *a, const double *s, const double *v, double *y)
+{
+    const size_t n = p->hidden;
+    long double mean = 0, var = 0;
+    for (size_t i = 0; i < n && nb_op_facts(p->op)->centred; i++)
+        mean += s[i] / (long double)n;
+    for (size_t i = 0; i < n; i++)
+        var += (s[i] - mean) * (s[i] - mean) / (long double)n;
+    const long double rstd = 1 / sqrtl(var + (p->dtype == NB_F64 ? p->eps : (double)(float)p->eps));
+    for (size_t i = 0; i < n; i++) {
+        const size_t g = bug == GAMMA_NEXT ? (i + 1) % n : i;
+        y[i] = (double)((v[i] - mean) * rstd * param(p, a->gamma, g, 1) + param(p, a->beta, i, 0));
+        y[i] = bug == NAN_HIDDEN && isnan(y[i]) ? 0 : y[i];
+    }
+}
+
+static void make_y(const struct nb_problem *p, const struct nb_args *a, struct row *row)
+{
+    const double *v = bug == Y_OF_X ? row->x : bug == Y_OF_RESIDUAL ? row->residual : row->h;
+    const double *s = bug == STATISTICS_OF_X ? row->x : v;
+    if (bug == Y_UNROUNDED || bug == H_UNROUNDED)
+        v = row->sum;
+    normalize(p, a, bug == Y_UNROUNDED ? v : s, v, row->y);
+}
+
+static double h_of(const struct nb_problem *p, const struct row *row, size_t r, size_t i)
+{
+    double v = bug == H_IS_X ? row->x[i] : bug == H_IS_Y || bug == H_AND_Y_SWAPPED ? row->y[i] : row->h[i];
+    if (bug == H_TRUNCATED)
+        v = toward_zero(p->dtype, row->sum[i]);
+    if (bug == H_UNSTEADY && r == 1 && i == 3)
+        v += (double)(calls % 2) * fmax(1, fabs(v));
+    if (bug == H_IN_A_THOUSAND && r % 1000 == 999)
+        v = 0;
+    if (bug == H_OFF_BY_ULP && r == 1 && i == 5)
+        v = next_to(p->dtype, v);
+    if (bug == H_ZERO_UNSIGNED && r == 1 && i == 5)
+        v = -v;
+    return bug == H_NAN_HIDDEN && isnan(v) ? 0 : v;
+}
+
+static void write_h(const struct nb_problem *p, const struct nb_args *a, size_t r, const struct row *row)
+{
+    const size_t to = bug == H_ROWS_SWAPPED && r < 2 && p->rows > 1 ? 1 - r : r;
+    const size_t at = to * (bug == H_STRIDE ? p->hidden : p->ldy);
+    if (a->h == NULL || bug == H_UNWRITTEN || (bug == H_ROW_UNWRITTEN && r == 1))
+        return;
+    for (size_t i = 0; i < p->hidden; i++)
+        if (!(bug == H_ELEMENT_UNWRITTEN && r == 1 && i == p->hidden / 2))
+            put(p->dtype, a->h, at + i, h_of(p, row, r, i));
+    if (bug == H_BEHIND && r + 1 < p->rows)
+        put(p->dtype, a->h, at + p->hidden, 1);
+    if (bug == H_BEFORE && r == 0)
+        put(p->dtype, (char *)a->h - nb_dtype_bytes(p->dtype), 0, 1);
+}
+
+static void write_y(const struct nb_problem *p, const struct nb_args *a, size_t r, const struct row *row)
+{
+    const size_t at = r * (bug == Y_STRIDE ? p->hidden : p->ldy);
+    for (size_t i = 0; i < p->hidden; i++) {
+        double v = bug == H_AND_Y_SWAPPED ? row->h[i] : row->y[i];
+        if (bug == Y_UNWRITTEN && r == 1 && i == p->hidden / 2)
+            continue;
+        if (bug == Y_UNSTEADY && r == 1 && i == 3)
+            v *= 1 + 0x1p-6 * (double)(calls % 2);
+        if (bug == Y_IN_A_THOUSAND && r % 1000 == 999)
+            v = 0;
+        put(p->dtype, a->y, at + i, v);
+    }
+}
+
+static void run(const void *state, const struct nb_args *a)
+{
+    const struct nb_problem *p = state;
+    const size_t first = p->rows * a->part / a->parts, last = p->rows * (a->part + 1) / a->parts;
+    static struct row row, before;
+    calls++;
+    for (size_t r = first; r < last; r++) {
+        load(p, a, r, &row);
+        make_y(p, a, &row);
+        write_h(p, a, r, &row);
+        write_y(p, a, r, bug == STALE_H && r > first ? &before : &row);
+        before = row;
+        if (bug == X_CHANGED)
+            put(p->dtype, (char *)(uintptr_t)a->x, r * p->ldx, row.h[0]);
+        if (bug == RESIDUAL_CHANGED)
+            put(p->dtype, (char *)(uintptr_t)a->residual, r * p->ldx, row.h[0]);
+    }
+}
+
+/* ---- the check of it ---- */
+
+static bool is_base(const struct nb_kernel *k)
+{
+    return nb_kernel_why_not(k) == NULL && k->fuse != NB_FUSE_NONE && nb_op_facts(k->op)->norm && k->trick[0] == '\0' &&
+           strcmp(k->algo, nb_op_facts(k->op)->centred ? "twopass" : "onepass") == 0;
+}
+
+static bool exists(const struct nb_kernel *k)
+{
+    const unsigned where = MUTATIONS[bug].where;
+    return MUTATIONS[bug].name != NULL && !(where & KEPT && k->fuse != NB_FUSE_RESIDUAL) &&
+           !(where & NARROW && nb_dtype_bytes(k->dtype) != 2) && !(where & NOT_BF16 && k->dtype == NB_BF16);
+}
+
+static struct nb_check_result checked(const struct nb_kernel *k)
+{
+    struct nb_kernel mutant = *k;
+    struct nb_cell c = {.id = "mutation", .fuse = k->fuse, .dtype = k->dtype, .param_dtype = k->dtype, .hidden = HIDDEN,
+                        .rows = MUTATIONS[bug].where & MANY_ROWS ? MANY : ROWS, .ldx = HIDDEN, .ldy = HIDDEN, .threads = 1,
+                        .residency = NB_L2};
+    struct nb_check_result r;
+    mutant.run = run;
+    calls = 0;
+    struct nb_check_data *d = nb_check_data_make(&c, 1);
+    nb_check_kernel(d, &mutant, &r);
+    nb_check_data_free(d);
+    return r;
+}
+
+struct score {
+    size_t here, found;
+};
+
+/* False: what is right has failed. */
+static bool try_kernel(const struct nb_kernel *k, struct score *s)
+{
+    if (!is_base(k) || (bug != NONE && !exists(k)))
+        return true;
+    const struct nb_check_result r = checked(k);
+    s->here++;
+    s->found += r.verdict != NB_PASS;
+    if (bug == NONE && r.verdict != NB_PASS)
+        printf("  NOT PASSED, and right: %s: %s\n", k->name, r.reason);
+    if (bug != NONE && r.verdict == NB_PASS)
+        printf("  NOT CAUGHT: %s in %s\n", MUTATIONS[bug].name, k->name);
+    return bug != NONE || r.verdict == NB_PASS;
+}
+
+static bool try_all(struct score *s)
+{
+    *s = (struct score){0, 0};
+    for (size_t i = 0; i < nb_kernel_count(); i++)
+        if (!try_kernel(nb_kernel_at(i), s))
+            return false;
+    return s->here > 0;
+}
+
+int main(void)
+{
+    size_t mutations = 0, whole = 0;
+    struct score s, all = {0, 0};
+    if (nb_cpu_init(NULL, 0) != 0 || !try_all(&s))
+        return 1;
+    printf("%zu kernels' bounds hold for what is right\n", s.here);
+    for (int b = NONE + 1; b < BUGS; b++) {
+        bug = (enum bug)b;
+        if (!try_all(&s))
+            return 1;
+        printf("%-45s %6zu %6zu\n", MUTATIONS[b].name, s.here, s.found);
+        all.here += s.here;
+        all.found += s.found;
+        mutations++;
+        whole += s.here == s.found;
+    }
+    printf("mutation score: %zu of %zu mutations caught everywhere, %zu of %zu places (%.1f %%)\n", whole, mutations,
+           all.found, all.here, 100 * (double)all.found / (double)all.here);
+    return whole == mutations ? 0 : 1;
+}
