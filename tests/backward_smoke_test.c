@@ -587,7 +587,7 @@ static int check_forward(void)
         if (k->dir == NB_FWD)
             failed += refuses(k, &p, "backward", 1);
         p.dir = NB_FWD;
-        if (k->dir == NB_FWD)
+        if (k->dir == NB_FWD && k->fuse == NB_FUSE_NONE)
             failed += refuses(k, &p, "forward", 0);
     }
     return failed;
