@@ -341,7 +341,7 @@ static size_t runnable(const struct nb_kernel **all, size_t room)
     size_t count = 0;
     for (size_t i = 0; i < nb_kernel_count() && count < room; i++) {
         const struct nb_kernel *k = nb_kernel_at(i);
-        if (nb_dtype_bytes(k->dtype) == 2 && nb_kernel_why_not(k) == NULL)
+        if (nb_dtype_bytes(k->dtype) == 2 && k->dir == NB_FWD && k->fuse == NB_FUSE_NONE && nb_kernel_why_not(k) == NULL)
             all[count++] = k;
     }
     return count;

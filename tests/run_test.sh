@@ -78,8 +78,14 @@ expect "ns_per_row of $kernel: $told in the table, $again from the samples" \
     awk -v a="$told" -v b="$again" 'BEGIN{exit !(a > 0.9999 * b && a < 1.0001 * b)}'
 
 # every kernel of the tables that this CPU runs was checked, at some odd size
-nb check --op layernorm,rmsnorm,prmsnorm,groupnorm,qknorm --groups 3 --head 11 --isa all --dtype f32,f64,f16,bf16 --hidden 33 --rows 30 --json
-expect "check exits 0, not $rc" [ "$rc" = 0 ]
+all="--op layernorm,rmsnorm,prmsnorm,groupnorm,qknorm --groups 3 --head 11 --isa all --dtype f32,f64,f16,bf16 --hidden 33 --rows 30"
+for way in "--dir fwd,bwd" "--fuse residual,postnorm"; do
+    # shellcheck disable=SC2086 # words of a command
+    nb check $all $way --json
+    expect "check $way exits 0, not $rc" [ "$rc" = 0 ]
+    cat out >>checked
+done
+mv checked out
 "$normbench" list --json >list.json
 expect "list --json is an array with a reason for what cannot run" jq -e \
     'type == "array" and all(.runnable or (.reason | length > 0))' list.json >jq.out
