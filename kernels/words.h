@@ -264,6 +264,7 @@ typedef double stat_f64;
 #define back_columns NB_LOCAL(back_columns)
 #define back_block NB_LOCAL(back_block)
 #define back_rows4 NB_LOCAL(back_rows4)
+#define back_rows1 NB_LOCAL(back_rows1)
 #define back_rows4_any NB_LOCAL(back_rows4_any)
 #define back_rows4_of NB_LOCAL(back_rows4_of)
 #define back_acc NB_LOCAL(back_acc)
