@@ -346,7 +346,7 @@ static size_t kernels_of(const struct nb_accuracy_options *o, uint32_t dtype,
         !(o->block.given & (1u << NB_KEY_OP | 1u << NB_KEY_ALGO | 1u << NB_KEY_KERNEL));
     for (size_t i = 0; i < nb_kernel_count(); i++) {
         const struct nb_kernel *k = nb_kernel_at(i);
-        if (k->dtype == dtype && k->dir == NB_FWD && k->fuse == NB_FUSE_NONE &&
+        if (k->dtype == dtype && k->dir == NB_FWD && k->fuse == NB_FUSE_NONE && !nb_op_facts(k->op)->columns &&
             nb_kernel_why_not(k) == NULL && (nb_block_takes(&o->block, k) || (all_ops && nb_is_ceiling(k))) &&
             nb_block_takes_isa(&o->block, k))
             list[n++] = k;

@@ -15,8 +15,16 @@ static const enum nb_ref_op REF_OP[NB_OP_COUNT] = {
     [NB_OP_PRMSNORM] = NB_REF_PRMSNORM,
     [NB_OP_GROUPNORM] = NB_REF_LAYERNORM,
     [NB_OP_QKNORM] = NB_REF_RMSNORM,
+    [NB_OP_BATCHNORM] = NB_REF_LAYERNORM,
+    [NB_OP_BATCHNORM_INFER] = NB_REF_GIVEN,
     [NB_OP_TRIAD] = NB_REF_AFFINE, /* of dy, its beta being x; forward of h */
 };
+
+/* Elements that a norm is of: of a row, a group, a head, a column. */
+static size_t norm_length(const struct nb_problem *p)
+{
+    return nb_op_facts(p->op)->columns ? p->rows : p->hidden / nb_op_pieces(p);
+}
 
 /* Where the parameters of a group begin; heads share theirs. */
 static size_t params_at(const struct nb_problem *p, size_t piece)
@@ -27,7 +35,7 @@ static size_t params_at(const struct nb_problem *p, size_t piece)
 struct nb_ref_row nb_appraise_row(const struct nb_problem *p, const double *x, const double *gamma,
                                   const double *beta, size_t piece)
 {
-    const size_t n = p->hidden / nb_op_pieces(p), params = params_at(p, piece);
+    const size_t n = norm_length(p), params = params_at(p, piece);
     return (struct nb_ref_row){.op = REF_OP[p->op],
                                .n = n,
                                .k = p->k,
@@ -44,7 +52,7 @@ struct nb_ref_row nb_appraise_row(const struct nb_problem *p, const double *x, c
 struct nb_ref_gradient nb_appraise_gradient_row(const struct nb_problem *p, const double *x, const double *dy,
                                                 const double *gamma, size_t piece)
 {
-    const size_t n = p->hidden / nb_op_pieces(p);
+    const size_t n = norm_length(p);
     return (struct nb_ref_gradient){.op = REF_OP[p->op],
                                     .n = n,
                                     .k = p->k,

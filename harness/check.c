@@ -3,6 +3,7 @@
 #include "appraise.h"
 #include "auto.h"
 #include "buffers.h"
+#include "check_parts.h"
 #include "codec.h"
 #include "execute.h"
 #include "inputs.h"
@@ -517,6 +518,8 @@ static void make_oracle(struct nb_check_data *d, struct row_set *s, const struct
 
 void nb_check_prepare(struct nb_check_data *d, const struct nb_kernel *k)
 {
+    if (nb_op_facts(k->op)->columns) /* few columns, judged where they are checked */
+        return;
     make_oracle(d, &d->mixture, k);
     make_oracle(d, &d->timed, k);
 }
@@ -538,7 +541,7 @@ struct layout {
         &(l)->y, &(l)->h, &(l)->gamma, &(l)->beta, &(l)->mean, &(l)->rstd, &(l)->scratch, &(l)->dgamma, &(l)->dbeta \
     }
 
-static void fail(struct nb_check_result *r, enum nb_verdict v, const char *reason)
+void nb_check_fail(struct nb_check_result *r, enum nb_verdict v, const char *reason)
 {
     if (r->verdict == NB_UNTESTED || r->verdict == NB_PASS) {
         r->verdict = v;
@@ -546,18 +549,24 @@ static void fail(struct nb_check_result *r, enum nb_verdict v, const char *reaso
     }
 }
 
+static void fail(struct nb_check_result *r, enum nb_verdict v, const char *reason)
+{
+    nb_check_fail(r, v, reason);
+}
+
+static void stored_row(void *context, size_t row, double *x)
+{
+    const struct layout *l = context;
+    const struct nb_cell *c = &l->cell;
+    nb_decode(c->dtype, l->in->x.data + row * c->ldx * nb_dtype_bytes(c->dtype), x, c->hidden);
+}
+
 /* The statistics that a pass backward is given, of the rows as they lie in x. */
 static void save_stats(struct layout *l, const struct nb_kernel *k)
 {
-    const struct nb_cell *c = &l->cell;
-    const struct nb_problem p = nb_cell_problem(c, k);
-    const size_t step = nb_op_pieces(&p) * nb_stat_bytes(c->dtype);
-    double *wide = alloc(c->hidden, sizeof *wide);
-    for (size_t row = 0; row < c->rows && has_gradient(k); row++) {
-        nb_decode(c->dtype, l->in->x.data + row * c->ldx * nb_dtype_bytes(c->dtype), wide, c->hidden);
-        nb_saved_row(&p, wide, l->mean.data + row * step, l->rstd.data + row * step);
-    }
-    free(wide);
+    const struct nb_problem p = nb_cell_problem(&l->cell, k);
+    if (has_gradient(k))
+        nb_saved_all(&p, stored_row, l, l->mean.data, l->rstd.data);
 }
 
 /* Its arguments, but for what an execution adds. */
@@ -589,8 +598,8 @@ static bool layout_map(struct layout *l, const struct nb_check_data *d, const st
     memcpy(l->gamma.data, params->gamma_stored, param);
     memcpy(l->beta.data, params->beta_stored, param);
     if (cell->stats_out || is_back(cell)) {
-        map_or_abort(&l->mean, cell->rows * nb_op_pieces(&p) * ss, shift < 0 ? -1 : 0);
-        map_or_abort(&l->rstd, cell->rows * nb_op_pieces(&p) * ss, shift < 0 ? -1 : 0);
+        map_or_abort(&l->mean, nb_op_stats(&p) * ss, shift < 0 ? -1 : 0);
+        map_or_abort(&l->rstd, nb_op_stats(&p) * ss, shift < 0 ? -1 : 0);
     }
     if (is_back(cell)) {
         map_or_abort(&l->dgamma, param, shift < 0 ? -1 : 512 + shift);
@@ -755,8 +764,7 @@ static void run_twice(struct layout *l, struct nb_check_result *r)
 
 /* ---- judging ---- */
 
-static void judge_error(struct nb_check_result *r, const struct nb_appraisal *a, bool likely,
-                        const char *what, size_t row)
+void nb_check_judge(struct nb_check_result *r, const struct nb_appraisal *a, bool likely, const char *what, size_t row)
 {
     const struct nb_ref_error *e = &a->error;
     const struct nb_ref_limit *limit = likely ? &a->limits.likely : &a->limits.worst;
@@ -811,7 +819,7 @@ static void judge_piece(const struct nb_check_data *d, const struct row_set *s, 
                     &a);
     }
     if (a.hazard == NB_REF_INSIDE)
-        judge_error(r, &a, likely, what, i);
+        nb_check_judge(r, &a, likely, what, i);
     r->unstable_rows += a.hazard == NB_REF_UNSTABLE;
     r->overflow_rows += a.hazard == NB_REF_OVERFLOW;
     r->rows_checked++;
@@ -836,7 +844,7 @@ static void judge_shares(const struct row_set *s, const struct nb_kernel *k, con
                           share + i / 2 * bytes, scratch, &a);
         snprintf(of, sizeof of, "%s of %s,", names[i % 2], what);
         if (a.hazard == NB_REF_INSIDE)
-            judge_error(r, &a, true, of, i / 2);
+            nb_check_judge(r, &a, true, of, i / 2);
         else
             fail(r, NB_FAIL_VALUE, "sums over ordinary rows leave the range that the oracle vouches for");
     }
@@ -1202,13 +1210,9 @@ static void pin_auto(const struct nb_cell *c, const struct nb_kernel *k)
                                    NULL));
 }
 
-void nb_check_kernel(struct nb_check_data *d, const struct nb_kernel *k, struct nb_check_result *r)
+static void check_rows(struct nb_check_data *d, const struct nb_kernel *k, struct nb_check_result *r)
 {
-    nb_check_skip(d->cell, k, r);
-    if (r->verdict == NB_UNTESTED)
-        skip_option(d->cell, k, r);
-    if (r->verdict == NB_UNTESTED)
-        time_prepare(d, k, r);
+    time_prepare(d, k, r);
     if (r->verdict != NB_UNTESTED)
         return;
     nb_check_prepare(d, k);
@@ -1219,6 +1223,23 @@ void nb_check_kernel(struct nb_check_data *d, const struct nb_kernel *k, struct 
     check_timed(d, k, r);
     check_invariants(d, k, r);
     nb_auto_pin(NULL);
+}
+
+static void check_columns(const struct nb_check_data *d, const struct nb_kernel *k, struct nb_check_result *r)
+{
+    const struct nb_timed_data timed = {d->cell, d->seed, d->timed_in.x.data, d->timed_in.second.data};
+    nb_check_columns(&timed, k, r);
+}
+
+void nb_check_kernel(struct nb_check_data *d, const struct nb_kernel *k, struct nb_check_result *r)
+{
+    nb_check_skip(d->cell, k, r);
+    if (r->verdict == NB_UNTESTED)
+        skip_option(d->cell, k, r);
+    if (r->verdict == NB_UNTESTED && nb_op_facts(k->op)->columns)
+        check_columns(d, k, r);
+    else if (r->verdict == NB_UNTESTED)
+        check_rows(d, k, r);
     if (r->verdict == NB_UNTESTED && r->judged)
         r->verdict = NB_PASS;
     else if (r->verdict == NB_UNTESTED)

@@ -40,7 +40,7 @@ bool nb_region_under_valgrind(void)
 enum { PAGE = 4096, STACK = 1 << 20 };
 
 struct arena {
-    char *x, *second, *y, *h, *gamma, *beta, *dgamma, *dbeta, *mean, *rstd, *scratch, *stack;
+    char *x, *second, *y, *h, *gamma, *beta, *dgamma, *dbeta, *mean, *rstd, *run_mean, *run_var, *scratch, *stack;
     size_t bytes;
 };
 
@@ -68,6 +68,8 @@ static enum nb_status map(struct arena *a, const struct nb_cell *c, size_t scrat
     a->dbeta = place(&at, 2560, param);
     a->mean = place(&at, 0, stat);
     a->rstd = place(&at, 0, stat);
+    a->run_mean = place(&at, 0, c->hidden * nb_stat_bytes(c->dtype));
+    a->run_var = place(&at, 0, c->hidden * nb_stat_bytes(c->dtype));
     a->scratch = place(&at, 0, scratch);
     a->stack = place(&at, 0, STACK);
     a->bytes = at - ARENA;
@@ -97,21 +99,28 @@ static void fill(const struct arena *a, const struct nb_cell *c, uint64_t seed)
     else
         nb_input_beta(c->param_dtype, seed, wide, c->hidden);
     nb_encode(c->param_dtype, wide, a->beta, c->hidden);
+    nb_input_running_stored(c->dtype, seed, a->run_mean, a->run_var, c->hidden);
     free(wide);
+}
+
+struct stored {
+    const struct arena *a;
+    const struct nb_cell *c;
+};
+
+static void stored_row(void *context, size_t row, double *x)
+{
+    const struct stored *s = context;
+    nb_decode(s->c->dtype, s->a->x + row * s->c->ldx * nb_dtype_bytes(s->c->dtype), x, s->c->hidden);
 }
 
 /* What a pass backward is given. */
 static void fill_saved(const struct arena *a, const struct nb_cell *c, const struct nb_kernel *k)
 {
     const struct nb_problem p = nb_cell_problem(c, k);
-    const size_t step = nb_op_pieces(&p) * nb_stat_bytes(c->dtype), es = nb_dtype_bytes(c->dtype);
-    double *wide = malloc(c->hidden * sizeof *wide);
-    NB_ASSERT(wide != NULL);
-    for (size_t row = 0; row < c->rows && c->dir == NB_BWD && nb_op_facts(k->op)->norm; row++) {
-        nb_decode(c->dtype, a->x + row * c->ldx * es, wide, c->hidden);
-        nb_saved_row(&p, wide, a->mean + row * step, a->rstd + row * step);
-    }
-    free(wide);
+    struct stored from = {a, c};
+    if (c->dir == NB_BWD && nb_op_facts(k->op)->norm)
+        nb_saved_all(&p, stored_row, &from, a->mean, a->rstd);
 }
 
 /* ---- the call ---- */
@@ -176,7 +185,8 @@ static enum nb_status count_kernel(const struct nb_cell *cell, const struct nb_k
                                  .residual = cell->fuse != NB_FUSE_NONE ? a->second : NULL, .h = a->h, .y = back ? NULL : a->y,
                                  .dx = back ? a->y : NULL, .gamma = a->gamma, .beta = back ? NULL : a->beta,
                                  .dgamma = back ? a->dgamma : NULL, .dbeta = back ? a->dbeta : NULL,
-                                 .mean = stats ? a->mean : NULL, .rstd = stats ? a->rstd : NULL};
+                                 .mean = stats ? a->mean : NULL, .rstd = stats ? a->rstd : NULL,
+                                 .run_mean = a->run_mean, .run_var = a->run_var};
     struct nb_execution e;
     const bool prepared = nb_execution_begin(&e, cell, k, &args, a->scratch);
     enum nb_status s = prepared ? NB_OK : nb_fail(err, "its prepare returned NULL");

@@ -208,7 +208,7 @@ static bool named(const struct nb_block *b, const struct nb_kernel *k)
 
 static bool wanted(const struct eval *e, const struct nb_block *b, const struct nb_kernel *k)
 {
-    return named(b, k) && k->dtype == e->problem.dtype && k->dir == NB_FWD && k->fuse == NB_FUSE_NONE &&
+    return named(b, k) && k->dtype == e->problem.dtype && k->dir == NB_FWD && k->fuse == NB_FUSE_NONE && !nb_op_facts(k->op)->columns &&
            nb_block_takes(b, k) && nb_block_takes_isa(b, k);
 }
 

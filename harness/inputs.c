@@ -51,6 +51,31 @@ void nb_input_beta(uint32_t param_dtype, uint64_t seed, double *beta, size_t n)
     nb_round_to(param_dtype, beta, n);
 }
 
+static uint32_t stat_dtype(uint32_t dtype)
+{
+    return dtype == NB_F64 ? NB_F64 : NB_F32;
+}
+
+void nb_input_running(uint32_t dtype, uint64_t seed, double *mean, double *var, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        mean[i] = 0.25 * nb_normal(seed, (1u << 20) + 2, i);
+        var[i] = 1 + nb_uniform(seed, (1u << 20) + 3, i);
+    }
+    nb_round_to(stat_dtype(dtype), mean, n);
+    nb_round_to(stat_dtype(dtype), var, n);
+}
+
+void nb_input_running_stored(uint32_t dtype, uint64_t seed, void *mean, void *var, size_t n)
+{
+    double *wide = malloc(2 * n * sizeof *wide);
+    NB_ASSERT(wide != NULL);
+    nb_input_running(dtype, seed, wide, wide + n, n);
+    nb_encode(stat_dtype(dtype), wide, mean, n);
+    nb_encode(stat_dtype(dtype), wide + n, var, n);
+    free(wide);
+}
+
 void nb_input_gamma_in_place(uint64_t seed, double *gamma, size_t n)
 {
     for (size_t i = 0; i < n; i++)

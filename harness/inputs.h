@@ -18,6 +18,11 @@ void nb_round_to(uint32_t dtype, double *v, size_t n);
 void nb_input_gamma(uint32_t param_dtype, uint64_t seed, double *gamma, size_t n);
 void nb_input_beta(uint32_t param_dtype, uint64_t seed, double *beta, size_t n);
 
+/* Running statistics: mean N/4 and variance 1 + U, as doubles that the type of saved statistics represents. */
+void nb_input_running(uint32_t dtype, uint64_t seed, double *mean, double *var, size_t n);
+/* The same, as they are stored. */
+void nb_input_running_stored(uint32_t dtype, uint64_t seed, void *mean, void *var, size_t n);
+
 /* Gamma and beta of a cell that is timed in place, where the output of a pass is the input of the next:
  * gamma = +-1, beta = 0. With alpha = -1 a pass then changes signs, and magnitudes by rounding alone (a
  * LayerNorm: once it has taken out what lies along (1,1,...) and along gamma): after any number of passes

@@ -30,7 +30,7 @@ static struct {
 } arena;
 
 struct memory {
-    struct nb_buffer x, y, gamma, beta, mean, rstd, scratch, dgamma, dbeta;
+    struct nb_buffer x, y, gamma, beta, mean, rstd, run_mean, run_var, scratch, dgamma, dbeta;
     struct nb_buffer saved[NB_OP_COUNT][2]; /* backward: mean and rstd of every window, and of the checked data */
     bool in_arena;
     size_t windows, step, step_out;
@@ -183,36 +183,43 @@ static void fill_params(const struct nb_worker_env *env, const struct nb_cell *c
 static size_t saved_bytes(const struct nb_cell *c, const struct nb_kernel *k)
 {
     const struct nb_problem p = nb_cell_problem(c, k);
-    return round_up(c->rows * nb_op_pieces(&p) * nb_stat_bytes(c->dtype), 64);
+    return round_up(nb_op_stats(&p) * nb_stat_bytes(c->dtype), 64);
 }
 
-/* Statistics a row, of the kernel that saves most. */
-static size_t most_pieces(const struct nb_cell *c)
+/* Statistics of the kernel that saves most. */
+static size_t most_stats(const struct nb_cell *c)
 {
-    size_t most = 1;
+    size_t most = c->rows;
     for (size_t i = 0; i < c->kernel_count; i++) {
         const struct nb_problem p = nb_cell_problem(c, c->kernels[i]);
-        const size_t pieces = nb_op_pieces(&p);
-        most = pieces > most ? pieces : most;
+        const size_t stats = nb_op_stats(&p);
+        most = stats > most ? stats : most;
     }
     return most;
 }
 
-/* Of the data that begins there in the stream. */
+/* The data that begins there in the stream. */
+struct window_rows {
+    const struct nb_cell *c;
+    uint64_t seed;
+    size_t start;
+    char *stored; /* [hidden] */
+};
+
+static void window_row(void *context, size_t row, double *x)
+{
+    const struct window_rows *w = context;
+    nb_input_stream_copy(w->c->dtype, w->seed, w->start + row * w->c->ldx, w->stored, w->c->hidden);
+    nb_decode(w->c->dtype, w->stored, x, w->c->hidden);
+}
+
 static void save_window(const struct nb_worker_env *env, const struct nb_cell *c, const struct nb_problem *p,
                         size_t start, char *mean, char *rstd)
 {
-    const size_t step = nb_op_pieces(p) * nb_stat_bytes(c->dtype);
-    char *stored = malloc(c->hidden * nb_dtype_bytes(c->dtype));
-    double *wide = malloc(c->hidden * sizeof *wide);
-    NB_ASSERT(stored != NULL && wide != NULL);
-    for (size_t row = 0; row < c->rows; row++) {
-        nb_input_stream_copy(c->dtype, env->seed, start + row * c->ldx, stored, c->hidden);
-        nb_decode(c->dtype, stored, wide, c->hidden);
-        nb_saved_row(p, wide, mean + row * step, rstd + row * step);
-    }
-    free(stored);
-    free(wide);
+    struct window_rows w = {c, env->seed, start, malloc(c->hidden * nb_dtype_bytes(c->dtype))};
+    NB_ASSERT(w.stored != NULL);
+    nb_saved_all(p, window_row, &w, mean, rstd);
+    free(w.stored);
 }
 
 static enum nb_status map_saved(const struct nb_worker_env *env, const struct nb_cell *c, const struct nb_kernel *k,
@@ -248,20 +255,37 @@ static enum nb_status map_backward(const struct nb_worker_env *env, const struct
     return s;
 }
 
+/* What norms of columns keep from batch to batch. */
+static enum nb_status map_running(const struct nb_worker_env *env, const struct nb_cell *c, struct memory *m, struct nb_err *err)
+{
+    const size_t bytes = c->hidden * nb_stat_bytes(c->dtype);
+    bool needed = false;
+    for (size_t i = 0; i < c->kernel_count; i++)
+        needed = needed || (nb_op_facts(c->kernels[i]->op)->columns && c->dir == NB_FWD);
+    if (!needed)
+        return NB_OK;
+    enum nb_status s = nb_buffer_map(&m->run_mean, bytes, 0, false, err);
+    if (s == NB_OK)
+        s = nb_buffer_map(&m->run_var, bytes, 0, false, err);
+    if (s == NB_OK)
+        nb_input_running_stored(c->dtype, env->seed, m->run_mean.data, m->run_var.data, c->hidden);
+    return s;
+}
+
 static enum nb_status map_params(const struct nb_worker_env *env, const struct nb_cell *c,
                                  struct memory *m, struct nb_err *err)
 {
-    const size_t ps = nb_dtype_bytes(c->param_dtype), ss = nb_stat_bytes(c->dtype) * most_pieces(c);
+    const size_t ps = nb_dtype_bytes(c->param_dtype), stats = nb_stat_bytes(c->dtype) * most_stats(c);
     enum nb_status s = nb_buffer_map(&m->gamma, c->hidden * ps, 1024, false, err);
     if (s == NB_OK)
         s = nb_buffer_map(&m->beta, c->hidden * ps, 3136, false, err);
     if (s == NB_OK)
         fill_params(env, c, m);
     if (s == NB_OK && c->stats_out)
-        s = nb_buffer_map(&m->mean, c->rows * ss, 0, false, err);
+        s = nb_buffer_map(&m->mean, stats, 0, false, err);
     if (s == NB_OK && c->stats_out)
-        s = nb_buffer_map(&m->rstd, c->rows * ss, 0, false, err);
-    return s;
+        s = nb_buffer_map(&m->rstd, stats, 0, false, err);
+    return s == NB_OK ? map_running(env, c, m, err) : s;
 }
 
 /* Of the kernels that run: what one that failed its check would ask for, or do when asked, is no matter. */
@@ -287,14 +311,14 @@ static enum nb_status map_scratch(const struct nb_worker_env *env, const struct 
     return s;
 }
 
-enum { BUFFERS = 9 + 2 * NB_OP_COUNT };
+enum { BUFFERS = 11 + 2 * NB_OP_COUNT };
 
 /* Those of this cell, and then, where it has one, of the arena. */
 static void all_buffers(struct memory *m, bool with_arena, struct nb_buffer *all[BUFFERS])
 {
     const bool shared = with_arena && m->in_arena;
     struct nb_buffer *list[] = {shared ? &arena.x : &m->x, shared ? &arena.y : &m->y, &m->gamma, &m->beta, &m->mean,
-                                &m->rstd, &m->scratch, &m->dgamma, &m->dbeta};
+                                &m->rstd, &m->run_mean, &m->run_var, &m->scratch, &m->dgamma, &m->dbeta};
     memcpy(all, list, sizeof list);
     for (size_t i = 0; i < 2 * NB_OP_COUNT; i++)
         all[BUFFERS - 2 * NB_OP_COUNT + i] = &m->saved[i / 2][i % 2];
@@ -349,7 +373,9 @@ static bool begin(struct nb_execution *e, const struct nb_cell *c, const struct 
                                  .dgamma = m->dgamma.data,
                                  .dbeta = m->dbeta.data,
                                  .mean = back ? m->saved[k->op][0].data : m->mean.data,
-                                 .rstd = back ? m->saved[k->op][1].data : m->rstd.data};
+                                 .rstd = back ? m->saved[k->op][1].data : m->rstd.data,
+                                 .run_mean = m->run_mean.data,
+                                 .run_var = m->run_var.data};
     const bool prepared = nb_execution_begin(e, c, k, &args, m->scratch.data);
     e->windows = m->windows;
     e->step = m->step;

@@ -191,12 +191,19 @@ static bool wanted_ceiling(const struct nb_kernel *k)
            strcmp(best->name, k->isa) == 0;
 }
 
-/* A copy onto itself is no work, and so no roof; short groups become constant (cell_rows). */
+/* In place a copy is no work, and so no roof; short norms become constant (cell_rows); statistics that are given do not
+ * fit what a pass has written. */
+static bool fits_in_place(const struct nb_problem *p)
+{
+    const struct nb_op_facts *f = nb_op_facts(p->op);
+    const size_t length = f->columns ? p->rows : p->hidden / nb_op_pieces(p);
+    return p->op != NB_OP_COPY && !f->given && length >= IN_PLACE_MIN;
+}
+
 static bool fits_cell(const struct nb_cell *c, const struct nb_kernel *k)
 {
     const struct nb_problem p = nb_cell_problem(c, k);
-    return k->dtype == c->dtype && k->dir == c->dir && k->fuse == c->fuse &&
-           !(c->in_place && (k->op == NB_OP_COPY || c->hidden / nb_op_pieces(&p) < IN_PLACE_MIN));
+    return k->dtype == c->dtype && k->dir == c->dir && k->fuse == c->fuse && (!c->in_place || fits_in_place(&p));
 }
 
 static size_t cell_add_kernels(struct nb_cell *c, const struct nb_block *b)

@@ -1,8 +1,11 @@
 #include "saved.h"
 
+#include "err.h"
 #include "registry.h"
 
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
 enum { LANES = 8 };
 
@@ -50,12 +53,55 @@ static void put(const struct nb_problem *p, void *to, size_t i, long double v)
         ((float *)to)[i] = (float)v;
 }
 
-void nb_saved_row(const struct nb_problem *p, const double *x, void *mean, void *rstd)
+static void save_row(const struct nb_problem *p, const double *x, void *mean, void *rstd, size_t first)
 {
     const size_t pieces = nb_op_pieces(p), n = p->hidden / pieces;
     for (size_t i = 0; i < pieces; i++) {
         const struct saved s = piece(p, x + i * n, nb_op_facts(p->op)->k == NB_K_PREFIX ? p->k : n);
-        put(p, mean, i, s.mean);
-        put(p, rstd, i, s.rstd);
+        put(p, mean, first + i, s.mean);
+        put(p, rstd, first + i, s.rstd);
     }
+}
+
+/* Adds what each column's elements, less about, or their squares come to; divided by the rows. */
+static void add_columns(const struct nb_problem *p, nb_row_source *source, void *context, double *x, const long double *about,
+                        long double *sums, bool squares)
+{
+    for (size_t row = 0; row < p->rows; row++) {
+        source(context, row, x);
+        for (size_t i = 0; i < p->hidden; i++) {
+            const long double d = x[i] - about[i];
+            sums[i] += (squares ? d * d : d) / (long double)p->rows;
+        }
+    }
+}
+
+static void save_columns(const struct nb_problem *p, nb_row_source *source, void *context, double *x, void *mean, void *rstd)
+{
+    const size_t n = p->hidden;
+    long double *means = calloc(3 * n, sizeof *means), *found = means + n, *vars = found + n;
+    NB_ASSERT(means != NULL);
+    add_columns(p, source, context, x, means, found, false);
+    memcpy(means, found, n * sizeof *means);
+    add_columns(p, source, context, x, means, found, false);
+    add_columns(p, source, context, x, found, vars, true);
+    for (size_t i = 0; i < n; i++) {
+        put(p, mean, i, found[i]);
+        put(p, rstd, i, 1 / sqrtl(vars[i] + (p->dtype == NB_F64 ? p->eps : (double)(float)p->eps)));
+    }
+    free(means);
+}
+
+void nb_saved_all(const struct nb_problem *p, nb_row_source *source, void *context, void *mean, void *rstd)
+{
+    double *x = malloc(p->hidden * sizeof *x);
+    NB_ASSERT(x != NULL);
+    if (nb_op_facts(p->op)->columns)
+        save_columns(p, source, context, x, mean, rstd);
+    else
+        for (size_t row = 0; row < p->rows; row++) {
+            source(context, row, x);
+            save_row(p, x, mean, rstd, row * nb_op_pieces(p));
+        }
+    free(x);
 }

@@ -5,9 +5,12 @@
 
 #include "nb_kernel.h"
 
-/* Of one row x [hidden], widened: mean and rstd [nb_op_pieces()] in the type that the problem's dtype saves them in,
- * rounded once from double (f64: from long double, two passes and a correction). mean may be NULL. eps is what the
- * kernel can see of it. */
-void nb_saved_row(const struct nb_problem *p, const double *x, void *mean, void *rstd);
+/* Writes a row of the call, widened, to x [hidden]; it is asked for each as often as there are passes. */
+typedef void nb_row_source(void *context, size_t row, double *x);
+
+/* mean and rstd [nb_op_stats()] of a call in the type that the problem's dtype saves them in, rounded once from double
+ * (f64, and columns: from long double, two passes and a correction). mean may be NULL. eps is what the kernel can see of
+ * it. */
+void nb_saved_all(const struct nb_problem *p, nb_row_source *source, void *context, void *mean, void *rstd);
 
 #endif

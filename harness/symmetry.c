@@ -40,8 +40,9 @@ static size_t k_of(const struct nb_kernel *k, size_t n)
 
 static struct nb_problem problem(const struct nb_kernel *k, size_t n)
 {
+    const size_t rows = nb_op_facts(k->op)->columns ? n : 1, hidden = n / rows; /* a column lies there as a row would */
     return (struct nb_problem){.size = sizeof(struct nb_problem), .op = k->op, .fuse = k->fuse, .dtype = k->dtype,
-                               .param_dtype = k->dtype, .rows = 1, .hidden = n, .ldx = n, .ldy = n,
+                               .param_dtype = k->dtype, .rows = rows, .hidden = hidden, .ldx = hidden, .ldy = hidden,
                                .k = k_of(k, n)};
 }
 

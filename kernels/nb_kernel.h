@@ -4,7 +4,8 @@
  * and keeps no globals; its caller validates the problem once and hands over all memory.
  *
  * Shapes    x, residual, y, h, dy, dx, dres [rows][hidden] with row stride ldx (inputs) or ldy (outputs);
- *           gamma, beta, dgamma, dbeta [hidden]; mean, rstd [rows], or [rows][groups or heads]
+ *           gamma, beta, dgamma, dbeta [hidden]; mean, rstd [rows], or [rows][groups or heads];
+ *           batchnorm: mean, rstd, run_mean, run_var [hidden]
  * Units     lengths and strides in elements, never bytes; traffic in bytes
  * Types     dtype for tensors; param_dtype for gamma and beta (dtype itself or f32);
  *           mean and rstd are f32 for f32, f16 and bf16 tensors, f64 for f64
@@ -36,6 +37,8 @@ enum nb_op {
     NB_OP_PRMSNORM,  /* the same, the mean over x[0..k) alone: partial RMSNorm */
     NB_OP_GROUPNORM, /* layernorm of each of k equal parts of a row by itself; gamma and beta are those of the row */
     NB_OP_QKNORM,    /* rmsnorm of each k elements of a row, a head; gamma [k] is the same for all of them */
+    NB_OP_BATCHNORM, /* layernorm down each column, over all rows; run_mean and run_var follow */
+    NB_OP_BATCHNORM_INFER, /* the same with mean run_mean and var run_var, which are given */
     NB_OP_TRIAD,     /* a ceiling. Backward: dx = x + a*dy, a = alpha; forward, fused: y = a*(x + residual), and h */
     NB_OP_COUNT
 };
@@ -64,7 +67,8 @@ struct nb_problem {
 };
 
 /* Where the data lies. Unused pointers are NULL: a NULL gamma is all ones, a NULL beta all zeros.
- * The call computes slice part of parts of the rows: [rows*part/parts, rows*(part+1)/parts). */
+ * The call computes slice part of parts of the rows: [rows*part/parts, rows*(part+1)/parts); batchnorm of the columns,
+ * cut where it likes. */
 struct nb_args {
     uint32_t size;
     uint32_t part, parts;
@@ -126,8 +130,8 @@ struct nb_kernel {
     /* bytes of scratch one part needs; NULL function: none */
     size_t (*scratch_bytes)(const struct nb_problem *p, uint32_t parts);
     /* NULL: none, and run's state is the problem itself. Otherwise called once, in one thread, for all
-     * a->parts slices (a->part is 0); finish undoes it. A NULL result: it cannot do it. Gamma and beta are
-     * those that run will be given, and keep their values until finish; x, y and the other addresses may be
+     * a->parts slices (a->part is 0); finish undoes it. A NULL result: it cannot do it. Gamma and beta, and the
+     * statistics that inference is given, are those that run will be given, and keep their values until finish; x, y and the other addresses may be
      * others in each call of run. It may allocate; its time is no part of run's. */
     void *(*prepare)(const struct nb_problem *p, const struct nb_args *a);
     void (*finish)(void *state);

@@ -195,6 +195,9 @@ static const struct nb_op_facts op_facts[NB_OP_COUNT] = {
     [NB_OP_RMSNORM] = {.name = "rmsnorm", .norm = true, .gamma = true},
     [NB_OP_PRMSNORM] = {.name = "prmsnorm", .norm = true, .k = NB_K_PREFIX, .gamma = true},
     [NB_OP_GROUPNORM] = {.name = "groupnorm", .norm = true, .centred = true, .k = NB_K_GROUPS, .gamma = true, .beta = true},
+    [NB_OP_BATCHNORM] = {.name = "batchnorm", .norm = true, .centred = true, .gamma = true, .beta = true, .columns = true},
+    [NB_OP_BATCHNORM_INFER] = {.name = "batchnorm_infer", .norm = true, .centred = true, .gamma = true, .beta = true,
+                               .columns = true, .given = true},
     [NB_OP_TRIAD] = {.name = "triad"},
     [NB_OP_QKNORM] = {.name = "qknorm", .norm = true, .k = NB_K_HEAD, .gamma = true},
 };
@@ -233,6 +236,11 @@ size_t nb_op_pieces(const struct nb_problem *p)
     if (p->k == 0 || p->hidden % p->k != 0)
         return 1;
     return k == NB_K_GROUPS ? p->k : k == NB_K_HEAD ? p->hidden / p->k : 1;
+}
+
+size_t nb_op_stats(const struct nb_problem *p)
+{
+    return nb_op_facts(p->op)->columns ? p->hidden : p->rows * nb_op_pieces(p);
 }
 
 size_t nb_op_params(const struct nb_problem *p)

@@ -68,12 +68,17 @@ struct nb_op_facts {
     enum nb_op_k k;
     bool gamma;
     bool beta;    /* has one in models; others may be given one */
+    bool columns; /* its statistics are those of columns, over all rows */
+    bool given;   /* of its forward pass: run_mean and run_var are its statistics, not results */
 };
 const struct nb_op_facts *nb_op_facts(uint32_t op); /* of an unknown op: no name that anything has, and no facts */
 
 /* Norms that a row is made of: groups, heads; 1 for most ops, and where k does not divide a row, which no kernel
  * supports. mean and rstd are [rows][pieces]. */
 size_t nb_op_pieces(const struct nb_problem *p);
+
+/* Means that a call saves, and rstds: one a norm. */
+size_t nb_op_stats(const struct nb_problem *p);
 
 /* Elements of gamma, beta and their gradients: hidden; of a head where heads share them. */
 size_t nb_op_params(const struct nb_problem *p);

@@ -12,6 +12,8 @@
 #include "registry.h"
 #include "support.h"
 
+#include <stdlib.h>
+
 #include NB_SIMD
 
 enum { /* what the CPU must have */
@@ -65,84 +67,64 @@ static void *auto_prepare(const struct nb_problem *p, const struct nb_args *a)
 #define NB_ENUM_f16 NB_F16
 #define NB_ENUM_bf16 NB_BF16
 
-#define NB_HEAD(OP_, DIR_)                                                               \
+/* What every entry says. of_: what stands in the name between op and algorithm. */
+#define NB_SAYS(op_, of_, OP_, DIR_, algo_, trick_, reads_, flops_, kind_, c1_, c0_, lanes_, lambda_, safe_, source_, \
+                supports_, scratch_)                                                     \
     .size = sizeof(struct nb_kernel), .op = NB_OP_##OP_, .dir = NB_##DIR_,               \
     .dtype = NB_CAT2(NB_ENUM_, NB_DTYPE),                                                \
-    .cpu_bits = NB_CAT2(nb_needs_, NB_ISA), .isa = NB_STR(NB_ISA),
+    .cpu_bits = NB_CAT2(nb_needs_, NB_ISA), .isa = NB_STR(NB_ISA),                       \
+    .name = #op_ of_ #algo_ "__" NB_STR(NB_DTYPE) "_" NB_STR(NB_ISA) #trick_,            \
+    .algo = #algo_,                                                                      \
+    .trick = &"_" #trick_[sizeof("_" #trick_) > 2 ? 2 : 1],                              \
+    .source = source_,                                                                   \
+    .x_reads = reads_,                                                                   \
+    .flushes = NB_FLUSHES && NB_OP_##OP_ != NB_OP_COPY,                                  \
+    .vector_bits = NB_VECTOR_BITS,                                                       \
+    .bound = {NB_BOUND_##kind_, safe_, c1_, c0_, lanes_, lambda_},                       \
+    .flops = flops_,                                                                     \
+    .supports = nb_supports_##supports_,                                                 \
+    .scratch_bytes = nb_scratch_##scratch_,
 
 #define NB_ENTRY(op_, ...) NB_ENTRY_OF(op_, op_, __VA_ARGS__)
-#define NB_ENTRY_OF(like_, op_, OP_, algo_, trick_, reads_, flops_, kind_, c1_, c0_, lanes_, \
-                    lambda_, safe_, source_, supports_, scratch_)                        \
+#define NB_ENTRY_OF(like_, op_, OP_, algo_, trick_, ...)                                 \
     {                                                                                    \
-        NB_HEAD(OP_, FWD)                                                                     \
-        .name = #op_ "_fwd_" #algo_ "__" NB_STR(NB_DTYPE) "_" NB_STR(NB_ISA) #trick_,    \
-        .algo = #algo_,                                                                  \
-        .trick = &"_" #trick_[sizeof("_" #trick_) > 2 ? 2 : 1],                          \
-        .source = source_,                                                               \
-        .x_reads = reads_,                                                               \
-        .flushes = NB_FLUSHES && NB_OP_##OP_ != NB_OP_COPY,                              \
-        .vector_bits = NB_VECTOR_BITS,                                                   \
-        .bound = {NB_BOUND_##kind_, safe_, c1_, c0_, lanes_, lambda_},                   \
-        .flops = flops_,                                                                 \
-        .supports = nb_supports_##supports_,                                             \
-        .scratch_bytes = nb_scratch_##scratch_,                                          \
+        NB_SAYS(op_, "_fwd_", OP_, FWD, algo_, trick_, __VA_ARGS__)                      \
         .run = NB_FN(like_##_fwd_##algo_, trick_),                                       \
+    },
+
+/* With a state that prepare_ allocates in one piece. */
+#define NB_READY_ENTRY(prepare_, op_, OP_, algo_, trick_, ...)                           \
+    {                                                                                    \
+        NB_SAYS(op_, "_fwd_", OP_, FWD, algo_, trick_, __VA_ARGS__)                      \
+        .prepare = NB_FN(prepare_, ),                                                    \
+        .finish = free,                                                                  \
+        .run = NB_FN(op_##_fwd_##algo_, trick_),                                         \
     },
 
 /* Backward: the shares of the rows are put together by norm_bwd_reduce where there are any. */
 #define NB_BWD_ENTRY(op_, OP_, like_, algo_, trick_, reads_, flops_, kind_, c1_, c0_, lanes_, lambda_, source_, \
                      supports_, scratch_, reduce_)                                       \
     {                                                                                    \
-        NB_HEAD(OP_, BWD)                                                                \
-        .name = #op_ "_bwd_" #algo_ "__" NB_STR(NB_DTYPE) "_" NB_STR(NB_ISA) #trick_,    \
-        .algo = #algo_,                                                                  \
-        .trick = &"_" #trick_[sizeof("_" #trick_) > 2 ? 2 : 1],                          \
-        .source = source_,                                                               \
-        .x_reads = reads_,                                                               \
-        .flushes = NB_FLUSHES,                                                           \
-        .vector_bits = NB_VECTOR_BITS,                                                   \
-        .bound = {NB_BOUND_##kind_, 0, c1_, c0_, lanes_, lambda_},                       \
-        .flops = flops_,                                                                 \
-        .supports = nb_supports_##supports_,                                             \
-        .scratch_bytes = nb_scratch_##scratch_,                                          \
+        NB_SAYS(op_, "_bwd_", OP_, BWD, algo_, trick_, reads_, flops_, kind_, c1_, c0_, lanes_, lambda_, 0, source_, \
+                supports_, scratch_)                                                     \
         .run = NB_FN(like_##_bwd_##algo_, trick_),                                       \
         .reduce = reduce_,                                                               \
     },
 
 /* Of x + residual, which are read once. */
 #define NB_SUM_ENTRY(...) NB_FUSE_ENTRY(RESIDUAL, "_fwd_res_", __VA_ARGS__) NB_FUSE_ENTRY(POSTNORM, "_fwd_postnorm_", __VA_ARGS__)
-#define NB_FUSE_ENTRY(FUSE_, of_, op_, OP_, algo_, trick_, flops_, kind_, c1_, c0_, lanes_, lambda_, safe_, source_, \
-                      supports_, scratch_)                                               \
+#define NB_FUSE_ENTRY(FUSE_, of_, op_, OP_, algo_, trick_, ...)                          \
     {                                                                                    \
-        NB_HEAD(OP_, FWD)                                                                \
+        NB_SAYS(op_, of_, OP_, FWD, algo_, trick_, 1, __VA_ARGS__)                       \
         .fuse = NB_FUSE_##FUSE_,                                                         \
-        .name = #op_ of_ #algo_ "__" NB_STR(NB_DTYPE) "_" NB_STR(NB_ISA) #trick_,        \
-        .algo = #algo_,                                                                  \
-        .trick = &"_" #trick_[sizeof("_" #trick_) > 2 ? 2 : 1],                          \
-        .source = source_,                                                               \
-        .x_reads = 1,                                                                    \
-        .flushes = NB_FLUSHES,                                                           \
-        .vector_bits = NB_VECTOR_BITS,                                                   \
-        .bound = {NB_BOUND_##kind_, safe_, c1_, c0_, lanes_, lambda_},      \
-        .flops = flops_,                                                                 \
-        .supports = nb_supports_##supports_,                                             \
-        .scratch_bytes = nb_scratch_##scratch_,                                          \
         .run = NB_FN(op_##_fwd_res_##algo_, trick_),                                     \
     },
 
 /* Its bound is the worst of those it may choose; it asks for no vectors itself. */
-#define NB_AUTO_ENTRY(op_, OP_, reads_, flops_, kind_, c1_, c0_, lambda_)                 \
+#define NB_AUTO_ENTRY(op_, OP_, reads_, flops_, kind_, c1_, c0_, lambda_)                \
     {                                                                                    \
-        NB_HEAD(OP_, FWD)                                                                     \
-        .name = #op_ "_fwd_auto__" NB_STR(NB_DTYPE) "_" NB_STR(NB_ISA),                  \
-        .algo = "auto",                                                                  \
-        .trick = "",                                                                     \
-        .source = "textbook",                                                            \
-        .x_reads = reads_,                                                               \
-        .flushes = NB_FLUSHES,                                                           \
-        .bound = {NB_BOUND_##kind_, 0, c1_, c0_ + NB_AUTO_SPREAD, NB_AUTO_LANES, lambda_}, \
-        .flops = flops_,                                                                 \
-        .supports = nb_supports_norm,                                                    \
+        NB_SAYS(op_, "_fwd_", OP_, FWD, auto, , reads_, flops_, kind_, c1_, c0_ + NB_AUTO_SPREAD, NB_AUTO_LANES, lambda_, \
+                0, "textbook", norm, none)                                               \
         .prepare = auto_prepare,                                                         \
         .finish = nb_auto_finish,                                                        \
         .run = NB_FN(op_##_fwd_auto, ),                                                  \

@@ -144,6 +144,55 @@ size_t nb_scratch_backward(const struct nb_problem *p, uint32_t parts)
     return 2 * p->hidden * (p->dtype == NB_F64 ? sizeof(double) : sizeof(float));
 }
 
+/* Of norms of columns, either direction. */
+static const char *why_not_columns(const struct nb_problem *p, uint32_t dir)
+{
+    const char *why_not = why_not_sizes(p);
+    if (p->dir != dir || p->fuse != NB_FUSE_NONE)
+        return p->fuse != NB_FUSE_NONE ? "no fused residual" : dir == NB_FWD ? "forward only" : "backward only";
+    if (!why_not && p->rows == 0)
+        why_not = "no rows to take statistics of";
+    if (!why_not && p->order != NB_CAST_AFTER)
+        why_not = "rounds to the storage type once: xhat is not kept";
+    if (!why_not && p->eps_mode > (dir == NB_FWD ? NB_EPS_OUTSIDE : NB_EPS_INSIDE))
+        why_not = dir == NB_FWD ? "eps_mode is neither inside nor outside" : "the gradient is that of 1/sqrt(var + eps)";
+    return why_not ? why_not : why_not_params(p);
+}
+
+const char *nb_supports_columns(const struct nb_problem *p)
+{
+    const char *why_not = why_not_columns(p, NB_FWD);
+    return why_not || (p->momentum >= 0 && p->momentum <= 1) ? why_not : "momentum is not within 0 to 1";
+}
+
+const char *nb_supports_columns_given(const struct nb_problem *p)
+{
+    return why_not_columns(p, NB_FWD);
+}
+
+const char *nb_supports_columns_backward(const struct nb_problem *p)
+{
+    return why_not_columns(p, NB_BWD);
+}
+
+/* matrices, and 4 lines of one value a column, of the widest slice */
+static size_t scratch_columns(const struct nb_problem *p, uint32_t parts, size_t matrices)
+{
+    enum { LINE = 64 };
+    const size_t most = p->hidden / parts + LINE, columns = most < p->hidden ? most : p->hidden;
+    return (4 + matrices * p->rows) * columns * (p->dtype == NB_F64 ? sizeof(double) : sizeof(float));
+}
+
+size_t nb_scratch_columns(const struct nb_problem *p, uint32_t parts)
+{
+    return scratch_columns(p, parts, 0);
+}
+
+size_t nb_scratch_columns_unfused(const struct nb_problem *p, uint32_t parts)
+{
+    return scratch_columns(p, parts, 2);
+}
+
 /* matrices of temporaries and one scalar for each row of a slice */
 static size_t scratch(const struct nb_problem *p, uint32_t parts, size_t matrices)
 {

@@ -29,6 +29,13 @@ size_t nb_scratch_fused(const struct nb_problem *p, uint32_t parts);
 size_t nb_scratch_row(const struct nb_problem *p, uint32_t parts); /* whether it is kept or not */
 size_t nb_scratch_addnorm(const struct nb_problem *p, uint32_t parts);
 
+/* Norms of columns: in training, in inference, backward; what is kept of each column, and unfused two matrices. */
+const char *nb_supports_columns(const struct nb_problem *p);
+const char *nb_supports_columns_given(const struct nb_problem *p);
+const char *nb_supports_columns_backward(const struct nb_problem *p);
+size_t nb_scratch_columns(const struct nb_problem *p, uint32_t parts);
+size_t nb_scratch_columns_unfused(const struct nb_problem *p, uint32_t parts);
+
 /* Sums of dgamma and dbeta over a slice's rows; unfused: three matrices of temporaries as well. */
 size_t nb_scratch_backward(const struct nb_problem *p, uint32_t parts);
 size_t nb_scratch_backward_unfused(const struct nb_problem *p, uint32_t parts);

@@ -62,6 +62,7 @@ typedef double stat_f64;
 #define v_sub NB_OF_ARITH(v_sub)
 #define v_mul NB_OF_ARITH(v_mul)
 #define v_div NB_OF_ARITH(v_div)
+#define v_sqrt NB_OF_ARITH(v_sqrt)
 #define v_max NB_OF_ARITH(v_max) /* v_max(NaN, b) is b */
 #define v_abs NB_OF_ARITH(v_abs)
 #define v_fma NB_OF_ARITH(v_fma)   /* a*b + c; scalar.h rounds twice */
@@ -278,6 +279,54 @@ typedef double stat_f64;
 #define back_unfused NB_LOCAL(back_unfused)
 #define param_store NB_LOCAL(param_store)
 #define back_total NB_LOCAL(back_total)
+#define nb_cols NB_LOCAL(nb_cols)
+#define cols_panel NB_LOCAL(cols_panel)
+#define cols_first NB_LOCAL(cols_first)
+#define cols_param NB_LOCAL(cols_param)
+#define cols_begin NB_LOCAL(cols_begin)
+#define cols_x NB_LOCAL(cols_x)
+#define cols_y NB_LOCAL(cols_y)
+#define cols_total NB_LOCAL(cols_total)
+#define cols_zero NB_LOCAL(cols_zero)
+#define cols_add NB_LOCAL(cols_add)
+#define cols_scan NB_LOCAL(cols_scan)
+#define cols_sum NB_LOCAL(cols_sum)
+#define cols_shifted_squares NB_LOCAL(cols_shifted_squares)
+#define cols_both NB_LOCAL(cols_both)
+#define cols_shifted_both NB_LOCAL(cols_shifted_both)
+#define cols_update NB_LOCAL(cols_update)
+#define cols_welford NB_LOCAL(cols_welford)
+#define cols_den NB_LOCAL(cols_den)
+#define cols_gamma NB_LOCAL(cols_gamma)
+#define cols_beta NB_LOCAL(cols_beta)
+#define cols_running NB_LOCAL(cols_running)
+#define cols_known NB_LOCAL(cols_known)
+#define cols_finish NB_LOCAL(cols_finish)
+#define cols_apply_block NB_LOCAL(cols_apply_block)
+#define cols_apply_all NB_LOCAL(cols_apply_all)
+#define cols_apply NB_LOCAL(cols_apply)
+#define cols_scale NB_LOCAL(cols_scale)
+#define cols_twopass NB_LOCAL(cols_twopass)
+#define cols_naive NB_LOCAL(cols_naive)
+#define cols_naive_all NB_LOCAL(cols_naive_all)
+#define cols_prim_step NB_LOCAL(cols_prim_step)
+#define cols_prim_all NB_LOCAL(cols_prim_all)
+#define cols_prim NB_LOCAL(cols_prim)
+#define cols_sums_of NB_LOCAL(cols_sums_of)
+#define cols_prim_finish NB_LOCAL(cols_prim_finish)
+#define cols_infer NB_LOCAL(cols_infer)
+#define cols_infer_naive NB_LOCAL(cols_infer_naive)
+#define cols_fold NB_LOCAL(cols_fold)
+#define cols_ready NB_LOCAL(cols_ready)
+#define cols_xhat NB_LOCAL(cols_xhat)
+#define cols_back_add NB_LOCAL(cols_back_add)
+#define cols_back_sums NB_LOCAL(cols_back_sums)
+#define cols_back_finish NB_LOCAL(cols_back_finish)
+#define cols_back_block NB_LOCAL(cols_back_block)
+#define cols_back_apply NB_LOCAL(cols_back_apply)
+#define cols_back NB_LOCAL(cols_back)
+#define cols_back_naive NB_LOCAL(cols_back_naive)
+#define cols_back_naive_all NB_LOCAL(cols_back_naive_all)
 #define two_sum NB_LOCAL(two_sum)
 #define compensated NB_LOCAL(compensated)
 #define compensated_total NB_LOCAL(compensated_total)
@@ -336,6 +385,7 @@ enum {
     NB_OPTIONS = NB_ONE_PLUS | NB_CAST_XHAT,
 };
 enum { NB_AFFINE_ROWS = 4 };
+enum { NB_COLS = 8 }; /* rows of a block whose columns are summed */
 enum { NB_BACK_ROWS = 4, NB_BACK_SUMS = 2 }; /* rows of a block backward, and partial sums of each, in vecs */
 /* One primitive operation of a framework, with NB_PARAM_F32 and the options. */
 enum {
@@ -348,6 +398,7 @@ enum {
     NB_FROM_X = 64,
     NB_TO_Y = 128,
     NB_FROM_DY = 1024, /* the second operand is a row of dy */
+    NB_MATRIX = 4096,  /* batchnorm: the second operand has rows, too */
 };
 
 /* Before loops over arrays of vecs: gcc then unrolls them early enough to keep the vecs

@@ -103,6 +103,10 @@ enum nb_ref_share { NB_REF_DGAMMA, NB_REF_DBETA };
 void nb_ref_shares_add(const struct nb_ref_gradient *r, const struct nb_ref_gradient_stats *s,
                        size_t times, struct nb_ref_shares *to);
 
+/* Sums of an element each, which are what `of` holds, as one: of a norm of columns, whose shares of one column are its
+ * elements. to->n is 1. */
+void nb_ref_shares_gather(const struct nb_ref_shares *of, struct nb_ref_shares *to);
+
 /* Limits of E of a sum over rows in any order, in any number of partial sums, xhat made of the given
  * statistics, rounded once to the parameter's type t. E is |got - ref| in units of
  * u sum |dy| (|xhat| + k) (dgamma) and of u sum |dy| (dbeta). lambda as in nb_ref_bound: for columns

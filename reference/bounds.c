@@ -7,6 +7,8 @@
  * docs/numerics.md derives K and A; here they are named alike. c is the summation
  * constant c1 n / lanes + log2(lanes) + c0; in the probabilistic bound min(c, lambda sqrt c)
  * stands in its place. First-order terms are made strict by dividing by 1 - (2c+20)u. */
+#include <float.h>
+
 #include "judging.h"
 
 struct row_scan {
@@ -48,6 +50,8 @@ static struct row_scan scan(const struct nb_ref_row *r, const struct nb_ref_stat
     double factor = norm ? s->rstd.hi : r->op == NB_REF_COPY ? 1 : r->alpha, abs_sum = 0;
     for (size_t i = 0; i < r->n; i++) {
         double d = (r->x[i] - s->mean.hi) - s->mean.lo, xhat = fabs(d * factor);
+        if (r->op == NB_REF_GIVEN && !(fabs(d) <= DBL_MAX))
+            continue;
         double w = r->gamma ? fabs(r->gamma[i] + (r->gemma ? 1 : 0)) : 1;
         double b = r->beta ? fabs(r->beta[i]) : 0;
         double e = r->x[i] - r->x[0];
@@ -288,6 +292,8 @@ static int leaves_range(const struct nb_ref_row *r, const struct nb_ref_stats *s
         return 0;
     if (s->x_max == 0) /* all sums are exact zeros */
         return 0;
+    if (r->op == NB_REF_GIVEN) /* x - mean, or x and mean times rstd gamma */
+        return !(fmax(m->d_max, fmax(s->x_max, fabs(r->mean)) * s->rstd.hi * fmax(m->w_max, 1)) <= top);
     /* sum|x| needs no look: were it to overflow, so would the squares that follow */
     double squares = largest_square_sum(r, s, b, m, c, t->u);
     double mean_square = s->var.hi + (r->eps_outside ? 0 : r->eps);

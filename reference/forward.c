@@ -178,6 +178,29 @@ static void normalize_nonfinite(const struct nb_ref_row *r, struct survey found,
         y[i] = affine(r, (struct nb_dd){r->x[i] * rstd, 0}, i);
 }
 
+/* By statistics that do not come from the row: each element by itself. */
+static void normalize_given(const struct nb_ref_row *r, struct nb_dd *y, struct nb_ref_stats *s)
+{
+    struct nb_dd var = {r->var, 0}, root = dd_mul(var, dd_rsqrt(var));
+    s->mean = (struct nb_dd){r->mean, 0};
+    s->var = var;
+    s->rstd = !r->eps_outside ? dd_rsqrt(dd_add_d(var, r->eps))
+                              : dd_recip(dd_add_d(r->var > 0 ? root : var, r->eps));
+    s->k1 = fabs(r->mean) * s->rstd.hi;
+    s->x_max = 0;
+    s->finite = 1;
+    for (size_t i = 0; i < r->n; i++) {
+        struct nb_dd xhat = dd_mul(dd_two_sum(r->x[i], -r->mean), s->rstd);
+        if (!(fabs(xhat.hi) <= DBL_MAX && fabs(xhat.lo) <= DBL_MAX))
+            xhat = (struct nb_dd){(r->x[i] - r->mean) * s->rstd.hi, 0};
+        if (fabs(r->x[i]) <= DBL_MAX) {
+            s->x_max = fmax(s->x_max, fabs(r->x[i]));
+            s->xhat_max = fmax(s->xhat_max, fabs(xhat.hi));
+        }
+        y[i] = affine(r, xhat, i);
+    }
+}
+
 /* copy, scale, affine: no statistics */
 static void ceiling(const struct nb_ref_row *r, struct nb_dd *y, struct nb_ref_stats *s)
 {
@@ -204,6 +227,8 @@ void nb_ref_forward(const struct nb_ref_row *r, struct nb_dd *y, struct nb_ref_s
     s->finite = !found.has_nan && !found.has_inf;
     if (!nb_ref_is_norm(r->op))
         ceiling(r, y, s);
+    else if (r->op == NB_REF_GIVEN)
+        normalize_given(r, y, s);
     else if (of.has_nan || of.has_inf)
         normalize_nonfinite(r, of, y, s);
     else if (r->op == NB_REF_PRMSNORM)

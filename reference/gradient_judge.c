@@ -285,6 +285,39 @@ void nb_ref_shares_add(const struct nb_ref_gradient *r, const struct nb_ref_grad
     to->not_finite |= !s->finite;
 }
 
+static void add_to(struct nb_dd *sum, struct nb_dd v)
+{
+    const struct nb_dd s = dd_add(*sum, v);
+    *sum = isfinite(s.hi) ? s : (struct nb_dd){sum->hi + v.hi, 0};
+}
+
+void nb_ref_shares_gather(const struct nb_ref_shares *of, struct nb_ref_shares *to)
+{
+    *to = (struct nb_ref_shares){.n = 1,
+                                 .dgamma = to->dgamma,
+                                 .dbeta = to->dbeta,
+                                 .dgamma_unit = to->dgamma_unit,
+                                 .dgamma_moved = to->dgamma_moved,
+                                 .dbeta_unit = to->dbeta_unit,
+                                 .rows = of->rows * (double)of->n,
+                                 .repeats = of->repeats,
+                                 .not_finite = of->not_finite,
+                                 .d_max = of->d_max,
+                                 .xhat_max = of->xhat_max,
+                                 .dy_max = of->dy_max,
+                                 .rstd_max = of->rstd_max,
+                                 .sigma_max = of->sigma_max};
+    *to->dgamma = *to->dbeta = (struct nb_dd){0, 0};
+    *to->dgamma_unit = *to->dgamma_moved = *to->dbeta_unit = 0;
+    for (size_t i = 0; i < of->n; i++) {
+        add_to(to->dgamma, of->dgamma[i]);
+        add_to(to->dbeta, of->dbeta[i]);
+        *to->dgamma_unit += of->dgamma_unit[i];
+        *to->dgamma_moved += of->dgamma_moved[i];
+        *to->dbeta_unit += of->dbeta_unit[i];
+    }
+}
+
 static struct nb_ref_limit share_limit(enum nb_ref_share which, double c, const struct nb_ref_type *t)
 {
     double body = c + (which == NB_REF_DGAMMA ? BESIDE_DGAMMA : BESIDE_DBETA);

@@ -13,7 +13,8 @@ struct nb_dd {
 enum nb_ref_op {
     NB_REF_COPY, NB_REF_SCALE, NB_REF_AFFINE, /* no statistics */
     NB_REF_LAYERNORM, NB_REF_RMSNORM,
-    NB_REF_PRMSNORM /* the mean square of x[0..k) */
+    NB_REF_PRMSNORM, /* the mean square of x[0..k) */
+    NB_REF_GIVEN     /* layernorm with mean and var given */
 };
 static inline int nb_ref_is_norm(enum nb_ref_op op)
 {
@@ -31,13 +32,15 @@ struct nb_ref_row {
     int gemma;           /* gamma stands for 1 + gamma */
     int cast_before;     /* a 16-bit output may have rounded xhat before it was multiplied by gamma */
     size_t k;            /* prmsnorm: 1 to n; others: not looked at */
+    double mean, var;    /* given: finite, var + eps > 0; others: not looked at */
 };
 
 /* What the row is like; every quantity in double, computed from the exact result.
  * Where rstd is infinite (eps 0 and no spread) the conditioning numbers are infinite; what leaves
  * the range of double is Inf or 0. Copy, scale and affine have no statistics: all is 0 but x_max,
  * x_sum_abs, sq_sum and finite. In a row that is not finite what has no value is NaN.
- * prmsnorm: var, k2, k2_shift, x_sum_abs and sq_sum are of the prefix, the rest of the row. */
+ * prmsnorm: var, k2, k2_shift, x_sum_abs and sq_sum are of the prefix, the rest of the row. given: nothing is
+ * summed; k1 = |mean| rstd, xhat_max and x_max are of the finite elements, and so is what is said of the row. */
 struct nb_ref_stats {
     struct nb_dd mean, var, rstd; /* rmsnorm, prmsnorm: mean 0, var = mean square */
     double widen;     /* rstd without eps over rstd, where eps stands outside the root; else 1 */

@@ -48,6 +48,7 @@ static NB_INLINE __m256d as_f64(__m256i v)
     static NB_INLINE V v_sub_##t(V a, V b) { return _mm256_sub_##sfx(a, b); }            \
     static NB_INLINE V v_mul_##t(V a, V b) { return _mm256_mul_##sfx(a, b); }            \
     static NB_INLINE V v_div_##t(V a, V b) { return _mm256_div_##sfx(a, b); }            \
+    static NB_INLINE V v_sqrt_##t(V a) { return _mm256_sqrt_##sfx(a); }                  \
     static NB_INLINE V v_max_##t(V a, V b) { return _mm256_max_##sfx(a, b); }            \
     static NB_INLINE V v_abs_##t(V a)                                                    \
     {                                                                                    \
