@@ -1,17 +1,13 @@
 /* backward_mutation_test.c: does the check of passes backward find what can be wrong in one? A plain loop in double
  * must pass under every kernel's bound, and each of its mutations must fail. Prints the score; exits 1 below 100 %. */
-#include "check.h"
-#include "codec.h"
+#include "mutation.h"
+
 #include "cpu.h"
-#include "execute.h"
-#include "registry.h"
 
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-enum { HIDDEN = 67, ROWS = 50, MANY = 1100, SUMS = 2 };
+enum { SUMS = 2 };
 
 enum bug {
     NONE, SIGN, NO_XHAT_TERM, NO_MEAN_TERM, N_MINUS_ONE, LAST_LEFT_OUT, STALE_RSTD, RSTD_SQUARED, MEAN_KEPT, STALE_MEAN,
@@ -22,7 +18,7 @@ enum bug {
     UNSTEADY, UNSTEADY_SHARES, ONE_IN_A_THOUSAND, NAN_HIDDEN, SHARES_OVER_ROWS, COPIED,
     BEHIND_TOO, PREFIX_SUM, PREFIX_OVER_HIDDEN, FIRST_STATISTICS, FIRST_GAMMA, ONE_PIECE_LOST, BUGS
 };
-enum where { ANY, CENTRED = 1, NARROW = 2, MANY_ROWS = 4, NOT_BF16 = 8, PREFIX = 16, PIECES = 32, GROUPS = 64 };
+enum { PREFIX = OWN, PIECES = 2 * OWN, GROUPS = 4 * OWN };
 static const struct {
     const char *name;
     unsigned where;
@@ -86,26 +82,6 @@ static unsigned long calls;
 
 /* ---- the loop, with one thing wrong ---- */
 
-static double get(uint32_t dtype, const void *p, size_t i)
-{
-    double v;
-    nb_decode(dtype, (const char *)p + i * nb_dtype_bytes(dtype), &v, 1);
-    return v;
-}
-
-static void put(uint32_t dtype, void *p, size_t i, double v)
-{
-    nb_encode(dtype, &v, (char *)p + i * nb_dtype_bytes(dtype), 1);
-}
-
-static double through_bf16(double v)
-{
-    uint16_t bits;
-    nb_encode(NB_BF16, &v, &bits, 1);
-    nb_decode(NB_BF16, &bits, &v, 1);
-    return v;
-}
-
 static uint32_t stat_type(const struct nb_problem *p)
 {
     return p->dtype == NB_F64 ? NB_F64 : NB_F32;
@@ -120,7 +96,7 @@ static size_t params_at(const struct nb_problem *p, size_t piece)
 static double gamma_at(const struct nb_problem *p, const struct nb_args *a, size_t piece, size_t i)
 {
     const size_t n = p->hidden / nb_op_pieces(p), at = bug == GAMMA_NEXT ? (i + 1) % n : i;
-    const double w = a->gamma != NULL ? get(p->param_dtype, a->gamma, params_at(p, piece) + at) : 1;
+    const double w = a->gamma != NULL ? element_get(p->param_dtype, a->gamma, params_at(p, piece) + at) : 1;
     return bug == NO_GAMMA ? 1 : bug == GAMMA_TWICE ? w * w : w;
 }
 
@@ -136,18 +112,20 @@ static struct row load(const struct nb_problem *p, const struct nb_args *a, size
     struct row row = {.n = p->hidden / pieces};
     const void *x = bug == SWAPPED_INPUTS ? a->dy : a->x, *dy = bug == SWAPPED_INPUTS ? a->x : a->dy;
     const bool centred = nb_op_facts(p->op)->centred;
-    row.rstd = get(stat_type(p), a->rstd, (bug == STALE_RSTD ? other : r) * pieces + of);
-    row.mean = centred && bug != MEAN_KEPT ? get(stat_type(p), a->mean, (bug == STALE_MEAN ? other : r) * pieces + of) : 0;
+    row.rstd = element_get(stat_type(p), a->rstd, (bug == STALE_RSTD ? other : r) * pieces + of);
+    row.mean = centred && bug != MEAN_KEPT
+                   ? element_get(stat_type(p), a->mean, (bug == STALE_MEAN ? other : r) * pieces + of)
+                   : 0;
     for (size_t i = 0; i < row.n; i++) {
-        row.x[i] = get(p->dtype, x, r * p->ldx + piece * row.n + i);
-        row.dy[i] = get(p->dtype, dy, r * (bug == DY_STRIDE ? p->hidden : p->ldx) + piece * row.n + i);
+        row.x[i] = element_get(p->dtype, x, r * p->ldx + piece * row.n + i);
+        row.dy[i] = element_get(p->dtype, dy, r * (bug == DY_STRIDE ? p->hidden : p->ldx) + piece * row.n + i);
         row.w[i] = gamma_at(p, a, piece, i);
         row.xhat[i] = (row.x[i] - row.mean) * row.rstd;
         row.g[i] = row.dy[i] * row.w[i];
         if (bug == XHAT_NARROW)
-            row.xhat[i] = through_bf16(row.xhat[i]);
+            row.xhat[i] = element_through(NB_BF16, row.xhat[i]);
         if (bug == G_NARROW)
-            row.g[i] = through_bf16(row.g[i]);
+            row.g[i] = element_through(NB_BF16, row.g[i]);
     }
     return row;
 }
@@ -185,12 +163,12 @@ static void write_row(const struct nb_problem *p, const struct nb_args *a, size_
             v *= 1 + 0x1p-6 * (double)(calls % 2);
         if (bug == ONE_IN_A_THOUSAND && r % 1000 == 999)
             v = 0;
-        put(p->dtype, a->dx, at + i, v);
-        if (bug == TRUNCATED && fabs(get(p->dtype, a->dx, at + i)) > fabs(v))
-            put(p->dtype, a->dx, at + i, v * (1 - (p->dtype == NB_F16 ? 0x1p-11 : 0x1p-8)));
+        element_put(p->dtype, a->dx, at + i, v);
+        if (bug == TRUNCATED && fabs(element_get(p->dtype, a->dx, at + i)) > fabs(v))
+            element_put(p->dtype, a->dx, at + i, v * (1 - (p->dtype == NB_F16 ? 0x1p-11 : 0x1p-8)));
     }
     if (bug == WRITE_BEHIND && r + 1 < p->rows)
-        put(p->dtype, a->dx, at + p->hidden, 1);
+        element_put(p->dtype, a->dx, at + p->hidden, 1);
 }
 
 static void share(const struct nb_problem *p, const struct row *row, double *sums)
@@ -199,7 +177,7 @@ static void share(const struct nb_problem *p, const struct row *row, double *sum
     for (size_t i = 0; i < n; i++) {
         const double w = row->w[i], dy = row->dy[i];
         double dgamma = bug == PLAIN_DGAMMA ? dy : dy * row->xhat[i];
-        dgamma = bug == DGAMMA_WITH_GAMMA ? dgamma * w : bug == SHARES_NARROW ? through_bf16(dgamma) : dgamma;
+        dgamma = bug == DGAMMA_WITH_GAMMA ? dgamma * w : bug == SHARES_NARROW ? element_through(NB_BF16, dgamma) : dgamma;
         const size_t column = bug == DGAMMA_NEXT ? (i + 1) % n : i;
         sums[column] = bug == LAST_ROW_ALONE ? dgamma : sums[column] + dgamma;
         sums[p->hidden + i] += bug == DBETA_WITH_GAMMA ? dy * w : bug == DBETA_IS_DGAMMA ? dgamma : dy;
@@ -232,11 +210,11 @@ static void run(const void *state, const struct nb_args *a)
         if (!(bug == ROW_UNWRITTEN && r == 1))
             write_row(p, a, r, dx);
         if (bug == MEAN_CHANGED)
-            put(stat_type(p), a->mean, r, 1 + get(stat_type(p), a->mean, r));
+            element_put(stat_type(p), a->mean, r, 1 + element_get(stat_type(p), a->mean, r));
         if (bug == RSTD_CHANGED)
-            put(stat_type(p), a->rstd, r, 2 * get(stat_type(p), a->rstd, r));
+            element_put(stat_type(p), a->rstd, r, 2 * element_get(stat_type(p), a->rstd, r));
         if (bug == DY_CHANGED)
-            put(p->dtype, (char *)(uintptr_t)a->dy, r * p->ldx, 1 + get(p->dtype, a->dy, r * p->ldx));
+            element_put(p->dtype, (char *)(uintptr_t)a->dy, r * p->ldx, 1 + element_get(p->dtype, a->dy, r * p->ldx));
     }
 }
 
@@ -255,10 +233,10 @@ static void reduce(const void *state, const struct nb_args *a)
                 continue;
             if (bug == UNSTEADY_SHARES && i == 0)
                 sum += (double)(calls % 2) * fmax(1, fabs(sum));
-            put(p->param_dtype, to[s], i, bug == SHARES_OVER_ROWS ? sum / (double)p->rows : sum);
+            element_put(p->param_dtype, to[s], i, bug == SHARES_OVER_ROWS ? sum / (double)p->rows : sum);
         }
     if (bug == DGAMMA_BEFORE && a->dgamma != NULL)
-        put(p->param_dtype, (char *)a->dgamma - nb_dtype_bytes(p->param_dtype), 0, 1);
+        element_put(p->param_dtype, (char *)a->dgamma - nb_dtype_bytes(p->param_dtype), 0, 1);
 }
 
 static size_t scratch_bytes(const struct nb_problem *p, uint32_t parts)
@@ -278,73 +256,32 @@ static bool is_base(const struct nb_kernel *k)
 static bool exists(const struct nb_kernel *k)
 {
     const unsigned where = MUTATIONS[bug].where;
-    return MUTATIONS[bug].name != NULL && !(where & CENTRED && !nb_op_facts(k->op)->centred) &&
-           !(where & PREFIX && k->op != NB_OP_PRMSNORM) && !(where & GROUPS && k->op != NB_OP_GROUPNORM) &&
-           !(where & PIECES && k->op != NB_OP_GROUPNORM && k->op != NB_OP_QKNORM) &&
-           !(where & NARROW && nb_dtype_bytes(k->dtype) != 2) && !(where & NOT_BF16 && k->dtype == NB_BF16);
+    return is_base(k) && mutation_fits(where, k) && !(where & PREFIX && k->op != NB_OP_PRMSNORM) &&
+           !(where & GROUPS && k->op != NB_OP_GROUPNORM) && !(where & PIECES && !has_pieces(k));
 }
 
-static struct nb_check_result checked(const struct nb_kernel *k, unsigned threads)
+/* What goes wrong between parts needs some. */
+static struct nb_check_result checked(const struct nb_kernel *k)
 {
     struct nb_kernel mutant = *k;
-    const size_t hidden = nb_op_facts(k->op)->k > NB_K_PREFIX ? 66 : HIDDEN; /* 67 is prime */
-    struct nb_cell c = {.id = "mutation", .dir = NB_BWD, .dtype = k->dtype, .param_dtype = k->dtype, .hidden = hidden,
-                        .rows = MUTATIONS[bug].where & MANY_ROWS ? MANY : ROWS, .ldx = hidden, .ldy = hidden,
-                        .k = {[NB_K_PREFIX] = 300000, [NB_K_GROUPS] = 3, [NB_K_HEAD] = 22}, .threads = threads,
-                        .residency = NB_L2};
-    struct nb_check_result r;
+    struct nb_cell c = mutation_cell(k, MUTATIONS[bug].where);
+    c.k[NB_K_PREFIX] = 300000;
+    c.threads = bug == FIRST_PART_ALONE || bug == PARTS_LEFT_OUT ? 2 : 1;
     mutant.run = run;
     mutant.reduce = reduce;
     mutant.scratch_bytes = scratch_bytes;
     calls = 0;
-    struct nb_check_data *d = nb_check_data_make(&c, 1);
-    nb_check_kernel(d, &mutant, &r);
-    nb_check_data_free(d);
-    return r;
+    return mutation_check(&c, &mutant);
 }
 
-/* What goes wrong between parts needs some. */
-static unsigned threads_of(void)
+static const char *begin(size_t i)
 {
-    return bug == FIRST_PART_ALONE || bug == PARTS_LEFT_OUT ? 2 : 1;
+    bug = (enum bug)i;
+    return MUTATIONS[i].name;
 }
 
 int main(void)
 {
-    size_t right = 0, places = 0, caught = 0, mutations = 0, whole = 0;
-    if (nb_cpu_init(NULL, 0) != 0)
-        return 1;
-    for (int b = NONE; b < BUGS; b++) {
-        size_t here = 0, found = 0;
-        bug = (enum bug)b;
-        for (size_t i = 0; i < nb_kernel_count(); i++) {
-            const struct nb_kernel *k = nb_kernel_at(i);
-            if (!is_base(k) || (b != NONE && !exists(k)))
-                continue;
-            const struct nb_check_result r = checked(k, threads_of());
-            if (b == NONE && r.verdict != NB_PASS) {
-                printf("  NOT PASSED, and right: %s: %s\n", k->name, r.reason);
-                return 1;
-            }
-            right += b == NONE;
-            here += b != NONE;
-            found += b != NONE && r.verdict != NB_PASS;
-            if (b != NONE && r.verdict == NB_PASS)
-                printf("  NOT CAUGHT: %s in %s\n", MUTATIONS[b].name, k->name);
-        }
-        if (b == NONE) {
-            printf("%zu kernels' bounds hold for what is right\n", right);
-            continue;
-        }
-        if (MUTATIONS[b].name == NULL)
-            continue;
-        printf("%-45s %6zu %6zu\n", MUTATIONS[b].name, here, found);
-        places += here;
-        caught += found;
-        mutations++;
-        whole += here > 0 && found == here;
-    }
-    printf("mutation score: %zu of %zu mutations caught everywhere, %zu of %zu places (%.1f %%)\n", whole, mutations, caught,
-           places, 100 * (double)caught / (double)places);
-    return right > 0 && whole == mutations ? 0 : 1;
+    const struct mutations all = {BUGS, begin, exists, checked, NULL};
+    return nb_cpu_init(NULL, 0) == 0 && mutations_all_caught(&all) ? 0 : 1;
 }

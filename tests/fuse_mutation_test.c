@@ -1,16 +1,11 @@
 /* fuse_mutation_test.c: does the check of fused norms find what can be wrong in one? A plain loop in long double must
  * pass under every kernel's bound, and each of its mutations must fail. Prints the score; exits 1 below 100 %. */
-#include "check.h"
-#include "codec.h"
+#include "mutation.h"
+
 #include "cpu.h"
-#include "execute.h"
-#include "registry.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
-
-enum { HIDDEN = 67, ROWS = 50, MANY = 1100 };
 
 enum bug {
     NONE, RESIDUAL_IGNORED, RESIDUAL_TWICE, SUBTRACTED, RESIDUAL_STRIDE, STALE_RESIDUAL, FIRST_RESIDUAL, NEXT_RESIDUAL,
@@ -19,8 +14,7 @@ enum bug {
     H_UNWRITTEN, H_ROW_UNWRITTEN, H_ELEMENT_UNWRITTEN, H_IS_X, H_IS_Y, H_AND_Y_SWAPPED, H_STRIDE, H_ROWS_SWAPPED,
     H_TRUNCATED, H_BEHIND, H_BEFORE, H_UNSTEADY, H_IN_A_THOUSAND, H_OFF_BY_ULP, H_NAN_HIDDEN, H_ZERO_UNSIGNED, BUGS
 };
-/* KEPT: h is written. NARROW: 16 bit. */
-enum where { ANY, KEPT = 1, NARROW = 2, MANY_ROWS = 4, NOT_BF16 = 8 };
+enum { KEPT = OWN }; /* h is written */
 static const struct {
     const char *name;
     unsigned where;
@@ -71,37 +65,17 @@ static unsigned long calls;
 
 /* ---- the loop, with one thing wrong ---- */
 
-static double get(uint32_t dtype, const void *p, size_t i)
-{
-    double v;
-    nb_decode(dtype, (const char *)p + i * nb_dtype_bytes(dtype), &v, 1);
-    return v;
-}
-
-static void put(uint32_t dtype, void *p, size_t i, double v)
-{
-    nb_encode(dtype, &v, (char *)p + i * nb_dtype_bytes(dtype), 1);
-}
-
-static double through(uint32_t dtype, double v)
-{
-    char bits[sizeof(double)];
-    nb_encode(dtype, &v, bits, 1);
-    nb_decode(dtype, bits, &v, 1);
-    return v;
-}
-
 static double toward_zero(uint32_t dtype, double v)
 {
-    const double r = through(dtype, v);
-    return fabs(r) > fabs(v) ? through(dtype, r * (1 - (dtype == NB_F16 ? 0x1p-11 : 0x1p-8))) : r;
+    const double r = element_through(dtype, v);
+    return fabs(r) > fabs(v) ? element_through(dtype, r * (1 - (dtype == NB_F16 ? 0x1p-11 : 0x1p-8))) : r;
 }
 
 /* The neighbour of a number that the dtype holds. */
 static double next_to(uint32_t dtype, double v)
 {
     const double step = dtype == NB_F64 ? 0x1p-52 : dtype == NB_F32 ? 0x1p-23 : dtype == NB_F16 ? 0x1p-10 : 0x1p-7;
-    return through(dtype, v * (1 + step));
+    return element_through(dtype, v * (1 + step));
 }
 
 /* One row: what is read of it, their sum in double and as it is rounded. */
@@ -119,18 +93,19 @@ static size_t residual_at(const struct nb_problem *p, size_t r, size_t i)
 static void load(const struct nb_problem *p, const struct nb_args *a, size_t r, struct row *row)
 {
     for (size_t i = 0; i < p->hidden; i++) {
-        const double x = get(p->dtype, a->x, r * p->ldx + i), b = get(p->dtype, a->residual, residual_at(p, r, i));
+        const double x = element_get(p->dtype, a->x, r * p->ldx + i);
+        const double b = element_get(p->dtype, a->residual, residual_at(p, r, i));
         const bool left = bug == RESIDUAL_IGNORED || (bug == LAST_UNADDED && i + 1 == p->hidden);
         row->x[i] = x;
         row->residual[i] = b;
         row->sum[i] = left ? x : bug == RESIDUAL_TWICE ? x + 2 * b : bug == SUBTRACTED ? x - b : x + b;
-        row->h[i] = through(bug == SUM_NARROW ? NB_BF16 : p->dtype, row->sum[i]);
+        row->h[i] = element_through(bug == SUM_NARROW ? NB_BF16 : p->dtype, row->sum[i]);
     }
 }
 
 static double param(const struct nb_problem *p, const void *w, size_t i, double otherwise)
 {
-    return w != NULL ? get(p->param_dtype, w, i) : otherwise;
+    return w != NULL ? element_get(p->param_dtype, w, i) : otherwise;
 }
 
 /* y of v, by the statistics of s */
@@ -183,11 +158,11 @@ static void write_h(const struct nb_problem *p, const struct nb_args *a, size_t 
         return;
     for (size_t i = 0; i < p->hidden; i++)
         if (!(bug == H_ELEMENT_UNWRITTEN && r == 1 && i == p->hidden / 2))
-            put(p->dtype, a->h, at + i, h_of(p, row, r, i));
+            element_put(p->dtype, a->h, at + i, h_of(p, row, r, i));
     if (bug == H_BEHIND && r + 1 < p->rows)
-        put(p->dtype, a->h, at + p->hidden, 1);
+        element_put(p->dtype, a->h, at + p->hidden, 1);
     if (bug == H_BEFORE && r == 0)
-        put(p->dtype, (char *)a->h - nb_dtype_bytes(p->dtype), 0, 1);
+        element_put(p->dtype, (char *)a->h - nb_dtype_bytes(p->dtype), 0, 1);
 }
 
 static void write_y(const struct nb_problem *p, const struct nb_args *a, size_t r, const struct row *row)
@@ -201,7 +176,7 @@ static void write_y(const struct nb_problem *p, const struct nb_args *a, size_t 
             v *= 1 + 0x1p-6 * (double)(calls % 2);
         if (bug == Y_IN_A_THOUSAND && r % 1000 == 999)
             v = 0;
-        put(p->dtype, a->y, at + i, v);
+        element_put(p->dtype, a->y, at + i, v);
     }
 }
 
@@ -218,9 +193,9 @@ static void run(const void *state, const struct nb_args *a)
         write_y(p, a, r, bug == STALE_H && r > first ? &before : &row);
         before = row;
         if (bug == X_CHANGED)
-            put(p->dtype, (char *)(uintptr_t)a->x, r * p->ldx, row.h[0]);
+            element_put(p->dtype, (char *)(uintptr_t)a->x, r * p->ldx, row.h[0]);
         if (bug == RESIDUAL_CHANGED)
-            put(p->dtype, (char *)(uintptr_t)a->residual, r * p->ldx, row.h[0]);
+            element_put(p->dtype, (char *)(uintptr_t)a->residual, r * p->ldx, row.h[0]);
     }
 }
 
@@ -235,71 +210,26 @@ static bool is_base(const struct nb_kernel *k)
 static bool exists(const struct nb_kernel *k)
 {
     const unsigned where = MUTATIONS[bug].where;
-    return MUTATIONS[bug].name != NULL && !(where & KEPT && k->fuse != NB_FUSE_RESIDUAL) &&
-           !(where & NARROW && nb_dtype_bytes(k->dtype) != 2) && !(where & NOT_BF16 && k->dtype == NB_BF16);
+    return is_base(k) && mutation_fits(where, k) && !(where & KEPT && k->fuse != NB_FUSE_RESIDUAL);
 }
 
 static struct nb_check_result checked(const struct nb_kernel *k)
 {
     struct nb_kernel mutant = *k;
-    struct nb_cell c = {.id = "mutation", .fuse = k->fuse, .dtype = k->dtype, .param_dtype = k->dtype, .hidden = HIDDEN,
-                        .rows = MUTATIONS[bug].where & MANY_ROWS ? MANY : ROWS, .ldx = HIDDEN, .ldy = HIDDEN, .threads = 1,
-                        .residency = NB_L2};
-    struct nb_check_result r;
+    const struct nb_cell c = mutation_cell(k, MUTATIONS[bug].where);
     mutant.run = run;
     calls = 0;
-    struct nb_check_data *d = nb_check_data_make(&c, 1);
-    nb_check_kernel(d, &mutant, &r);
-    nb_check_data_free(d);
-    return r;
+    return mutation_check(&c, &mutant);
 }
 
-struct score {
-    size_t here, found;
-};
-
-/* False: what is right has failed. */
-static bool try_kernel(const struct nb_kernel *k, struct score *s)
+static const char *begin(size_t i)
 {
-    if (!is_base(k) || (bug != NONE && !exists(k)))
-        return true;
-    const struct nb_check_result r = checked(k);
-    s->here++;
-    s->found += r.verdict != NB_PASS;
-    if (bug == NONE && r.verdict != NB_PASS)
-        printf("  NOT PASSED, and right: %s: %s\n", k->name, r.reason);
-    if (bug != NONE && r.verdict == NB_PASS)
-        printf("  NOT CAUGHT: %s in %s\n", MUTATIONS[bug].name, k->name);
-    return bug != NONE || r.verdict == NB_PASS;
-}
-
-static bool try_all(struct score *s)
-{
-    *s = (struct score){0, 0};
-    for (size_t i = 0; i < nb_kernel_count(); i++)
-        if (!try_kernel(nb_kernel_at(i), s))
-            return false;
-    return s->here > 0;
+    bug = (enum bug)i;
+    return MUTATIONS[i].name;
 }
 
 int main(void)
 {
-    size_t mutations = 0, whole = 0;
-    struct score s, all = {0, 0};
-    if (nb_cpu_init(NULL, 0) != 0 || !try_all(&s))
-        return 1;
-    printf("%zu kernels' bounds hold for what is right\n", s.here);
-    for (int b = NONE + 1; b < BUGS; b++) {
-        bug = (enum bug)b;
-        if (!try_all(&s))
-            return 1;
-        printf("%-45s %6zu %6zu\n", MUTATIONS[b].name, s.here, s.found);
-        all.here += s.here;
-        all.found += s.found;
-        mutations++;
-        whole += s.here == s.found;
-    }
-    printf("mutation score: %zu of %zu mutations caught everywhere, %zu of %zu places (%.1f %%)\n", whole, mutations,
-           all.found, all.here, 100 * (double)all.found / (double)all.here);
-    return whole == mutations ? 0 : 1;
+    const struct mutations all = {BUGS, begin, exists, checked, NULL};
+    return nb_cpu_init(NULL, 0) == 0 && mutations_all_caught(&all) ? 0 : 1;
 }

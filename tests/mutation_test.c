@@ -1,23 +1,21 @@
 /* mutation_test.c: is the checker any good? Every mutation of a right kernel must be caught, in every
  * dtype and ISA in which it can exist, by the check before a timing or by the laboratory; the unmutated
  * kernel must pass both. Prints the score; exits 1 below 100 %. */
+#include "mutation.h"
+
 #include "accuracy.h"
-#include "check.h"
-#include "codec.h"
 #include "cpu.h"
 #include "execute.h"
-#include "registry.h"
 #include "symmetry.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #if defined(__x86_64__)
 #include <xmmintrin.h>
 #endif
 
-enum { HIDDEN = 67, ROWS = 50, ROW_MAX = 4096 };
+enum { ROW_MAX = 4096 };
 
 /* The kernel under mutation; its run is replaced by one of the functions below. */
 static const struct nb_kernel *base;
@@ -56,22 +54,17 @@ static const char *x_row(const struct nb_problem *p, const struct nb_args *a, si
 
 static double get(const struct nb_problem *p, const char *row, size_t i)
 {
-    double v;
-    nb_decode(p->dtype, row + i * width(p), &v, 1);
-    return v;
+    return element_get(p->dtype, row, i);
 }
 
 static void set(const struct nb_problem *p, char *row, size_t i, double v)
 {
-    nb_encode(p->dtype, &v, row + i * width(p), 1);
+    element_put(p->dtype, row, i, v);
 }
 
 static double beta_at(const struct nb_problem *p, const struct nb_args *a, size_t i)
 {
-    double v = 0;
-    if (a->beta != NULL)
-        nb_decode(p->param_dtype, (const char *)a->beta + i * nb_dtype_bytes(p->param_dtype), &v, 1);
-    return v;
+    return a->beta != NULL ? element_get(p->param_dtype, a->beta, i) : 0;
 }
 
 /* y - beta times a factor: what a wrong rstd does */
@@ -107,7 +100,7 @@ static void row_of_length(const struct nb_problem *p, const struct nb_args *a, s
     q.hidden = q.ldx = q.ldy = n;
     q.stats_out = 0;
     memcpy(x, x_row(p, a, r), p->hidden * width(p));
-    nb_encode(p->dtype, &behind, x + p->hidden * width(p), 1);
+    element_put(p->dtype, x, p->hidden, behind);
     memset(gamma, 0, sizeof gamma);
     memset(beta, 0, sizeof beta);
     if (a->gamma)
@@ -453,11 +446,8 @@ static void widened(const struct nb_problem *p, const struct nb_args *a, size_t 
     q.ldx = q.ldy = p->hidden;
     q.stats_out = 0;
     for (size_t i = 0; i < p->hidden; i++) {
-        double v = 1;
         x[i] = (float)get(p, x_row(p, a, r), i);
-        if (a->gamma)
-            nb_decode(p->param_dtype, (const char *)a->gamma + i * nb_dtype_bytes(p->param_dtype), &v, 1);
-        gamma[i] = (float)v;
+        gamma[i] = a->gamma ? (float)element_get(p->param_dtype, a->gamma, i) : 1;
         beta[i] = (float)beta_at(p, a, i);
     }
     const struct nb_args b = {.x = x, .y = y, .gamma = gamma, .beta = beta};
@@ -488,14 +478,8 @@ static void truncated(const struct nb_problem *p, const struct nb_args *a)
 /* Rounded to bf16 on the way to f16 or f32: a wrong intermediate. */
 static void row_through_bf16(const struct nb_problem *p, const struct nb_args *a, size_t r)
 {
-    for (size_t i = 0; i < p->hidden; i++) {
-        const double v = get(p, y_row(p, a, r), i);
-        uint16_t code;
-        double back;
-        nb_encode(NB_BF16, &v, &code, 1);
-        nb_decode(NB_BF16, &code, &back, 1);
-        set(p, y_row(p, a, r), i, back);
-    }
+    for (size_t i = 0; i < p->hidden; i++)
+        set(p, y_row(p, a, r), i, element_through(NB_BF16, get(p, y_row(p, a, r), i)));
 }
 
 static void through_bf16(const struct nb_problem *p, const struct nb_args *a)
@@ -637,23 +621,18 @@ static void unmutated(const struct nb_problem *p, const struct nb_args *a)
 
 /* ---- the list ---- */
 
-enum where {
-    ANY,
-    LAYERNORM = 1,
-    NARROW = 2,  /* 16-bit storage */
-    WIDE = 4,    /* f32 and f64 */
-    F32ISH = 8,  /* f32, f16 */
-    SUBNORMAL = 16, /* f32 and f64 in SSE or AVX arithmetic, on this machine */
-    MANY_ROWS = 32,
-    NOT_F64 = 64,
-    PREFIX = 128,
-    PIECES = 256 /* groupnorm and qknorm; they are the kernels that all others are tried on, and have these alone */
+enum {
+    SUBNORMAL = OWN, /* f32 and f64 in SSE or AVX arithmetic, on this machine */
+    NOT_F64 = 2 * OWN,
+    PREFIX = 4 * OWN,
+    PIECES = 8 * OWN /* groupnorm and qknorm; they are the kernels that all others are tried on, and have these alone */
 };
 static const struct mutation {
     const char *name;
     void (*run)(const struct nb_problem *p, const struct nb_args *a);
     unsigned where;
 } MUTATIONS[] = {
+    {"none", unmutated, ANY},
     {"a NaN element", nan_element, ANY},
     {"Inf for NaN", inf_for_nan, ANY},
     {"NaN rows hidden", nan_hidden, ANY},
@@ -671,7 +650,7 @@ static const struct mutation {
     {"cast order ignored", cast_order_ignored, NARROW},
     {"gamma and beta swapped", gamma_beta_swapped, ANY},
     {"gamma ignored", gamma_ignored, ANY},
-    {"beta ignored", beta_ignored, LAYERNORM},
+    {"beta ignored", beta_ignored, CENTRED},
     {"gamma of the next element", gamma_off_by_one, ANY},
     {"write at [hidden]", write_behind, ANY},
     {"row not written", row_unwritten, ANY},
@@ -684,14 +663,14 @@ static const struct mutation {
     {"stride of y ignored", y_stride_ignored, ANY},
     {"differs from run to run", not_deterministic, ANY},
     {"input changed", input_changed, ANY},
-    {"saved mean off by 0.1 %", saved_mean_off, LAYERNORM},
+    {"saved mean off by 0.1 %", saved_mean_off, CENTRED},
     {"saved rstd off by 0.1 %", saved_rstd_off, ANY},
     {"written as truncation", truncated, NARROW},
-    {"rounded by way of bf16", through_bf16, WIDE | F32ISH},
+    {"rounded by way of bf16", through_bf16, NOT_BF16},
     {"FTZ and DAZ", flushing, SUBNORMAL},
     {"subnormal results lost", subnormals_lost, NOT_F64},
-    {"mean not subtracted", mean_kept, LAYERNORM},
-    {"one-pass formula under the two-pass bound", onepass_formula, LAYERNORM},
+    {"mean not subtracted", mean_kept, CENTRED},
+    {"one-pass formula under the two-pass bound", onepass_formula, CENTRED},
     {"all of the row for its prefix", prefix_whole, PREFIX},
     {"prefix one element longer", prefix_longer, PREFIX},
     {"prefix one element shorter", prefix_shorter, PREFIX},
@@ -704,34 +683,20 @@ static const struct mutation {
 };
 enum { MUTATION_COUNT = sizeof MUTATIONS / sizeof *MUTATIONS };
 
-static bool has_pieces(const struct nb_kernel *k)
-{
-    return k->op == NB_OP_GROUPNORM || k->op == NB_OP_QKNORM;
-}
+static const struct mutation *current;
 
-static bool exists(const struct mutation *m, const struct nb_kernel *k)
+static bool can_have(const struct nb_kernel *k, const struct mutation *m)
 {
     const bool narrow = nb_dtype_bytes(k->dtype) == 2;
-    if (m->where & LAYERNORM && k->op != NB_OP_LAYERNORM)
-        return false;
-    if (m->where & PREFIX && k->op != NB_OP_PRMSNORM)
-        return false;
-    if (has_pieces(k) != ((m->where & PIECES) != 0))
-        return false;
-    if (m->where & NARROW && !narrow)
-        return false;
-    if (m->where & (WIDE | F32ISH) && k->dtype == NB_BF16)
-        return false;
-    if (m->where & NOT_F64 && (k->dtype == NB_F64 || k->flushes))
-        return false;
-#if !defined(__x86_64__)
-    if (m->where & SUBNORMAL)
-        return false;
+#if defined(__x86_64__)
+    const bool subnormal = !narrow;
+#else
+    const bool subnormal = false;
 #endif
-    return !(m->where & SUBNORMAL) || !narrow;
+    return mutation_fits(m->where, k) && !(m->where & PREFIX && k->op != NB_OP_PRMSNORM) &&
+           has_pieces(k) == ((m->where & PIECES) != 0) &&
+           !(m->where & NOT_F64 && (k->dtype == NB_F64 || k->flushes)) && !(m->where & SUBNORMAL && !subnormal);
 }
-
-static const struct mutation *current;
 
 static void run_mutant(const void *state, const struct nb_args *a)
 {
@@ -755,34 +720,6 @@ static struct nb_kernel mutant_of(const struct nb_kernel *k, const struct mutati
     return mutant;
 }
 
-static bool check_passes(const struct nb_kernel *mutant, bool many_rows)
-{
-    struct nb_cell c = {.id = "mutation", .dtype = mutant->dtype, .param_dtype = mutant->dtype,
-                        .hidden = HIDDEN, .rows = many_rows ? 1100 : ROWS, .ldx = HIDDEN, .ldy = HIDDEN,
-                        .k = {[NB_K_GROUPS] = 3, [NB_K_HEAD] = 22}, .threads = 1, .stats_out = 1, .residency = NB_L2};
-    struct nb_check_result r;
-    if (has_pieces(mutant))
-        c.hidden = c.ldx = c.ldy = 66; /* 67 is prime */
-    struct nb_check_data *d = nb_check_data_make(&c, 1);
-    nb_check_kernel(d, mutant, &r);
-    nb_check_data_free(d);
-    return r.verdict == NB_PASS;
-}
-
-static bool lab_passes(const struct nb_kernel *mutant)
-{
-    const struct nb_accuracy_options o = {.seed = 1, .eps = 1e-5, .timeout_s = 20};
-    for (size_t f = 0; f < nb_family_count(); f++) {
-        struct nb_accuracy r;
-        if (!nb_family_has(nb_family_at(f), mutant->dtype))
-            continue;
-        nb_accuracy_one(&o, mutant, nb_family_at(f), HIDDEN, &r);
-        if (r.verdict == NB_FAIL_VALUE || r.verdict == NB_FAIL_NONFINITE)
-            return false;
-    }
-    return true;
-}
-
 static bool is_base(const struct nb_kernel *k)
 {
     return nb_kernel_why_not(k) == NULL && k->dir == NB_FWD && k->fuse == NB_FUSE_NONE && k->trick[0] == '\0' &&
@@ -793,43 +730,38 @@ static bool is_base(const struct nb_kernel *k)
              strcmp(k->algo, "onepass") == 0));
 }
 
-struct score {
-    size_t places, check, lab; /* where it exists; caught by the check; only by the laboratory */
-};
-
-static void try_mutation(const struct mutation *m, struct score *s)
+static bool exists(const struct nb_kernel *k)
 {
-    for (size_t i = 0; i < nb_kernel_count(); i++) {
-        const struct nb_kernel *k = nb_kernel_at(i);
-        if (!is_base(k) || !exists(m, k))
-            continue;
-        const struct nb_kernel mutant = mutant_of(k, m);
-        s->places++;
-        if (!check_passes(&mutant, m->where & MANY_ROWS))
-            s->check++;
-        else if (!lab_passes(&mutant))
-            s->lab++;
-        else
-            printf("  NOT CAUGHT: %s in %s\n", m->name, k->name);
-    }
+    return is_base(k) && (current == MUTATIONS || can_have(k, current));
 }
 
-static size_t right_ones(void)
+static struct nb_check_result checked(const struct nb_kernel *k)
 {
-    static const struct mutation none = {"unmutated", unmutated, ANY};
-    size_t count = 0;
-    for (size_t i = 0; i < nb_kernel_count(); i++) {
-        const struct nb_kernel *k = nb_kernel_at(i);
-        if (!is_base(k))
+    const struct nb_kernel mutant = mutant_of(k, current);
+    struct nb_cell c = mutation_cell(k, current->where);
+    c.stats_out = 1;
+    return mutation_check(&c, &mutant);
+}
+
+static bool lab_passes(const struct nb_kernel *k)
+{
+    const struct nb_accuracy_options o = {.seed = 1, .eps = 1e-5, .timeout_s = 20};
+    const struct nb_kernel mutant = mutant_of(k, current);
+    for (size_t f = 0; f < nb_family_count(); f++) {
+        struct nb_accuracy r;
+        if (!nb_family_has(nb_family_at(f), k->dtype))
             continue;
-        const struct nb_kernel right = mutant_of(k, &none);
-        if (!check_passes(&right, false) || !lab_passes(&right)) {
-            printf("  NOT PASSED: %s, which is right\n", k->name);
-            exit(1);
-        }
-        count++;
+        nb_accuracy_one(&o, &mutant, nb_family_at(f), HIDDEN, &r);
+        if (r.verdict == NB_FAIL_VALUE || r.verdict == NB_FAIL_NONFINITE)
+            return false;
     }
-    return count;
+    return true;
+}
+
+static const char *begin(size_t i)
+{
+    current = &MUTATIONS[i];
+    return current->name;
 }
 
 /* The check without an oracle, alone: it must find what changes scale or mean, and pass what is right. */
@@ -837,19 +769,18 @@ static size_t symmetry_faults(void)
 {
     static const struct mutation some[] = {{"zeros", zeros, ANY},
                                            /* 1.5 % of y^2 is within what 8 bits allow */
-                                           {"divided by n-1", n_minus_one, F32ISH},
+                                           {"divided by n-1", n_minus_one, NOT_BF16},
                                            {"input copied", input_copied, ANY},
-                                           {"mean not subtracted", mean_kept, LAYERNORM}};
-    static const struct mutation none = {"unmutated", unmutated, ANY};
+                                           {"mean not subtracted", mean_kept, CENTRED}};
     size_t faults = 0;
     char text[200];
     for (size_t i = 0; i < nb_kernel_count(); i++) {
         const struct nb_kernel *k = nb_kernel_at(i);
         for (size_t m = 0; is_base(k) && m < sizeof some / sizeof *some; m++) {
-            const struct nb_kernel right = mutant_of(k, &none);
+            const struct nb_kernel right = mutant_of(k, MUTATIONS);
             faults += !nb_symmetry_holds(&right, HIDDEN, text, sizeof text);
             const struct nb_kernel mutant = mutant_of(k, &some[m]);
-            const bool missed = exists(&some[m], k) && nb_symmetry_holds(&mutant, HIDDEN, text, sizeof text);
+            const bool missed = can_have(k, &some[m]) && nb_symmetry_holds(&mutant, HIDDEN, text, sizeof text);
             if (missed)
                 printf("  NOT FOUND WITHOUT AN ORACLE: %s in %s\n", some[m].name, k->name);
             faults += missed;
@@ -860,24 +791,9 @@ static size_t symmetry_faults(void)
 
 int main(void)
 {
-    struct score all = {0, 0, 0};
-    size_t mutations = 0;
+    const struct mutations all = {MUTATION_COUNT, begin, exists, checked, lab_passes};
     if (nb_cpu_init(NULL, 0) != 0)
         return 1;
     const size_t faults = symmetry_faults();
-    printf("%zu kernels pass unmutated\n", right_ones());
-    printf("%-45s %6s %6s %6s\n", "mutation", "places", "check", "lab");
-    for (size_t i = 0; i < MUTATION_COUNT; i++) {
-        struct score s = {0, 0, 0};
-        try_mutation(&MUTATIONS[i], &s);
-        printf("%-45s %6zu %6zu %6zu\n", MUTATIONS[i].name, s.places, s.check, s.lab);
-        all.places += s.places;
-        all.check += s.check;
-        all.lab += s.lab;
-        mutations += s.places > 0 && s.check + s.lab == s.places;
-    }
-    printf("mutation score: %zu of %zu mutations caught everywhere, %zu of %zu places (%.1f %%)\n",
-           mutations, (size_t)MUTATION_COUNT, all.check + all.lab, all.places,
-           100 * (double)(all.check + all.lab) / (double)all.places);
-    return mutations == MUTATION_COUNT && faults == 0 ? 0 : 1;
+    return mutations_all_caught(&all) && faults == 0 ? 0 : 1;
 }

@@ -2,13 +2,14 @@
  * and 3.x.
  *
  * Computes  layernorm: y = (x-mean)/sqrt(var+eps)*gamma + beta. rmsnorm, where the
- * library has the flag: y = x/sqrt(mean(x^2)+eps)*gamma + beta prepare   creates a
- * primitive for each slice of rows, with a stream, memory objects and a scratchpad of its
- * own, so that threads share nothing. Gamma and beta in 16 bits are widened there: the
- * library's take f32 run       hands over the addresses and executes. It works in the
- * calling thread alone. Wanted statistics: the library gives the variance, which run
- * turns into rstd Refused   rows with gaps: the fast code steps by hidden whatever
- * strides it is given; options it does not have; what would run as its reference code
+ *           library has the flag: y = x/sqrt(mean(x^2)+eps)*gamma + beta
+ * prepare   creates a primitive for each slice of rows, with a stream, memory objects and
+ *           a scratchpad of its own, so that threads share nothing. Gamma and beta in 16
+ *           bits are widened there: the library's take f32
+ * run       hands over the addresses and executes. It works in the calling thread alone.
+ *           Wanted statistics: the library gives the variance, which run turns into rstd
+ * Refused   rows with gaps: the fast code steps by hidden whatever strides it is given;
+ *           options it does not have; what would run as its reference code
  * Aliasing  y may equal x
  * Error     twopass, in the order of jit_uni_layer_normalization; at `bounds` below
  * Source    github.com/uxlfoundation/oneDNN */
