@@ -579,20 +579,23 @@ static void compare_chunks(const struct call *c, struct nb_check_result *r)
     few.in_place = false;
     few.threads = 1;
     few.ldy = FEW_COLUMNS;
-    char *y = alloc(few.rows * FEW_COLUMNS, es);
+    struct nb_buffer y;
+    map_or_abort(&y, few.rows * FEW_COLUMNS * es, -1);
     for (size_t first = 0; first < c->cell.hidden; first += FEW_COLUMNS) {
         few.hidden = least(FEW_COLUMNS, c->cell.hidden - first);
         const struct nb_problem p = nb_cell_problem(&few, c->k);
-        const struct nb_args a = chunk_args(c, first, y);
+        const struct nb_args a = chunk_args(c, first, y.data);
         if (c->k->supports != NULL && c->k->supports(&p) != NULL)
             continue;
         if (!nb_run_once(c->k, &p, &a))
             break;
         for (size_t row = 0; row < few.rows; row++)
-            if (memcmp(y + row * FEW_COLUMNS * es, c->b[Y].data + (row * c->cell.ldy + first) * es, few.hidden * es) != 0)
+            if (memcmp(y.data + row * FEW_COLUMNS * es, c->b[Y].data + (row * c->cell.ldy + first) * es, few.hidden * es) != 0)
                 nb_check_fail(r, NB_FAIL_VALUE, "a column of the timed data comes out differently in a call of few columns");
     }
-    free(y);
+    if (!nb_buffer_canaries_intact(&y))
+        nb_check_fail(r, NB_FAIL_OOB_WRITE, "bytes before or behind a tensor were overwritten");
+    nb_buffer_free(&y);
 }
 
 static void check_timed(const struct nb_timed_data *d, const struct nb_kernel *k, struct nb_check_result *r)

@@ -18,7 +18,7 @@ void nb_round_to(uint32_t dtype, double *v, size_t n);
 void nb_input_gamma(uint32_t param_dtype, uint64_t seed, double *gamma, size_t n);
 void nb_input_beta(uint32_t param_dtype, uint64_t seed, double *beta, size_t n);
 
-/* Running statistics: mean N/4 and variance 1 + U, as doubles that the type of saved statistics represents. */
+/* Running statistics: mean N/4 and variance 1 + U, of every eighth column 1e-4 of that, where eps shows in 8 bits; as doubles that the type of saved statistics represents. */
 void nb_input_running(uint32_t dtype, uint64_t seed, double *mean, double *var, size_t n);
 /* The same, as they are stored. */
 void nb_input_running_stored(uint32_t dtype, uint64_t seed, void *mean, void *var, size_t n);

@@ -249,7 +249,7 @@ static size_t scratch_bytes(const struct nb_problem *p, uint32_t parts)
 
 static bool is_base(const struct nb_kernel *k)
 {
-    return nb_kernel_why_not(k) == NULL && k->dir == NB_BWD && nb_op_facts(k->op)->norm && strcmp(k->algo, "twopass") == 0 &&
+    return nb_kernel_why_not(k) == NULL && k->dir == NB_BWD && nb_op_facts(k->op)->norm && !nb_op_facts(k->op)->columns && strcmp(k->algo, "twopass") == 0 &&
            k->trick[0] == '\0';
 }
 
