@@ -25,7 +25,7 @@ every() {
 }
 every "formula, scans and source are there" \
     '(.formula | length > 0) and (.scans | length > 0) and (.source | length > 0)'
-every "the last scan writes y, or dx" '.dir as $d | .scans[-1] | if $d == "bwd" then test("dx\\]") else test("-> y\\]") end'
+every "the last scan writes y, and one writes dx" 'if .dir == "bwd" then any(.scans[]; test("dx\\]")) else .scans[-1] | test("-> y\\]") end'
 # tensors read and written: x and y; x, dy and dx; x, residual, h and y; x, residual and y
 tensors='(if .dir == "bwd" or .fuse != "none" then 2 else 1 end) as $in | (if .fuse == "residual" then 2 else 1 end) as $out | .'
 every "least bytes are those of the tensors" \
@@ -57,6 +57,8 @@ expect "scaled does not" one rmsnorm_fwd_scaled__f32_scalar '.bound.reach.size =
 expect "the record is read" one layernorm_fwd_twopass__f32_scalar \
     '.worst_seen.E > 0 and .worst_seen.share_of_bound <= 1 and (.worst_seen.family | length > 0)'
 expect "unfused counts its temporaries" one layernorm_fwd_unfused__f32_scalar '.bytes_per_element.loops == 48'
+expect "and backward, where t is used again after dx" one layernorm_bwd_unfused__f32_scalar \
+    '.bytes_per_element.loops == (2 * 3 + 1 + 24) * 4 and (.scans | (map(test("-> dx\\]")) | index(true)) < (map(test("xhat, dy -> t")) | index(true)))'
 
 # sources are quoted as docs/numerics.md has them
 tr -s ' \n' '  ' <"$numerics" >flat
