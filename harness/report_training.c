@@ -90,6 +90,11 @@ bool rep_step_is_doubtful(const struct rep_step *s)
     return (s->fwd != NULL && s->fwd->doubtful) || (s->bwd != NULL && s->bwd->doubtful);
 }
 
+const struct rep_cell *rep_step_cell(const struct rep_step *s)
+{
+    return s->bwd != NULL ? s->bwd : s->fwd;
+}
+
 /* What it cannot be formed for, or what it says. */
 static const char *verdict_of(const struct rep_step *s)
 {
@@ -147,11 +152,6 @@ void rep_training(struct rep_run *run)
 
 /* ---- tables ---- */
 
-static const struct rep_cell *cell_of(const struct rep_step *s)
-{
-    return s->bwd != NULL ? s->bwd : s->fwd;
-}
-
 /* Best against best, of the same two ops as another. */
 static bool is_best_of(const struct rep_step *a, const struct rep_step *b)
 {
@@ -186,22 +186,13 @@ static const char *reason_of(const struct rep_step *s)
     return "not measured";
 }
 
-static void ratio_md(const struct rep_estimate *e, bool beaten, const char *doubt, FILE *f)
-{
-    if (isfinite(e->lo))
-        fprintf(f, "%.3f [%.3f, %.3f]%s%s | ", e->value, e->lo, e->hi, beaten ? " not best" : "", doubt);
-    else if (isfinite(e->value))
-        fprintf(f, "%.3f, no interval%s%s | ", e->value, beaten ? " not best" : "", doubt);
-    else
-        fputs("null | ", f);
-}
-
 static void direction_md(const struct rep_cell *c, const struct rep_pairing *p, FILE *f)
 {
     if (p != NULL)
-        ratio_md(&p->speedup, rep_is_beaten(p), rep_doubt_md(c), f);
+        rep_ratio_md(&p->speedup, rep_is_beaten(p), rep_doubt_md(c), f);
     else
-        fputs("null | ", f);
+        fputs("null", f);
+    fputs(" | ", f);
 }
 
 static void rows_md(const struct rep_cell *c, FILE *f)
@@ -237,7 +228,7 @@ static void rarer_md(const struct rep_cell *c, const char *const ops[2], FILE *f
 
 static void row_md(const struct rep_step *s, size_t place, FILE *f)
 {
-    const struct rep_cell *c = cell_of(s);
+    const struct rep_cell *c = rep_step_cell(s);
     if (place == 0)
         head_md(s, f);
     fputs("| ", f);
@@ -253,9 +244,10 @@ static void row_md(const struct rep_step *s, size_t place, FILE *f)
     direction_md(s->fwd, s->fwd_pair, f);
     direction_md(s->bwd, s->bwd_pair, f);
     if (isfinite(s->speedup.value))
-        ratio_md(&s->speedup, rep_step_is_beaten(s), rep_doubt_md(s->fwd->doubtful ? s->fwd : s->bwd), f);
+        rep_ratio_md(&s->speedup, rep_step_is_beaten(s), rep_doubt_md(s->fwd->doubtful ? s->fwd : s->bwd), f);
     else
-        fprintf(f, "null: %s | ", reason_of(s));
+        fprintf(f, "null: %s", reason_of(s));
+    fputs(" | ", f);
     rep_mde_md(s->mde, f);
     fputs(" |\n", f);
 }
@@ -277,12 +269,8 @@ void rep_training_section(const struct rep_run *run, FILE *f)
 /* Marks as in the table above it. */
 static void ratio_terminal(const struct rep_estimate *e, bool beaten, bool doubtful, int width, FILE *f)
 {
-    char text[48];
-    const char *mark = beaten ? "!" : !isfinite(e->lo) ? "?" : e->lo <= 1 && e->hi >= 1 ? "~" : " ";
-    if (isfinite(e->lo))
-        snprintf(text, sizeof(text), "%.2f%s%s[%.2f, %.2f]", e->value, mark, doubtful ? "*" : "", e->lo, e->hi);
-    else
-        snprintf(text, sizeof(text), "%.2f%s%s", e->value, mark, doubtful ? "*" : "");
+    char text[REP_RATIO_TEXT];
+    rep_ratio_text(text, e, beaten, doubtful ? "*" : "", true);
     fprintf(f, "  %-*s", width, text);
 }
 
@@ -306,7 +294,7 @@ static void head_terminal(const struct rep_step *s, FILE *f)
 
 static void row_terminal(const struct rep_step *s, size_t place, FILE *f)
 {
-    const struct rep_cell *c = cell_of(s);
+    const struct rep_cell *c = rep_step_cell(s);
     if (place == 0)
         head_terminal(s, f);
     if (place == TERMINAL_LINES)

@@ -110,13 +110,9 @@ static void section_pair(const struct rep_run *run, const struct rep_pairing *of
         nb_md(f, of->base_op);
         fputs(" | ", f);
         nb_md_code(f, run->cells[c].id);
-        if (rep_has_speedup(p) && isfinite(p->speedup.lo))
-            fprintf(f, " | %.3f [%.3f, %.3f]%s%s | ", p->speedup.value, p->speedup.lo, p->speedup.hi,
-                    rep_is_beaten(p) ? " not best" : "", rep_doubt_md(&run->cells[c]));
-        else if (rep_has_speedup(p))
-            fprintf(f, " | %.3f, no interval | ", p->speedup.value);
-        else
-            fputs(" | null | ", f);
+        fputs(" | ", f);
+        rep_ratio_md(&p->speedup, rep_is_beaten(p), rep_doubt_md(&run->cells[c]), f);
+        fputs(" | ", f);
         rep_mde_md(p->mde, f);
         fputs(" | ", f);
         row_name(p->test, f);
