@@ -276,15 +276,17 @@ struct rep_keys {
  * Only they enter the plots and the short table. */
 enum { REP_OFFSET = 2112 };
 bool rep_is_plain(const struct rep_run *run, const struct rep_cell *cell);
-/* Whether a cell has its part in what is said of all cells: out of place and forward, or all where all are in
- * place or backward. What one pass does to caches differs, and so do ratios. */
+/* Whether a cell has its part in what is said of all cells: out of place, forward and unfused, or all where all are in
+ * place, backward or fused. What one pass does to caches differs, and so do ratios. */
 bool rep_counts(const struct rep_run *run, const struct rep_cell *cell);
 bool rep_is_all_in_place(const struct rep_run *run);
 bool rep_is_bwd(const struct rep_cell *cell);
 bool rep_has_bwd(const struct rep_run *run);
 bool rep_is_all_bwd(const struct rep_run *run);
 bool rep_is_other_way(const struct rep_run *run, const struct rep_cell *cell); /* backward, where others are forward */
-/* Of the plain cells and of those that count: "" where a run has nothing backward, or how ", forward" is told. */
+bool rep_is_other_sum(const struct rep_run *run, const struct rep_cell *cell); /* fused, where others forward are not */
+/* Of the plain cells and of those that count: "" where they are forward and unfused and nothing else was measured, or
+ * how ", forward" is told. */
 const char *rep_direction(const struct rep_run *run);
 /* What a pass over a cell must read and write, and what moves as much and computes next to nothing, in words. */
 struct rep_traffic {
@@ -399,6 +401,10 @@ void rep_versus_section(const struct rep_run *run, FILE *f);
 void rep_training(struct rep_run *run);
 bool rep_step_is_best(const struct rep_step *s); /* best against best; else by algorithm */
 bool rep_step_is_beaten(const struct rep_step *s);
+/* The k of an op in a cell: of prmsnorm the prefix, of most ops none. As text, behind `before`: "prefix 0.25", or "". */
+enum { REP_K_TEXT = 48 };
+bool rep_same_k(const struct rep_cell *a, const struct rep_cell *b, const char *op);
+void rep_k_text(char text[REP_K_TEXT], const struct rep_cell *c, const char *op, const char *before);
 const struct rep_cell *rep_step_cell(const struct rep_step *s); /* the one backward, or, where there is none, forward */
 bool rep_step_is_doubtful(const struct rep_step *s);
 void rep_training_section(const struct rep_run *run, FILE *f);

@@ -170,11 +170,15 @@ static double dtype_bytes(const char *dtype)
                                                                : NAN;
 }
 
+static bool is_fused(const struct rep_cell *cell)
+{
+    return cell->fuse != NULL && !rep_same(cell->fuse, "none");
+}
+
 /* Tensors that a pass must read: x, and dy or the residual; and write: y or dx, and h where it is kept. */
 static double tensors_read(const struct rep_cell *cell)
 {
-    const bool plain = cell->fuse == NULL || rep_same(cell->fuse, "none");
-    return rep_is_bwd(cell) || !plain ? 2 : 1;
+    return rep_is_bwd(cell) || is_fused(cell) ? 2 : 1;
 }
 
 static double tensors_written(const struct rep_cell *cell)
@@ -754,14 +758,32 @@ bool rep_is_other_way(const struct rep_run *run, const struct rep_cell *cell)
     return rep_is_bwd(cell) && !rep_is_all_bwd(run);
 }
 
+/* Of those forward. */
+static bool is_all_fused(const struct rep_run *run)
+{
+    size_t fused = 0, forward = run->ncells - count_bwd(run);
+    for (size_t i = 0; i < run->ncells; i++)
+        fused += !rep_is_bwd(&run->cells[i]) && is_fused(&run->cells[i]);
+    return forward > 0 && fused == forward;
+}
+
+bool rep_is_other_sum(const struct rep_run *run, const struct rep_cell *cell)
+{
+    return is_fused(cell) && !is_all_fused(run);
+}
+
 const char *rep_direction(const struct rep_run *run)
 {
-    return rep_is_all_bwd(run) ? ", backward" : rep_has_bwd(run) ? ", forward" : "";
+    if (rep_is_all_bwd(run))
+        return ", backward";
+    if (is_all_fused(run))
+        return rep_has_bwd(run) ? ", forward, of x + residual" : ", of x + residual";
+    return rep_has_bwd(run) ? ", forward" : "";
 }
 
 bool rep_counts(const struct rep_run *run, const struct rep_cell *cell)
 {
-    return (!cell->in_place || rep_is_all_in_place(run)) && !rep_is_other_way(run, cell);
+    return (!cell->in_place || rep_is_all_in_place(run)) && !rep_is_other_way(run, cell) && !rep_is_other_sum(run, cell);
 }
 
 bool rep_is_plain(const struct rep_run *run, const struct rep_cell *cell)

@@ -1093,7 +1093,7 @@ static bool has_both(const struct rep_step *s)
 /* What the picture is about: one base (LayerNorm where it can be), row length, dtype and number of threads. */
 struct training {
     const struct rep_step *like;
-    const char *norms[MAX_NORMS];
+    const struct rep_step *norms[MAX_NORMS]; /* the first of each */
     size_t nnorms;
 };
 
@@ -1115,6 +1115,12 @@ static bool is_shown(const struct training *t, const struct rep_step *s)
            c->offset == like->offset;
 }
 
+/* The same norm, with the same prefix, groups or head. */
+static bool same_norm(const struct rep_step *a, const struct rep_step *b)
+{
+    return rep_same(a->of->test_op, b->of->test_op) && rep_same_k(rep_step_cell(a), rep_step_cell(b), a->of->test_op);
+}
+
 static struct training what_to_show(const struct rep_run *run)
 {
     struct training t = {.like = NULL};
@@ -1123,20 +1129,20 @@ static struct training what_to_show(const struct rep_run *run)
             t.like = &run->steps[i];
     for (size_t i = 0; t.like != NULL && i < run->nsteps; i++) {
         size_t k = 0;
-        while (k < t.nnorms && strcmp(t.norms[k], run->steps[i].of->test_op) != 0)
+        while (k < t.nnorms && !same_norm(t.norms[k], &run->steps[i]))
             k++;
         if (k == t.nnorms && k < MAX_NORMS && is_shown(&t, &run->steps[i]))
-            t.norms[t.nnorms++] = run->steps[i].of->test_op;
+            t.norms[t.nnorms++] = &run->steps[i];
     }
     return t;
 }
 
 static const struct rep_step *find_step(const struct rep_run *run, const struct training *t, const char *residency,
-                                        const char *norm)
+                                        const struct rep_step *norm)
 {
     for (size_t i = 0; i < run->nsteps; i++) {
         const struct rep_step *s = &run->steps[i];
-        if (is_shown(t, s) && rep_same(s->of->test_op, norm) &&
+        if (is_shown(t, s) && same_norm(s, norm) &&
             rep_same(rep_step_cell(s)->residency, residency))
             return s;
     }
@@ -1179,8 +1185,13 @@ static void training_panel(struct picture *p, const struct training *t, const ch
 static void define_training(struct picture *p, const struct training *t)
 {
     const char *names[MAX_NORMS];
-    for (size_t k = 0; k < t->nnorms; k++)
-        names[k] = norm_title(t->norms[k]);
+    for (size_t k = 0; k < t->nnorms; k++) {
+        const char *op = t->norms[k]->of->test_op;
+        char of[REP_K_TEXT], *name = rep_alloc(p->run, 96);
+        rep_k_text(of, rep_step_cell(t->norms[k]), op, ", ");
+        snprintf(name, 96, "%.24s%s", norm_title(op), of);
+        names[k] = name;
+    }
     define_panels(p);
     fprintf(p->out.gp, "NY = %zu\n", t->nnorms);
     nb_gp_texts(&p->out, "NORM", names, t->nnorms);

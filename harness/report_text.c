@@ -129,12 +129,12 @@ static struct summary summarize_in_place(const struct rep_run *run)
     return s;
 }
 
-/* Those backward, where others are forward. */
-static struct summary summarize_bwd(const struct rep_run *run)
+/* Those backward, or fused, where others are not. */
+static struct summary summarize_others(const struct rep_run *run, bool (*is_other)(const struct rep_run *, const struct rep_cell *))
 {
     struct summary s = {0};
     for (size_t i = 0; i < run->ncells; i++)
-        if (run->cells[i].best != NULL && rep_is_other_way(run, &run->cells[i]))
+        if (run->cells[i].best != NULL && is_other(run, &run->cells[i]))
             count_pairing(&s, run->cells[i].best);
     return s;
 }
@@ -262,7 +262,8 @@ static void verdict_section(const struct rep_run *run, FILE *f)
     sentence(f, same_words(run), place_words(run), &s);
     fputc('\n', f);
     other_sentence(f, " in place", summarize_in_place(run));
-    other_sentence(f, ", backward", summarize_bwd(run));
+    other_sentence(f, ", of x + residual", summarize_others(run, rep_is_other_sum));
+    other_sentence(f, ", backward", summarize_others(run, rep_is_other_way));
     other_sentence(f, ", forward and backward together (a step of training)", summarize_steps(run));
     if (b.cells + b.beaten + s.cells == 0)
         return;
@@ -1157,6 +1158,13 @@ static void terminal_processes(const struct summary *s, FILE *f)
         fputs(" processes a cell, too few for an interval (6)\n", f);
 }
 
+static void terminal_others(const char *what, struct summary s, FILE *f)
+{
+    if (s.cells > 0)
+        fprintf(f, "%s: x%.2f to x%.2f over %zu cell%s, in lines of their own in report.md\n", what, s.least, s.most, s.cells,
+                s.cells == 1 ? "" : "s");
+}
+
 void rep_terminal(struct rep_run *run, const char *dir, const struct rep_keys *pictures,
                   FILE *f)
 {
@@ -1184,10 +1192,8 @@ void rep_terminal(struct rep_run *run, const char *dir, const struct rep_keys *p
         counted_as(f, &b);
         fputs(")\n", f);
     }
-    const struct summary in_place = summarize_in_place(run);
-    if (in_place.cells > 0)
-        fprintf(f, "in place: x%.2f to x%.2f over %zu cell%s, in lines of their own in report.md\n", in_place.least,
-                in_place.most, in_place.cells, in_place.cells == 1 ? "" : "s");
+    terminal_others("in place", summarize_in_place(run), f);
+    terminal_others("of x + residual", summarize_others(run, rep_is_other_sum), f);
     if (b.cells + b.beaten + s.cells > 0) {
         terminal_tables(run, f);
         if (b.cells + s.cells > 0)

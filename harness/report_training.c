@@ -11,11 +11,23 @@ enum { TERMINAL_LINES = 8, COLUMN = 19 };
 
 /* ---- which cells belong together ---- */
 
-/* The k of an op in a cell as in another: of prmsnorm the prefix, of most ops none. */
-static bool same_k(const struct rep_cell *a, const struct rep_cell *b, const char *op)
+static enum nb_op_k k_kind(const char *op)
 {
-    const int kind = nb_op_facts((uint32_t)nb_op_parse(op))->k;
+    return nb_op_facts((uint32_t)nb_op_parse(op))->k;
+}
+
+bool rep_same_k(const struct rep_cell *a, const struct rep_cell *b, const char *op)
+{
+    const enum nb_op_k kind = k_kind(op);
     return a->k[kind] == b->k[kind] || (isnan(a->k[kind]) && isnan(b->k[kind]));
+}
+
+void rep_k_text(char text[REP_K_TEXT], const struct rep_cell *c, const char *op, const char *before)
+{
+    const enum nb_op_k kind = k_kind(op);
+    text[0] = 0;
+    if (isfinite(c->k[kind]))
+        snprintf(text, REP_K_TEXT, "%s%s %g", before, nb_k_facts[kind].name, c->k[kind]);
 }
 
 /* Alike but for direction, statistics and rows, of which a residency holds fewer backward. */
@@ -23,7 +35,7 @@ static bool is_alike(const struct rep_cell *a, const struct rep_cell *b, const s
 {
     return rep_same(a->fuse, b->fuse) && strcmp(a->type, b->type) == 0 && a->hidden == b->hidden &&
            a->threads == b->threads && strcmp(a->residency, b->residency) == 0 && a->offset == b->offset &&
-           !a->in_place && !b->in_place && same_k(a, b, p->base_op) && same_k(a, b, p->test_op);
+           !a->in_place && !b->in_place && rep_same_k(a, b, p->base_op) && rep_same_k(a, b, p->test_op);
 }
 
 /* Of two cells that are alike, the better to go with `of`: statistics, then as many rows, then more. */
@@ -215,14 +227,16 @@ static void head_md(const struct rep_step *s, FILE *f)
 }
 
 /* What else tells a cell from others of its size. */
-static void rarer_md(const struct rep_cell *c, const char *const ops[2], FILE *f)
+static void rarer(const struct rep_step *s, FILE *f)
 {
+    const struct rep_cell *c = rep_step_cell(s);
+    const char *const ops[] = {s->of->test_op, s->of->base_op};
+    char text[REP_K_TEXT];
     if (c->offset != REP_OFFSET)
         fprintf(f, ", offset %zu", c->offset);
     for (int i = 0; i < 2; i++) {
-        const int kind = nb_op_facts((uint32_t)nb_op_parse(ops[i]))->k;
-        if (isfinite(c->k[kind]))
-            fprintf(f, ", %s %g", nb_k_facts[kind].name, c->k[kind]);
+        rep_k_text(text, c, ops[i], ", ");
+        fputs(text, f);
     }
 }
 
@@ -233,7 +247,7 @@ static void row_md(const struct rep_step *s, size_t place, FILE *f)
         head_md(s, f);
     fputs("| ", f);
     nb_md(f, c->residency);
-    rarer_md(c, (const char *const[]){s->of->test_op, s->of->base_op}, f);
+    rarer(s, f);
     fputs(" | ", f);
     nb_md(f, c->type);
     fprintf(f, " | %zu | %zu | ", c->threads, c->hidden);
@@ -312,6 +326,7 @@ static void row_terminal(const struct rep_step *s, size_t place, FILE *f)
         ratio_terminal(&s->speedup, rep_step_is_beaten(s), rep_step_is_doubtful(s), 0, f);
     else
         fprintf(f, "  - %s", reason_of(s));
+    rarer(s, f);
     fputc('\n', f);
 }
 

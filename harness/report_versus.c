@@ -56,7 +56,8 @@ static void terminal_pair(const struct rep_run *run, const struct rep_pairing *o
     size_t cells = 0, faster = 0, slower = 0, beaten = 0;
     for (size_t c = 0; c < run->ncells; c++) {
         const struct rep_pairing *p = rep_best_pairing(&run->cells[c], of->test_op, of->base_op);
-        if (p == NULL || !rep_has_speedup(p) || rep_is_other_way(run, &run->cells[c]))
+        if (p == NULL || !rep_has_speedup(p) || rep_is_other_way(run, &run->cells[c]) ||
+            rep_is_other_sum(run, &run->cells[c]))
             continue;
         if (rep_is_beaten(p)) {
             beaten++;

@@ -1805,6 +1805,24 @@ static void test_fused_alone(void **state)
     }
 }
 
+/* Beside others they have a sentence of their own, and no part in theirs. */
+static void test_fused_beside_others(void **state)
+{
+    (void)state;
+    static const struct way ways[] = {{"fwd", "DRAM", 0, 1, 64, 4, 3, 0, NULL, "residual"}, {"fwd", "L2", 0, 1, 64, 4, 2, 0, NULL, NULL}};
+    const char *dir = ways_run(ways, 2, 7);
+    char *text = terminal_text(dir);
+    expect_words(dir, "best against best: x2.00 to x2.00 over 1 cell ");
+    expect_words(dir, "best against best, of x + residual: x1.33 to x1.33 over 1 cell ");
+    assert_non_null(strstr(text, "of x + residual: x1.33 to x1.33 over 1 cell, in lines of their own"));
+    free(text);
+    dir = ways_run(ways, 1, 7);
+    text = terminal_text(dir);
+    expect_words(dir, "best against best, of x + residual: x1.33 to x1.33 over 1 cell ");
+    assert_non_null(strstr(text, "Time of LayerNorm over time of RMSNorm, of x + residual, 1 thread."));
+    free(text);
+}
+
 /* A number of rows is told in full. */
 static void test_step_of_many_rows(void **state)
 {
@@ -1857,6 +1875,10 @@ static void test_step_of_each_prefix(void **state)
     free(c.text);
     assert_int_equal(lines, 4);
     expect_words(dir, "| L2, prefix 0.25 | ");
+    assert_true(file_holds(dir, "plots/training.gp", "NORM[2] = ['pRMSNorm, prefix 0.5', 'pRMSNorm, prefix 0.25']"));
+    char *text = terminal_text(dir);
+    assert_non_null(strstr(text, "1.50 [1.43, 1.60], prefix 0.25\n"));
+    free(text);
 }
 
 /* One panel a residency, three marks a norm. */
@@ -1927,6 +1949,7 @@ int main(void)
         cmocka_unit_test(test_missing_direction),
         cmocka_unit_test(test_backward_alone),
         cmocka_unit_test(test_fused_alone),
+        cmocka_unit_test(test_fused_beside_others),
         cmocka_unit_test(test_step_of_many_rows),
         cmocka_unit_test(test_step_of_no_winner),
         cmocka_unit_test(test_step_of_each_prefix),
