@@ -214,6 +214,13 @@ static json_t *needs_json(const struct nb_kernel *k)
     return array;
 }
 
+/* Why it takes no rows of that length; NULL: it does, or is not ours to ask. */
+static const char *refusal(const struct nb_kernel *k, size_t hidden)
+{
+    const struct nb_problem p = nb_plain_problem(k, hidden);
+    return nb_kernel_origin(k) == NB_OURS ? k->supports(&p) : NULL;
+}
+
 static void put_commands(json_t *o, const struct nb_kernel *k, size_t hidden)
 {
     const bool plain = k->dir == NB_FWD && k->fuse == NB_FUSE_NONE; /* which is all that the laboratory judges */
@@ -266,6 +273,7 @@ static json_t *explain(const struct nb_kernel *k, size_t hidden)
     json_object_set_new(o, "needs", needs_json(k));
     json_object_set_new(o, "runnable", json_boolean(why_not == NULL));
     json_object_set_new(o, "reason", words(why_not));
+    json_object_set_new(o, "hidden_reason", words(refusal(k, hidden)));
     if (strcmp(k->algo, "auto") == 0 && nb_kernel_origin(k) == NB_OURS)
         put_choices(o, k, hidden);
     put_commands(o, k, hidden);
@@ -465,6 +473,8 @@ static void print_needs(const json_t *o)
     printf("%s: %s%s\n", json_array_size(needs) == 0 ? "any CPU" : "",
            json_is_null(why_not) ? "runs here" : "cannot run here: ",
            json_is_null(why_not) ? "" : json_string_value(why_not));
+    if (!json_is_null(json_object_get(o, "hidden_reason")))
+        printf("%-12s no rows of %.0f elements: %s\n", "takes", real_of(o, "hidden"), string(o, "hidden_reason", ""));
 }
 
 static void print_text(const json_t *o)

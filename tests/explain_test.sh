@@ -93,6 +93,10 @@ fails 1 'no kernel is called "layernorm_fwd_onepas__f32_scalar"; did you mean la
 fails 1 'did you mean' explain ''
 fails 1 'did you mean' explain "$(printf 'x%.0s' {1..5000})"
 fails 1 'which kernel?' explain
+nb explain groupnorm_fwd_twopass__f32_scalar --hidden 48
+expect "a shape that it refuses is told" grep -q 'takes  *no rows of 48 elements: k, the number of groups, does not divide hidden' out
+nb explain groupnorm_fwd_twopass__f32_scalar --hidden 64
+expect "and none that it takes" [ "$(grep -c '^takes' out)" = 0 ]
 fails 1 'one kernel at a time' explain copy_fwd_plain__f32_scalar scale_fwd_plain__f32_scalar
 fails 1 'not a whole number' explain copy_fwd_plain__f32_scalar --hidden 0
 fails 1 'unrecognized option' explain copy_fwd_plain__f32_scalar --frobnicate
