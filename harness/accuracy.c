@@ -447,7 +447,8 @@ static enum nb_status run_all(struct lab *lab, struct nb_err *err)
     for (size_t d = 0; d < block->dtype.n; d++)
         total += kernels_of(lab->o, (uint32_t)block->dtype.v[d], kernels) * block->hidden.n;
     if (total == 0)
-        s = nb_fail(err, "no kernel of this selection runs here; `normbench list` shows what there is");
+        s = nb_fail(err, "no kernel of this selection runs here (passes backward and norms of a sum: `normbench check` alone); "
+                         "`normbench list` shows what there is");
     nb_progress_begin(&lab->progress, "judging", (double)total, lab->o->quiet);
     for (size_t d = 0; s == NB_OK && d < block->dtype.n; d++) {
         const uint32_t dtype = (uint32_t)block->dtype.v[d];

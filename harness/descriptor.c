@@ -75,26 +75,22 @@ static enum nb_status check_enums(const struct nb_kernel *k, struct nb_err *err)
     if (k->fuse >= NB_FUSE_COUNT)
         return nb_fail(err, "fuse is %u; enum nb_fuse ends at %d", k->fuse, NB_FUSE_COUNT - 1);
     if (k->dir != NB_FWD || k->fuse != NB_FUSE_NONE)
-        return nb_fail(err, "dir %s, fuse %s: this program runs NB_FWD and NB_FUSE_NONE alone",
-                       nb_dir_name(k->dir), nb_fuse_name(k->fuse));
+        return nb_fail(err, "dir %s, fuse %s: of a plugin, kernels are taken that go forward (NB_FWD) and fuse nothing "
+                            "(NB_FUSE_NONE)", nb_dir_name(k->dir), nb_fuse_name(k->fuse));
     return NB_OK;
 }
 
 /* Kinds of bound whose derivation is about the op. */
 static bool kind_fits(const struct nb_kernel *k)
 {
+    const struct nb_op_facts *op = nb_op_facts(k->op);
     const uint32_t kind = k->bound.kind;
-    if (nb_op_facts(k->op)->norm && !nb_op_facts(k->op)->centred)
-        return kind == NB_BOUND_RMS;
-    switch (k->op) {
-    case NB_OP_LAYERNORM:
+    if (op->norm && op->centred)
         return (kind >= NB_BOUND_TWOPASS && kind <= NB_BOUND_WELFORD) || kind == NB_BOUND_GUARDED ||
                kind == NB_BOUND_EITHER;
-    case NB_OP_COPY:
-        return kind == NB_BOUND_EXACT;
-    default:
-        return kind == NB_BOUND_ROUND;
-    }
+    if (op->norm)
+        return kind == NB_BOUND_RMS;
+    return kind == (k->op == NB_OP_COPY ? NB_BOUND_EXACT : NB_BOUND_ROUND);
 }
 
 static enum nb_status check_bound(const struct nb_kernel *k, struct nb_err *err)
@@ -106,8 +102,8 @@ static enum nb_status check_bound(const struct nb_kernel *k, struct nb_err *err)
     } numbers[] = {{"c1", b->c1, 0, 64},        {"c0", b->c0, 0, 1024},
                    {"lanes", b->lanes, 1, 65536}, {"lambda", b->lambda, 0, 1024}};
     if (!kind_fits(k))
-        return nb_fail(err, "bound.kind is %u, which is no bound of a %s (layernorm: NB_BOUND_TWOPASS, ONEPASS, "
-                            "SHIFTED, WELFORD, GUARDED or EITHER; rmsnorm, prmsnorm: RMS; copy: EXACT; scale, affine: ROUND)", b->kind,
+        return nb_fail(err, "bound.kind is %u, which is no bound of a %s (layernorm, groupnorm: NB_BOUND_TWOPASS, "
+                            "ONEPASS, SHIFTED, WELFORD, GUARDED or EITHER; other norms: RMS; copy: EXACT; else ROUND)", b->kind,
                        nb_op_name(k->op));
     if (b->range_safe > 1)
         return nb_fail(err, "bound.range_safe is %u, neither 0 nor 1", b->range_safe);

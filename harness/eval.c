@@ -240,7 +240,7 @@ static enum nb_status choose_kernels(const struct eval *e, struct outcome **list
             (*list)[(*count)++] = (struct outcome){.kernel = nb_kernel_at(i)};
     nb_block_free(&b);
     if (s == NB_OK && *count == 0)
-        return nb_fail(err, "no %s kernel matches; `normbench list` shows them all",
+        return nb_fail(err, "no %s kernel that goes forward and fuses nothing matches; `normbench list` shows them all",
                        nb_dtype_name(e->problem.dtype));
     if (s == NB_OK && *count > 1 && (e->y_path || e->mean_path || e->rstd_path))
         return nb_fail(err, "--y, --mean and --rstd take the output of one kernel; %zu match (the first: %s)",

@@ -214,6 +214,13 @@ static json_t *needs_json(const struct nb_kernel *k)
     return array;
 }
 
+/* Why it takes no rows of that length; NULL: it does, or is not ours to ask. */
+static const char *refusal(const struct nb_kernel *k, size_t hidden)
+{
+    const struct nb_problem p = nb_plain_problem(k, hidden);
+    return nb_kernel_origin(k) == NB_OURS ? k->supports(&p) : NULL;
+}
+
 static void put_commands(json_t *o, const struct nb_kernel *k, size_t hidden)
 {
     const bool plain = k->dir == NB_FWD && k->fuse == NB_FUSE_NONE; /* which is all that the laboratory judges */
@@ -266,6 +273,7 @@ static json_t *explain(const struct nb_kernel *k, size_t hidden)
     json_object_set_new(o, "needs", needs_json(k));
     json_object_set_new(o, "runnable", json_boolean(why_not == NULL));
     json_object_set_new(o, "reason", words(why_not));
+    json_object_set_new(o, "hidden_reason", words(refusal(k, hidden)));
     if (strcmp(k->algo, "auto") == 0 && nb_kernel_origin(k) == NB_OURS)
         put_choices(o, k, hidden);
     put_commands(o, k, hidden);
@@ -328,11 +336,11 @@ static void print_models(const json_t *o)
     const char *const out = back ? "dx" : strcmp(fuse, "residual") == 0 ? "h and y" : "y";
     const bool streams = !(real_of(b, "write_allocate") > real_of(b, "least"));
     printf(
-        "%-12s %g an element: %s read and %s written once; %g with write-allocate (%s);\n"
+        "%-12s %g an element: %s read and %s written once; %g with write-allocate (%s%s%s);\n"
         "%-12s %g in its loops (%s %g times, %s once, %s); %s come from a cache\n",
         "bytes", real_of(b, "least"), in, out, real_of(b, "write_allocate"),
-        streams ? "its stores need none" : "its lines are read before they are written",
-        "", real_of(b, "loops"), in, real_of(o, "x_reads"), fused ? "y" : out, fused ? "h" : "temporaries",
+        streams ? "its stores need none" : "lines of ", streams ? "" : out,
+        streams ? "" : " are read before they are written", "", real_of(b, "loops"), in, real_of(o, "x_reads"), fused ? "y" : out, fused ? "h" : "temporaries",
         back ? "gamma, dgamma and dbeta" : "gamma and beta");
     printf("%-12s %g an element (an FMA is two): %.3g a byte, %.3g with write-allocate\n",
            "flops", real_of(o, "flops_per_element"), real_of(f, "least"),
@@ -465,6 +473,8 @@ static void print_needs(const json_t *o)
     printf("%s: %s%s\n", json_array_size(needs) == 0 ? "any CPU" : "",
            json_is_null(why_not) ? "runs here" : "cannot run here: ",
            json_is_null(why_not) ? "" : json_string_value(why_not));
+    if (!json_is_null(json_object_get(o, "hidden_reason")))
+        printf("%-12s no rows of %.0f elements: %s\n", "takes", real_of(o, "hidden"), string(o, "hidden_reason", ""));
 }
 
 static void print_text(const json_t *o)

@@ -222,21 +222,40 @@ static void save_window(const struct nb_worker_env *env, const struct nb_cell *c
     free(w.stored);
 }
 
+/* Of every window, and behind them of the checked data. */
+static void fill_saved(const struct nb_worker_env *env, const struct nb_cell *c, const struct nb_kernel *k,
+                       const struct memory *m)
+{
+    const struct nb_problem p = nb_cell_problem(c, k);
+    char *mean = m->saved[k->op][0].data, *rstd = m->saved[k->op][1].data;
+    const size_t bytes = saved_bytes(c, k), es = nb_dtype_bytes(c->dtype);
+    for (size_t w = 0; rstd != NULL && w <= m->windows; w++) {
+        env->at(env->context, ""); /* a sign of life */
+        save_window(env, c, &p, w < m->windows ? w * m->step / es : 0, mean + w * bytes, rstd + w * bytes);
+    }
+}
+
+/* Kernels of one op share theirs. */
+static bool is_first_of_op(const struct nb_cell *c, size_t i)
+{
+    for (size_t j = 0; j < i; j++)
+        if (c->kernels[j]->op == c->kernels[i]->op)
+            return false;
+    return true;
+}
+
 static enum nb_status map_saved(const struct nb_worker_env *env, const struct nb_cell *c, const struct nb_kernel *k,
                                 struct memory *m, struct nb_err *err)
 {
-    const struct nb_problem p = nb_cell_problem(c, k);
     struct nb_buffer *mean = &m->saved[k->op][0], *rstd = &m->saved[k->op][1];
-    const size_t bytes = saved_bytes(c, k), es = nb_dtype_bytes(c->dtype);
-    if (!nb_op_facts(k->op)->norm || rstd->map != NULL)
+    const size_t bytes = (m->windows + 1) * saved_bytes(c, k);
+    if (!nb_op_facts(k->op)->norm)
         return NB_OK;
-    enum nb_status s = nb_buffer_map(mean, (m->windows + 1) * bytes, 0, false, err);
+    enum nb_status s = nb_buffer_map(mean, bytes, 0, false, err);
     if (s == NB_OK)
-        s = nb_buffer_map(rstd, (m->windows + 1) * bytes, 0, false, err);
-    for (size_t w = 0; s == NB_OK && w <= m->windows; w++) {
-        env->at(env->context, ""); /* a sign of life */
-        save_window(env, c, &p, w < m->windows ? w * m->step / es : 0, mean->data + w * bytes, rstd->data + w * bytes);
-    }
+        s = nb_buffer_map(rstd, bytes, 0, false, err);
+    if (s == NB_OK)
+        fill_saved(env, c, k, m);
     return s;
 }
 
@@ -251,7 +270,8 @@ static enum nb_status map_backward(const struct nb_worker_env *env, const struct
     if (s == NB_OK)
         s = nb_buffer_map(&m->dbeta, bytes, 2560, false, err);
     for (size_t i = 0; s == NB_OK && i < c->kernel_count; i++)
-        s = map_saved(env, c, c->kernels[i], m, err);
+        if (is_first_of_op(c, i))
+            s = map_saved(env, c, c->kernels[i], m, err);
     return s;
 }
 
@@ -500,8 +520,12 @@ static bool intact(struct run *u, size_t window)
 /* After damage: who comes next is judged by what it does itself. */
 static void repair(struct run *u, size_t window, size_t start)
 {
+    const struct nb_cell *c = u->unit->cell;
     put_x(u, window, start);
-    fill_params(u->env, u->unit->cell, &u->memory);
+    fill_params(u->env, c, &u->memory);
+    for (size_t i = 0; i < c->kernel_count; i++)
+        if (is_first_of_op(c, i))
+            fill_saved(u->env, c, c->kernels[i], &u->memory);
     repair_canaries(&u->memory);
 }
 

@@ -206,22 +206,22 @@ static bool fits_cell(const struct nb_cell *c, const struct nb_kernel *k)
     return k->dtype == c->dtype && k->dir == c->dir && k->fuse == c->fuse && (!c->in_place || fits_in_place(&p));
 }
 
+/* How many were asked for: ceilings come along. */
 static size_t cell_add_kernels(struct nb_cell *c, const struct nb_block *b)
 {
-    size_t taken = 0;
+    size_t asked = 0;
     for (size_t i = 0; i < nb_kernel_count(); i++) {
         const struct nb_kernel *k = nb_kernel_at(i);
         if (!fits_cell(c, k))
             continue;
-        const bool selected = nb_block_takes(b, k) ||
-                              (b->kernels == NB_SET_ALL && b->kernel.n == 0 && b->algo.n == 0 &&
-                               nb_is_ceiling(k) && (b->references || !nb_is_extra_reference(k)) &&
-                               nb_block_takes_isa(b, k));
-        taken += selected;
-        if (selected || wanted_ceiling(k))
+        const bool taken = nb_block_takes(b, k);
+        const bool comes_along = b->kernels == NB_SET_ALL && b->kernel.n == 0 && b->algo.n == 0 && nb_is_ceiling(k) &&
+                                 (b->references || !nb_is_extra_reference(k)) && nb_block_takes_isa(b, k);
+        asked += taken;
+        if (taken || comes_along || wanted_ceiling(k))
             cell_add_kernel(c, k);
     }
-    return taken;
+    return asked;
 }
 
 static bool has_kind(const struct nb_cell *c, enum nb_op_k kind)

@@ -158,7 +158,7 @@ struct rep_cell {
     struct rep_pairing *pairings;
     size_t npairings;
     /* derived */
-    size_t roof; /* entry of the fastest copy or scale, the hard roof; SIZE_MAX: none */
+    size_t roof; /* entry of the fastest copy, scale or triad, the hard roof; SIZE_MAX: none */
     double barrier_ns; /* of one barrier of its threads: median over measuring processes */
     const struct rep_pairing *best,
         *same; /* best-of-each; two-pass LN, one-pass RMS. NULL: none */
@@ -276,16 +276,27 @@ struct rep_keys {
  * Only they enter the plots and the short table. */
 enum { REP_OFFSET = 2112 };
 bool rep_is_plain(const struct rep_run *run, const struct rep_cell *cell);
-/* Whether a cell has its part in what is said of all cells: out of place and forward, or all where all are in
- * place or backward. What one pass does to caches differs, and so do ratios. */
+/* Whether a cell has its part in what is said of all cells: out of place, forward and unfused, or all where all are in
+ * place, backward or fused. What one pass does to caches differs, and so do ratios. */
 bool rep_counts(const struct rep_run *run, const struct rep_cell *cell);
 bool rep_is_all_in_place(const struct rep_run *run);
 bool rep_is_bwd(const struct rep_cell *cell);
 bool rep_has_bwd(const struct rep_run *run);
 bool rep_is_all_bwd(const struct rep_run *run);
 bool rep_is_other_way(const struct rep_run *run, const struct rep_cell *cell); /* backward, where others are forward */
-/* Of the plain cells and of those that count: "" where a run has nothing backward, or how ", forward" is told. */
+bool rep_is_other_sum(const struct rep_run *run, const struct rep_cell *cell); /* fused, where others forward are not */
+/* Of the plain cells and of those that count: "" where they are forward and unfused and nothing else was measured, or
+ * how ", forward" is told. */
 const char *rep_direction(const struct rep_run *run);
+/* What a pass over a cell must read and write, and what moves as much and computes next to nothing, in words. */
+struct rep_traffic {
+    const char *name;             /* none, residual, postnorm, bwd */
+    const char *read, *written;   /* tensors */
+    const char *ceiling, *formula; /* an op, and what it computes */
+    const char *roof, *carrier, *like; /* the fastest of its kind: in a legend, in a sentence, and in short */
+};
+const struct rep_traffic *rep_traffic(const struct rep_cell *cell);
+const struct rep_traffic *rep_plain_traffic(const struct rep_run *run); /* of the plain cells */
 void rep_residencies(const struct rep_run *run, struct rep_keys *keys);
 void rep_types(const struct rep_run *run, struct rep_keys *keys);
 /* The plain cell; of several numbers of rows, that with most. */
@@ -309,8 +320,9 @@ struct rep_estimate rep_speed_over(const struct rep_run *run, const struct rep_c
                                    const struct rep_entry *e,
                                    const struct rep_entry *other);
 
-/* Traffic of a row in bytes: x read and y written once; backward x and dy read, dx written. With write-allocate
- * also what a store that is not non-temporal fetches first: nothing in place, where x lies in those lines.
+/* Traffic of a row in bytes: x read and y written once; backward x and dy read, dx written; fused x and the residual read,
+ * y and, where it is kept, h written. With write-allocate also what a store that is not non-temporal fetches first:
+ * nothing in place, where x lies in those lines.
  * Parameters stay in the cache and are left out. */
 double rep_row_bytes(const struct rep_cell *cell);
 double rep_row_bytes_allocated(const struct rep_cell *cell, const struct rep_kernel *k);
@@ -389,6 +401,11 @@ void rep_versus_section(const struct rep_run *run, FILE *f);
 void rep_training(struct rep_run *run);
 bool rep_step_is_best(const struct rep_step *s); /* best against best; else by algorithm */
 bool rep_step_is_beaten(const struct rep_step *s);
+/* The k of an op in a cell: of prmsnorm the prefix, of most ops none. As text, behind `before`: "prefix 0.25", or "". */
+enum { REP_K_TEXT = 48 };
+bool rep_same_k(const struct rep_cell *a, const struct rep_cell *b, const char *op);
+void rep_k_text(char text[REP_K_TEXT], const struct rep_cell *c, const char *op, const char *before);
+const struct rep_cell *rep_step_cell(const struct rep_step *s); /* the one backward, or, where there is none, forward */
 bool rep_step_is_doubtful(const struct rep_step *s);
 void rep_training_section(const struct rep_run *run, FILE *f);
 void rep_training_terminal(const struct rep_run *run, FILE *f);
@@ -416,6 +433,11 @@ void rep_gbench_json(const struct rep_run *run, FILE *f);
 /* report_text.c: the files for people */
 const char *rep_cpu(const struct rep_run *run);
 const char *rep_compiler(struct rep_run *run);
+/* A ratio with its interval and what is to be said of it: in a table; in text of the terminal, the interval where there is
+ * room. doubt: rep_doubt_md(), or a mark. */
+enum { REP_RATIO_TEXT = 48 };
+void rep_ratio_md(const struct rep_estimate *e, bool beaten, const char *doubt, FILE *f);
+void rep_ratio_text(char text[REP_RATIO_TEXT], const struct rep_estimate *e, bool beaten, const char *doubt, bool interval);
 void rep_report_md(struct rep_run *run, const struct rep_keys *pictures, FILE *f);
 void rep_terminal(struct rep_run *run, const char *dir, const struct rep_keys *pictures,
                   FILE *f);

@@ -170,11 +170,15 @@ static double dtype_bytes(const char *dtype)
                                                                : NAN;
 }
 
+static bool is_fused(const struct rep_cell *cell)
+{
+    return cell->fuse != NULL && !rep_same(cell->fuse, "none");
+}
+
 /* Tensors that a pass must read: x, and dy or the residual; and write: y or dx, and h where it is kept. */
 static double tensors_read(const struct rep_cell *cell)
 {
-    const bool plain = cell->fuse == NULL || rep_same(cell->fuse, "none");
-    return rep_is_bwd(cell) || !plain ? 2 : 1;
+    return rep_is_bwd(cell) || is_fused(cell) ? 2 : 1;
 }
 
 static double tensors_written(const struct rep_cell *cell)
@@ -540,22 +544,29 @@ static void end_work(struct work *w)
     free(w->processes);
 }
 
-/* Logarithm of the median time an element in one process; NAN: it has none. */
-static double log_element(const struct rep_run *run, const struct rep_cell *cell,
-                          const struct rep_entry *e, size_t process)
+/* Median ns a row of a member of a group in one process; NAN: it has none. */
+static double process_ns(const struct rep_run *run, const struct rep_cell *cell, size_t group, size_t member,
+                         size_t process)
 {
-    double log_ns = NAN;
+    double ns = NAN;
     struct work w = begin_work(run, cell);
     for (size_t u = 0; u < cell->nunits; u++) {
         const struct rep_unit *unit = &cell->units[u];
         size_t n = unit->process == process && rep_is_measuring(run, unit)
-                       ? rep_process_times(cell, e, unit, w.rounds)
+                       ? member_times(cell, unit, group, member, w.rounds)
                        : 0;
         if (n > 0)
-            log_ns = log(nb_median(w.rounds, n) / ((double)cell->rows * (double)cell->hidden));
+            ns = nb_median(w.rounds, n) / (double)cell->rows;
     }
     end_work(&w);
-    return log_ns;
+    return ns;
+}
+
+/* Logarithm of the time an element. */
+static double log_element(const struct rep_run *run, const struct rep_cell *cell,
+                          const struct rep_entry *e, size_t process)
+{
+    return log(process_ns(run, cell, e->group, e->member, process) / (double)cell->hidden);
 }
 
 struct rep_estimate rep_element_speed_over(const struct rep_run *run, const struct rep_cell *ca,
@@ -575,31 +586,25 @@ struct rep_estimate rep_element_speed_over(const struct rep_run *run, const stru
     return e;
 }
 
-/* Median ns a row of base and test in one process, of the rounds of their speedup; NAN: none. */
-static void pairing_ns(const struct rep_run *run, const struct rep_cell *cell, const struct rep_pairing *p,
-                       size_t process, double *base, double *test)
+/* Logarithm of base over test, forward and backward added up, in one process; each of the rounds of its speedup. */
+static double log_sum_ratio(const struct rep_run *run, const struct rep_step *s, size_t process)
 {
-    double *const out[] = {base, test};
-    const size_t member[] = {p->base_member, p->test_member};
-    struct work w = begin_work(run, cell);
-    *base = *test = NAN;
-    for (size_t u = 0; u < cell->nunits; u++)
-        for (int i = 0; i < 2 && cell->units[u].process == process && rep_is_measuring(run, &cell->units[u]); i++) {
-            size_t n = member_times(cell, &cell->units[u], p->group, member[i], w.rounds);
-            *out[i] = n > 0 ? nb_median(w.rounds, n) / (double)cell->rows : NAN;
-        }
-    end_work(&w);
+    const struct rep_cell *const cells[] = {s->fwd, s->bwd};
+    const struct rep_pairing *const pairs[] = {s->fwd_pair, s->bwd_pair};
+    double base = 0, test = 0;
+    for (int i = 0; i < 2; i++) {
+        base += process_ns(run, cells[i], pairs[i]->group, pairs[i]->base_member, process);
+        test += process_ns(run, cells[i], pairs[i]->group, pairs[i]->test_member, process);
+    }
+    return log(base / test);
 }
 
 struct rep_estimate rep_sum_speedup(const struct rep_run *run, const struct rep_step *s, double *mde)
 {
-    double *logs = doubles(s->fwd->nunits + 1), base[2], test[2];
+    double *logs = doubles(s->fwd->nunits + 1);
     size_t n = 0;
     for (size_t u = 0; u < s->fwd->nunits; u++) {
-        size_t process = s->fwd->units[u].process;
-        pairing_ns(run, s->fwd, s->fwd_pair, process, &base[0], &test[0]);
-        pairing_ns(run, s->bwd, s->bwd_pair, process, &base[1], &test[1]);
-        double r = log((base[0] + base[1]) / (test[0] + test[1]));
+        double r = log_sum_ratio(run, s, s->fwd->units[u].process);
         if (isfinite(r))
             logs[n++] = r;
     }
@@ -753,14 +758,32 @@ bool rep_is_other_way(const struct rep_run *run, const struct rep_cell *cell)
     return rep_is_bwd(cell) && !rep_is_all_bwd(run);
 }
 
+/* Of those forward. */
+static bool is_all_fused(const struct rep_run *run)
+{
+    size_t fused = 0, forward = run->ncells - count_bwd(run);
+    for (size_t i = 0; i < run->ncells; i++)
+        fused += !rep_is_bwd(&run->cells[i]) && is_fused(&run->cells[i]);
+    return forward > 0 && fused == forward;
+}
+
+bool rep_is_other_sum(const struct rep_run *run, const struct rep_cell *cell)
+{
+    return is_fused(cell) && !is_all_fused(run);
+}
+
 const char *rep_direction(const struct rep_run *run)
 {
-    return rep_is_all_bwd(run) ? ", backward" : rep_has_bwd(run) ? ", forward" : "";
+    if (rep_is_all_bwd(run))
+        return ", backward";
+    if (is_all_fused(run))
+        return rep_has_bwd(run) ? ", forward, of x + residual" : ", of x + residual";
+    return rep_has_bwd(run) ? ", forward" : "";
 }
 
 bool rep_counts(const struct rep_run *run, const struct rep_cell *cell)
 {
-    return (!cell->in_place || rep_is_all_in_place(run)) && !rep_is_other_way(run, cell);
+    return (!cell->in_place || rep_is_all_in_place(run)) && !rep_is_other_way(run, cell) && !rep_is_other_sum(run, cell);
 }
 
 bool rep_is_plain(const struct rep_run *run, const struct rep_cell *cell)
@@ -772,6 +795,33 @@ bool rep_is_plain(const struct rep_run *run, const struct rep_cell *cell)
     while (first < run->ncells && rep_is_bwd(&run->cells[first]))
         first++;
     return same_case(&run->cells[first < run->ncells ? first : 0], cell);
+}
+
+/* What each case reads, writes and is held against. */
+static const struct rep_traffic traffics[] = {
+    {"none", "x", "y", "scale", "y = a*x", "fastest of copy and scale", "the fastest of copy and scale", "a copy"},
+    {"residual", "x and the residual", "h and y", "triad", "h = x + residual, y = a*h", "y = a*(x + residual), and h (triad)",
+     "a triad", "a triad"},
+    {"postnorm", "x and the residual", "y", "triad", "y = a*(x + residual)", "y = a*(x + residual) (triad)", "a triad",
+     "a triad"},
+    {"bwd", "x and dy", "dx", "triad", "dx = x + a*dy", "dx = x + a*dy (triad)", "a triad", "a triad"},
+};
+
+const struct rep_traffic *rep_traffic(const struct rep_cell *cell)
+{
+    const char *name = rep_is_bwd(cell) ? "bwd" : cell->fuse;
+    for (size_t i = 1; i < sizeof(traffics) / sizeof(*traffics); i++)
+        if (rep_same(traffics[i].name, name))
+            return &traffics[i];
+    return &traffics[0];
+}
+
+const struct rep_traffic *rep_plain_traffic(const struct rep_run *run)
+{
+    for (size_t i = 0; i < run->ncells; i++)
+        if (rep_is_plain(run, &run->cells[i]))
+            return rep_traffic(&run->cells[i]);
+    return &traffics[0];
 }
 
 void rep_residencies(const struct rep_run *run, struct rep_keys *keys)

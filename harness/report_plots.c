@@ -147,6 +147,13 @@ static const char *threads_text(struct rep_run *run, size_t threads)
     return text;
 }
 
+/* A number and its interval, which is the number where there is none. */
+static void put_interval(FILE *dat, const struct rep_estimate *e)
+{
+    bool known = isfinite(e->lo);
+    fprintf(dat, "%.6g %.6g %.6g", e->value, known ? e->lo : e->value, known ? e->hi : e->value);
+}
+
 /* ---- speedup ---- */
 
 struct span {
@@ -176,9 +183,9 @@ static size_t speedup_series(struct picture *p, bool best, const char *residency
         if (!rep_has_speedup(pair) || rep_is_beaten(pair))
             continue;
         const struct rep_estimate *s = &pair->speedup;
-        bool interval = isfinite(s->lo);
-        fprintf(p->out.dat, "%.6g %.6g %.6g %.6g\n", (double)hiddens->value[h] * shift,
-                s->value, interval ? s->lo : s->value, interval ? s->hi : s->value);
+        fprintf(p->out.dat, "%.6g ", (double)hiddens->value[h] * shift);
+        put_interval(p->out.dat, s);
+        fputc('\n', p->out.dat);
         widen(y, s->value);
         widen(y, s->lo);
         widen(y, s->hi);
@@ -223,12 +230,6 @@ static bool speedup_picture(struct picture *p, bool best)
 
 /* ---- bandwidth ---- */
 
-/* What reads and writes as much and computes next to nothing. */
-static const char *ceiling_op(const struct rep_cell *c)
-{
-    return rep_is_bwd(c) ? "triad" : "scale";
-}
-
 /* The algorithm of the textbook, whose loop over a row is one pass forward and two backward. */
 static const char *textbook_rms(const struct rep_cell *c)
 {
@@ -240,11 +241,11 @@ static const char *textbook_rms_text(const struct rep_run *run)
     return rep_is_all_bwd(run) ? "two-pass RMSNorm" : "one-pass RMSNorm";
 }
 
-static const char *roof_text(const struct rep_run *run)
+static const char *roof_text(struct rep_run *run)
 {
-    return rep_is_all_in_place(run) ? "roof: scale in place"
-           : rep_is_all_bwd(run)    ? "roof: dx = x + a*dy (triad)"
-                                    : "roof: fastest of copy and scale";
+    char *text = rep_alloc(run, 80);
+    snprintf(text, 80, "roof: %s", rep_is_all_in_place(run) ? "scale in place" : rep_plain_traffic(run)->roof);
+    return text;
 }
 
 enum { ROOF, BEST_LN, BEST_RMS, TWOPASS_LN, ONEPASS_RMS, REF_1, REF_2, FOREIGN, LINES = FOREIGN + 3 };
@@ -394,7 +395,7 @@ static bool bandwidth_picture(struct picture *p)
     struct rep_keys places, types;
     struct named_lines named;
     struct rep_sizes hiddens;
-    char details[160];
+    char details[160], title[80];
     rep_residencies(p->run, &places);
     rep_types(p->run, &types);
     hiddens = p->run->hiddens;
@@ -413,12 +414,13 @@ static bool bandwidth_picture(struct picture *p)
         return false;
     snprintf(details, sizeof(details), "%.40s, %s", types.text[0],
              threads_text(p->run, least_threads(p->run)));
-    define_head(p,
-                rep_is_all_bwd(p->run) ? "How close the norms come, backward, to the speed of x + a*dy"
-                                       : "How close the norms come to the speed of a plain copy",
-                details);
+    const struct rep_traffic *t = rep_plain_traffic(p->run);
+    snprintf(title, sizeof(title), "How close the norms come%s to the speed of %s",
+             rep_is_all_bwd(p->run) ? ", backward," : "", t->like);
+    define_head(p, title, details);
     define_panels(p);
-    nb_gp_text(&p->out, "TRAFFIC", rep_is_all_bwd(p->run) ? "read x and dy, write dx" : "read x, write y");
+    snprintf(details, sizeof(details), "read %s, write %s", t->read, t->written);
+    nb_gp_text(&p->out, "TRAFFIC", details);
     define_lines(p, &named);
     define_x(p, &hiddens, panel_width(p->npanels));
     return true;
@@ -495,12 +497,11 @@ static size_t write_bars(struct picture *p, const struct rep_cell *c, const char
     for (size_t i = 0; i < n; i++) {
         const struct rep_estimate *t = &sorted[i]->ns_per_row;
         const struct rep_kernel *k = sorted[i]->kernel;
-        bool interval = isfinite(t->lo);
         b->labels[b->nlabels++] = bar_label(p->run, k);
-        b->longest = fmax(b->longest, interval ? t->hi : t->value);
-        fprintf(p->out.dat, "%zu %.6g %.6g %.6g %d ", i + 1, t->value,
-                interval ? t->lo : t->value, interval ? t->hi : t->value,
-                isa_index(&b->isas, k->isa ? k->isa : "other") + 1);
+        b->longest = fmax(b->longest, isfinite(t->lo) ? t->hi : t->value);
+        fprintf(p->out.dat, "%zu ", i + 1);
+        put_interval(p->out.dat, t);
+        fprintf(p->out.dat, " %d ", isa_index(&b->isas, k->isa ? k->isa : "other") + 1);
         end_with_name(p->out.dat, k->name);
     }
     if (n > 0)
@@ -636,7 +637,7 @@ static void scaling_panel(struct picture *p, const char *residency, const char *
 static bool scaling_picture(struct picture *p)
 {
     const char *const lines[] = {"two-pass LayerNorm", textbook_rms_text(p->run),
-                                 rep_is_all_bwd(p->run) ? "roof: triad" : "roof: copy or scale", "ideal"};
+                                 roof_text(p->run), "ideal"};
     struct rep_keys places, types;
     struct rep_sizes hiddens, threads;
     char text[96];
@@ -690,7 +691,7 @@ static const struct rep_entry *roofline_entry(const struct rep_cell *c, int kind
 {
     switch (kind) {
     case 0:
-        return fastest(c, ceiling_op(c), NULL);
+        return fastest(c, rep_traffic(c)->ceiling, NULL);
     case 1:
         return fastest(c, "affine", "gammabeta");
     case 2:
@@ -722,13 +723,17 @@ static double roofline_points(struct picture *p, const struct rep_cell *c)
 
 static void define_roofline_texts(struct picture *p)
 {
-    const bool bwd = rep_is_all_bwd(p->run);
-    const char *const kinds[ROOFLINE_KINDS] = {bwd ? "triad: dx = x + a*dy" : "scale: y = a*x", bwd ? "" : "a*x*gamma + beta",
-                                               "fastest RMSNorm", "fastest LayerNorm"};
+    const struct rep_traffic *t = rep_plain_traffic(p->run);
+    const bool affine = rep_same(t->ceiling, "scale"); /* no reference line reads two tensors */
+    char ceiling[80], traffic[80];
+    snprintf(ceiling, sizeof(ceiling), "%s: %s", t->ceiling, t->formula);
+    snprintf(traffic, sizeof(traffic), "%s read once, %s written once", t->read, t->written);
+    const char *const kinds[ROOFLINE_KINDS] = {ceiling, affine ? "a*x*gamma + beta" : "", "fastest RMSNorm",
+                                               "fastest LayerNorm"};
     nb_gp_texts(&p->out, "KIND", kinds, ROOFLINE_KINDS);
-    nb_gp_text(&p->out, "TRAFFIC", bwd ? "x and dy read once, dx written once" : "x read once, y written once");
-    nb_gp_text(&p->out, "CARRIER", bwd ? "a triad" : "the fastest of copy and scale");
-    nb_gp_text(&p->out, "AS_FAST_AS", bwd ? "a triad" : "a copy");
+    nb_gp_text(&p->out, "TRAFFIC", traffic);
+    nb_gp_text(&p->out, "CARRIER", t->carrier);
+    nb_gp_text(&p->out, "AS_FAST_AS", t->like);
 }
 
 static bool roofline_picture(struct picture *p)
@@ -860,7 +865,7 @@ static void offset_panel(struct picture *p, const char *residency)
 static bool offset_picture(struct picture *p)
 {
     static const char *const order[PLACES] = {"L1", "L2", "L3", "DRAM", "cold"};
-    fputs("# offset in bytes, speed over that of the fastest copy or scale of all offsets\n",
+    fputs("# offset in bytes, speed over that of the fastest roof of all offsets\n",
           p->out.dat);
     for (size_t r = 0; r < PLACES; r++)
         offset_panel(p, order[r]);
@@ -900,7 +905,7 @@ static double call_ns(const struct rep_cell *c, int kind)
 {
     if (kind == ROWS_BARRIER)
         return c->barrier_ns;
-    const struct rep_entry *e = kind % ROWS_KERNELS == 0   ? fastest(c, ceiling_op(c), NULL)
+    const struct rep_entry *e = kind % ROWS_KERNELS == 0   ? fastest(c, rep_traffic(c)->ceiling, NULL)
                                 : kind % ROWS_KERNELS == 1 ? best_of(c, true, "layernorm")
                                                            : best_of(c, false, "rmsnorm");
     return e != NULL && rep_is_timed(e) ? e->ns_per_row.value * (double)c->rows : NAN;
@@ -954,7 +959,7 @@ static void rows_panel(struct picture *p, const char *residency, const char *typ
 
 static void define_rows_lines(struct picture *p)
 {
-    const char *const names[ROWS_KERNELS] = {rep_is_all_bwd(p->run) ? "triad" : "scale", "fastest LayerNorm", "fastest RMSNorm"};
+    const char *const names[ROWS_KERNELS] = {rep_plain_traffic(p->run)->ceiling, "fastest LayerNorm", "fastest RMSNorm"};
     const struct rep_sizes *t = &p->run->threads;
     const char *lines[ROWS_KINDS];
     for (int kind = 0; kind < ROWS_BARRIER; kind++) {
@@ -1015,10 +1020,8 @@ static size_t versus_series(struct picture *p, const char *residency, const stru
         const struct rep_pairing *of = rep_best_pairing(c, pairs[k]->test_op, pairs[k]->base_op);
         if (of == NULL || !rep_has_speedup(of) || rep_is_beaten(of))
             continue;
-        const struct rep_estimate *e = &of->speedup;
-        fprintf(p->out.dat, "%.6g %.6g %.6g %.3f\n", e->value, isfinite(e->lo) ? e->lo : e->value,
-                isfinite(e->hi) ? e->hi : e->value,
-                (double)(npairs - k) + 0.14 * ((double)(types->n - 1) / 2 - (double)type));
+        put_interval(p->out.dat, &of->speedup);
+        fprintf(p->out.dat, " %.3f\n", (double)(npairs - k) + 0.14 * ((double)(types->n - 1) / 2 - (double)type));
         points++;
     }
     return points;
@@ -1090,7 +1093,7 @@ static bool has_both(const struct rep_step *s)
 /* What the picture is about: one base (LayerNorm where it can be), row length, dtype and number of threads. */
 struct training {
     const struct rep_step *like;
-    const char *norms[MAX_NORMS];
+    const struct rep_step *norms[MAX_NORMS]; /* the first of each */
     size_t nnorms;
 };
 
@@ -1106,10 +1109,16 @@ static bool shows_more(const struct rep_step *a, const struct rep_step *b)
 
 static bool is_shown(const struct training *t, const struct rep_step *s)
 {
-    const struct rep_cell *c = s->bwd ? s->bwd : s->fwd, *like = t->like->bwd;
+    const struct rep_cell *c = rep_step_cell(s), *like = t->like->bwd;
     return rep_step_is_best(s) && rep_same(s->of->base_op, t->like->of->base_op) && c->hidden == like->hidden &&
            c->threads == like->threads && strcmp(c->type, like->type) == 0 && rep_same(c->fuse, like->fuse) &&
            c->offset == like->offset;
+}
+
+/* The same norm, with the same prefix, groups or head. */
+static bool same_norm(const struct rep_step *a, const struct rep_step *b)
+{
+    return rep_same(a->of->test_op, b->of->test_op) && rep_same_k(rep_step_cell(a), rep_step_cell(b), a->of->test_op);
 }
 
 static struct training what_to_show(const struct rep_run *run)
@@ -1120,21 +1129,21 @@ static struct training what_to_show(const struct rep_run *run)
             t.like = &run->steps[i];
     for (size_t i = 0; t.like != NULL && i < run->nsteps; i++) {
         size_t k = 0;
-        while (k < t.nnorms && strcmp(t.norms[k], run->steps[i].of->test_op) != 0)
+        while (k < t.nnorms && !same_norm(t.norms[k], &run->steps[i]))
             k++;
         if (k == t.nnorms && k < MAX_NORMS && is_shown(&t, &run->steps[i]))
-            t.norms[t.nnorms++] = run->steps[i].of->test_op;
+            t.norms[t.nnorms++] = &run->steps[i];
     }
     return t;
 }
 
 static const struct rep_step *find_step(const struct rep_run *run, const struct training *t, const char *residency,
-                                        const char *norm)
+                                        const struct rep_step *norm)
 {
     for (size_t i = 0; i < run->nsteps; i++) {
         const struct rep_step *s = &run->steps[i];
-        if (is_shown(t, s) && rep_same(s->of->test_op, norm) &&
-            rep_same((s->bwd ? s->bwd : s->fwd)->residency, residency))
+        if (is_shown(t, s) && same_norm(s, norm) &&
+            rep_same(rep_step_cell(s)->residency, residency))
             return s;
     }
     return NULL;
@@ -1157,8 +1166,8 @@ static size_t training_series(struct picture *p, const struct training *t, const
         const struct rep_estimate *e = s != NULL ? direction_of(s, which) : NULL;
         if (e == NULL)
             continue;
-        fprintf(p->out.dat, "%.6g %.6g %.6g %.3f\n", e->value, isfinite(e->lo) ? e->lo : e->value,
-                isfinite(e->hi) ? e->hi : e->value, (double)(t->nnorms - k) + 0.27 * (1 - which));
+        put_interval(p->out.dat, e);
+        fprintf(p->out.dat, " %.3f\n", (double)(t->nnorms - k) + 0.27 * (1 - which));
         points++;
     }
     return points;
@@ -1176,8 +1185,13 @@ static void training_panel(struct picture *p, const struct training *t, const ch
 static void define_training(struct picture *p, const struct training *t)
 {
     const char *names[MAX_NORMS];
-    for (size_t k = 0; k < t->nnorms; k++)
-        names[k] = norm_title(t->norms[k]);
+    for (size_t k = 0; k < t->nnorms; k++) {
+        const char *op = t->norms[k]->of->test_op;
+        char of[REP_K_TEXT], *name = rep_alloc(p->run, 96);
+        rep_k_text(of, rep_step_cell(t->norms[k]), op, ", ");
+        snprintf(name, 96, "%.24s%s", norm_title(op), of);
+        names[k] = name;
+    }
     define_panels(p);
     fprintf(p->out.gp, "NY = %zu\n", t->nnorms);
     nb_gp_texts(&p->out, "NORM", names, t->nnorms);

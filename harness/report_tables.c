@@ -125,33 +125,50 @@ void rep_results_csv(const struct rep_run *run, FILE *f)
             result_line(run, f, &run->cells[i], &run->cells[i].entries[e]);
 }
 
-static void speedup_line(FILE *f, const struct rep_cell *c, const struct rep_pairing *p)
+/* The columns before the kernels; rows 0: of two cells that differ in them. */
+static void speedup_case(FILE *f, const struct rep_cell *c, const struct rep_pairing *p, const char *dir, size_t rows)
 {
     fputc('1', f);
     text(f, p->base_op);
     text(f, p->test_op);
-    text(f, c->dir);
+    text(f, dir);
     text(f, c->fuse);
     text(f, c->dtype);
     text(f, param_name(c));
     text(f, p->isa);
     fprintf(f, ",%zu", c->threads);
     text(f, c->residency);
-    fprintf(f, ",%zu,%zu", c->rows, c->hidden);
+    if (rows > 0)
+        fprintf(f, ",%zu", rows);
+    else
+        text(f, NULL);
+    fprintf(f, ",%zu", c->hidden);
     text(f, p->name);
-    text(f, p->base_name);
-    text(f, p->test_name);
-    number(f, p->speedup.value);
-    number(f, p->speedup.lo);
-    number(f, p->speedup.hi);
-    number(f, p->speedup.confidence);
-    fprintf(f, ",%zu", p->speedup.processes);
-    text(f, p->verdict);
+}
+
+/* The columns behind them, but for what reproduces the line. */
+static void speedup_ratio(FILE *f, const struct rep_cell *c, const struct rep_pairing *p, const struct rep_estimate *e,
+                          const char *verdict, double mde, bool doubtful)
+{
+    number(f, e->value);
+    number(f, e->lo);
+    number(f, e->hi);
+    number(f, e->confidence);
+    fprintf(f, ",%zu", e->processes);
+    text(f, verdict);
     fprintf(f, ",%d", c->in_place);
-    number(f, p->mde);
-    fprintf(f, ",%d", c->doubtful);
+    number(f, mde);
+    fprintf(f, ",%d", doubtful);
     number(f, k_of(c, p->base_op));
     number(f, k_of(c, p->test_op));
+}
+
+static void speedup_line(FILE *f, const struct rep_cell *c, const struct rep_pairing *p)
+{
+    speedup_case(f, c, p, c->dir, c->rows);
+    text(f, p->base_name);
+    text(f, p->test_name);
+    speedup_ratio(f, c, p, &p->speedup, p->verdict, p->mde, c->doubtful);
     text(f, c->repro);
     fputc('\n', f);
 }
@@ -176,41 +193,14 @@ static void step_kernels(FILE *f, const struct rep_step *s)
     both_kernels(f, a ? a->test_name : NULL, b ? b->test_name : NULL);
 }
 
-static void step_case(FILE *f, const struct rep_step *s, const struct rep_cell *c)
-{
-    const bool same_rows = s->fwd != NULL && s->bwd != NULL && s->fwd->rows == s->bwd->rows;
-    fputc('1', f);
-    text(f, s->of->base_op);
-    text(f, s->of->test_op);
-    text(f, "fwd+bwd");
-    text(f, c->fuse);
-    text(f, c->dtype);
-    text(f, param_name(c));
-    text(f, s->of->isa);
-    fprintf(f, ",%zu", c->threads);
-    text(f, c->residency);
-    number(f, same_rows ? (double)c->rows : NAN);
-    fprintf(f, ",%zu", c->hidden);
-    text(f, s->of->name);
-    step_kernels(f, s);
-}
-
 /* Neither cell alone reproduces it: the run does. */
 static void step_line(const struct rep_run *run, FILE *f, const struct rep_step *s)
 {
-    const struct rep_cell *c = s->bwd != NULL ? s->bwd : s->fwd;
-    step_case(f, s, c);
-    number(f, s->speedup.value);
-    number(f, s->speedup.lo);
-    number(f, s->speedup.hi);
-    number(f, s->speedup.confidence);
-    fprintf(f, ",%zu", s->speedup.processes);
-    text(f, s->verdict);
-    fputs(",0", f);
-    number(f, s->mde);
-    fprintf(f, ",%d", rep_step_is_doubtful(s));
-    number(f, k_of(c, s->of->base_op));
-    number(f, k_of(c, s->of->test_op));
+    const struct rep_cell *c = rep_step_cell(s);
+    const bool same_rows = s->fwd != NULL && s->bwd != NULL && s->fwd->rows == s->bwd->rows;
+    speedup_case(f, c, s->of, "fwd+bwd", same_rows ? c->rows : 0);
+    step_kernels(f, s);
+    speedup_ratio(f, c, s->of, &s->speedup, s->verdict, s->mde, rep_step_is_doubtful(s));
     text(f, rep_string(run->plan, "command"));
     fputc('\n', f);
 }

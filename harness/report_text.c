@@ -129,12 +129,12 @@ static struct summary summarize_in_place(const struct rep_run *run)
     return s;
 }
 
-/* Those backward, where others are forward. */
-static struct summary summarize_bwd(const struct rep_run *run)
+/* Those backward, or fused, where others are not. */
+static struct summary summarize_others(const struct rep_run *run, bool (*is_other)(const struct rep_run *, const struct rep_cell *))
 {
     struct summary s = {0};
     for (size_t i = 0; i < run->ncells; i++)
-        if (run->cells[i].best != NULL && rep_is_other_way(run, &run->cells[i]))
+        if (run->cells[i].best != NULL && is_other(run, &run->cells[i]))
             count_pairing(&s, run->cells[i].best);
     return s;
 }
@@ -262,7 +262,8 @@ static void verdict_section(const struct rep_run *run, FILE *f)
     sentence(f, same_words(run), place_words(run), &s);
     fputc('\n', f);
     other_sentence(f, " in place", summarize_in_place(run));
-    other_sentence(f, ", backward", summarize_bwd(run));
+    other_sentence(f, ", of x + residual", summarize_others(run, rep_is_other_sum));
+    other_sentence(f, ", backward", summarize_others(run, rep_is_other_way));
     other_sentence(f, ", forward and backward together (a step of training)", summarize_steps(run));
     if (b.cells + b.beaten + s.cells == 0)
         return;
@@ -286,14 +287,18 @@ static void verdict_section(const struct rep_run *run, FILE *f)
 
 /* ---- speedups ---- */
 
-static void estimate_text(FILE *f, const struct rep_estimate *e)
+void rep_ratio_md(const struct rep_estimate *e, bool beaten, const char *doubt, FILE *f)
 {
-    if (!isfinite(e->value))
+    if (!isfinite(e->value)) {
         fputs("null", f);
-    else if (!isfinite(e->lo))
-        fprintf(f, "%.3f, no interval", e->value);
+        return;
+    }
+    fprintf(f, "%.3f", e->value);
+    if (isfinite(e->lo))
+        fprintf(f, " [%.3f, %.3f]", e->lo, e->hi);
     else
-        fprintf(f, "%.3f [%.3f, %.3f]", e->value, e->lo, e->hi);
+        fputs(", no interval", f);
+    fprintf(f, "%s%s", beaten ? " not best" : "", doubt);
 }
 
 static void speedup_row(const struct rep_cell *c, FILE *f)
@@ -308,12 +313,9 @@ static void speedup_row(const struct rep_cell *c, FILE *f)
     for (int best = 1; best >= 0; best--) {
         const struct rep_pairing *p = headline(c, best);
         if (p != NULL)
-            estimate_text(f, &p->speedup);
+            rep_ratio_md(&p->speedup, rep_is_beaten(p), rep_doubt_md(c), f);
         else
             fputs("null", f);
-        if (rep_is_beaten(p))
-            fputs(" not best", f);
-        fputs(rep_has_speedup(p) ? rep_doubt_md(c) : "", f);
         fputs(" | ", f);
         rep_mde_md(p ? p->mde : NAN, f);
         fputs(best ? " | " : " |", f);
@@ -676,10 +678,11 @@ static void ladder_section(const struct rep_run *run, FILE *f)
     size_t shown_cells = 0;
     rep_types(run, &types);
     rep_residencies(run, &places);
+    const struct rep_traffic *traffic = rep_plain_traffic(run);
     fprintf(f,
             "\n## Ladders\n\nThe cells with most kernels%s; all others: `results.csv`. GB/s "
-            "counts %s once.\n",
-            rep_direction(run), rep_is_all_bwd(run) ? "x and dy read once and dx written" : "x read once and y written");
+            "counts %s read once and %s written once.\n",
+            rep_direction(run), traffic->read, traffic->written);
     for (size_t t = 0; t < types.n; t++)
         for (size_t r = 0; r < places.n; r++) {
             const struct rep_cell *c = ladder_cell(run, types.text[t], places.text[r]);
@@ -738,12 +741,27 @@ static void prepare_section(const struct rep_run *run, FILE *f)
 
 /* ---- pictures ---- */
 
-/* Told where it is drawn: few runs have both directions. */
-static void training_picture_line(const struct rep_keys *pictures, FILE *f)
+static bool is_drawn(const struct rep_keys *pictures, const char *name)
 {
     for (size_t p = 0; p < pictures->n; p++)
-        if (strcmp(pictures->text[p], "training") == 0)
-            fputs("- [training](plots/training.svg): forward, backward, and both at one hidden\n", f);
+        if (strcmp(pictures->text[p], name) == 0)
+            return true;
+    return false;
+}
+
+static void picture_line(const char *name, const char *what, FILE *f)
+{
+    fprintf(f, "- [%s](plots/%s.svg): %s\n", name, name, what);
+}
+
+/* Told where they are drawn: few runs have other norms, or both directions. */
+static void rare_picture_lines(const struct rep_keys *pictures, FILE *f)
+{
+    static const char *const rare[][2] = {{"versus", "each pair of norms, best against best, at one hidden"},
+                                          {"training", "forward, backward, and both at one hidden"}};
+    for (size_t i = 0; i < sizeof(rare) / sizeof(*rare); i++)
+        if (is_drawn(pictures, rare[i][0]))
+            picture_line(rare[i][0], rare[i][1], f);
 }
 
 static void picture_section(const struct rep_run *run, const struct rep_keys *pictures, FILE *f)
@@ -768,16 +786,12 @@ static void picture_section(const struct rep_run *run, const struct rep_keys *pi
           "beside it: `cd "
           "plots && gnuplot NAME.gp`.\n\n",
           f);
-    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
-        bool drawn = false;
-        for (size_t p = 0; p < pictures->n; p++)
-            drawn = drawn || strcmp(pictures->text[p], all[i]) == 0;
-        if (drawn)
-            fprintf(f, "- [%s](plots/%s.svg): %s\n", all[i], all[i], what[i]);
+    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+        if (is_drawn(pictures, all[i]))
+            picture_line(all[i], what[i], f);
         else
             fprintf(f, "- %s: not drawn, %s\n", all[i], lacks[i]);
-    }
-    training_picture_line(pictures, f);
+    rare_picture_lines(pictures, f);
 }
 
 /* ---- host, reproduction, quotation ---- */
@@ -991,23 +1005,21 @@ static const char *table_doubt(const struct rep_run *run, const char *residency,
     return c != NULL && c->doubtful ? "*" : run->floor.doubtful > 0 ? " " : "";
 }
 
-/* A ratio, with its interval where there is room; ~ marks an interval that holds 1, ? one
- * that could not be formed, ! a winner that was not the fastest, * a doubtful cell. */
+/* ~ marks an interval that holds 1, ? one that could not be formed, ! a winner that was not the fastest. */
+void rep_ratio_text(char text[REP_RATIO_TEXT], const struct rep_estimate *e, bool beaten, const char *doubt, bool interval)
+{
+    const char *mark = beaten ? "!" : !isfinite(e->lo) ? "?" : e->lo <= 1 && e->hi >= 1 ? "~" : " ";
+    int n = snprintf(text, REP_RATIO_TEXT, "%.2f%s%s", e->value, mark, doubt);
+    if (interval && isfinite(e->lo) && n < REP_RATIO_TEXT)
+        snprintf(text + n, REP_RATIO_TEXT - (size_t)n, "[%.2f, %.2f]", e->lo, e->hi);
+}
+
+/* A ratio, with its interval where there is room. */
 static void table_cell(const struct rep_pairing *p, const char *doubt, bool interval, FILE *f)
 {
-    char text[40] = "-";
-    if (rep_has_speedup(p)) {
-        const struct rep_estimate *s = &p->speedup;
-        const char *mark = rep_is_beaten(p)                ? "!"
-                           : !isfinite(s->lo)              ? "?"
-                           : s->lo <= 1 && s->hi >= 1 ? "~"
-                                                           : " ";
-        if (interval && isfinite(s->lo))
-            snprintf(text, sizeof(text), "%.2f%s%s[%.2f, %.2f]", s->value, mark, doubt,
-                     s->lo, s->hi);
-        else
-            snprintf(text, sizeof(text), "%.2f%s%s", s->value, mark, doubt);
-    }
+    char text[REP_RATIO_TEXT] = "-";
+    if (rep_has_speedup(p))
+        rep_ratio_text(text, &p->speedup, rep_is_beaten(p), doubt, interval);
     fprintf(f, interval ? " %19s" : " %6s", text);
 }
 
@@ -1146,6 +1158,13 @@ static void terminal_processes(const struct summary *s, FILE *f)
         fputs(" processes a cell, too few for an interval (6)\n", f);
 }
 
+static void terminal_others(const char *what, struct summary s, FILE *f)
+{
+    if (s.cells > 0)
+        fprintf(f, "%s: x%.2f to x%.2f over %zu cell%s, in lines of their own in report.md\n", what, s.least, s.most, s.cells,
+                s.cells == 1 ? "" : "s");
+}
+
 void rep_terminal(struct rep_run *run, const char *dir, const struct rep_keys *pictures,
                   FILE *f)
 {
@@ -1173,10 +1192,8 @@ void rep_terminal(struct rep_run *run, const char *dir, const struct rep_keys *p
         counted_as(f, &b);
         fputs(")\n", f);
     }
-    const struct summary in_place = summarize_in_place(run);
-    if (in_place.cells > 0)
-        fprintf(f, "in place: x%.2f to x%.2f over %zu cell%s, in lines of their own in report.md\n", in_place.least,
-                in_place.most, in_place.cells, in_place.cells == 1 ? "" : "s");
+    terminal_others("in place", summarize_in_place(run), f);
+    terminal_others("of x + residual", summarize_others(run, rep_is_other_sum), f);
     if (b.cells + b.beaten + s.cells > 0) {
         terminal_tables(run, f);
         if (b.cells + s.cells > 0)

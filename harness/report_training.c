@@ -11,11 +11,23 @@ enum { TERMINAL_LINES = 8, COLUMN = 19 };
 
 /* ---- which cells belong together ---- */
 
-/* The k of an op in a cell as in another: of prmsnorm the prefix, of most ops none. */
-static bool same_k(const struct rep_cell *a, const struct rep_cell *b, const char *op)
+static enum nb_op_k k_kind(const char *op)
 {
-    const int kind = nb_op_facts((uint32_t)nb_op_parse(op))->k;
+    return nb_op_facts((uint32_t)nb_op_parse(op))->k;
+}
+
+bool rep_same_k(const struct rep_cell *a, const struct rep_cell *b, const char *op)
+{
+    const enum nb_op_k kind = k_kind(op);
     return a->k[kind] == b->k[kind] || (isnan(a->k[kind]) && isnan(b->k[kind]));
+}
+
+void rep_k_text(char text[REP_K_TEXT], const struct rep_cell *c, const char *op, const char *before)
+{
+    const enum nb_op_k kind = k_kind(op);
+    text[0] = 0;
+    if (isfinite(c->k[kind]))
+        snprintf(text, REP_K_TEXT, "%s%s %g", before, nb_k_facts[kind].name, c->k[kind]);
 }
 
 /* Alike but for direction, statistics and rows, of which a residency holds fewer backward. */
@@ -23,7 +35,7 @@ static bool is_alike(const struct rep_cell *a, const struct rep_cell *b, const s
 {
     return rep_same(a->fuse, b->fuse) && strcmp(a->type, b->type) == 0 && a->hidden == b->hidden &&
            a->threads == b->threads && strcmp(a->residency, b->residency) == 0 && a->offset == b->offset &&
-           !a->in_place && !b->in_place && same_k(a, b, p->base_op) && same_k(a, b, p->test_op);
+           !a->in_place && !b->in_place && rep_same_k(a, b, p->base_op) && rep_same_k(a, b, p->test_op);
 }
 
 /* Of two cells that are alike, the better to go with `of`: statistics, then as many rows, then more. */
@@ -90,6 +102,11 @@ bool rep_step_is_doubtful(const struct rep_step *s)
     return (s->fwd != NULL && s->fwd->doubtful) || (s->bwd != NULL && s->bwd->doubtful);
 }
 
+const struct rep_cell *rep_step_cell(const struct rep_step *s)
+{
+    return s->bwd != NULL ? s->bwd : s->fwd;
+}
+
 /* What it cannot be formed for, or what it says. */
 static const char *verdict_of(const struct rep_step *s)
 {
@@ -147,11 +164,6 @@ void rep_training(struct rep_run *run)
 
 /* ---- tables ---- */
 
-static const struct rep_cell *cell_of(const struct rep_step *s)
-{
-    return s->bwd != NULL ? s->bwd : s->fwd;
-}
-
 /* Best against best, of the same two ops as another. */
 static bool is_best_of(const struct rep_step *a, const struct rep_step *b)
 {
@@ -186,22 +198,13 @@ static const char *reason_of(const struct rep_step *s)
     return "not measured";
 }
 
-static void ratio_md(const struct rep_estimate *e, bool beaten, const char *doubt, FILE *f)
-{
-    if (isfinite(e->lo))
-        fprintf(f, "%.3f [%.3f, %.3f]%s%s | ", e->value, e->lo, e->hi, beaten ? " not best" : "", doubt);
-    else if (isfinite(e->value))
-        fprintf(f, "%.3f, no interval%s%s | ", e->value, beaten ? " not best" : "", doubt);
-    else
-        fputs("null | ", f);
-}
-
 static void direction_md(const struct rep_cell *c, const struct rep_pairing *p, FILE *f)
 {
     if (p != NULL)
-        ratio_md(&p->speedup, rep_is_beaten(p), rep_doubt_md(c), f);
+        rep_ratio_md(&p->speedup, rep_is_beaten(p), rep_doubt_md(c), f);
     else
-        fputs("null | ", f);
+        fputs("null", f);
+    fputs(" | ", f);
 }
 
 static void rows_md(const struct rep_cell *c, FILE *f)
@@ -224,25 +227,27 @@ static void head_md(const struct rep_step *s, FILE *f)
 }
 
 /* What else tells a cell from others of its size. */
-static void rarer_md(const struct rep_cell *c, const char *const ops[2], FILE *f)
+static void rarer(const struct rep_step *s, FILE *f)
 {
+    const struct rep_cell *c = rep_step_cell(s);
+    const char *const ops[] = {s->of->test_op, s->of->base_op};
+    char text[REP_K_TEXT];
     if (c->offset != REP_OFFSET)
         fprintf(f, ", offset %zu", c->offset);
     for (int i = 0; i < 2; i++) {
-        const int kind = nb_op_facts((uint32_t)nb_op_parse(ops[i]))->k;
-        if (isfinite(c->k[kind]))
-            fprintf(f, ", %s %g", nb_k_facts[kind].name, c->k[kind]);
+        rep_k_text(text, c, ops[i], ", ");
+        fputs(text, f);
     }
 }
 
 static void row_md(const struct rep_step *s, size_t place, FILE *f)
 {
-    const struct rep_cell *c = cell_of(s);
+    const struct rep_cell *c = rep_step_cell(s);
     if (place == 0)
         head_md(s, f);
     fputs("| ", f);
     nb_md(f, c->residency);
-    rarer_md(c, (const char *const[]){s->of->test_op, s->of->base_op}, f);
+    rarer(s, f);
     fputs(" | ", f);
     nb_md(f, c->type);
     fprintf(f, " | %zu | %zu | ", c->threads, c->hidden);
@@ -253,9 +258,10 @@ static void row_md(const struct rep_step *s, size_t place, FILE *f)
     direction_md(s->fwd, s->fwd_pair, f);
     direction_md(s->bwd, s->bwd_pair, f);
     if (isfinite(s->speedup.value))
-        ratio_md(&s->speedup, rep_step_is_beaten(s), rep_doubt_md(s->fwd->doubtful ? s->fwd : s->bwd), f);
+        rep_ratio_md(&s->speedup, rep_step_is_beaten(s), rep_doubt_md(s->fwd->doubtful ? s->fwd : s->bwd), f);
     else
-        fprintf(f, "null: %s | ", reason_of(s));
+        fprintf(f, "null: %s", reason_of(s));
+    fputs(" | ", f);
     rep_mde_md(s->mde, f);
     fputs(" |\n", f);
 }
@@ -277,12 +283,8 @@ void rep_training_section(const struct rep_run *run, FILE *f)
 /* Marks as in the table above it. */
 static void ratio_terminal(const struct rep_estimate *e, bool beaten, bool doubtful, int width, FILE *f)
 {
-    char text[48];
-    const char *mark = beaten ? "!" : !isfinite(e->lo) ? "?" : e->lo <= 1 && e->hi >= 1 ? "~" : " ";
-    if (isfinite(e->lo))
-        snprintf(text, sizeof(text), "%.2f%s%s[%.2f, %.2f]", e->value, mark, doubtful ? "*" : "", e->lo, e->hi);
-    else
-        snprintf(text, sizeof(text), "%.2f%s%s", e->value, mark, doubtful ? "*" : "");
+    char text[REP_RATIO_TEXT];
+    rep_ratio_text(text, e, beaten, doubtful ? "*" : "", true);
     fprintf(f, "  %-*s", width, text);
 }
 
@@ -306,7 +308,7 @@ static void head_terminal(const struct rep_step *s, FILE *f)
 
 static void row_terminal(const struct rep_step *s, size_t place, FILE *f)
 {
-    const struct rep_cell *c = cell_of(s);
+    const struct rep_cell *c = rep_step_cell(s);
     if (place == 0)
         head_terminal(s, f);
     if (place == TERMINAL_LINES)
@@ -324,6 +326,7 @@ static void row_terminal(const struct rep_step *s, size_t place, FILE *f)
         ratio_terminal(&s->speedup, rep_step_is_beaten(s), rep_step_is_doubtful(s), 0, f);
     else
         fprintf(f, "  - %s", reason_of(s));
+    rarer(s, f);
     fputc('\n', f);
 }
 

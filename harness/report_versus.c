@@ -56,7 +56,8 @@ static void terminal_pair(const struct rep_run *run, const struct rep_pairing *o
     size_t cells = 0, faster = 0, slower = 0, beaten = 0;
     for (size_t c = 0; c < run->ncells; c++) {
         const struct rep_pairing *p = rep_best_pairing(&run->cells[c], of->test_op, of->base_op);
-        if (p == NULL || !rep_has_speedup(p) || rep_is_other_way(run, &run->cells[c]))
+        if (p == NULL || !rep_has_speedup(p) || rep_is_other_way(run, &run->cells[c]) ||
+            rep_is_other_sum(run, &run->cells[c]))
             continue;
         if (rep_is_beaten(p)) {
             beaten++;
@@ -110,13 +111,9 @@ static void section_pair(const struct rep_run *run, const struct rep_pairing *of
         nb_md(f, of->base_op);
         fputs(" | ", f);
         nb_md_code(f, run->cells[c].id);
-        if (rep_has_speedup(p) && isfinite(p->speedup.lo))
-            fprintf(f, " | %.3f [%.3f, %.3f]%s%s | ", p->speedup.value, p->speedup.lo, p->speedup.hi,
-                    rep_is_beaten(p) ? " not best" : "", rep_doubt_md(&run->cells[c]));
-        else if (rep_has_speedup(p))
-            fprintf(f, " | %.3f, no interval | ", p->speedup.value);
-        else
-            fputs(" | null | ", f);
+        fputs(" | ", f);
+        rep_ratio_md(&p->speedup, rep_is_beaten(p), rep_doubt_md(&run->cells[c]), f);
+        fputs(" | ", f);
         rep_mde_md(p->mde, f);
         fputs(" | ", f);
         row_name(p->test, f);

@@ -2,7 +2,9 @@
 # Given above: NAME TITLE SUBTITLE NP PANEL FIRST LAST SERIES NY NORM BASE
 HEAD = 105.0; FOOT = 142.0; ROW = 157.0 + 150.0 * NY
 H = HEAD + FOOT + ROW
-LEFT = 190.0; RIGHT = 40.0; GAP = 50.0; UNDER = 102.0; OVER = 45.0
+LONGEST = 0
+do for [K = 1:NY] { LONGEST = strlen(NORM[K]) > LONGEST ? strlen(NORM[K]) : LONGEST }
+LEFT = LONGEST > 11 ? 40.0 + 13.0 * LONGEST : 190.0; RIGHT = 40.0; GAP = 50.0; UNDER = 102.0; OVER = 45.0
 PW = (W - LEFT - RIGHT - (NP - 1) * GAP) / NP
 array KIND[3] = ['forward', 'backward', 'both: a step of training']
 array KX[3] = [330, 600, 890]

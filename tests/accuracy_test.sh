@@ -52,6 +52,7 @@ refuses() { # text, then arguments
     shift
     fails 1 "$text" accuracy --out bad --quiet "$@"
 }
+refuses 'passes backward and norms of a sum' --kernel rmsnorm_bwd_twopass__f32_scalar
 refuses 'no family matches "sweeps"' --family sweeps
 refuses 'neither inside nor outside' --eps-mode beside
 refuses 'is no finite number' --eps inf

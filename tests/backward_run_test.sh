@@ -1,5 +1,5 @@
 #!/bin/bash
-# backward_run_test.sh: passes backward are selected, checked, timed, resumed and counted like those forward.
+# backward_run_test.sh: passes backward are selected, checked, timed and resumed like those forward (count_test.sh: counted).
 # shellcheck source=tests/common.sh
 . "$(dirname "$0")/common.sh"
 

@@ -19,6 +19,8 @@ fails 1 "more than half of this machine's memory" check --hidden 200000000 --row
 fails 1 "this process may use" check --threads 4000
 fails 1 "not a whole number" run --threads two
 fails 1 "the selection is empty" check --algo scaled --op layernorm
+fails 1 "the selection is empty" check --fuse residual --op prmsnorm # the ceilings alone are nothing that was asked for
+fails 1 "the selection is empty" check --dir bwd --op affine
 fails 1 "is not a time" run --budget soon
 fails 1 "is not a time" run --timeout 0s
 fails 1 "not a whole number" run --processes 0

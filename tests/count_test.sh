@@ -54,6 +54,12 @@ expect "progress is on stderr" grep -q "^counting" err
 mkdir elsewhere
 (cd elsewhere && TMPDIR=$work/elsewhere NB_PADDING=$(printf '%02000d' 0) "$normbench" count "${few[@]}" --out two.json --quiet)
 expect "two runs give the same bytes" cmp one.json elsewhere/two.json
+for way in "--dir bwd" "--fuse residual"; do
+    # shellcheck disable=SC2086 # words of an option
+    nb count $way --op rmsnorm --isa scalar --dtype f32 --hidden 64 --rows 4 --json
+    expect "$way is counted, and a norm is more than its triad" jq -e '[.counts[] | select(.isa == "scalar")]
+        | (map(select(.op == "triad").instructions) | max) as $triad | map(select(.op == "rmsnorm").instructions) | length >= 3 and min > $triad' out
+done
 nb count "${few[@]}" --hidden 33,100 --dtype f32 --json
 expect "--json: progress on stderr alone" jq -e '.format == 1' out >/dev/null
 # shellcheck disable=SC2016 # jq's own

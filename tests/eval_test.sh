@@ -71,6 +71,6 @@ refuses 'not of the shape' --x x4.npy --ref three.npy
 refuses 'is no finite number' --x x4.npy --eps nan
 refuses 'give --gamma' --x x4.npy --gemma
 refuses '--y, --mean and --rstd take the output of one kernel' --x x4.npy --kernel '*' --y y.npy
-refuses 'no f32 kernel matches' --x x4.npy --kernel '*__f64_*'
+refuses 'no f32 kernel that goes forward' --x x4.npy --kernel '*__f64_*'
 refuses 'nowhere' --x x4.npy --kernel layernorm_fwd_twopass__f32_scalar --y nowhere/y.npy
 finish

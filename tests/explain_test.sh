@@ -25,7 +25,7 @@ every() {
 }
 every "formula, scans and source are there" \
     '(.formula | length > 0) and (.scans | length > 0) and (.source | length > 0)'
-every "the last scan writes y, or dx" '.dir as $d | .scans[-1] | if $d == "bwd" then test("dx\\]") else test("-> y\\]") end'
+every "the last scan writes y, and one writes dx" 'if .dir == "bwd" then any(.scans[]; test("dx\\]")) else .scans[-1] | test("-> y\\]") end'
 # tensors read and written: x and y; x, dy and dx; x, residual, h and y; x, residual and y
 tensors='(if .dir == "bwd" or .fuse != "none" then 2 else 1 end) as $in | (if .fuse == "residual" then 2 else 1 end) as $out | .'
 every "least bytes are those of the tensors" \
@@ -57,6 +57,8 @@ expect "scaled does not" one rmsnorm_fwd_scaled__f32_scalar '.bound.reach.size =
 expect "the record is read" one layernorm_fwd_twopass__f32_scalar \
     '.worst_seen.E > 0 and .worst_seen.share_of_bound <= 1 and (.worst_seen.family | length > 0)'
 expect "unfused counts its temporaries" one layernorm_fwd_unfused__f32_scalar '.bytes_per_element.loops == 48'
+expect "and backward, where t is used again after dx" one layernorm_bwd_unfused__f32_scalar \
+    '.bytes_per_element.loops == (2 * 3 + 1 + 24) * 4 and (.scans | (map(test("-> dx\\]")) | index(true)) < (map(test("xhat, dy -> t")) | index(true)))'
 
 # sources are quoted as docs/numerics.md has them
 tr -s ' \n' '  ' <"$numerics" >flat
@@ -91,6 +93,10 @@ fails 1 'no kernel is called "layernorm_fwd_onepas__f32_scalar"; did you mean la
 fails 1 'did you mean' explain ''
 fails 1 'did you mean' explain "$(printf 'x%.0s' {1..5000})"
 fails 1 'which kernel?' explain
+nb explain groupnorm_fwd_twopass__f32_scalar --hidden 48
+expect "a shape that it refuses is told" grep -q 'takes  *no rows of 48 elements: k, the number of groups, does not divide hidden' out
+nb explain groupnorm_fwd_twopass__f32_scalar --hidden 64
+expect "and none that it takes" [ "$(grep -c '^takes' out)" = 0 ]
 fails 1 'one kernel at a time' explain copy_fwd_plain__f32_scalar scale_fwd_plain__f32_scalar
 fails 1 'not a whole number' explain copy_fwd_plain__f32_scalar --hidden 0
 fails 1 'unrecognized option' explain copy_fwd_plain__f32_scalar --frobnicate

@@ -1,5 +1,6 @@
 /* mutants.c: normbench with kernels that are wrong on purpose. Each must get its verdict and no time.
- * All are RMSNorm over f32 rows but for what their name says. */
+ * All are RMSNorm over f32 rows, forward but for one, and right
+ * but for what their name says. */
 #include "cli.h"
 #include "nb_kernel.h"
 #include "registry.h"
@@ -197,6 +198,30 @@ static void idle_elsewhere(const struct nb_problem *p, const struct nb_args *a, 
         right(p, a, x, y);
 }
 
+/* Backward: the statistics that all kernels are given, once it is late. */
+static const struct nb_kernel *right_backward(void)
+{
+    return nb_kernel_find("rmsnorm_bwd_twopass__f32_scalar");
+}
+
+static size_t backward_bytes(const struct nb_problem *p, uint32_t parts)
+{
+    return right_backward()->scratch_bytes(p, parts);
+}
+
+static void run_saved_late(const void *state, const struct nb_args *a)
+{
+    calls_of_run++;
+    right_backward()->run(state, a);
+    if (is_late())
+        ((float *)a->rstd)[0] *= 2;
+}
+
+static void reduce_saved_late(const void *state, const struct nb_args *a)
+{
+    right_backward()->reduce(state, a);
+}
+
 #define MUTANT(name) \
     static void run_##name(const void *state, const struct nb_args *a) \
     { \
@@ -215,7 +240,11 @@ static void idle_elsewhere(const struct nb_problem *p, const struct nb_args *a, 
     X(idle_elsewhere) X(works_twice)
 
 MUTANTS(MUTANT)
-static const struct nb_kernel kernels[] = {MUTANTS(ENTRY)};
+static const struct nb_kernel kernels[] = {
+    MUTANTS(ENTRY){.size = sizeof(struct nb_kernel), .op = NB_OP_RMSNORM, .dir = NB_BWD, .dtype = NB_F32,
+                   .name = "rmsnorm_bwd_saved_late__f32_mutant", .algo = "saved_late", .isa = "mutant", .trick = "",
+                   .source = "none", .x_reads = 2, .bound = {NB_BOUND_GRADIENT, 0, 1, 12, 1, 0}, .flops = 11,
+                   .scratch_bytes = backward_bytes, .run = run_saved_late, .reduce = reduce_saved_late}};
 static const struct nb_kernel_table table = {NB_KERNEL_ABI, sizeof kernels / sizeof *kernels,
                                              kernels};
 

@@ -41,6 +41,13 @@ expect "nobody right is mistrusted" [ "$(jq -r 'select(.verdict=="MISTRUSTED").k
     grep -cvE 'fwd_(wrong_late|corrupts_late|overruns_late)__')" = 0 ]
 expect "damage done once costs a unit, which is done again" [ "$(verdict corrupts_once)" = PASS ]
 
+# the same of the statistics that passes backward are given
+nb run --dir bwd --kernel '*_mutant,rmsnorm_bwd_*__f32_scalar' --hidden 100 --rows 40 --residency L2 --processes 2 --rounds 2 \
+    --out saved --quiet
+expect "exit 2, not $rc" [ "$rc" = 2 ]
+expect "who changes saved statistics, and nobody else: $(jq -r 'select(.verdict=="MISTRUSTED").kernel' saved/checks.jsonl | sort -u |
+    tr '\n' ' ')" [ "$(jq -r 'select(.verdict!="PASS").kernel' saved/checks.jsonl | sort -u)" = rmsnorm_bwd_saved_late__f32_mutant ]
+
 # a kernel alone in its cell and mistrusted: the run ends, and can be resumed
 nb run --kernel '*_corrupts_late__*_mutant' --hidden 100 --rows 40 --residency L2 --processes 2 --rounds 2 \
     --out alone --quiet

@@ -128,6 +128,10 @@ says fuse_99 "fuse is 99"
 says bound_nan "bound.c0 is"
 says bound_wide "bound.c0 is 1e+09"
 says bound_kind "bound.kind is 0"
+says groups_round "no bound of a groupnorm"
+says groups_rms "no bound of a groupnorm"
+LIE=groups nb list --plugin "$lies"
+expect "a groupnorm may be of two passes" grep -q groupnorm_fwd_lies__f32_c out
 says run_null '"rmsnorm_fwd_lies__f32_c": run is NULL'
 says supports_null "supports is NULL"
 says prepare_null "finish without prepare"

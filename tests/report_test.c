@@ -1554,6 +1554,7 @@ struct way {
     int stats, rows, hidden;
     double ln, rms, faster;
     const char *prefix; /* then the other norm is called prmsnorm */
+    const char *fuse;   /* NULL: none */
 };
 static const double trend[] = {1, 0.5, 2, 0.7, 1.5, 0.8, 1.2, 1}; /* the first is of the screening */
 
@@ -1563,14 +1564,14 @@ static void way_id(char id[64], const struct way *w)
              w->prefix ? w->prefix : "");
 }
 
-static void way_kernels(char text[1024], const char *dir)
+static void way_kernels(char text[1024], const char *dir, const char *roof)
 {
     snprintf(text, 1024,
              "\"ln_%s\":{\"op\":\"layernorm\",\"dir\":\"%s\",\"algo\":\"twopass\",\"isa\":\"avx2\",\"trick\":\"\",\"weak\":false},"
              "\"fast_%s\":{\"op\":\"layernorm\",\"dir\":\"%s\",\"algo\":\"naive\",\"isa\":\"avx2\",\"trick\":\"\",\"weak\":false},"
              "\"rms_%s\":{\"op\":\"rmsnorm\",\"dir\":\"%s\",\"algo\":\"%s\",\"isa\":\"avx2\",\"trick\":\"\",\"weak\":false},"
              "\"roof_%s\":{\"op\":\"%s\",\"dir\":\"%s\",\"algo\":\"plain\",\"isa\":\"avx2\",\"trick\":\"\"}",
-             dir, dir, dir, dir, dir, dir, dir[0] == 'b' ? "twopass" : "onepass", dir, dir[0] == 'b' ? "triad" : "scale", dir);
+             dir, dir, dir, dir, dir, dir, dir[0] == 'b' ? "twopass" : "onepass", dir, roof, dir);
 }
 
 static void way_cell(FILE *f, const struct way *w)
@@ -1579,12 +1580,12 @@ static void way_cell(FILE *f, const struct way *w)
     char id[64];
     way_id(id, w);
     fprintf(f,
-            "{\"id\":\"%s\",\"dir\":\"%s\",\"fuse\":\"none\",\"dtype\":\"f32\",\"param_dtype\":\"f32\",\"stats_out\":%d,"
+            "{\"id\":\"%s\",\"dir\":\"%s\",\"fuse\":\"%s\",\"dtype\":\"f32\",\"param_dtype\":\"f32\",\"stats_out\":%d,"
             "\"hidden\":%d,\"rows\":%d,\"threads\":1,\"residency\":\"%s\",\"repro\":\"again\","
             "\"kernels\":[\"ln_%s\",\"fast_%s\",\"rms_%s\",\"roof_%s\"],\"groups\":[{\"stage\":\"all\",\"members\":["
             "{\"kernel\":\"ln_%s\",\"role\":\"member\",\"passes\":2},{\"kernel\":\"fast_%s\",\"role\":\"member\",\"passes\":1},"
             "{\"kernel\":\"rms_%s\",\"role\":\"member\",\"passes\":1},{\"kernel\":\"roof_%s\",\"role\":\"anchor\",\"passes\":1}]}],",
-            id, d, w->stats, w->hidden, w->rows, w->residency, d, d, d, d, d, d, d, d);
+            id, d, w->fuse ? w->fuse : "none", w->stats, w->hidden, w->rows, w->residency, d, d, d, d, d, d, d, d);
     if (w->prefix)
         fprintf(f, "\"k\":{\"prefix\":\"%s\"},", w->prefix);
     fprintf(f,
@@ -1626,8 +1627,8 @@ static const char *ways_run(const struct way *ways, size_t n, int processes)
     snprintf(path, sizeof(path), "%s/plan.json", dir);
     FILE *f = fopen(path, "w");
     assert_non_null(f);
-    way_kernels(fwd, "fwd");
-    way_kernels(bwd, "bwd");
+    way_kernels(fwd, "fwd", ways[0].fuse ? "triad" : "scale");
+    way_kernels(bwd, "bwd", "triad");
     fprintf(f, "{\"schema\":1,\"screening\":1,\"command\":\"normbench run --dir fwd,bwd\",\"kernels\":{%s,%s},\"cells\":[", fwd, bwd);
     for (size_t i = 0; i < n; i++) {
         fputs(i ? "," : "", f);
@@ -1673,8 +1674,8 @@ static void expect_no_ratio(const char *dir, const char *verdict, const char *re
     assert_false(exists(dir, "plots/training.gp"));
 }
 
-#define FORWARD {"fwd", "L2", 1, 2, 64, 2, 1, 0, NULL}
-#define BACKWARD {"bwd", "L2", 0, 1, 64, 4, 3, 0, NULL}
+#define FORWARD {"fwd", "L2", 1, 2, 64, 2, 1, 0, NULL, NULL}
+#define BACKWARD {"bwd", "L2", 0, 1, 64, 4, 3, 0, NULL, NULL}
 
 /* (2 + 4 t)/(1 + 3 t) for t of 1/2 to 2: 1.5 in the median process, 1.6 and 10/7 at the ends. Neither the rows of a pass
  * nor a median of each direction alone gives these. */
@@ -1714,7 +1715,7 @@ static void test_training_step(void **state)
 static void test_statistics_are_needed(void **state)
 {
     (void)state;
-    static const struct way without = {"fwd", "L2", 0, 1, 64, 5, 5, 0, NULL};
+    static const struct way without = {"fwd", "L2", 0, 1, 64, 5, 5, 0, NULL, NULL};
     const struct way ways[] = {without, FORWARD, BACKWARD}, none[] = {without, BACKWARD};
     const char *dir = ways_run(ways, 3, 7);
     report(dir);
@@ -1745,7 +1746,7 @@ static void expect_one_way(const struct way *way, const char *word)
 static void test_missing_direction(void **state)
 {
     (void)state;
-    static const struct way fwd = FORWARD, bwd = BACKWARD, short_rows = {"bwd", "L2", 0, 1, 32, 4, 3, 0, NULL};
+    static const struct way fwd = FORWARD, bwd = BACKWARD, short_rows = {"bwd", "L2", 0, 1, 32, 4, 3, 0, NULL, NULL};
     const struct way apart[] = {fwd, short_rows};
     expect_one_way(&fwd, "forward");
     expect_one_way(&bwd, "backward");
@@ -1776,11 +1777,70 @@ static void test_backward_alone(void **state)
     assert_false(file_holds(dir, "report.md", "one-pass"));
 }
 
+/* So are those of a sum with the residual. */
+static void test_fused_alone(void **state)
+{
+    (void)state;
+    static const struct way fused[] = {{"fwd", "L2", 0, 1, 64, 4, 3, 0, NULL, "residual"},
+                                       {"fwd", "L2", 0, 1, 64, 4, 3, 0, NULL, "postnorm"}};
+    static const char *const written[] = {"h and y", "y"}, *const roofs[] = {"y = a*(x + residual), and h (triad)",
+                                                                             "y = a*(x + residual) (triad)"};
+    for (int i = 0; i < 2; i++) {
+        const char *dir = ways_run(&fused[i], 1, 7);
+        char words[128];
+        report(dir);
+        struct csv c = csv_find(dir, "results.csv", "kernel", "ln_fwd");
+        near(&c, "bytes_per_row", (4 - i) * 64 * 4, 0);
+        near(&c, "bytes_per_row_allocate", (6 - 2 * i) * 64 * 4, 0);
+        assert_string_equal(get(&c, "roof"), "roof_fwd");
+        free(c.text);
+        snprintf(words, sizeof(words), "counts x and the residual read once and %s written once", written[i]);
+        expect_words(dir, words);
+        snprintf(words, sizeof(words), "TRAFFIC = 'read x and the residual, write %s'", written[i]);
+        assert_true(file_holds(dir, "plots/bandwidth.gp", words));
+        snprintf(words, sizeof(words), "roof: %s'", roofs[i]);
+        assert_true(file_holds(dir, "plots/bandwidth.gp", words));
+        assert_false(file_holds(dir, "plots/bandwidth.gp", "copy"));
+        assert_true(file_holds(dir, "plots/roofline.gp", "CARRIER = 'a triad'"));
+    }
+}
+
+/* Beside others they have a sentence of their own, and no part in theirs. */
+static void test_fused_beside_others(void **state)
+{
+    (void)state;
+    static const struct way ways[] = {{"fwd", "DRAM", 0, 1, 64, 4, 3, 0, NULL, "residual"}, {"fwd", "L2", 0, 1, 64, 4, 2, 0, NULL, NULL}};
+    const char *dir = ways_run(ways, 2, 7);
+    char *text = terminal_text(dir);
+    expect_words(dir, "best against best: x2.00 to x2.00 over 1 cell ");
+    expect_words(dir, "best against best, of x + residual: x1.33 to x1.33 over 1 cell ");
+    assert_non_null(strstr(text, "of x + residual: x1.33 to x1.33 over 1 cell, in lines of their own"));
+    free(text);
+    dir = ways_run(ways, 1, 7);
+    text = terminal_text(dir);
+    expect_words(dir, "best against best, of x + residual: x1.33 to x1.33 over 1 cell ");
+    assert_non_null(strstr(text, "Time of LayerNorm over time of RMSNorm, of x + residual, 1 thread."));
+    free(text);
+}
+
+/* A number of rows is told in full. */
+static void test_step_of_many_rows(void **state)
+{
+    (void)state;
+    static const struct way ways[] = {{"fwd", "DRAM", 1, 1398101, 1, 2, 1, 0, NULL, NULL},
+                                      {"bwd", "DRAM", 0, 1398101, 1, 4, 3, 0, NULL, NULL}};
+    const char *dir = ways_run(ways, 2, 7);
+    report(dir);
+    struct csv c = step_line(dir, "best-of-each");
+    assert_string_equal(get(&c, "rows"), "1398101");
+    free(c.text);
+}
+
 /* Where one of the four was beaten in its cell, the ratio is not of the best. */
 static void test_step_of_no_winner(void **state)
 {
     (void)state;
-    static const struct way ways[] = {FORWARD, {"bwd", "L2", 0, 1, 64, 4, 3, 0.9, NULL}};
+    static const struct way ways[] = {FORWARD, {"bwd", "L2", 0, 1, 64, 4, 3, 0.9, NULL, NULL}};
     const char *const verdicts[] = {"too-few-processes", "not-best"};
     for (int i = 0; i < 2; i++) {
         const char *dir = ways_run(ways, 2, i == 0 ? 5 : 7);
@@ -1801,8 +1861,8 @@ static void test_step_of_no_winner(void **state)
 static void test_step_of_each_prefix(void **state)
 {
     (void)state;
-    static const struct way ways[] = {{"fwd", "L2", 1, 2, 64, 2, 1, 0, "25%"}, {"fwd", "L2", 1, 2, 64, 5, 2, 0, "50%"},
-                                      {"bwd", "L2", 0, 1, 64, 4, 5, 0, "50%"}, {"bwd", "L2", 0, 1, 64, 4, 3, 0, "25%"}};
+    static const struct way ways[] = {{"fwd", "L2", 1, 2, 64, 2, 1, 0, "25%", NULL}, {"fwd", "L2", 1, 2, 64, 5, 2, 0, "50%", NULL},
+                                      {"bwd", "L2", 0, 1, 64, 4, 5, 0, "50%", NULL}, {"bwd", "L2", 0, 1, 64, 4, 3, 0, "25%", NULL}};
     const char *dir = ways_run(ways, 4, 7);
     size_t lines = 0;
     report(dir);
@@ -1815,13 +1875,17 @@ static void test_step_of_each_prefix(void **state)
     free(c.text);
     assert_int_equal(lines, 4);
     expect_words(dir, "| L2, prefix 0.25 | ");
+    assert_true(file_holds(dir, "plots/training.gp", "NORM[2] = ['pRMSNorm, prefix 0.5', 'pRMSNorm, prefix 0.25']"));
+    char *text = terminal_text(dir);
+    assert_non_null(strstr(text, "1.50 [1.43, 1.60], prefix 0.25\n"));
+    free(text);
 }
 
 /* One panel a residency, three marks a norm. */
 static void test_training_picture(void **state)
 {
     (void)state;
-    static const struct way ways[] = {FORWARD, BACKWARD, {"fwd", "DRAM", 1, 9, 64, 3, 2, 0, NULL}, {"bwd", "DRAM", 0, 6, 64, 3, 2, 0, NULL}};
+    static const struct way ways[] = {FORWARD, BACKWARD, {"fwd", "DRAM", 1, 9, 64, 3, 2, 0, NULL, NULL}, {"bwd", "DRAM", 0, 6, 64, 3, 2, 0, NULL, NULL}};
     const char *dir = ways_run(ways, 4, 7);
     report(dir);
     assert_int_equal(exists(dir, "plots/training.png"), has_gnuplot());
@@ -1884,6 +1948,9 @@ int main(void)
         cmocka_unit_test(test_statistics_are_needed),
         cmocka_unit_test(test_missing_direction),
         cmocka_unit_test(test_backward_alone),
+        cmocka_unit_test(test_fused_alone),
+        cmocka_unit_test(test_fused_beside_others),
+        cmocka_unit_test(test_step_of_many_rows),
         cmocka_unit_test(test_step_of_no_winner),
         cmocka_unit_test(test_step_of_each_prefix),
         cmocka_unit_test(test_training_picture),

@@ -27,6 +27,7 @@ expect "nobody asked for rmsnorm over layernorm" [ "$(grep -c ',layernorm,rmsnor
 expect "it is told on the terminal" grep -q 'prmsnorm   over layernorm  x' out
 expect "and in the report" grep -q '^| prmsnorm | rmsnorm | ' run/report.md
 expect "and drawn" test -s run/plots/versus.svg
+expect "and listed" grep -q "(plots/versus.svg)" run/report.md
 expect "the line that reproduces has the prefix" grep -q -- '--prefix 50%' run/results.csv
 
 # killed and taken up again, the pairings are those that were planned

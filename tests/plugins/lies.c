@@ -134,23 +134,30 @@ static void spoil_table(void)
         nb_plugin.count = 2;
 }
 
+static int of_groups(void)
+{
+    return lies("groups") || lies("groups_round") || lies("groups_rms");
+}
+
 static void spoil_kernel(struct nb_kernel *k)
 {
     k->size -= lies("size_small") ? 64 : 0;
     k->size = lies("size_0") ? 0 : k->size;
     k->name = lies("name_null") ? NULL : lies("name_wild") ? (const char *)64
               : lies("name_markup") ? "rmsnorm_fwd_<b>__f32_c" : lies("name_other") ? "rmsnorm_fwd_a__f32_c"
-              : lies("name_ours") ? "rmsnorm_fwd_naive__f32_scalar" : k->name;
+              
+              : lies("name_ours") ? "rmsnorm_fwd_naive__f32_scalar" : of_groups() ? "groupnorm_fwd_lies__f32_c" : k->name;
     k->algo = lies("algo_null") ? NULL : lies("name_ours") ? "naive" : k->algo;
     k->isa = lies("name_ours") ? "scalar" : lies("isa_two_words") ? "c_d" : k->isa;
     k->trick = lies("trick_null") ? NULL : k->trick;
     k->source = lies("source_newline") ? "a\nb" : k->source;
-    k->op = lies("op_99") ? 99 : lies("op_other") ? NB_OP_LAYERNORM : k->op;
+    k->op = lies("op_99") ? 99 : lies("op_other") ? NB_OP_LAYERNORM : of_groups() ? NB_OP_GROUPNORM : k->op;
     k->dtype = lies("dtype_99") ? 99 : lies("dtype_other") ? NB_F64 : k->dtype;
     k->dir = lies("dir_99") ? 99 : lies("dir_bwd") ? NB_BWD : k->dir;
     k->fuse = lies("fuse_99") ? 99 : k->fuse;
     k->bound.c0 = lies("bound_nan") ? NAN : lies("bound_wide") ? 1e9 : k->bound.c0;
-    k->bound.kind = lies("bound_kind") ? NB_BOUND_EXACT : k->bound.kind;
+    k->bound.kind = lies("bound_kind") ? NB_BOUND_EXACT : lies("groups") ? NB_BOUND_TWOPASS
+                    : lies("groups_round") ? NB_BOUND_ROUND : k->bound.kind;
     k->run = lies("run_null") ? NULL : k->run;
     k->supports = lies("supports_null") ? NULL : k->supports;
     k->prepare = lies("prepare_null") ? NULL : k->prepare;
