@@ -197,6 +197,8 @@ static const struct nb_op_facts op_facts[NB_OP_COUNT] = {
     [NB_OP_GROUPNORM] = {.name = "groupnorm", .norm = true, .centred = true, .k = NB_K_GROUPS, .gamma = true, .beta = true},
     [NB_OP_TRIAD] = {.name = "triad"},
     [NB_OP_QKNORM] = {.name = "qknorm", .norm = true, .k = NB_K_HEAD, .gamma = true},
+    [NB_OP_L2NORM] = {.name = "l2norm", .norm = true, .sum = true},
+    [NB_OP_SCALENORM] = {.name = "scalenorm", .norm = true, .sum = true, .gamma = true, .scalar = true},
 };
 static const char *const dir_names[NB_DIR_COUNT] = {"fwd", "bwd"};
 static const char *const fuse_names[NB_FUSE_COUNT] = {"none", "residual", "postnorm"};
@@ -237,6 +239,8 @@ size_t nb_op_pieces(const struct nb_problem *p)
 
 size_t nb_op_params(const struct nb_problem *p)
 {
+    if (nb_op_facts(p->op)->scalar)
+        return 1;
     return nb_op_facts(p->op)->k == NB_K_HEAD && nb_op_pieces(p) > 1 ? p->k : p->hidden;
 }
 

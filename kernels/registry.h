@@ -65,8 +65,10 @@ struct nb_op_facts {
     const char *name;
     bool norm;    /* divides a row by its size: has rstd; the others are ceilings and reference lines */
     bool centred; /* subtracts the mean of the row: has mean */
+    bool sum;     /* rstd is that of the sum of squares, not of their mean */
     enum nb_op_k k;
     bool gamma;
+    bool scalar;  /* gamma has one element */
     bool beta;    /* has one in models; others may be given one */
 };
 const struct nb_op_facts *nb_op_facts(uint32_t op); /* of an unknown op: no name that anything has, and no facts */
@@ -75,7 +77,8 @@ const struct nb_op_facts *nb_op_facts(uint32_t op); /* of an unknown op: no name
  * supports. mean and rstd are [rows][pieces]. */
 size_t nb_op_pieces(const struct nb_problem *p);
 
-/* Elements of gamma, beta and their gradients: hidden; of a head where heads share them. */
+/* Elements of gamma, beta and their gradients: hidden; of a head where heads share them; 1 where gamma is a scalar, whose
+ * op is given no dbeta. */
 size_t nb_op_params(const struct nb_problem *p);
 
 const char *nb_op_name(uint32_t op);

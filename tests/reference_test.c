@@ -104,7 +104,7 @@ static void for_each_row(void (*visit)(const struct family *, const struct nb_re
     for (size_t f = 0; f < LENGTH(families); f++)
         for (size_t l = 0; l < LENGTH(lengths); l++)
             for (size_t e = 0; e < LENGTH(epsilons); e++)
-                for (int op = NB_REF_LAYERNORM; op <= NB_REF_PRMSNORM; op++) {
+                for (int op = NB_REF_LAYERNORM; op <= NB_REF_SCALENORM; op++) {
                     struct nb_ref_row r = make_row(&families[f], (enum nb_ref_op)op,
                                                    lengths[l], epsilons[e]);
                     visit(&families[f], &r);
@@ -163,7 +163,7 @@ static void compare_row(const struct family *f, const struct nb_ref_row *r)
     }
     check_stats(r, &s);
     for (size_t i = 0; i < r->n; i++) {
-        double w = fabs(gamma_[i] + (r->gemma ? 1 : 0));
+        double w = fabs(gamma_[nb_ref_gamma_at(r->op, i)] + (r->gemma ? 1 : 0));
         double b = fabs(beta[i]), scale = (w > 0 ? w * s.k1 : 0) + b +
                                           fabs(mpfr_get_d(big_y[i], MPFR_RNDN) - beta[i]);
         double units = distance(y[i], big_y[i]) / scale * 0x1p106;
@@ -225,6 +225,12 @@ static void worked_digits(void **state)
         {NB_REF_RMSNORM, 1e-5,
          "0 7.5 0.365148128238 0.365148128238 0.730296256476 "
          "1.09544438471 1.46059251295"},
+        {NB_REF_L2NORM, 0,
+         "0 30 0.182574185835 0.182574185835 0.36514837167 0.547722557505 "
+         "0.73029674334"},
+        {NB_REF_SCALENORM, 0, /* without gamma */
+         "0 30 0.182574185835 0.182574185835 0.36514837167 0.547722557505 "
+         "0.73029674334"},
     };
     static const double four[] = {1, 2, 3, 4};
     for (size_t i = 0; i < LENGTH(cases); i++) {
@@ -268,13 +274,13 @@ static void nonfinite_rows(void **state)
     (void)state;
     struct nb_ref_stats s;
     double bad[] = {NAN, INFINITY, -INFINITY};
-    for (int op = NB_REF_LAYERNORM; op <= NB_REF_RMSNORM; op++)
-        for (size_t b = 0; b < LENGTH(bad); b++) {
+    for (int op = NB_REF_LAYERNORM; op <= NB_REF_SCALENORM; op++)
+        for (size_t b = 0; b < LENGTH(bad) && op != NB_REF_PRMSNORM; b++) {
             struct nb_ref_row r = make_row(&families[0], (enum nb_ref_op)op, 9, 1e-5);
             x[5] = bad[b];
             nb_ref_forward(&r, y, &s);
             assert_int_equal(s.finite, 0);
-            int zeros = op == NB_REF_RMSNORM && b > 0;
+            int zeros = op != NB_REF_LAYERNORM && b > 0;
             for (size_t i = 0; i < r.n; i++)
                 if (zeros && i != 5)
                     assert_true(y[i].hi == beta[i] && y[i].lo == 0);
