@@ -34,7 +34,7 @@ struct nb_ref_row nb_appraise_row(const struct nb_problem *p, const double *x, c
                                .n = n,
                                .k = p->k,
                                .x = x + piece * n,
-                               .gamma = gamma != NULL ? gamma + params : NULL,
+                               .gamma = gamma != NULL && nb_op_facts(p->op)->gamma ? gamma + params : NULL,
                                .beta = beta != NULL ? beta + params : NULL,
                                .eps = p->dtype == NB_F64 ? p->eps : (double)(float)p->eps,
                                .alpha = p->alpha,

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 
 /* The oracle's view of one of the nb_op_pieces() norms of a row. gamma and beta [hidden] or NULL, as the kernel is given
- * them. eps is what the kernel can see of it: rounded to f32 where it computes in f32. */
+ * them; an op without gamma looks at none. eps is what the kernel can see of it: rounded to f32 where it computes in f32. */
 struct nb_ref_row nb_appraise_row(const struct nb_problem *p, const double *x, const double *gamma,
                                   const double *beta, size_t piece);
 

@@ -15,7 +15,7 @@
  *           2^-106 (1+k1) rstd (|g| + mean|g| + |xhat| (mean|g| + mean|g xhat|)),
  *           k1 = mean|x| rstd (rmsnorm, prmsnorm: 0, and no mean|g|); what is 2^1400 times smaller
  *           than rstd max|g| may be lost (2^800 where prmsnorm has an xhat above 2^580). dgamma,
- *           dbeta: at most 7 (observed, 8 rows) units of 2^-106 sum |dy| (|xhat| + k1) and
+ *           dbeta: at most 7 (scalenorm 12; observed, 8 rows) units of 2^-106 sum |dy| (|xhat| + k1) and
  *           2^-106 sum |dy|
  * Source    derivative of Ba, Kiros, Hinton 2016, eq. 3-4; Zhang, Sennrich 2019, eq. 4:
  *           dxhat_i/dx_j = rstd*((i==j) - 1/n - xhat_i*xhat_j/n), symmetric in i, j; of a prefix:

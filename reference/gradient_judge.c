@@ -44,9 +44,9 @@
  *           the running sum stays in one binade: that sum is a multiple of its last place, so what is
  *           lost of a term depends on the term alone. Errors of R/M rows are independent, and
  *           M sqrt(R/M) = sqrt(R M) takes the place of sqrt(R).
- * One gamma of all elements: the share of a row is a sum along it, xhat 2, product 1, c with what
- *           its tails add, for which dx counts c + c0 and at least 5 of these behind that sum. Then
- *           R - 1 additions of rows and 1 for the output: below R + c + c0; likely,
+ * One gamma of all elements: the share of a row is a sum along it, xhat 2, product 1, c, and at
+ *           most 7 more where the vectors of a tail all go to one of 8 partial sums. Then R - 1
+ *           additions of rows and 1 for the output: R + c + 10, below R + c + c0; likely,
  *           min(R + c, lambda sqrt(R M + c)) + c0. */
 #include <float.h>
 
