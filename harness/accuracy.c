@@ -148,8 +148,9 @@ static void run_one(const struct nb_accuracy_options *o, const struct nb_lab_dat
     NB_ASSERT(y != NULL && stats != NULL);
     memset(y, 0xA5, n * nb_dtype_bytes(k->dtype));
     memset(stats, 0, 2 * count * sizeof(double));
+    const size_t gamma_at = nb_lab_gamma_at(d, k) * nb_dtype_bytes(d->param_dtype);
     const struct nb_args a = {.x = d->x_stored,
-                              .gamma = nb_uses_gamma(k) ? d->gamma_stored : NULL,
+                              .gamma = nb_uses_gamma(k) && d->gamma ? (const char *)d->gamma_stored + gamma_at : NULL,
                               .beta = nb_lab_uses_beta(d, k) ? d->beta_stored : NULL,
                               .y = y,
                               .mean = stats,

@@ -164,10 +164,15 @@ bool nb_lab_uses_beta(const struct nb_lab_data *d, const struct nb_kernel *k)
     return d->beta != NULL && (nb_uses_beta(k) || (nb_op_facts(k->op)->norm && about_beta));
 }
 
+size_t nb_lab_gamma_at(const struct nb_lab_data *d, const struct nb_kernel *k)
+{
+    return nb_op_facts(k->op)->scalar && d->hidden > 2 ? 2 : 0;
+}
+
 struct nb_ref_row nb_lab_row(const struct nb_lab_data *d, const struct nb_problem *p,
                              const struct nb_kernel *k, size_t row, size_t piece)
 {
-    return nb_appraise_row(p, d->x + row * d->hidden, nb_uses_gamma(k) ? d->gamma : NULL,
+    return nb_appraise_row(p, d->x + row * d->hidden, nb_uses_gamma(k) && d->gamma ? d->gamma + nb_lab_gamma_at(d, k) : NULL,
                            nb_lab_uses_beta(d, k) ? d->beta : NULL, piece);
 }
 

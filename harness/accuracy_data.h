@@ -28,6 +28,10 @@ bool nb_lab_takes(const struct nb_kernel *k, const struct nb_family *f);
 struct nb_problem nb_lab_problem(const struct nb_lab_data *d, const struct nb_accuracy_options *o,
                                  const struct nb_kernel *k);
 bool nb_lab_uses_beta(const struct nb_lab_data *d, const struct nb_kernel *k);
+
+/* Where the gamma of a kernel begins: one that has a single element is not given the first, which is 0 where gammas are
+ * hostile: what is 0 tells nothing. */
+size_t nb_lab_gamma_at(const struct nb_lab_data *d, const struct nb_kernel *k);
 struct nb_ref_row nb_lab_row(const struct nb_lab_data *d, const struct nb_problem *p,
                              const struct nb_kernel *k, size_t row, size_t piece);
 

@@ -17,6 +17,8 @@ static const enum nb_ref_op REF_OP[NB_OP_COUNT] = {
     [NB_OP_QKNORM] = NB_REF_RMSNORM,
     [NB_OP_BATCHNORM] = NB_REF_LAYERNORM,
     [NB_OP_BATCHNORM_INFER] = NB_REF_GIVEN,
+    [NB_OP_L2NORM] = NB_REF_L2NORM,
+    [NB_OP_SCALENORM] = NB_REF_SCALENORM,
     [NB_OP_TRIAD] = NB_REF_AFFINE, /* of dy, its beta being x; forward of h */
 };
 
@@ -40,7 +42,7 @@ struct nb_ref_row nb_appraise_row(const struct nb_problem *p, const double *x, c
                                .n = n,
                                .k = p->k,
                                .x = x + piece * n,
-                               .gamma = gamma != NULL ? gamma + params : NULL,
+                               .gamma = gamma != NULL && nb_op_facts(p->op)->gamma ? gamma + params : NULL,
                                .beta = beta != NULL ? beta + params : NULL,
                                .eps = p->dtype == NB_F64 ? p->eps : (double)(float)p->eps,
                                .alpha = p->alpha,
@@ -138,8 +140,9 @@ void nb_appraise_share(const struct nb_kernel *k, uint32_t param_dtype, const st
                        enum nb_ref_share which, const void *share, double *scratch, struct nb_appraisal *a)
 {
     const struct nb_ref_type type = stored_as(k, param_dtype);
+    const struct nb_ref_bound bound = bound_of(k);
     nb_decode(param_dtype, share, scratch, shares->n);
-    a->hazard = nb_ref_shares_limit(shares, which, &type, k->bound.lambda, nb_arith_max(k->dtype),
+    a->hazard = nb_ref_shares_limit(shares, which, &type, &bound, nb_arith_max(k->dtype),
                                     nb_arith_min(k->dtype), &a->limits);
     nb_ref_shares_judge(shares, which, &type, &a->limits, scratch, scratch + shares->n, &a->error);
     a->mean_error = a->rstd_error = NAN;

@@ -10,8 +10,8 @@
 #include <stdbool.h>
 
 /* The oracle's view of one of the nb_op_pieces() norms of a row; of a norm of columns x, gamma and beta are those of one
- * column [rows], and piece is 0. gamma and beta [hidden] or NULL, as the kernel is given
- * them. eps is what the kernel can see of it: rounded to f32 where it computes in f32. */
+ * column [rows], and piece is 0. gamma and beta [hidden] or NULL, as the kernel is given them; an op without gamma looks
+ * at none. eps is what the kernel can see of it: rounded to f32 where it computes in f32. */
 struct nb_ref_row nb_appraise_row(const struct nb_problem *p, const double *x, const double *gamma,
                                   const double *beta, size_t piece);
 

@@ -469,30 +469,30 @@ static void share_mixture(const struct nb_check_data *d, const struct nb_kernel 
     }
 }
 
-static struct nb_ref_shares no_shares(size_t n)
+static struct nb_ref_shares no_shares(size_t n, bool beta)
 {
     return (struct nb_ref_shares){.n = n,
                                   .dgamma = alloc(n, sizeof(struct nb_dd)),
-                                  .dbeta = alloc(n, sizeof(struct nb_dd)),
+                                  .dbeta = beta ? alloc(n, sizeof(struct nb_dd)) : NULL,
                                   .dgamma_unit = alloc(n, sizeof(double)),
                                   .dgamma_moved = alloc(n, sizeof(double)),
-                                  .dbeta_unit = alloc(n, sizeof(double))};
+                                  .dbeta_unit = beta ? alloc(n, sizeof(double)) : NULL};
 }
 
 static void make_gradients(struct nb_check_data *d, struct row_set *s, const struct nb_kernel *k, struct oracle *o)
 {
     const struct nb_problem p = nb_cell_problem(d->cell, k);
-    const size_t pieces = nb_op_pieces(&p), n = p.hidden / pieces;
+    const size_t pieces = nb_op_pieces(&p), n = p.hidden / pieces, params = nb_op_params(&p), own = min_size(n, params);
     o->gradients = alloc(s->count * pieces, sizeof *o->gradients);
     for (size_t i = 0; i < s->count * pieces; i++) {
         const struct nb_ref_gradient r = gradient_row(d, s, k, i / pieces, i % pieces);
         nb_ref_backward_row(&r, o->y + i * n, NULL, NULL);
         nb_ref_gradient_look(&r, &o->gradients[i]);
     }
-    o->share_count = nb_op_params(&p) / n;
+    o->share_count = params / own;
     o->shares = alloc(o->share_count, sizeof *o->shares);
     for (size_t i = 0; i < o->share_count; i++)
-        o->shares[i] = no_shares(n);
+        o->shares[i] = no_shares(own, nb_uses_beta(k));
     if (s == &d->timed)
         share_timed(d, k, o);
     else
@@ -586,9 +586,9 @@ static struct nb_args layout_args(const struct layout *l)
 static bool layout_map(struct layout *l, const struct nb_check_data *d, const struct nb_kernel *k,
                        const struct nb_cell *cell, const struct sheet *in, long shift)
 {
-    const size_t param = cell->hidden * nb_dtype_bytes(cell->param_dtype), ss = nb_stat_bytes(cell->dtype);
-    const struct params *params = in == &d->timed_in ? &d->timed_params : &d->params;
     const struct nb_problem p = nb_cell_problem(cell, k);
+    const size_t param = nb_op_params(&p) * nb_dtype_bytes(cell->param_dtype), ss = nb_stat_bytes(cell->dtype);
+    const struct params *params = in == &d->timed_in ? &d->timed_params : &d->params;
     *l = (struct layout){.cell = *cell, .in = in};
     map_or_abort(&l->y, span(cell, cell->ldy), shift < 0 ? -1 : (long)cell->offset + shift);
     if (nb_cell_second_out(cell) > 0)

@@ -29,13 +29,13 @@ enum option_key {
 static const struct argp_option OPTIONS[] = {
     {0, 0, 0, 0, "Tensors (.npy, C order; f2, f4, f8, or u2 with --dtype bf16; the last axis is normalized):", 1},
     {"x", KEY_X, "FILE", 0, "input; needed", 1},
-    {"gamma", KEY_GAMMA, "FILE", 0, "[hidden], of x's type or f4 (default: ones)", 1},
+    {"gamma", KEY_GAMMA, "FILE", 0, "[hidden], of x's type or f4 (default: ones); scalenorm takes the first element, l2norm none", 1},
     {"beta", KEY_BETA, "FILE", 0, "[hidden], of gamma's type (default: zeros)", 1},
     {"ref", KEY_REF, "FILE", 0, "what you expected: compared with the exact result and with each kernel", 1},
     {"dtype", KEY_DTYPE, "bf16", 0, "says that u2 is bf16", 1},
     {0, 0, 0, 0, "What runs:", 2},
     {"kernel", KEY_KERNEL, "GLOBS", 0, "names from `normbench list`; default '*twopass*' or '*onepass*' of the best ISA", 2},
-    {"op", KEY_OP, "NAME", 0, "layernorm (default) or rmsnorm, where --kernel does not say it", 2},
+    {"op", KEY_OP, "NAME", 0, "layernorm (default), rmsnorm, l2norm or scalenorm, where --kernel does not say it", 2},
     {"eps", KEY_EPS, "X", 0, "default 1e-5", 2},
     {"eps-mode", KEY_EPS_MODE, "inside|outside", 0, "1/sqrt(v+eps) (default) or 1/(sqrt(v)+eps)", 2},
     {"order", KEY_ORDER, "cast_after|cast_before", 0, "16-bit outputs: rounded once (default), or xhat before gamma, too", 2},
@@ -253,7 +253,7 @@ enum { NOT_SUPPORTED = 77 }; /* exit code of the child */
 static void run_child(const struct eval *e, const struct outcome *o)
 {
     struct nb_problem p = e->problem;
-    const struct nb_args a = {.x = e->x.data, .gamma = e->gamma.data, .beta = e->beta.data,
+    const struct nb_args a = {.x = e->x.data, .gamma = nb_uses_gamma(o->kernel) ? e->gamma.data : NULL, .beta = e->beta.data,
                               .y = o->y, .mean = o->mean, .rstd = o->rstd};
     p.op = o->kernel->op;
     alarm((unsigned)ceil(e->timeout_s));

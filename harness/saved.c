@@ -37,7 +37,7 @@ struct saved {
 static struct saved piece(const struct nb_problem *p, const double *x, size_t stat)
 {
     const bool centred = nb_op_facts(p->op)->centred, wide = p->dtype == NB_F64;
-    const long double n = (long double)stat, eps = wide ? p->eps : (double)(float)p->eps;
+    const long double n = nb_op_facts(p->op)->sum ? 1 : (long double)stat, eps = wide ? p->eps : (double)(float)p->eps;
     long double mean = 0, var;
     for (int turn = 0; centred && turn < 2; turn++)
         mean += (wide ? sum_wide(x, stat, mean, false) : sum_narrow(x, stat, (double)mean, false)) / n;

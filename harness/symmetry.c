@@ -98,14 +98,14 @@ static bool shift_holds(struct row *r)
     return true;
 }
 
-/* of y (power 1) or y^2 (power 2), over what the statistic is taken of */
+/* of y (power 1) or y^2 (power 2), over what the statistic is taken of; its sum where that is a sum */
 static double mean_of(const struct row *r, int power)
 {
     const size_t n = nb_op_facts(r->kernel->op)->k == NB_K_PREFIX ? k_of(r->kernel, r->n) : r->n;
     long double sum = 0; /* the sum's own error is none of the kernel's, in f64 least of all */
     for (size_t i = 0; i < n; i++)
         sum += power == 2 ? r->y[i] * r->y[i] : r->y[i];
-    return (double)(sum / (long double)n);
+    return (double)(nb_op_facts(r->kernel->op)->sum ? sum : sum / (long double)n);
 }
 
 static const char *broken(struct row *r)
@@ -119,7 +119,7 @@ static const char *broken(struct row *r)
     if (centred && !(fabs(mean_of(r, 1)) <= 2 * tolerance(r)))
         return "sum y = 0";
     if (!(fabs(mean_of(r, 2) - 1) <= 4 * tolerance(r)))
-        return "sum y^2 = hidden";
+        return nb_op_facts(r->kernel->op)->sum ? "sum y^2 = 1" : "sum y^2 = hidden";
     return NULL;
 }
 

@@ -4,8 +4,8 @@
  * and keeps no globals; its caller validates the problem once and hands over all memory.
  *
  * Shapes    x, residual, y, h, dy, dx, dres [rows][hidden] with row stride ldx (inputs) or ldy (outputs);
- *           gamma, beta, dgamma, dbeta [hidden]; mean, rstd [rows], or [rows][groups or heads];
- *           batchnorm: mean, rstd, run_mean, run_var [hidden]
+ *           gamma, beta, dgamma, dbeta [hidden], but of scalenorm gamma, dgamma [1]; mean, rstd [rows], or
+ *           [rows][groups or heads]; batchnorm: mean, rstd, run_mean, run_var [hidden]
  * Units     lengths and strides in elements, never bytes; traffic in bytes
  * Types     dtype for tensors; param_dtype for gamma and beta (dtype itself or f32);
  *           mean and rstd are f32 for f32, f16 and bf16 tensors, f64 for f64
@@ -40,6 +40,8 @@ enum nb_op {
     NB_OP_BATCHNORM, /* layernorm down each column, over all rows; run_mean and run_var follow */
     NB_OP_BATCHNORM_INFER, /* the same with mean run_mean and var run_var, which are given */
     NB_OP_TRIAD,     /* a ceiling. Backward: dx = x + a*dy, a = alpha; forward, fused: y = a*(x + residual), and h */
+    NB_OP_L2NORM,    /* y = x*rstd (+ beta),   rstd = 1/sqrt(sum(x^2) + eps); has no gamma, backward no dgamma or dbeta */
+    NB_OP_SCALENORM, /* y = x*rstd*g (+ beta), the same rstd; g = gamma[0], one for all elements; backward no dbeta */
     NB_OP_COUNT
 };
 enum nb_dir { NB_FWD, NB_BWD, NB_DIR_COUNT };

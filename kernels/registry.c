@@ -200,6 +200,8 @@ static const struct nb_op_facts op_facts[NB_OP_COUNT] = {
                                .columns = true, .given = true},
     [NB_OP_TRIAD] = {.name = "triad"},
     [NB_OP_QKNORM] = {.name = "qknorm", .norm = true, .k = NB_K_HEAD, .gamma = true},
+    [NB_OP_L2NORM] = {.name = "l2norm", .norm = true, .sum = true},
+    [NB_OP_SCALENORM] = {.name = "scalenorm", .norm = true, .sum = true, .gamma = true, .scalar = true},
 };
 static const char *const dir_names[NB_DIR_COUNT] = {"fwd", "bwd"};
 static const char *const fuse_names[NB_FUSE_COUNT] = {"none", "residual", "postnorm"};
@@ -245,6 +247,8 @@ size_t nb_op_stats(const struct nb_problem *p)
 
 size_t nb_op_params(const struct nb_problem *p)
 {
+    if (nb_op_facts(p->op)->scalar)
+        return 1;
     return nb_op_facts(p->op)->k == NB_K_HEAD && nb_op_pieces(p) > 1 ? p->k : p->hidden;
 }
 

@@ -65,8 +65,10 @@ struct nb_op_facts {
     const char *name;
     bool norm;    /* divides a row by its size: has rstd; the others are ceilings and reference lines */
     bool centred; /* subtracts the mean of the row: has mean */
+    bool sum;     /* rstd is that of the sum of squares, not of their mean */
     enum nb_op_k k;
     bool gamma;
+    bool scalar;  /* gamma has one element */
     bool beta;    /* has one in models; others may be given one */
     bool columns; /* its statistics are those of columns, over all rows */
     bool given;   /* of its forward pass: run_mean and run_var are its statistics, not results */
@@ -80,7 +82,8 @@ size_t nb_op_pieces(const struct nb_problem *p);
 /* Means that a call saves, and rstds: one a norm. */
 size_t nb_op_stats(const struct nb_problem *p);
 
-/* Elements of gamma, beta and their gradients: hidden; of a head where heads share them. */
+/* Elements of gamma, beta and their gradients: hidden; of a head where heads share them; 1 where gamma is a scalar, whose
+ * op is given no dbeta. */
 size_t nb_op_params(const struct nb_problem *p);
 
 const char *nb_op_name(uint32_t op);

@@ -109,6 +109,16 @@ const char *nb_supports_short_heads(const struct nb_problem *p)
     return why_not ? why_not : p->k > 512 ? "for heads of at most 512 elements" : NULL;
 }
 
+const char *nb_supports_gain(const struct nb_problem *p)
+{
+    return p->order != NB_CAST_AFTER ? "the gain is part of the row's factor: there is no xhat to round" : nb_supports_norm(p);
+}
+
+const char *nb_supports_short_gain(const struct nb_problem *p)
+{
+    return p->hidden > 512 ? "for rows of at most 512 elements" : nb_supports_gain(p);
+}
+
 const char *nb_supports_short_prefix(const struct nb_problem *p)
 {
     return p->hidden > 512 ? "for rows of at most 512 elements" : nb_supports_prefix(p);

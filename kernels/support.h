@@ -13,8 +13,10 @@ const char *nb_supports_prefix(const struct nb_problem *p); /* k within 1 to hid
 const char *nb_supports_short_prefix(const struct nb_problem *p);
 const char *nb_supports_groups(const struct nb_problem *p); /* k divides hidden */
 const char *nb_supports_heads(const struct nb_problem *p);
+const char *nb_supports_gain(const struct nb_problem *p); /* norms with one gain: there is no xhat that could be rounded */
 const char *nb_supports_short_groups(const struct nb_problem *p);
 const char *nb_supports_short_heads(const struct nb_problem *p);
+const char *nb_supports_short_gain(const struct nb_problem *p);
 
 const char *nb_supports_triad(const struct nb_problem *p);    /* backward */
 const char *nb_supports_backward(const struct nb_problem *p); /* norms, backward */

@@ -111,6 +111,9 @@ typedef double stat_f64;
 #define rows_stats NB_LOCAL(rows_stats)
 #define rows_rstd NB_LOCAL(rows_rstd)
 #define row_den NB_LOCAL(row_den)
+#define row_gain NB_LOCAL(row_gain)
+#define rows_factor NB_LOCAL(rows_factor)
+#define rows_divisor NB_LOCAL(rows_divisor)
 #define row_den_scaled NB_LOCAL(row_den_scaled)
 #define row_first NB_LOCAL(row_first)
 #define block_load NB_LOCAL(block_load)
@@ -382,6 +385,8 @@ enum {
     NB_ONE_PLUS = 256, /* of gamma */
     NB_CAST_XHAT = 512,
     NB_BEHIND = 2048, /* backward: behind the prefix that the statistic is of */
+    NB_GAIN = 4096, /* backward: gamma is a factor of the row, 1 or its one element; no column has a dgamma */
+    NB_BY_ROW = 8192, /* rows4: sums side by side, written row by row */
     NB_OPTIONS = NB_ONE_PLUS | NB_CAST_XHAT,
 };
 enum { NB_AFFINE_ROWS = 4 };

@@ -24,6 +24,7 @@ struct root {
 struct moments {
     struct scaled v;
     struct nb_dd mean; /* of the scaled row */
+    double count;      /* what sums over the row are divided by */
     struct root rstd;
     int plain; /* some x there is not finite: xhat is x times rstd in double */
 };
@@ -33,11 +34,23 @@ struct gradient {
     struct scaled dy, gamma;
     double one; /* what gamma adds to */
     int gemma, shift;
+    enum nb_ref_op op;
 };
 
 static size_t span_of(const struct nb_ref_gradient *r)
 {
     return r->op == NB_REF_PRMSNORM ? r->k : r->n;
+}
+
+static double count_of(const struct nb_ref_gradient *r)
+{
+    return nb_ref_is_sum(r->op) ? 1 : (double)span_of(r);
+}
+
+/* of gamma */
+static size_t gammas_of(const struct nb_ref_gradient *r)
+{
+    return nb_ref_gamma_at(r->op, r->n - 1) + 1;
 }
 
 /* max |x|; Inf where there is a NaN or an Inf */
@@ -55,9 +68,9 @@ static double magnitude(const double *x, size_t n)
 
 /* Without spread, or with one that is nothing beside eps, eps stands alone: scaled it
  * might underflow beside huge x. */
-static struct root root_of(const struct scaled *v, struct nb_dd mean, double eps)
+static struct root root_of(const struct scaled *v, struct nb_dd mean, double count, double eps)
 {
-    struct nb_dd var = dd_div_d(sum_squares(v, mean), (double)v->n);
+    struct nb_dd var = dd_div_d(sum_squares(v, mean), count);
     if (var.hi == 0)
         return (struct root){dd_rsqrt((struct nb_dd){eps, 0}), 0};
     return (struct root){dd_rsqrt(dd_add_d(var, ldexp(eps, 2 * v->shift))), v->shift};
@@ -67,7 +80,7 @@ static struct root root_of(const struct scaled *v, struct nb_dd mean, double eps
  * the statistics NaN. */
 static struct moments moments_nonfinite(const struct nb_ref_gradient *r)
 {
-    struct moments m = {.v = {.x = r->x, .n = span_of(r)}, .plain = 1};
+    struct moments m = {.v = {.x = r->x, .n = span_of(r)}, .count = count_of(r), .plain = 1};
     double squares = 0;
     for (size_t i = 0; i < m.v.n; i++)
         squares += r->x[i] * r->x[i];
@@ -83,10 +96,10 @@ static struct moments moments_of(const struct nb_ref_gradient *r)
     double x_max = magnitude(r->x, span);
     if (x_max > DBL_MAX)
         return moments_nonfinite(r);
-    struct moments m = {.v = scale_row(r->x, span, fmax(x_max, sqrt(r->eps)), X_EXP)};
+    struct moments m = {.v = scale_row(r->x, span, fmax(x_max, sqrt(r->eps)), X_EXP), .count = count_of(r)};
     if (r->op == NB_REF_LAYERNORM)
         m.mean = dd_div_d(sum(&m.v), (double)span);
-    m.rstd = root_of(&m.v, m.mean, r->eps);
+    m.rstd = root_of(&m.v, m.mean, m.count, r->eps);
     return m;
 }
 
@@ -128,8 +141,8 @@ static struct gradient scale_gradient(const struct nb_ref_gradient *r, double dy
 {
     int room = xhat_max > 1 ? (PRODUCT_EXP - ilogb(xhat_max)) / 2 : G_EXP;
     int target = room < G_EXP ? room : G_EXP;
-    struct gradient g = {.dy = scale_row(r->dy, r->n, dy_max, target), .gemma = r->gemma};
-    g.gamma = scale_row(r->gamma, r->n, r->gemma ? fmax(gamma_max, 1) : gamma_max, target);
+    struct gradient g = {.dy = scale_row(r->dy, r->n, dy_max, target), .gemma = r->gemma, .op = r->op};
+    g.gamma = scale_row(r->gamma, gammas_of(r), r->gemma ? fmax(gamma_max, 1) : gamma_max, target);
     g.one = ldexp(1, g.gamma.shift);
     g.shift = g.dy.shift + (r->gamma ? g.gamma.shift : 0);
     return g;
@@ -140,17 +153,18 @@ static inline struct nb_dd gradient_at(const struct gradient *g, size_t i)
     double dy = scaled_at(&g->dy, i);
     if (!g->gamma.x)
         return (struct nb_dd){dy, 0};
+    double gamma = scaled_at(&g->gamma, nb_ref_gamma_at(g->op, i));
     if (g->gemma)
-        return dd_mul_d(dd_two_sum(g->one, scaled_at(&g->gamma, i)), dy);
-    return dd_two_prod(dy, scaled_at(&g->gamma, i));
+        return dd_mul_d(dd_two_sum(g->one, gamma), dy);
+    return dd_two_prod(dy, gamma);
 }
 
-/* What every element subtracts, mean(g) and sum(g xhat)/span, times 2^shift. */
+/* What every element subtracts, mean(g) and sum(g xhat)/count, times 2^shift. */
 struct projection {
     struct nb_dd one, xhat;
 };
 
-static struct projection project(const struct gradient *g, int layernorm, size_t n, size_t span,
+static struct projection project(const struct gradient *g, int layernorm, size_t n, double count,
                                  const struct nb_dd *xhat)
 {
     struct projection p = {{0, 0}, {0, 0}};
@@ -161,7 +175,7 @@ static struct projection project(const struct gradient *g, int layernorm, size_t
         p.xhat = dd_add(p.xhat, dd_mul(gi, xhat[i]));
     }
     p.one = dd_div_d(p.one, (double)n);
-    p.xhat = dd_div_d(p.xhat, (double)span);
+    p.xhat = dd_div_d(p.xhat, count);
     return p;
 }
 
@@ -169,7 +183,7 @@ static struct projection project(const struct gradient *g, int layernorm, size_t
 static void propagate(const struct gradient *g, int layernorm, const struct moments *m, size_t n,
                       struct nb_dd *dx)
 {
-    struct projection p = project(g, layernorm, n, m->v.n, dx);
+    struct projection p = project(g, layernorm, n, m->count, dx);
     struct root rstd = m->rstd;
     int e = isfinite(rstd.r.hi) ? ilogb(rstd.r.hi) : 0; /* times r of about 1, then 2^e */
     struct nb_dd r = dd_ldexp(rstd.r, -e);
@@ -183,19 +197,19 @@ static void propagate(const struct gradient *g, int layernorm, const struct mome
 
 static double plain_gradient(const struct nb_ref_gradient *r, size_t i)
 {
-    return r->gamma ? r->dy[i] * (r->gamma[i] + (r->gemma ? 1 : 0)) : r->dy[i];
+    return r->gamma ? r->dy[i] * (r->gamma[nb_ref_gamma_at(r->op, i)] + (r->gemma ? 1 : 0)) : r->dy[i];
 }
 
 /* The same in plain double. */
 static void propagate_nonfinite(const struct nb_ref_gradient *r, double rstd,
                                 struct nb_dd *dx)
 {
-    double along_one = 0, along_xhat = 0, n = (double)r->n, span = (double)span_of(r);
+    double along_one = 0, along_xhat = 0, n = (double)r->n, count = count_of(r);
     for (size_t i = 0; i < r->n; i++) {
         double g = plain_gradient(r, i);
         if (r->op == NB_REF_LAYERNORM)
             along_one += g / n;
-        along_xhat += g * dx[i].hi / span;
+        along_xhat += g * dx[i].hi / count;
     }
     for (size_t i = 0; i < r->n; i++) {
         double d = plain_gradient(r, i) - along_one;
@@ -225,7 +239,7 @@ static void add_shares(const struct nb_ref_gradient *r, const struct moments *m,
                        struct nb_dd *dgamma, struct nb_dd *dbeta)
 {
     for (size_t i = 0; i < r->n && dgamma; i++)
-        accumulate(&dgamma[i], product(product(xhat_at(m, i), r->dy[i]), times));
+        accumulate(&dgamma[nb_ref_gamma_at(r->op, i)], product(product(xhat_at(m, i), r->dy[i]), times));
     for (size_t i = 0; i < r->n && dbeta; i++)
         accumulate(&dbeta[i], product((struct nb_dd){r->dy[i], 0}, times));
 }
@@ -234,7 +248,7 @@ void nb_ref_backward_row(const struct nb_ref_gradient *r, struct nb_dd *dx,
                          struct nb_dd *dgamma, struct nb_dd *dbeta)
 {
     double dy_max = magnitude(r->dy, r->n);
-    double gamma_max = r->gamma ? magnitude(r->gamma, r->n) : 0;
+    double gamma_max = r->gamma ? magnitude(r->gamma, gammas_of(r)) : 0;
     struct moments m = moments_of(r);
     double xhat_max = normalize(&m, r->n, dx);
     add_shares(r, &m, 1, dgamma, dbeta);

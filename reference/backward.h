@@ -1,4 +1,4 @@
-/* backward.h: gradients of layernorm, rmsnorm and prmsnorm, and how far those of a kernel may be off.
+/* backward.h: gradients of the norms, and how far those of a kernel may be off.
  * Double in, double-double out; shares no code with what it judges.
  *
  * Computes  y = xhat*w + beta, xhat = (x-mean)*rstd, rstd = 1/sqrt(V+eps) (rmsnorm, prmsnorm:
@@ -6,15 +6,16 @@
  *           the row:
  *           dx     = dL/dx = rstd*(g - mean(g) - xhat*mean(g*xhat)); rmsnorm: no mean(g)
  *           prmsnorm: rstd*(g - [i<k] xhat*sum(g*xhat)/k), the sum over the whole row
- *           dgamma = dL/dgamma = sum over rows of dy*xhat
+ *           l2norm, scalenorm: rstd*(g - xhat*sum(g*xhat)), V being the sum of squares
+ *           dgamma = dL/dgamma = sum over rows of dy*xhat; scalenorm: over their elements, too
  *           dbeta  = dL/dbeta = sum over rows of dy
- * Shapes    x, gamma, dy, dx, dgamma, dbeta [n]: one row
+ * Shapes    x, gamma, dy, dx, dgamma, dbeta [n]: one row; scalenorm: gamma, dgamma [1]
  * Units     none; x, dy and gamma may have any finite size
  * Error     dx: at most 5 (layernorm) and 24 (else; observed, n up to 1000) units of
  *           2^-106 (1+k1) rstd (|g| + mean|g| + |xhat| (mean|g| + mean|g xhat|)),
  *           k1 = mean|x| rstd (rmsnorm, prmsnorm: 0, and no mean|g|); what is 2^1400 times smaller
  *           than rstd max|g| may be lost (2^800 where prmsnorm has an xhat above 2^580). dgamma,
- *           dbeta: at most 7 (observed, 8 rows) units of 2^-106 sum |dy| (|xhat| + k1) and
+ *           dbeta: at most 7 (scalenorm 12; observed, 8 rows) units of 2^-106 sum |dy| (|xhat| + k1) and
  *           2^-106 sum |dy|
  * Source    derivative of Ba, Kiros, Hinton 2016, eq. 3-4; Zhang, Sennrich 2019, eq. 4:
  *           dxhat_i/dx_j = rstd*((i==j) - 1/n - xhat_i*xhat_j/n), symmetric in i, j; of a prefix:
@@ -28,14 +29,14 @@ struct nb_ref_gradient {
     enum nb_ref_op op;   /* a norm */
     size_t n;            /* row length, >= 1 */
     const double *x;     /* [n] */
-    const double *gamma; /* [n] or NULL: ones */
+    const double *gamma; /* [n], scalenorm [1], or NULL: ones */
     const double *dy;    /* [n] */
     double eps;          /* inside the root */
     int gemma;           /* gamma stands for 1 + gamma */
     size_t k;            /* prmsnorm: 1 to n; others: not looked at */
 };
 
-/* dx [n] receives this row's gradient. dgamma and dbeta [n], each may be NULL: this row's
+/* dx [n] receives this row's gradient. dgamma and dbeta [n] (scalenorm: dgamma [1]), each may be NULL: this row's
  * share is added to them, so the caller sets them to zero before the first row and they
  * hold the sums after the last. What the range of double cannot hold is Inf or 0, as it
  * would be in the forward pass; a NaN or Inf in x, gamma or dy follows the formulas, in
@@ -43,7 +44,7 @@ struct nb_ref_gradient {
 void nb_ref_backward_row(const struct nb_ref_gradient *r, struct nb_dd *dx,
                          struct nb_dd *dgamma, struct nb_dd *dbeta);
 
-/* What the row is like; every quantity in double, mean and rstd apart. count is k in prmsnorm, n
+/* What the row is like; every quantity in double, mean and rstd apart. count is k in prmsnorm, 1 where V is a sum, n
  * elsewhere. In a row that is not finite what has no value is NaN. */
 struct nb_ref_gradient_stats {
     struct nb_dd mean, rstd;     /* what a kernel is given, before rounding; only layernorm has a mean */
@@ -66,9 +67,9 @@ void nb_ref_gradient_look(const struct nb_ref_gradient *r, struct nb_ref_gradien
  * rstd of the limits are 0. E is |got - ref| in units of u D_i, and what nb_ref_error says of eta
  * and of a 16-bit output,
  *     D_i = rstd (|g_i| + (1 + |xhat_i|) (mean|g| + mean|g xhat|))   layernorm
- *     D_i = rstd (|g_i| + [i<count] |xhat_i| mean|g xhat|)           else.
+ *     D_i = rstd (|g_i| + |xhat_i| sum|g xhat| / count)              else; prmsnorm, behind the prefix: |g_i|.
  * b: kind NB_REF_BOUND_GRADIENT, c1 and lanes of its two sums, lambda, and c0, the roundings outside
- * the sums: 15 (layernorm) and 12 (rmsnorm, prmsnorm) are proved (gradient_judge.c). Where arithmetic
+ * the sums: 15 (layernorm) and 12 (the others) are proved (gradient_judge.c). Where arithmetic
  * cannot hold an intermediate, or rstd is infinite, NB_REF_OVERFLOW; NB_REF_UNSTABLE where
  * (c + c0) u is above 1/4. */
 enum nb_ref_hazard nb_ref_gradient_limit(const struct nb_ref_gradient *r,
@@ -86,7 +87,7 @@ void nb_ref_gradient_judge(const struct nb_ref_gradient *r, const struct nb_ref_
 
 /* The sums over rows, and what their errors are measured in. The caller sets n, the arrays and all
  * else to zero before the first row. dbeta and its unit may be NULL, and so may the three of
- * dgamma. */
+ * dgamma. scalenorm: n is 1, and dbeta is NULL. */
 struct nb_ref_shares {
     size_t n;
     struct nb_dd *dgamma, *dbeta; /* [n] */
@@ -94,6 +95,7 @@ struct nb_ref_shares {
     double *dgamma_moved;         /* [n] sum |dy| k: per u by which means are rounded */
     double *dbeta_unit;           /* [n] sum |dy| */
     double rows, repeats;         /* rows added; the most often that one of them was */
+    double along;                 /* elements of a row that are summed to its share: 1; scalenorm: all */
     int not_finite;               /* some row was not */
     double d_max, xhat_max, dy_max, rstd_max, sigma_max; /* of finite ones; sigma = 1/rstd */
 };
@@ -109,11 +111,12 @@ void nb_ref_shares_gather(const struct nb_ref_shares *of, struct nb_ref_shares *
 
 /* Limits of E of a sum over rows in any order, in any number of partial sums, xhat made of the given
  * statistics, rounded once to the parameter's type t. E is |got - ref| in units of
- * u sum |dy| (|xhat| + k) (dgamma) and of u sum |dy| (dbeta). lambda as in nb_ref_bound: for columns
- * whose dy is independent from row to row; rows that are repeated may be, and are accounted for. */
+ * u sum |dy| (|xhat| + k) (dgamma) and of u sum |dy| (dbeta). b: lambda, for columns whose dy is independent
+ * from row to row; rows that are repeated may be, and are accounted for; and what it says of the sum along a row,
+ * where that is its share. */
 enum nb_ref_hazard nb_ref_shares_limit(const struct nb_ref_shares *of, enum nb_ref_share which,
-                                       const struct nb_ref_type *t, double lambda, double arith_max,
-                                       double arith_min, struct nb_ref_limits *limits);
+                                       const struct nb_ref_type *t, const struct nb_ref_bound *b,
+                                       double arith_max, double arith_min, struct nb_ref_limits *limits);
 
 /* As nb_ref_judge. teeth is that of a row left out, of the mean size of the rows. */
 void nb_ref_shares_judge(const struct nb_ref_shares *of, enum nb_ref_share which,

@@ -52,7 +52,7 @@ static struct row_scan scan(const struct nb_ref_row *r, const struct nb_ref_stat
         double d = (r->x[i] - s->mean.hi) - s->mean.lo, xhat = fabs(d * factor);
         if (r->op == NB_REF_GIVEN && !(fabs(d) <= DBL_MAX))
             continue;
-        double w = r->gamma ? fabs(r->gamma[i] + (r->gemma ? 1 : 0)) : 1;
+        double w = r->gamma ? fabs(r->gamma[nb_ref_gamma_at(r->op, i)] + (r->gemma ? 1 : 0)) : 1;
         double b = r->beta ? fabs(r->beta[i]) : 0;
         double e = r->x[i] - r->x[0];
         abs_sum += fabs(e);
@@ -282,6 +282,16 @@ static double largest_square_sum(const struct nb_ref_row *r, const struct nb_ref
     return n * d * d;
 }
 
+/* A gain is part of what a row is multiplied by, or divided by: rstd times it, or the inverse, must be normal. */
+static int factor_leaves_range(const struct nb_ref_row *r, const struct nb_ref_stats *s,
+                               const struct row_scan *m, double arith_min)
+{
+    double factor = s->rstd.hi * m->w_max;
+    if (r->op != NB_REF_SCALENORM || factor == 0 || !(s->rstd.hi < INFINITY))
+        return 0;
+    return !(factor >= arith_min) || !(factor * arith_min <= 1);
+}
+
 static int leaves_range(const struct nb_ref_row *r, const struct nb_ref_stats *s,
                         const struct nb_ref_type *t, const struct nb_ref_bound *b,
                         const struct row_scan *m, double c, double arith_max,
@@ -290,13 +300,16 @@ static int leaves_range(const struct nb_ref_row *r, const struct nb_ref_stats *s
     double top = arith_max * RANGE_MARGIN;
     if (!nb_ref_is_norm(r->op))
         return 0;
+    if (factor_leaves_range(r, s, m, arith_min))
+        return 1;
     if (s->x_max == 0) /* all sums are exact zeros */
         return 0;
     if (r->op == NB_REF_GIVEN) /* x - mean, or x and mean times rstd gamma */
         return !(fmax(m->d_max, fmax(s->x_max, fabs(r->mean)) * s->rstd.hi * fmax(m->w_max, 1)) <= top);
     /* sum|x| needs no look: were it to overflow, so would the squares that follow */
     double squares = largest_square_sum(r, s, b, m, c, t->u);
-    double mean_square = s->var.hi + (r->eps_outside ? 0 : r->eps);
+    double square = s->var.hi + (r->eps_outside ? 0 : r->eps); /* of n of them each may have lost its share */
+    double mean_square = nb_ref_is_sum(r->op) ? square / (double)r->n : square;
     return !(squares <= top) || !(s->rstd.hi * s->x_max <= top) ||
            !(s->rstd.hi * m->w_max <= top) ||
            mean_square < smallest_mean_square(t, arith_min);

@@ -6,7 +6,8 @@
  * parts, whatever the row; eps is multiplied by the square of that power. All of this is
  * exact, apart from elements 2^1500 times smaller than the largest, which no output can
  * show. Error    a few n 2^-106 times the sums of magnitudes (docs/numerics.md, observed)
- * Source   Ba, Kiros, Hinton 2016 (layernorm); Zhang, Sennrich 2019 (rmsnorm, prmsnorm) */
+ * Source   Ba, Kiros, Hinton 2016 (layernorm); Zhang, Sennrich 2019 (rmsnorm, prmsnorm); Nguyen, Salazar 2019, eq. 5
+ * (scalenorm; l2norm is without its g) */
 #include <float.h>
 
 #include "scaled.h"
@@ -85,9 +86,10 @@ static void conditioning(const struct scaled *v, const struct nb_dd *mean,
 /* gamma, exactly */
 static inline struct nb_dd weight(const struct nb_ref_row *r, size_t i)
 {
+    double gamma = r->gamma[nb_ref_gamma_at(r->op, i)];
     if (r->gemma)
-        return dd_two_sum(1, r->gamma[i]);
-    return (struct nb_dd){r->gamma[i], 0};
+        return dd_two_sum(1, gamma);
+    return (struct nb_dd){gamma, 0};
 }
 
 /* y = xhat*gamma + beta; where double-double leaves the range, what the formula gives in
@@ -96,7 +98,7 @@ static inline struct nb_dd affine(const struct nb_ref_row *r, struct nb_dd xhat,
 {
     struct nb_dd y = xhat;
     if (r->gamma)
-        y = r->gemma ? dd_mul(y, weight(r, i)) : dd_mul_d(y, r->gamma[i]);
+        y = r->gemma ? dd_mul(y, weight(r, i)) : dd_mul_d(y, weight(r, i).hi);
     if (r->beta)
         y = dd_add_d(y, r->beta[i]);
     if (fabs(y.hi) <= DBL_MAX && fabs(y.lo) <= DBL_MAX)
@@ -118,7 +120,8 @@ static struct moments statistics(const struct nb_ref_row *r, size_t n, double x_
     struct moments m = {.v = scale_row(r->x, n, top, TARGET_EXP)};
     if (layernorm)
         m.mean = dd_div_d(sum(&m.v), (double)n);
-    struct nb_dd squares = sum_squares(&m.v, m.mean), var = dd_div_d(squares, (double)n);
+    struct nb_dd squares = sum_squares(&m.v, m.mean);
+    struct nb_dd var = nb_ref_is_sum(r->op) ? squares : dd_div_d(squares, (double)n);
     m.rstd = (r->eps_outside ? rstd_outside : rstd_inside)(var, r->eps, m.v.shift);
     conditioning(&m.v, &m.mean, &m.rstd, layernorm, s);
     s->widen = widening(r, x_max, var, m.rstd);

@@ -25,6 +25,9 @@
  * Without mean: xhat 2, m2 c + G + 5, and one addition less, hence E <= c + G + 11. With G = 1 the
  * constants beside c are 15 and 12: the descriptor's c0. G = 2 adds 1. A prefix divides its sum,
  * which is over n, by k; an element behind it has |g| alone.
+ * Of a sum nothing is divided. One gain w may stay out of g: S2 = sum dy xhat has xhat 2, product 1, c: c + 3;
+ * f = rstd w has 2 (w = 1 + gamma: 3); |g| in dy f + xhat (S2 f) has f 2, product 1, sum 1; the other term xhat 2,
+ * S2 c + 3, f 2, products 2, sum 1: c + 10, below c + G + 11.
  *
  * Strict    each term is a product of at most N = c + c0 + 1 factors (1 + d), |d| <= u: divided by
  *           1 - (2 (c + c0) + 20) u.
@@ -40,7 +43,11 @@
  *           dbeta: below R + 1. A row that is repeated M times repeats its rounding errors while
  *           the running sum stays in one binade: that sum is a multiple of its last place, so what is
  *           lost of a term depends on the term alone. Errors of R/M rows are independent, and
- *           M sqrt(R/M) = sqrt(R M) takes the place of sqrt(R). */
+ *           M sqrt(R/M) = sqrt(R M) takes the place of sqrt(R).
+ * One gamma of all elements: the share of a row is a sum along it, xhat 2, product 1, c, and at
+ *           most 7 more where the vectors of a tail all go to one of 8 partial sums. Then R - 1
+ *           additions of rows and 1 for the output: R + c + 10, below R + c + c0; likely,
+ *           min(R + c, lambda sqrt(R M + c)) + c0. */
 #include <float.h>
 
 #include "backward.h"
@@ -56,7 +63,7 @@ enum {
 
 static double weight_of(const struct nb_ref_gradient *r, size_t i)
 {
-    return r->gamma ? r->gamma[i] + (r->gemma ? 1 : 0) : 1;
+    return r->gamma ? r->gamma[nb_ref_gamma_at(r->op, i)] + (r->gemma ? 1 : 0) : 1;
 }
 
 static double g_of(const struct nb_ref_gradient *r, size_t i)
@@ -84,7 +91,7 @@ static void take_largest(const struct nb_ref_gradient *r, size_t i, struct nb_re
     s->w_max = fmax(s->w_max, fabs(weight_of(r, i)));
     s->g_max = fmax(s->g_max, g);
     s->gx_max = fmax(s->gx_max, xhat * g);
-    s->finite &= isfinite(r->x[i]) && isfinite(r->dy[i]) && (!r->gamma || isfinite(r->gamma[i]));
+    s->finite &= isfinite(r->x[i]) && isfinite(r->dy[i]) && isfinite(weight_of(r, i));
 }
 
 static void take_means(const struct nb_ref_gradient *r, size_t i, double count,
@@ -120,7 +127,7 @@ static double dx_of(const struct nb_ref_gradient *r, const struct nb_ref_gradien
 
 void nb_ref_gradient_look(const struct nb_ref_gradient *r, struct nb_ref_gradient_stats *s)
 {
-    double count = (double)(r->op == NB_REF_PRMSNORM ? r->k : r->n);
+    double count = nb_ref_is_sum(r->op) ? 1 : (double)(r->op == NB_REF_PRMSNORM ? r->k : r->n);
     *s = (struct nb_ref_gradient_stats){.finite = 1, .over = (double)r->n / count};
     nb_ref_backward_statistics(r, &s->mean, &s->rstd);
     s->k = s->mean.hi == 0 ? 0 : fabs(s->mean.hi) * s->rstd.hi;
@@ -135,10 +142,11 @@ void nb_ref_gradient_look(const struct nb_ref_gradient *r, struct nb_ref_gradien
 
 /* ---- Limits of dx ---- */
 
-static double summation_constant(const struct nb_ref_gradient *r, const struct nb_ref_bound *b)
+/* c of a sum along n elements */
+static double row_constant(double n, const struct nb_ref_bound *b)
 {
     double lanes = b->lanes > 1 ? b->lanes : 1;
-    return b->c1 * (double)r->n / lanes + log2(lanes);
+    return b->c1 * n / lanes + log2(lanes);
 }
 
 static struct nb_ref_limit limit_of(const struct nb_ref_gradient *r, const struct nb_ref_bound *b,
@@ -154,7 +162,7 @@ static void make_limits(const struct nb_ref_gradient *r, const struct nb_ref_gra
                         const struct nb_ref_type *t, const struct nb_ref_bound *b,
                         struct nb_ref_limits *limits)
 {
-    double c = summation_constant(r, b), likely = c, k = s->finite ? s->k : 0;
+    double c = row_constant((double)r->n, b), likely = c, k = s->finite ? s->k : 0;
     if (b->lambda > 0 && s->vary >= PLACES * c * t->u)
         likely = fmin(c, b->lambda * sqrt(c));
     limits->worst = limit_of(r, b, c, k, t);
@@ -168,7 +176,8 @@ static int leaves_range(const struct nb_ref_gradient *r, const struct nb_ref_gra
     double top = arith_max * RANGE_MARGIN, n = (double)r->n, rstd = s->rstd.hi;
     double X = fmax(s->xhat_max, 1), up = fmax(rstd, 1);
     double sums = n * (s->g_max + s->mean_g + s->gx_max + X * s->mean_gx);
-    return !(sums * up <= top) || !(s->w_max * up <= top) || !(s->dy_max * fmax(X, up) <= top) ||
+    double bare = r->op == NB_REF_SCALENORM ? n * s->dy_max * X : 0; /* sum of dy xhat, gamma coming later */
+    return !(sums * up <= top) || !(bare <= top) || !(s->w_max * up <= top) || !(s->dy_max * fmax(X, up) <= top) ||
            !(fabs(s->mean.hi) <= top) || !(s->d_max <= top) || !(X <= top) || !(up <= top) ||
            !(rstd / n >= arith_min);
 }
@@ -274,14 +283,16 @@ void nb_ref_shares_add(const struct nb_ref_gradient *r, const struct nb_ref_grad
     double m = (double)times;
     nb_ref_backward_shares(r, times, to->dgamma, to->dbeta);
     for (size_t i = 0; i < r->n && to->dgamma; i++) {
-        to->dgamma_unit[i] += m * fabs(r->dy[i] * xhat_of(r, s, i));
-        to->dgamma_moved[i] += m * fabs(r->dy[i]) * s->k;
+        size_t at = nb_ref_gamma_at(r->op, i);
+        to->dgamma_unit[at] += m * fabs(r->dy[i] * xhat_of(r, s, i));
+        to->dgamma_moved[at] += m * fabs(r->dy[i]) * s->k;
     }
     for (size_t i = 0; i < r->n && to->dbeta; i++)
         to->dbeta_unit[i] += m * fabs(r->dy[i]);
     raise_tops(r, s, to);
     to->rows += m;
     to->repeats = fmax(to->repeats, m);
+    to->along = r->op == NB_REF_SCALENORM ? (double)r->n : 1;
     to->not_finite |= !s->finite;
 }
 
@@ -318,10 +329,9 @@ void nb_ref_shares_gather(const struct nb_ref_shares *of, struct nb_ref_shares *
     }
 }
 
-static struct nb_ref_limit share_limit(enum nb_ref_share which, double c, const struct nb_ref_type *t)
+static struct nb_ref_limit share_limit(double c, double beside, const struct nb_ref_type *t)
 {
-    double body = c + (which == NB_REF_DGAMMA ? BESIDE_DGAMMA : BESIDE_DBETA);
-    body *= nb_ref_strict(2 * c + 20, t->u);
+    double body = (c + beside) * nb_ref_strict(2 * (c + beside) + 10, t->u);
     return (struct nb_ref_limit){.body = body, .E = nb_ref_limit_E(body, t)};
 }
 
@@ -338,13 +348,15 @@ static int column_leaves_range(const struct nb_ref_shares *of, enum nb_ref_share
 }
 
 enum nb_ref_hazard nb_ref_shares_limit(const struct nb_ref_shares *of, enum nb_ref_share which,
-                                       const struct nb_ref_type *t, double lambda, double arith_max,
-                                       double arith_min, struct nb_ref_limits *limits)
+                                       const struct nb_ref_type *t, const struct nb_ref_bound *b,
+                                       double arith_max, double arith_min, struct nb_ref_limits *limits)
 {
-    double c = of->rows, top = arith_max * RANGE_MARGIN, out = t->max_out * (1 - 0x1p-6);
-    double likely = lambda > 0 ? fmin(c, lambda * sqrt(c * of->repeats)) : c;
-    limits->worst = share_limit(which, c, t);
-    limits->likely = share_limit(which, likely, t);
+    double row = of->along > 1 ? row_constant(of->along, b) : 0, c = of->rows + row;
+    double likely = b->lambda > 0 ? fmin(c, b->lambda * sqrt(of->rows * of->repeats + row)) : c;
+    double beside = of->along > 1 ? b->c0 : which == NB_REF_DGAMMA ? BESIDE_DGAMMA : BESIDE_DBETA;
+    double top = arith_max * RANGE_MARGIN, out = t->max_out * (1 - 0x1p-6);
+    limits->worst = share_limit(c, beside, t);
+    limits->likely = share_limit(likely, beside, t);
     if (which == NB_REF_DGAMMA &&
         (!(of->rstd_max <= top) || !(of->sigma_max * arith_min <= 1) || !(of->d_max <= top) ||
          !(of->xhat_max <= top) || !(of->dy_max * fmax(of->rstd_max, 1) <= top)))
@@ -359,7 +371,7 @@ enum nb_ref_hazard nb_ref_shares_limit(const struct nb_ref_shares *of, enum nb_r
 
 static double share_lost(const struct nb_ref_shares *of)
 {
-    return of->rows * (1 + of->dy_max * (1 + of->rstd_max) + of->xhat_max);
+    return of->rows * of->along * (1 + of->dy_max * (1 + of->rstd_max) + of->xhat_max);
 }
 
 /* What the means' rounding moves is allowed once, in out: a limit multiplies the rest. */

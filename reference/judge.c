@@ -96,7 +96,8 @@ static double select_kth(double *a, size_t n, size_t k)
 
 static double weight_of(const struct nb_ref_row *r, size_t i)
 {
-    return fabs(r->gemma ? 1 + r->gamma[i] : r->gamma[i]);
+    double gamma = r->gamma[nb_ref_gamma_at(r->op, i)];
+    return fabs(r->gemma ? 1 + gamma : gamma);
 }
 
 /* |w xhat| is |y - b|, exact enough beside u|b|. */

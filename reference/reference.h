@@ -14,18 +14,28 @@ enum nb_ref_op {
     NB_REF_COPY, NB_REF_SCALE, NB_REF_AFFINE, /* no statistics */
     NB_REF_LAYERNORM, NB_REF_RMSNORM,
     NB_REF_PRMSNORM, /* the mean square of x[0..k) */
-    NB_REF_GIVEN     /* layernorm with mean and var given */
+    NB_REF_L2NORM, NB_REF_SCALENORM, /* the sum of squares in place of its mean; scalenorm: gamma has one element */
+    NB_REF_GIVEN /* layernorm with mean and var given */
 };
 static inline int nb_ref_is_norm(enum nb_ref_op op)
 {
     return op >= NB_REF_LAYERNORM;
+}
+static inline int nb_ref_is_sum(enum nb_ref_op op)
+{
+    return op >= NB_REF_L2NORM;
+}
+/* Which element of gamma is that of element i. */
+static inline size_t nb_ref_gamma_at(enum nb_ref_op op, size_t i)
+{
+    return op == NB_REF_SCALENORM ? 0 : i;
 }
 
 struct nb_ref_row {
     enum nb_ref_op op;
     size_t n;            /* row length, >= 1 */
     const double *x;     /* [n] */
-    const double *gamma; /* [n] or NULL: ones */
+    const double *gamma; /* [n], scalenorm [1], or NULL: ones */
     const double *beta;  /* [n] or NULL: zeros */
     double eps, alpha;   /* alpha: the factor of scale and affine */
     int eps_outside;     /* rstd = 1/(sqrt(var)+eps), not 1/sqrt(var+eps) */
@@ -39,10 +49,11 @@ struct nb_ref_row {
  * Where rstd is infinite (eps 0 and no spread) the conditioning numbers are infinite; what leaves
  * the range of double is Inf or 0. Copy, scale and affine have no statistics: all is 0 but x_max,
  * x_sum_abs, sq_sum and finite. In a row that is not finite what has no value is NaN.
- * prmsnorm: var, k2, k2_shift, x_sum_abs and sq_sum are of the prefix, the rest of the row. given: nothing is
- * summed; k1 = |mean| rstd, xhat_max and x_max are of the finite elements, and so is what is said of the row. */
+ * prmsnorm: var, k2, k2_shift, x_sum_abs and sq_sum are of the prefix, the rest of the row. l2norm, scalenorm: k2 and
+ * k2_shift are sqrt(n) times smaller than rmsnorm's. given: nothing is summed; k1 = |mean| rstd, xhat_max and x_max are of
+ * the finite elements, and so is what is said of the row. */
 struct nb_ref_stats {
-    struct nb_dd mean, var, rstd; /* rmsnorm, prmsnorm: mean 0, var = mean square */
+    struct nb_dd mean, var, rstd; /* without mean: mean 0, var = mean square, or the sum of squares */
     double widen;     /* rstd without eps over rstd, where eps stands outside the root; else 1 */
     double k1;        /* mean|x|*rstd: conditioning of the mean (layernorm; else 0) */
     double k2;        /* sqrt(mean(x^2))*rstd: of one-pass variance */

@@ -16,6 +16,7 @@ enum bug {
     SHARES_NARROW, XHAT_NARROW, G_NARROW, TRUNCATED, SWAPPED_INPUTS, DY_STRIDE, DX_STRIDE, ROW_UNWRITTEN, ROWS_SWAPPED,
     ELEMENT_UNWRITTEN, DGAMMA_UNWRITTEN, WRITE_BEHIND, DGAMMA_BEFORE, MEAN_CHANGED, RSTD_CHANGED, DY_CHANGED,
     UNSTEADY, UNSTEADY_SHARES, ONE_IN_A_THOUSAND, NAN_HIDDEN, SHARES_OVER_ROWS, COPIED,
+    MEAN_OF_SUM, GAIN_IN_ONE_TERM, DGAMMA_MISSES_ONE, LAST_ELEMENT_ALONE,
     BEHIND_TOO, PREFIX_SUM, PREFIX_OVER_HIDDEN, FIRST_STATISTICS, FIRST_GAMMA, ONE_PIECE_LOST, BUGS
 };
 enum { PREFIX = OWN, PIECES = 2 * OWN, GROUPS = 4 * OWN };
@@ -26,28 +27,28 @@ static const struct {
     [SIGN] = {"sign of the xhat term", ANY},
     [NO_XHAT_TERM] = {"xhat term missing", ANY},
     [NO_MEAN_TERM] = {"mean term missing", CENTRED},
-    [N_MINUS_ONE] = {"divided by n-1", ANY},
+    [N_MINUS_ONE] = {"divided by n-1", MEAN},
     [LAST_LEFT_OUT] = {"last element left out of the sums", ANY},
     [STALE_RSTD] = {"rstd of the row before", ANY},
     [RSTD_SQUARED] = {"rstd once too often", ANY},
     [MEAN_KEPT] = {"mean not subtracted", CENTRED},
     [STALE_MEAN] = {"mean of the row before", CENTRED},
-    [RSTD_OF_SUM] = {"sum in place of mean", ANY},
-    [NO_GAMMA] = {"gamma ignored", ANY},
-    [GAMMA_TWICE] = {"gamma twice", ANY},
-    [GAMMA_NEXT] = {"gamma of the next element", ANY},
-    [PLAIN_DGAMMA] = {"dgamma without xhat", ANY},
-    [DGAMMA_NEXT] = {"dgamma of the next column", ANY},
-    [DGAMMA_WITH_GAMMA] = {"dgamma times gamma", ANY},
+    [RSTD_OF_SUM] = {"sum in place of mean", MEAN},
+    [NO_GAMMA] = {"gamma ignored", GAMMA},
+    [GAMMA_TWICE] = {"gamma twice", GAMMA},
+    [GAMMA_NEXT] = {"gamma of the next element", ELEMENTWISE},
+    [PLAIN_DGAMMA] = {"dgamma without xhat", GAMMA},
+    [DGAMMA_NEXT] = {"dgamma of the next column", ELEMENTWISE},
+    [DGAMMA_WITH_GAMMA] = {"dgamma times gamma", GAMMA},
     [DBETA_WITH_GAMMA] = {"dbeta times gamma", CENTRED},
     [DBETA_IS_DGAMMA] = {"dbeta is dgamma", CENTRED},
-    [LAST_ROW_LOST] = {"share of the last row lost", ANY},
-    [FIRST_ROW_LOST] = {"share of the first row lost", ANY},
-    [LAST_ROW_ALONE] = {"share of the last row alone", ANY},
-    [SUM_GOES_ON] = {"sums not cleared before", ANY},
-    [FIRST_PART_ALONE] = {"sums of the first part alone", ANY},
-    [PARTS_LEFT_OUT] = {"columns of the first part alone", ANY},
-    [SHARES_NARROW] = {"shares rounded to bf16 each", NOT_BF16},
+    [LAST_ROW_LOST] = {"share of the last row lost", GAMMA},
+    [FIRST_ROW_LOST] = {"share of the first row lost", GAMMA},
+    [LAST_ROW_ALONE] = {"share of the last row alone", GAMMA},
+    [SUM_GOES_ON] = {"sums not cleared before", GAMMA},
+    [FIRST_PART_ALONE] = {"sums of the first part alone", GAMMA},
+    [PARTS_LEFT_OUT] = {"columns of the first part alone", GAMMA},
+    [SHARES_NARROW] = {"shares rounded to bf16 each", NOT_BF16 | GAMMA},
     [XHAT_NARROW] = {"xhat rounded to bf16", NOT_BF16},
     [G_NARROW] = {"g rounded to bf16", NOT_BF16},
     [TRUNCATED] = {"written as truncation", NARROW},
@@ -57,18 +58,22 @@ static const struct {
     [ROW_UNWRITTEN] = {"row of dx not written", ANY},
     [ROWS_SWAPPED] = {"two rows of dx swapped", ANY},
     [ELEMENT_UNWRITTEN] = {"element of dx not written", ANY},
-    [DGAMMA_UNWRITTEN] = {"element of dgamma not written", ANY},
+    [DGAMMA_UNWRITTEN] = {"element of dgamma not written", GAMMA},
     [WRITE_BEHIND] = {"write at dx[hidden]", ANY},
-    [DGAMMA_BEFORE] = {"write at dgamma[-1]", ANY},
+    [DGAMMA_BEFORE] = {"write at dgamma[-1]", GAMMA},
     [MEAN_CHANGED] = {"saved mean changed", CENTRED},
     [RSTD_CHANGED] = {"saved rstd changed", ANY},
     [DY_CHANGED] = {"dy changed", ANY},
     [UNSTEADY] = {"dx differs from run to run", ANY},
-    [UNSTEADY_SHARES] = {"dgamma differs from run to run", ANY},
+    [UNSTEADY_SHARES] = {"dgamma differs from run to run", GAMMA},
     [ONE_IN_A_THOUSAND] = {"one row in a thousand", MANY_ROWS},
     [NAN_HIDDEN] = {"NaN hidden", ANY},
-    [SHARES_OVER_ROWS] = {"mean over rows in place of their sum", ANY},
+    [SHARES_OVER_ROWS] = {"mean over rows in place of their sum", GAMMA},
     [COPIED] = {"dy copied", ANY},
+    [MEAN_OF_SUM] = {"mean in place of sum", SUM},
+    [GAIN_IN_ONE_TERM] = {"gain left out of the xhat term", GAIN},
+    [DGAMMA_MISSES_ONE] = {"dgamma misses an element of each row", GAIN},
+    [LAST_ELEMENT_ALONE] = {"dgamma of the last element alone", GAIN},
     [BEHIND_TOO] = {"xhat term behind the prefix", PREFIX},
     [PREFIX_SUM] = {"sum over the prefix alone", PREFIX},
     [PREFIX_OVER_HIDDEN] = {"sum over hidden in place of k", PREFIX},
@@ -96,7 +101,8 @@ static size_t params_at(const struct nb_problem *p, size_t piece)
 static double gamma_at(const struct nb_problem *p, const struct nb_args *a, size_t piece, size_t i)
 {
     const size_t n = p->hidden / nb_op_pieces(p), at = bug == GAMMA_NEXT ? (i + 1) % n : i;
-    const double w = a->gamma != NULL ? element_get(p->param_dtype, a->gamma, params_at(p, piece) + at) : 1;
+    const size_t own = nb_op_facts(p->op)->scalar ? 0 : params_at(p, piece) + at;
+    const double w = a->gamma != NULL ? element_get(p->param_dtype, a->gamma, own) : 1;
     return bug == NO_GAMMA ? 1 : bug == GAMMA_TWICE ? w * w : w;
 }
 
@@ -135,12 +141,13 @@ static void propagate(const struct nb_problem *p, const struct row *row, double 
 {
     const size_t n = row->n, k = p->op == NB_OP_PRMSNORM ? p->k : n;
     const size_t summed = bug == LAST_LEFT_OUT ? n - 1 : bug == PREFIX_SUM ? k : n;
-    const double of = bug == PREFIX_OVER_HIDDEN ? (double)n : (double)k;
+    const bool undivided = nb_op_facts(p->op)->sum && bug != MEAN_OF_SUM;
+    const double of = undivided ? 1 : bug == PREFIX_OVER_HIDDEN ? (double)n : (double)k;
     const double over = bug == N_MINUS_ONE ? of - 1 : bug == RSTD_OF_SUM ? 1 : of;
     double g = 0, gx = 0;
     for (size_t i = 0; i < summed; i++) {
         g += row->g[i] / over;
-        gx += row->g[i] * row->xhat[i] / over;
+        gx += (bug == GAIN_IN_ONE_TERM ? row->dy[i] : row->g[i]) * row->xhat[i] / over;
     }
     g = nb_op_facts(p->op)->centred && bug != NO_MEAN_TERM ? g : 0;
     gx = bug == NO_XHAT_TERM ? 0 : bug == SIGN ? -gx : gx;
@@ -178,8 +185,11 @@ static void share(const struct nb_problem *p, const struct row *row, double *sum
         const double w = row->w[i], dy = row->dy[i];
         double dgamma = bug == PLAIN_DGAMMA ? dy : dy * row->xhat[i];
         dgamma = bug == DGAMMA_WITH_GAMMA ? dgamma * w : bug == SHARES_NARROW ? element_through(NB_BF16, dgamma) : dgamma;
-        const size_t column = bug == DGAMMA_NEXT ? (i + 1) % n : i;
-        sums[column] = bug == LAST_ROW_ALONE ? dgamma : sums[column] + dgamma;
+        const bool scalar = nb_op_facts(p->op)->scalar;
+        const size_t column = scalar ? 0 : bug == DGAMMA_NEXT ? (i + 1) % n : i;
+        const bool first = (bug == LAST_ROW_ALONE && (i == 0 || !scalar)) || bug == LAST_ELEMENT_ALONE;
+        if (bug != DGAMMA_MISSES_ONE || i + 1 < n)
+            sums[column] = first ? dgamma : sums[column] + dgamma;
         sums[p->hidden + i] += bug == DBETA_WITH_GAMMA ? dy * w : bug == DBETA_IS_DGAMMA ? dgamma : dy;
     }
 }

@@ -4,11 +4,11 @@
 . "$(dirname "$0")/common.sh"
 
 verdicts() { jq -r .verdict out | sort -u | tr '\n' ' '; }
-norms=layernorm,rmsnorm,prmsnorm,groupnorm,qknorm
+norms=layernorm,rmsnorm,prmsnorm,groupnorm,qknorm,l2norm,scalenorm
 nb check --dir bwd --op $norms --isa all --dtype f32,bf16 --hidden 96 --groups 3 --head 32 --rows 9 --json
 expect "all pass: $(verdicts)" [ "$(verdicts)" = "PASS " ]
 expect "of all norms" [ "$(jq -r 'select(.verdict=="PASS")|.kernel' out | sed 's/_bwd.*//' | sort -u | tr '\n' ' ')" = \
-    "groupnorm layernorm prmsnorm qknorm rmsnorm triad " ]
+    "groupnorm l2norm layernorm prmsnorm qknorm rmsnorm scalenorm triad " ]
 nb check --dir bwd --op $norms --dtype f64,f16 --hidden 70 --groups 7 --head 10 --rows 5 --param-dtype f32 --threads all --json
 expect "f64, f16 with gamma in f32, on all cores: $(verdicts)" [ "$(verdicts)" = "PASS " ]
 nb check --dir bwd --op prmsnorm --hidden 1,7,15 --prefix 0.000001,1 --rows 3 --json

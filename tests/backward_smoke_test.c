@@ -43,7 +43,18 @@ static int is_norm(const struct nb_kernel *k)
 /* Of gamma, dgamma and dbeta. */
 static size_t params_of(const struct nb_kernel *k, const struct setup *t)
 {
-    return k->op == NB_OP_QKNORM ? k_of(k->op, t->hidden) : t->hidden;
+    return k->op == NB_OP_SCALENORM ? 1 : k->op == NB_OP_QKNORM ? k_of(k->op, t->hidden) : t->hidden;
+}
+
+/* l2norm has no parameters, scalenorm no beta. */
+static int has_gamma(const struct nb_kernel *k)
+{
+    return is_norm(k) && k->op != NB_OP_L2NORM;
+}
+
+static int has_beta(const struct nb_kernel *k)
+{
+    return is_norm(k) && !is_sum(k->op);
 }
 
 static uint32_t real_of(uint32_t dtype)
@@ -71,7 +82,7 @@ static void fill_stats(const struct nb_kernel *k, size_t from, size_t n, size_t 
     for (size_t j = 0; j < n && is_centred(k->op); j++)
         mean += (decode(k->dtype, at[X], from + j) - origin) / (double)n;
     for (size_t j = 0; j < n; j++)
-        q += pow(decode(k->dtype, at[X], from + j) - mean, 2) / (double)n;
+        q += pow(decode(k->dtype, at[X], from + j) - mean, 2) / (is_sum(k->op) ? 1 : (double)n);
     encode(real_of(k->dtype), at[MEAN], i, mean);
     encode(real_of(k->dtype), at[RSTD], i, 1 / sqrt(q + EPS));
 }
@@ -129,10 +140,11 @@ static double gamma_of(const struct setup *t, size_t i)
 /* dx of n elements, whose xhat and g are there and whose statistics are those of the first few */
 static void expect_dx(const struct nb_kernel *k, struct sum *to, size_t n, size_t few, double rstd)
 {
+    const double over = is_sum(k->op) ? 1 : (double)few;
     struct sum mg = {0, 0}, mgx = {0, 0};
     for (size_t i = 0; i < n; i++) {
         mg = is_centred(k->op) ? plus(mg, g[i] / (double)few) : mg;
-        mgx = plus(mgx, g[i] * xhat[i] / (double)few);
+        mgx = plus(mgx, g[i] * xhat[i] / over);
     }
     for (size_t i = 0; i < n; i++) {
         to[i] = (struct sum){rstd * g[i], rstd * fabs(g[i])};
@@ -146,7 +158,7 @@ static void expect_dx(const struct nb_kernel *k, struct sum *to, size_t n, size_
 static void expect_piece(const struct nb_kernel *k, const struct setup *t, size_t r, size_t piece)
 {
     const size_t pieces = pieces_of(k->op, t->hidden), n = t->hidden / pieces, from = piece * n;
-    const size_t param = k->op == NB_OP_QKNORM ? 0 : from;
+    const size_t param = k->op == NB_OP_QKNORM ? 0 : from, step = k->op == NB_OP_SCALENORM ? 0 : 1;
     const double mean = is_centred(k->op) ? decode(real_of(k->dtype), at[MEAN], r * pieces + piece) : 0;
     const double rstd = decode(real_of(k->dtype), at[RSTD], r * pieces + piece);
     struct sum *const to = dx + r * t->hidden + from;
@@ -154,8 +166,8 @@ static void expect_piece(const struct nb_kernel *k, const struct setup *t, size_
         const double x = decode(k->dtype, at[X], r * t->ldx + from + i);
         const double dy = decode(k->dtype, at[DY], r * t->ldx + from + i);
         xhat[i] = (x - mean) * rstd;
-        g[i] = dy * gamma_of(t, param + i);
-        dgamma[param + i] = plus(dgamma[param + i], dy * xhat[i]);
+        g[i] = dy * gamma_of(t, param + step * i);
+        dgamma[param + step * i] = plus(dgamma[param + step * i], dy * xhat[i]);
         dbeta[param + i] = plus(dbeta[param + i], dy);
         to[i] = plus(plus((struct sum){0, 0}, x), ALPHA * dy);
     }
@@ -410,11 +422,11 @@ static struct setup of_option(const struct nb_kernel *k, size_t h, unsigned opti
                           .hidden = n,
                           .ldx = n + (turned / 2 % 2 ? 5 : 0),
                           .ldy = n + (turned / 2 % 2 ? 3 : 0),
-                          .gamma = gamma > 0,
+                          .gamma = gamma > 0 && k->op != NB_OP_L2NORM,
                           .param_dtype = f32 ? (uint32_t)NB_F32 : k->dtype,
                           .gemma = gamma == 3,
-                          .no_dgamma = !is_norm(k) || option % 2,
-                          .no_dbeta = !is_norm(k) || option / 2 % 2};
+                          .no_dgamma = !has_gamma(k) || option % 2,
+                          .no_dbeta = !has_beta(k) || option / 2 % 2};
 }
 
 static int check_shapes(const struct nb_kernel *k)
@@ -481,10 +493,10 @@ static int check_aligned(const struct nb_kernel *k)
                                                   .ldx = lengths[i] + 2 * gap,
                                                   .ldy = lengths[i] + gap,
                                                   .shift = shift,
-                                                  .gamma = 1,
+                                                  .gamma = k->op != NB_OP_L2NORM,
                                                   .param_dtype = k->dtype,
-                                                  .no_dgamma = !is_norm(k),
-                                                  .no_dbeta = !is_norm(k)});
+                                                  .no_dgamma = !has_gamma(k),
+                                                  .no_dbeta = !has_beta(k)});
     return failed;
 }
 
@@ -494,7 +506,7 @@ static const struct nb_kernel *one_by_one(const struct nb_kernel *k)
     char name[128];
     snprintf(name, sizeof name, "%s", k->name);
     char *trick = strstr(name, "_rows4");
-    if (!trick)
+    if (!trick || k->op == NB_OP_SCALENORM) /* whose sum is that of rows' sums, which four have in another order */
         return NULL;
     *trick = 0;
     return nb_kernel_find(name);
@@ -598,8 +610,8 @@ static int check_descriptor(const struct nb_kernel *k)
 {
     const struct nb_problem p = plain(k);
     const size_t sums = 2 * (k->op == NB_OP_QKNORM ? p.k : p.hidden) * nb_dtype_bytes(real_of(k->dtype));
-    const int ok = is_norm(k) ? k->reduce && k->scratch_bytes && k->scratch_bytes(&p, 3) >= sums
-                              : !k->reduce && !k->scratch_bytes;
+    const int scratch_ok = is_norm(k) ? k->scratch_bytes && k->scratch_bytes(&p, 3) >= sums : !k->scratch_bytes;
+    const int ok = scratch_ok && (k->reduce != NULL) == has_gamma(k);
     if (!ok)
         printf("FAIL %s: has no reduce or scratch, or one too many\n", k->name);
     return !ok;

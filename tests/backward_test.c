@@ -75,6 +75,9 @@ static const struct norm {
     {"layernorm, 1 + gamma", NB_REF_LAYERNORM, 1, ALL},
     {"rmsnorm, 1 + gamma", NB_REF_RMSNORM, 1, ALL},
     {"prmsnorm, 1 + gamma", NB_REF_PRMSNORM, 1, THIRD},
+    {"l2norm", NB_REF_L2NORM, 0, ALL},
+    {"scalenorm", NB_REF_SCALENORM, 0, ALL},
+    {"scalenorm, 1 + gamma", NB_REF_SCALENORM, 1, ALL},
 };
 
 static double x[N_MAX], gamma_[N_MAX], dy[N_MAX];
@@ -163,6 +166,12 @@ static size_t span_of(const struct nb_ref_gradient *r)
     return r->op == NB_REF_PRMSNORM ? r->k : r->n;
 }
 
+/* What sums over the row are divided by. */
+static size_t count_of(const struct nb_ref_gradient *r)
+{
+    return nb_ref_is_sum(r->op) ? 1 : span_of(r);
+}
+
 /* big_xhat, big_rstd, big_k1 = mean|x| rstd (without mean: 0) */
 static void normalize_mpfr(const struct nb_ref_gradient *r)
 {
@@ -180,7 +189,7 @@ static void normalize_mpfr(const struct nb_ref_gradient *r)
         if (i < span_of(r))
             mpfr_add(big_rstd, big_rstd, big_u, MPFR_RNDN);
     }
-    mpfr_div_ui(big_rstd, big_rstd, span_of(r), MPFR_RNDN);
+    mpfr_div_ui(big_rstd, big_rstd, count_of(r), MPFR_RNDN);
     mpfr_add_d(big_rstd, big_rstd, r->eps, MPFR_RNDN);
     mpfr_rec_sqrt(big_rstd, big_rstd, MPFR_RNDN);
     mpfr_div_ui(big_k1, big_k1, r->n, MPFR_RNDN);
@@ -200,13 +209,13 @@ static void add_both(mpfr_t to, mpfr_t abs_to, mpfr_t v, size_t n)
 
 static void pull_mpfr(const struct nb_ref_gradient *r, size_t i)
 {
-    mpfr_set_d(big_g[i], r->gamma ? r->gamma[i] : 1, MPFR_RNDN);
+    mpfr_set_d(big_g[i], r->gamma ? r->gamma[r->op == NB_REF_SCALENORM ? 0 : i] : 1, MPFR_RNDN);
     if (r->gamma && r->gemma)
         mpfr_add_ui(big_g[i], big_g[i], 1, MPFR_RNDN);
     mpfr_mul_d(big_g[i], big_g[i], r->dy[i], MPFR_RNDN);
 }
 
-/* big_g; big_one = mean(g), big_along = mean(g xhat) (prmsnorm: sum / k), and the same of their
+/* big_g; big_one = mean(g), big_along = mean(g xhat) (prmsnorm: sum / k; l2norm, scalenorm: sum), and the same of their
  * magnitudes */
 static void project_mpfr(const struct nb_ref_gradient *r)
 {
@@ -220,7 +229,7 @@ static void project_mpfr(const struct nb_ref_gradient *r)
         if (r->op == NB_REF_LAYERNORM)
             add_both(big_one, big_abs_one, big_t, r->n);
         mpfr_mul(big_t, big_g[i], big_xhat[i], MPFR_RNDN);
-        add_both(big_along, big_abs_along, big_t, span_of(r));
+        add_both(big_along, big_abs_along, big_t, count_of(r));
     }
 }
 
@@ -368,13 +377,14 @@ static void add_row_mpfr(const struct nb_ref_gradient *r)
 {
     normalize_mpfr(r);
     for (size_t i = 0; i < r->n; i++) {
+        const size_t own = r->op == NB_REF_SCALENORM ? 0 : i;
         mpfr_mul_d(big_t, big_xhat[i], r->dy[i], MPFR_RNDN);
-        mpfr_add(sums[0][i], sums[0][i], big_t, MPFR_RNDN);
+        mpfr_add(sums[0][own], sums[0][own], big_t, MPFR_RNDN);
         mpfr_add_d(sums[1][i], sums[1][i], r->dy[i], MPFR_RNDN);
         mpfr_abs(big_t, big_xhat[i], MPFR_RNDN);
         mpfr_add(big_t, big_t, big_k1, MPFR_RNDN);
         mpfr_mul_d(big_t, big_t, fabs(r->dy[i]), MPFR_RNDN);
-        mpfr_add(sums[2][i], sums[2][i], big_t, MPFR_RNDN);
+        mpfr_add(sums[2][own], sums[2][own], big_t, MPFR_RNDN);
         mpfr_add_d(sums[3][i], sums[3][i], fabs(r->dy[i]), MPFR_RNDN);
     }
 }
@@ -401,8 +411,10 @@ static double accumulated_units(const struct norm *norm, size_t n)
         nb_ref_backward_row(&r, dx, dgamma, dbeta);
         add_row_mpfr(&r);
     }
-    for (size_t i = 0; i < n; i++)
-        worst = fmax(worst, fmax(sum_units(dgamma[i], 0, i), sum_units(dbeta[i], 1, i)));
+    for (size_t i = 0; i < n; i++) {
+        int has_gamma = norm->op != NB_REF_SCALENORM || i == 0;
+        worst = fmax(worst, fmax(has_gamma ? sum_units(dgamma[i], 0, i) : 0, sum_units(dbeta[i], 1, i)));
+    }
     clear_sums(NULL);
     return worst;
 }
@@ -521,7 +533,7 @@ static void loss_mpfr(const struct nb_ref_gradient *r, size_t j, mpfr_t step)
         if (i < span_of(r))
             mpfr_fma(big_rstd, big_xhat[i], big_xhat[i], big_rstd, MPFR_RNDN);
     }
-    mpfr_div_ui(big_rstd, big_rstd, span_of(r), MPFR_RNDN);
+    mpfr_div_ui(big_rstd, big_rstd, count_of(r), MPFR_RNDN);
     mpfr_add_d(big_rstd, big_rstd, r->eps, MPFR_RNDN);
     mpfr_rec_sqrt(big_rstd, big_rstd, MPFR_RNDN);
     mpfr_mul(big_u, big_u, big_rstd, MPFR_RNDN);
@@ -620,7 +632,7 @@ static void nonfinite_inputs(void **state)
             nb_ref_backward_row(&r, dx, dgamma, dbeta);
             int zeros = r.op != NB_REF_LAYERNORM && b > 0; /* rstd 0: xhat 0, NaN at the Inf */
             assert_int_equal(count_nan(dx, 9), 9);
-            assert_int_equal(count_nan(dgamma, 9), zeros ? 1 : 9);
+            assert_int_equal(count_nan(dgamma, 9), zeros || r.op == NB_REF_SCALENORM ? 1 : 9);
             assert_int_equal(count_nan(dbeta, 9), 0);
             assert_true(dbeta[3].hi == dy[3]);
         }

@@ -131,7 +131,9 @@ static double normwise(size_t n)
 /* every f64 kernel to all digits, every f32 kernel to a few of its roundings */
 static void expect_kernels(enum nb_ref_op op, double eps, const char *text)
 {
-    const uint32_t kernel_op = op == NB_REF_LAYERNORM ? NB_OP_LAYERNORM : NB_OP_RMSNORM;
+    const uint32_t kernel_op = op == NB_REF_LAYERNORM ? NB_OP_LAYERNORM
+                               : op == NB_REF_L2NORM  ? NB_OP_L2NORM
+                                                      : NB_OP_RMSNORM;
     size_t count = 0;
     for (size_t i = 0; i < nb_kernel_count(); i++) {
         const struct nb_kernel *k = nb_kernel_at(i);
@@ -168,6 +170,11 @@ static void four_forward(void **state)
          "0.36514837167 0.73029674334 1.09544511501 1.46059348668"},
         {NB_REF_RMSNORM, 1e-5, "0 7.5 2.73861278753 0.365148128238",
          "0.365148128238 0.730296256476 1.09544438471 1.46059251295"},
+        /* k/sqrt(30); k/sqrt(30.00001) */
+        {NB_REF_L2NORM, 0, "0 30 5.47722557505 0.182574185835",
+         "0.182574185835 0.36514837167 0.547722557505 0.73029674334"},
+        {NB_REF_L2NORM, 1e-5, "0 30 5.47722557505 0.182574155406",
+         "0.182574155406 0.365148310812 0.547722466218 0.730296621624"},
     };
     for (size_t i = 0; i < LENGTH(cases); i++) {
         struct nb_ref_stats s = forward(cases[i].op, FOUR, 4, cases[i].eps);
@@ -205,6 +212,9 @@ static void four_backward(void **state)
         {NB_REF_RMSNORM,
          "0.352976540192 -0.0243431760916 -0.0365147641375 -0.0486863521833", "0.24343",
          "4.9e-07"},
+        {NB_REF_L2NORM,
+         "0.176488352254 -0.0121716063032 -0.0182574094548 -0.0243432126064", "0.12172",
+         "6.1e-08"},
     };
     const double dy[4] = {1, 0, 0, 0};
     for (size_t i = 0; i < LENGTH(cases); i++) {
@@ -223,6 +233,24 @@ static void four_backward(void **state)
             assert_true(fabs(sum + (ref[0].lo + ref[1].lo + ref[2].lo + ref[3].lo)) <
                         1e-30);
     }
+}
+
+/* y = 2 x/sqrt(30), dx = (2/sqrt(30)) (e_1 - x/30) and dgamma = 1/sqrt(30), of dy = [1 0 0 0] */
+static void four_with_a_gain(void **state)
+{
+    (void)state;
+    const double two = 2, dy[4] = {1, 0, 0, 0};
+    struct nb_ref_row row = {.op = NB_REF_SCALENORM, .n = 4, .x = FOUR, .gamma = &two};
+    struct nb_ref_gradient r = {.op = NB_REF_SCALENORM, .n = 4, .x = FOUR, .gamma = &two, .dy = dy};
+    struct nb_ref_stats s;
+    struct nb_dd dgamma = {0, 0};
+    nb_ref_forward(&row, ref, &s);
+    const double out[] = {ref[0].hi, ref[1].hi, ref[2].hi, ref[3].hi};
+    expect("%.12g", out, 4, "0.36514837167 0.73029674334 1.09544511501 1.46059348668");
+    nb_ref_backward_row(&r, ref, &dgamma, NULL);
+    const double dx[] = {ref[0].hi, ref[1].hi, ref[2].hi, ref[3].hi};
+    expect("%.12g", dx, 4, "0.352976759281 -0.024343224778 -0.036514837167 -0.048686449556");
+    expect_one("%.12g", dgamma.hi, "0.182574185835");
 }
 
 /* ---- Jacobians ---- */
@@ -308,6 +336,7 @@ static void jacobians(void **state)
     expect_one("%.4f", jacobian_norm(NB_REF_RMSNORM, FOUR, 4), "0.6325");
     expect_one("%.4f", jacobian_norm(NB_REF_LAYERNORM, CENTRED, 4), "1.2649");
     expect_one("%.4f", jacobian_norm(NB_REF_RMSNORM, CENTRED, 4), "1.5492");
+    expect_one("%.4f", jacobian_norm(NB_REF_L2NORM, FOUR, 4), "0.3162"); /* sqrt(3/30) */
     check_norms(FOUR, 4);
     seed_state = 64;
     for (double mean = 0; mean <= 5; mean += 2.5) {
@@ -684,6 +713,7 @@ int main(void)
         cmocka_unit_test(four_forward),
         cmocka_unit_test(four_eps_outside),
         cmocka_unit_test(four_backward),
+        cmocka_unit_test(four_with_a_gain),
         cmocka_unit_test(jacobians),
         cmocka_unit_test(jacobians_of_64),
         cmocka_unit_test(deepnorm_constants),

@@ -50,6 +50,8 @@ static const struct norm {
     {"layernorm", NB_REF_LAYERNORM, 0, 0}, {"rmsnorm", NB_REF_RMSNORM, 0, 0},
     {"prmsnorm", NB_REF_PRMSNORM, 0, 0},   {"layernorm, 1 + gamma", NB_REF_LAYERNORM, 1, 0},
     {"rmsnorm, 1 + gamma", NB_REF_RMSNORM, 1, 0}, {"layernorm, ones", NB_REF_LAYERNORM, 0, 1},
+    {"l2norm", NB_REF_L2NORM, 0, 1},       {"scalenorm", NB_REF_SCALENORM, 0, 0},
+    {"scalenorm, 1 + gamma", NB_REF_SCALENORM, 1, 0},
 };
 
 static double x[N_MAX], gamma_[N_MAX], dy[N_MAX], got[N_MAX], scratch[N_MAX];
@@ -88,7 +90,8 @@ static struct nb_ref_gradient make_row(const struct norm *m, const struct family
 enum form {
     FACTORED, /* rstd (g - m1 - xhat m2) */
     TERMS,    /* g rstd - (a + xhat b) */
-    UNDIVIDED /* (n g - S1 - xhat S2) (rstd / n) */
+    UNDIVIDED, /* (n g - S1 - xhat S2) (rstd / n) */
+    GAIN_APART /* dy f + xhat (S2 f), S2 = sum dy xhat, f = rstd w: of a gain that is the same for all elements */
 };
 static const struct way {
     size_t lanes;
@@ -98,11 +101,12 @@ static const struct way {
     {1, 0, FACTORED},  {1, 1, FACTORED},  {16, 0, FACTORED},  {16, 1, FACTORED},
     {1, 0, TERMS},     {1, 1, TERMS},     {16, 0, TERMS},     {16, 1, TERMS},
     {1, 0, UNDIVIDED}, {1, 1, UNDIVIDED}, {16, 0, UNDIVIDED}, {16, 1, UNDIVIDED},
+    {1, 0, GAIN_APART}, {1, 1, GAIN_APART}, {16, 0, GAIN_APART}, {16, 1, GAIN_APART},
 };
 
 enum flaw {
     NONE, FLIPPED, NO_MEAN, N_LESS_1, TAIL_DROPPED, STALE_RSTD, NO_GAMMA, G_IN_BF16, NOT_CENTRED,
-    PREFIX_ONLY, PAST_PREFIX, /* of dx */
+    PREFIX_ONLY, PAST_PREFIX, MEAN_FOR_SUM, GAIN_TWICE, /* of dx */
     NO_XHAT, NEXT_COLUMN, TIMES_GAMMA, ROW_DROPPED, XHAT_STALE /* of the sums over rows */
 };
 
@@ -132,12 +136,18 @@ static float xhat_of(const struct kernel *k, size_t i)
     return ((float)k->r->x[i] - k->mean) * k->rstd;
 }
 
+static float weight_of(const struct kernel *k, size_t i)
+{
+    float w = k->r->gamma ? (float)k->r->gamma[nb_ref_gamma_at(k->r->op, i)] : 1;
+    return k->r->gamma && k->r->gemma ? 1 + w : w;
+}
+
 static float g_of(const struct kernel *k, size_t i)
 {
-    float d = (float)k->r->dy[i], w = k->r->gamma ? (float)k->r->gamma[i] : 1;
-    if (k->r->gamma && k->r->gemma)
-        w = 1 + w;
-    float g = k->flaw == NO_GAMMA ? d : d * w;
+    float d = (float)k->r->dy[i], w = weight_of(k, i);
+    float g = k->flaw == NO_GAMMA || k->way.form == GAIN_APART ? d : d * w;
+    if (k->flaw == GAIN_TWICE)
+        g *= w;
     return k->flaw == G_IN_BF16 ? (float)rounded((double)g, nb_ref_type_find("bf16")) : g;
 }
 
@@ -181,19 +191,27 @@ static float undivided(const struct kernel *k, size_t i, float s1, float s2, flo
     return multiply_add(k, -xhat_of(k, i), s2, d) * (k->rstd / n);
 }
 
+static float gain_apart(const struct kernel *k, size_t i, float s2)
+{
+    float f = k->rstd * (k->flaw == NO_GAMMA ? 1 : weight_of(k, 0));
+    return multiply_add(k, g_of(k, i), f, xhat_of(k, i) * (-s2 * f));
+}
+
 static void run(const struct kernel *k, const struct nb_ref_type *t)
 {
     const struct nb_ref_gradient *r = k->r;
     int mean = r->op == NB_REF_LAYERNORM && k->flaw != NO_MEAN;
     size_t span = r->op == NB_REF_PRMSNORM ? r->k : r->n;
     float s1 = mean ? sum_of(k, 0) : 0, s2 = sum_of(k, 1) * (k->flaw == FLIPPED ? -1 : 1);
-    float n = (float)span - (k->flaw == N_LESS_1);
+    float n = nb_ref_is_sum(r->op) && k->flaw != MEAN_FOR_SUM ? 1 : (float)span - (k->flaw == N_LESS_1);
     for (size_t i = 0; i < r->n; i++) {
         float own = i < span || k->flaw == PAST_PREFIX ? s2 : 0, d;
         if (k->way.form == FACTORED)
             d = factored(k, i, s1 / n, own / n);
         else if (k->way.form == TERMS)
             d = terms(k, i, s1 / n, own * (1 / n));
+        else if (k->way.form == GAIN_APART)
+            d = gain_apart(k, i, own / n);
         else
             d = undivided(k, i, s1, own, n);
         got[i] = rounded((double)d, t);
@@ -280,6 +298,12 @@ static void check_way(const struct norm *m, const struct family *f, const struct
         seen.long_likely = fmax(seen.long_likely, j.e.share_likely);
 }
 
+/* The gain of a row can be kept apart where it has one. */
+static int has_form(const struct nb_ref_gradient *r, const struct way *w)
+{
+    return w->form != GAIN_APART || nb_ref_is_sum(r->op);
+}
+
 static void check_row(const struct norm *m, const struct family *f, const struct pull *p, size_t n,
                       const struct nb_ref_type *t)
 {
@@ -292,6 +316,8 @@ static void check_row(const struct norm *m, const struct family *f, const struct
     seen.rows++;
     for (size_t w = 0; w < LENGTH(ways); w++) {
         struct kernel k = kernel_of(&r, &s, ways[w], NONE);
+        if (!has_form(&r, &ways[w]))
+            continue;
         run(&k, t);
         check_way(m, f, p, &k, &s, t);
     }
@@ -360,6 +386,9 @@ static const struct mutant {
     {"mean not subtracted", NOT_CENTRED, NB_REF_LAYERNORM, 768, 0},
     {"sum over the prefix alone", PREFIX_ONLY, NB_REF_PRMSNORM, 768, 0},
     {"xhat term behind the prefix", PAST_PREFIX, NB_REF_PRMSNORM, 768, 0},
+    {"mean in place of sum", MEAN_FOR_SUM, NB_REF_L2NORM, 768, 0},
+    {"mean in place of sum, with a gain", MEAN_FOR_SUM, NB_REF_SCALENORM, 768, 0},
+    {"gain squared", GAIN_TWICE, NB_REF_SCALENORM, 768, 0},
 };
 
 static void count_mutant(const struct mutant *mutant, const struct norm *m, const struct family *f,
@@ -388,7 +417,9 @@ static void mutants_leave_the_limits(void **state)
             for (size_t w = 0; w < LENGTH(ways); w++)
                 for (size_t f = 0; f < 2; f++) { /* ordinary: normal and uniform */
                     int gamma_matters = mutants[i].flaw != NO_GAMMA || !norms[m].ones;
-                    if ((mutants[i].ops || norms[m].op == mutants[i].op) && gamma_matters)
+                    int divided = mutants[i].flaw != N_LESS_1 || !nb_ref_is_sum(norms[m].op);
+                    struct nb_ref_gradient of = {.op = norms[m].op};
+                    if ((mutants[i].ops || norms[m].op == mutants[i].op) && gamma_matters && divided && has_form(&of, &ways[w]))
                         count_mutant(&mutants[i], &norms[m], &families[f], &ways[w], count);
                 }
         printf("observed: %-34s caught in %zu of %zu runs by the worst case, in %zu by the likely one\n",
@@ -415,6 +446,14 @@ static struct nb_ref_shares begin_sums(void)
     return (struct nb_ref_shares){.n = ROW_N, .dgamma = dgamma, .dbeta = dbeta,
                                   .dgamma_unit = dgamma_unit, .dgamma_moved = dgamma_moved,
                                   .dbeta_unit = dbeta_unit};
+}
+
+/* One gain has one sum, of the rows' own sums. */
+static void add_row_sum(const struct kernel *k, size_t part)
+{
+    struct kernel apart = *k;
+    apart.way.form = k->flaw == TIMES_GAMMA ? FACTORED : GAIN_APART;
+    dgamma_sum[part][0] += sum_of(&apart, k->flaw != NO_XHAT) / (k->flaw == MEAN_FOR_SUM ? (float)k->r->n : 1);
 }
 
 static void add_float(const struct kernel *k, size_t part)
@@ -461,6 +500,11 @@ static void sum_rows(const struct set *set, const struct nb_ref_type *t, struct 
 {
     const struct way way = {1, set->fused, FACTORED};
     *sums = begin_sums();
+    if (set->norm->op == NB_REF_SCALENORM) {
+        sums->n = 1;
+        sums->dbeta = NULL;
+        sums->dbeta_unit = NULL;
+    }
     for (size_t pass = 0; pass < set->repeats; pass++)
         for (size_t row = 0; row < set->rows; row++) {
             struct nb_ref_gradient r = make_member(set, row, t);
@@ -470,7 +514,7 @@ static void sum_rows(const struct set *set, const struct nb_ref_type *t, struct 
                 nb_ref_shares_add(&r, &s, set->repeats, sums);
             struct kernel k = kernel_of(&r, &s, way, flaw_of(set, row));
             if (k.flaw != ROW_DROPPED)
-                add_float(&k, row % set->parts);
+                (set->norm->op == NB_REF_SCALENORM ? add_row_sum : add_float)(&k, row % set->parts);
         }
 }
 
@@ -478,14 +522,15 @@ static struct judged judge_sums(const struct set *set, enum nb_ref_share which,
                                 const struct nb_ref_type *t, const struct nb_ref_shares *sums)
 {
     struct judged j;
-    for (size_t i = 0; i < ROW_N; i++) {
+    for (size_t i = 0; i < sums->n; i++) {
         float(*of)[ROW_N] = which == NB_REF_DGAMMA ? dgamma_sum : dbeta_sum;
         float sum = of[0][i];
         for (size_t part = 1; part < set->parts; part++)
             sum += of[part][i];
         got[i] = rounded((double)sum, t);
     }
-    j.hazard = nb_ref_shares_limit(sums, which, t, LAMBDA, FLT_MAX, FLT_MIN, &j.limits);
+    const struct nb_ref_bound b = {NB_REF_BOUND_GRADIENT, 1, 12, 1, 0, LAMBDA};
+    j.hazard = nb_ref_shares_limit(sums, which, t, &b, FLT_MAX, FLT_MIN, &j.limits);
     nb_ref_shares_judge(sums, which, t, &j.limits, got, scratch, &j.e);
     return j;
 }
@@ -495,12 +540,12 @@ static void check_sums(const struct set *set, const struct nb_ref_type *t, doubl
 {
     struct nb_ref_shares sums;
     sum_rows(set, t, &sums);
-    for (int which = NB_REF_DGAMMA; which <= NB_REF_DBETA; which++) {
+    for (int which = NB_REF_DGAMMA; which <= (sums.dbeta ? NB_REF_DBETA : NB_REF_DGAMMA); which++) {
         struct judged j = judge_sums(set, (enum nb_ref_share)which, t, &sums);
         int likely = is_likely(set->family, set->pull, t) && t->u_out == 0;
         if (j.hazard == NB_REF_OVERFLOW && t->max_out < 1e5) /* f16 */
             continue;
-        if (j.hazard != NB_REF_INSIDE || j.e.nonfinite || j.e.compared != ROW_N ||
+        if (j.hazard != NB_REF_INSIDE || j.e.nonfinite || j.e.compared != sums.n ||
             !(j.e.share <= 1) || (likely && !(j.e.share_likely <= 1)))
             fail_msg("%s, %s x, %s dy, %zu x %zu rows, %d bits, %d: E %g, share %g, likely %g, hazard %d",
                      set->norm->name, set->family->name, set->pull->name, set->rows, set->repeats,
@@ -546,13 +591,17 @@ static void mutants_of_sums_leave_the_limits(void **state)
         const char *name;
         enum flaw flaw;
         enum nb_ref_share which;
+        int gain; /* of the one gain alone; the others are not of it where they are about columns */
     } wrong[] = {
-        {"dgamma without xhat", NO_XHAT, NB_REF_DGAMMA},
-        {"dgamma of the next column", NEXT_COLUMN, NB_REF_DGAMMA},
-        {"dgamma by rstd of another row", XHAT_STALE, NB_REF_DGAMMA},
-        {"dbeta times gamma", TIMES_GAMMA, NB_REF_DBETA},
-        {"dgamma without a row", ROW_DROPPED, NB_REF_DGAMMA},
-        {"dbeta without a row", ROW_DROPPED, NB_REF_DBETA},
+        {"dgamma without xhat", NO_XHAT, NB_REF_DGAMMA, 0},
+        {"dgamma of the next column", NEXT_COLUMN, NB_REF_DGAMMA, 0},
+        {"dgamma by rstd of another row", XHAT_STALE, NB_REF_DGAMMA, 0},
+        {"dbeta times gamma", TIMES_GAMMA, NB_REF_DBETA, 0},
+        {"dgamma without a row", ROW_DROPPED, NB_REF_DGAMMA, 0},
+        {"dbeta without a row", ROW_DROPPED, NB_REF_DBETA, 0},
+        {"dgamma without an element of a row", TAIL_DROPPED, NB_REF_DGAMMA, 1},
+        {"dgamma times the gain", TIMES_GAMMA, NB_REF_DGAMMA, 1},
+        {"dgamma of the mean along a row", MEAN_FOR_SUM, NB_REF_DGAMMA, 1},
     };
     const struct nb_ref_type *t = nb_ref_type_find("f32");
     for (size_t i = 0; i < LENGTH(wrong); i++) {
@@ -561,7 +610,9 @@ static void mutants_of_sums_leave_the_limits(void **state)
             for (size_t f = 0; f < 2; f++) {
                 struct set set = {&norms[m], &families[f], &pulls[0], ROWS_MAX, 1, 1, 0, wrong[i].flaw};
                 struct nb_ref_shares sums;
-                if (wrong[i].flaw == TIMES_GAMMA && norms[m].ones)
+                int gain = norms[m].op == NB_REF_SCALENORM;
+                int columns = wrong[i].flaw == NEXT_COLUMN || wrong[i].which == NB_REF_DBETA;
+                if ((wrong[i].flaw == TIMES_GAMMA && norms[m].ones) || (gain ? columns : wrong[i].gain))
                     continue;
                 sum_rows(&set, t, &sums);
                 struct judged j = judge_sums(&set, wrong[i].which, t, &sums);
@@ -700,11 +751,13 @@ static void hazards_are_seen(void **state)
         {"f32", 1e-35, 1e5, 1, 0, NB_REF_OVERFLOW},    /* g rstd */
         {"f32", 0, 1, 1, 0, NB_REF_OVERFLOW},          /* 0/0 */
         {"f32", 0, 1, 1, 1e-5, NB_REF_INSIDE},
-        {"f16", 1e-3, 60, 1, 1e-8, NB_REF_OVERFLOW}, /* the output */
-        {"bf16", 1e-3, 60, 1, 1e-8, NB_REF_INSIDE},
+        {"f16", 1e-3, 2e3, 1, 1e-8, NB_REF_OVERFLOW}, /* the output */
+        {"bf16", 1e-3, 2e3, 1, 1e-8, NB_REF_INSIDE},
     };
     for (size_t c = 0; c < LENGTH(cases); c++)
-        for (size_t m = 0; m < 3; m++) {
+        for (size_t m = 0; m < LENGTH(norms); m++) {
+            if (norms[m].gemma || norms[m].ones)
+                continue;
             struct nb_ref_gradient r = make_row(&norms[m], &families[0], &pulls[0], 768, t);
             for (size_t i = 0; i < r.n; i++)
                 x[i] *= cases[c].x, dy[i] *= cases[c].dy, gamma_[i] *= cases[c].gamma;
@@ -718,6 +771,7 @@ static void hazards_of_sums_are_seen(void **state)
 {
     (void)state;
     const struct nb_ref_type *t = nb_ref_type_find("f32");
+    const struct nb_ref_bound b = {NB_REF_BOUND_GRADIENT, 1, 15, 1, 0, 4};
     const double factors[] = {1, 1e37, 1};
     const enum nb_ref_hazard hazards[] = {NB_REF_INSIDE, NB_REF_OVERFLOW, NB_REF_OVERFLOW};
     for (size_t c = 0; c < LENGTH(factors); c++) {
@@ -730,7 +784,7 @@ static void hazards_of_sums_are_seen(void **state)
         r.eps = c == 2 ? 0 : r.eps;
         nb_ref_gradient_look(&r, &s);
         nb_ref_shares_add(&r, &s, 64, &sums);
-        assert_int_equal(nb_ref_shares_limit(&sums, NB_REF_DGAMMA, t, 4, FLT_MAX, FLT_MIN, &limits),
+        assert_int_equal(nb_ref_shares_limit(&sums, NB_REF_DGAMMA, t, &b, FLT_MAX, FLT_MIN, &limits),
                          hazards[c]);
     }
 }

@@ -146,7 +146,14 @@ static inline int is_centred(uint32_t op)
     return op == NB_OP_LAYERNORM || op == NB_OP_GROUPNORM;
 }
 
-/* Of each ISA, and what it says of those in direction dir (norms of columns have a test of their own); the exit status of the test, of which failed checks
+/* rstd of the sum of squares, and gamma at most one factor of the row. */
+static inline int is_sum(uint32_t op)
+{
+    return op == NB_OP_L2NORM || op == NB_OP_SCALENORM;
+}
+
+/* Of each ISA, and what it says of those in direction dir (norms of columns have a test of their own); the exit status of
+ * the test, of which failed checks
  * have failed already. */
 static inline int check_kernels(uint32_t dir, int (*check)(const struct nb_kernel *), int failed)
 {

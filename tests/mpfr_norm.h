@@ -1,4 +1,4 @@
-/* mpfr_norm.h: layernorm, rmsnorm and prmsnorm by the textbook in MPFR, BITS wide, for the tests of the oracle. The
+/* mpfr_norm.h: the norms by the textbook in MPFR, BITS wide, for the tests of the oracle. The
  * includer defines N_MAX. */
 #ifndef NB_TESTS_MPFR_NORM_H
 #define NB_TESTS_MPFR_NORM_H
@@ -45,7 +45,8 @@ static void forward_mpfr(const struct nb_ref_row *r)
         if (i < k)
             mpfr_add(big_var, big_var, big_t, MPFR_RNDN);
     }
-    mpfr_div_ui(big_var, big_var, k, MPFR_RNDN);
+    if (!nb_ref_is_sum(r->op))
+        mpfr_div_ui(big_var, big_var, k, MPFR_RNDN);
     if (r->eps_outside) {
         mpfr_sqrt(big_t, big_var, MPFR_RNDN);
         mpfr_add_d(big_t, big_t, r->eps, MPFR_RNDN);
@@ -56,7 +57,7 @@ static void forward_mpfr(const struct nb_ref_row *r)
     }
     for (size_t i = 0; i < r->n; i++) {
         mpfr_mul(big_y[i], big_y[i], big_rstd, MPFR_RNDN);
-        mpfr_set_d(big_t, r->gamma ? r->gamma[i] : 1, MPFR_RNDN);
+        mpfr_set_d(big_t, r->gamma ? r->gamma[r->op == NB_REF_SCALENORM ? 0 : i] : 1, MPFR_RNDN);
         if (r->gemma)
             mpfr_add_ui(big_t, big_t, 1, MPFR_RNDN);
         mpfr_mul(big_y[i], big_y[i], big_t, MPFR_RNDN);

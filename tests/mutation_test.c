@@ -104,7 +104,7 @@ static void row_of_length(const struct nb_problem *p, const struct nb_args *a, s
     memset(gamma, 0, sizeof gamma);
     memset(beta, 0, sizeof beta);
     if (a->gamma)
-        memcpy(gamma, a->gamma, p->hidden * ps);
+        memcpy(gamma, a->gamma, nb_op_params(p) * ps);
     if (a->beta)
         memcpy(beta, a->beta, p->hidden * ps);
     b.x = x;
@@ -275,11 +275,11 @@ static void beta_ignored(const struct nb_problem *p, const struct nb_args *a)
 static void gamma_off_by_one(const struct nb_problem *p, const struct nb_args *a)
 {
     static char gamma[ROW_MAX * sizeof(double)];
-    const size_t ps = nb_dtype_bytes(p->param_dtype);
+    const size_t ps = nb_dtype_bytes(p->param_dtype), n = nb_op_params(p);
     struct nb_args b = *a;
     if (a->gamma) {
-        memcpy(gamma, (const char *)a->gamma + ps, (p->hidden - 1) * ps);
-        memcpy(gamma + (p->hidden - 1) * ps, a->gamma, ps);
+        memcpy(gamma, (const char *)a->gamma + ps, (n - 1) * ps);
+        memcpy(gamma + (n - 1) * ps, a->gamma, ps);
         b.gamma = gamma;
     }
     run_base(p, &b);
@@ -447,7 +447,7 @@ static void widened(const struct nb_problem *p, const struct nb_args *a, size_t 
     q.stats_out = 0;
     for (size_t i = 0; i < p->hidden; i++) {
         x[i] = (float)get(p, x_row(p, a, r), i);
-        gamma[i] = a->gamma ? (float)element_get(p->param_dtype, a->gamma, i) : 1;
+        gamma[i] = a->gamma && i < nb_op_params(p) ? (float)element_get(p->param_dtype, a->gamma, i) : 1;
         beta[i] = (float)beta_at(p, a, i);
     }
     const struct nb_args b = {.x = x, .y = y, .gamma = gamma, .beta = beta};
@@ -567,24 +567,40 @@ static void prefix_over_hidden(const struct nb_problem *p, const struct nb_args 
     for_rows(p, a, row_prefix_over_hidden);
 }
 
+/* So many groups or heads; a longer head has the gamma of the right one, over and over. */
+static void with_pieces(const struct nb_problem *p, const struct nb_args *a, size_t pieces)
+{
+    static char gamma[ROW_MAX * sizeof(double)];
+    const size_t n = nb_op_params(p), ps = nb_dtype_bytes(p->param_dtype);
+    struct nb_args b = *a;
+    for (size_t i = 0; a->gamma != NULL && i < p->hidden; i++)
+        memcpy(gamma + i * ps, (const char *)a->gamma + i % n * ps, ps);
+    b.gamma = a->gamma != NULL ? gamma : NULL;
+    with_prefix(p, &b, p->op == NB_OP_GROUPNORM ? pieces : p->hidden / pieces);
+}
+
 static void one_piece(const struct nb_problem *p, const struct nb_args *a)
 {
-    with_prefix(p, a, p->op == NB_OP_GROUPNORM ? 1 : p->hidden);
+    with_pieces(p, a, 1);
 }
 
 static void two_pieces(const struct nb_problem *p, const struct nb_args *a)
 {
-    with_prefix(p, a, p->op == NB_OP_GROUPNORM ? 2 : p->hidden / 2);
+    with_pieces(p, a, 2);
 }
 
-/* gamma of the first group for all of them; of the first head and the next ones for each */
+/* gamma of the first group for all of them; of heads, which have one, the next element's */
 static void params_of_another_piece(const struct nb_problem *p, const struct nb_args *a)
 {
     static char gamma[ROW_MAX * sizeof(double)];
     const size_t n = p->hidden / nb_op_pieces(p), bytes = n * nb_dtype_bytes(p->param_dtype);
     struct nb_args b = *a;
+    if (p->op == NB_OP_QKNORM) {
+        gamma_off_by_one(p, a);
+        return;
+    }
     for (size_t g = 0; a->gamma != NULL && g < nb_op_pieces(p); g++)
-        memcpy(gamma + g * bytes, (const char *)a->gamma + (p->op == NB_OP_GROUPNORM ? 0 : bytes), bytes);
+        memcpy(gamma + g * bytes, a->gamma, bytes);
     b.gamma = a->gamma != NULL ? gamma : NULL;
     run_base(p, &b);
 }
@@ -600,6 +616,20 @@ static void last_piece_is_the_first(const struct nb_problem *p, const struct nb_
 {
     run_base(p, a);
     for_rows(p, a, row_last_piece_first);
+}
+
+/* rmsnorm's rstd */
+static void mean_for_sum(const struct nb_problem *p, const struct nb_args *a)
+{
+    scale_all(p, a, sqrt((double)p->hidden));
+}
+
+static void gain_squared(const struct nb_problem *p, const struct nb_args *a)
+{
+    double g = 1;
+    if (a->gamma != NULL)
+        nb_decode(p->param_dtype, a->gamma, &g, 1);
+    scale_all(p, a, p->gemma ? 1 + g : g);
 }
 
 static void row_one_in_a_thousand(const struct nb_problem *p, const struct nb_args *a, size_t r)
@@ -640,18 +670,20 @@ static const struct mutation {
     {"input copied", input_copied, ANY},
     {"last element left out of the sums", last_skipped_in_sums, ANY},
     {"tail lane not masked", tail_unmasked, ANY},
-    {"divided by n-1", n_minus_one, ANY},
+    {"divided by n-1", n_minus_one, MEAN},
+    {"mean in place of sum", mean_for_sum, SUM},
+    {"gain squared", gain_squared, GAIN},
     {"rsqrt of 12 bits", coarse_rsqrt, ANY},
     {"rstd rounded to 9 bits", rstd_in_16_bits, ANY},
     {"eps dropped", eps_dropped, ANY},
     {"eps tenfold", eps_tenfold, ANY},
     {"eps outside the root", eps_outside, ANY},
-    {"1 + gamma ignored", gemma_ignored, ANY},
-    {"cast order ignored", cast_order_ignored, NARROW},
-    {"gamma and beta swapped", gamma_beta_swapped, ANY},
-    {"gamma ignored", gamma_ignored, ANY},
+    {"1 + gamma ignored", gemma_ignored, GAMMA},
+    {"cast order ignored", cast_order_ignored, NARROW | ELEMENTWISE},
+    {"gamma and beta swapped", gamma_beta_swapped, ELEMENTWISE},
+    {"gamma ignored", gamma_ignored, GAMMA},
     {"beta ignored", beta_ignored, CENTRED},
-    {"gamma of the next element", gamma_off_by_one, ANY},
+    {"gamma of the next element", gamma_off_by_one, ELEMENTWISE},
     {"write at [hidden]", write_behind, ANY},
     {"row not written", row_unwritten, ANY},
     {"row lost between two parts", boundary_row_lost, ANY},
@@ -726,7 +758,7 @@ static bool is_base(const struct nb_kernel *k)
            ((k->op == NB_OP_LAYERNORM &&
              (strcmp(k->algo, "twopass") == 0 || strcmp(k->algo, "guarded") == 0)) ||
             (k->op == NB_OP_GROUPNORM && strcmp(k->algo, "twopass") == 0) ||
-            ((k->op == NB_OP_RMSNORM || k->op == NB_OP_PRMSNORM || k->op == NB_OP_QKNORM) &&
+            (!nb_op_facts(k->op)->centred && nb_op_facts(k->op)->norm &&
              strcmp(k->algo, "onepass") == 0));
 }
 
@@ -769,7 +801,8 @@ static size_t symmetry_faults(void)
 {
     static const struct mutation some[] = {{"zeros", zeros, ANY},
                                            /* 1.5 % of y^2 is within what 8 bits allow */
-                                           {"divided by n-1", n_minus_one, NOT_BF16},
+                                           {"divided by n-1", n_minus_one, NOT_BF16 | MEAN},
+                                           {"mean in place of sum", mean_for_sum, SUM},
                                            {"input copied", input_copied, ANY},
                                            {"mean not subtracted", mean_kept, CENTRED}};
     size_t faults = 0;

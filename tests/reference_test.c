@@ -104,7 +104,7 @@ static void for_each_row(void (*visit)(const struct family *, const struct nb_re
     for (size_t f = 0; f < LENGTH(families); f++)
         for (size_t l = 0; l < LENGTH(lengths); l++)
             for (size_t e = 0; e < LENGTH(epsilons); e++)
-                for (int op = NB_REF_LAYERNORM; op <= NB_REF_PRMSNORM; op++) {
+                for (int op = NB_REF_LAYERNORM; op <= NB_REF_SCALENORM; op++) {
                     struct nb_ref_row r = make_row(&families[f], (enum nb_ref_op)op,
                                                    lengths[l], epsilons[e]);
                     visit(&families[f], &r);
@@ -163,7 +163,7 @@ static void compare_row(const struct family *f, const struct nb_ref_row *r)
     }
     check_stats(r, &s);
     for (size_t i = 0; i < r->n; i++) {
-        double w = fabs(gamma_[i] + (r->gemma ? 1 : 0));
+        double w = fabs(gamma_[nb_ref_gamma_at(r->op, i)] + (r->gemma ? 1 : 0));
         double b = fabs(beta[i]), scale = (w > 0 ? w * s.k1 : 0) + b +
                                           fabs(mpfr_get_d(big_y[i], MPFR_RNDN) - beta[i]);
         double units = distance(y[i], big_y[i]) / scale * 0x1p106;
@@ -225,6 +225,12 @@ static void worked_digits(void **state)
         {NB_REF_RMSNORM, 1e-5,
          "0 7.5 0.365148128238 0.365148128238 0.730296256476 "
          "1.09544438471 1.46059251295"},
+        {NB_REF_L2NORM, 0,
+         "0 30 0.182574185835 0.182574185835 0.36514837167 0.547722557505 "
+         "0.73029674334"},
+        {NB_REF_SCALENORM, 0, /* without gamma */
+         "0 30 0.182574185835 0.182574185835 0.36514837167 0.547722557505 "
+         "0.73029674334"},
     };
     static const double four[] = {1, 2, 3, 4};
     for (size_t i = 0; i < LENGTH(cases); i++) {
@@ -268,13 +274,13 @@ static void nonfinite_rows(void **state)
     (void)state;
     struct nb_ref_stats s;
     double bad[] = {NAN, INFINITY, -INFINITY};
-    for (int op = NB_REF_LAYERNORM; op <= NB_REF_RMSNORM; op++)
-        for (size_t b = 0; b < LENGTH(bad); b++) {
+    for (int op = NB_REF_LAYERNORM; op <= NB_REF_SCALENORM; op++)
+        for (size_t b = 0; b < LENGTH(bad) && op != NB_REF_PRMSNORM; b++) {
             struct nb_ref_row r = make_row(&families[0], (enum nb_ref_op)op, 9, 1e-5);
             x[5] = bad[b];
             nb_ref_forward(&r, y, &s);
             assert_int_equal(s.finite, 0);
-            int zeros = op == NB_REF_RMSNORM && b > 0;
+            int zeros = op != NB_REF_LAYERNORM && b > 0;
             for (size_t i = 0; i < r.n; i++)
                 if (zeros && i != 5)
                     assert_true(y[i].hi == beta[i] && y[i].lo == 0);
@@ -564,6 +570,7 @@ struct recipe {
     size_t skip; /* elements left out at the end of the sums */
     size_t ddof; /* variance over n - ddof */
     int no_eps, eps_outside, no_beta, no_gamma, no_recentre;
+    int mean, gain_twice; /* the mean of squares for their sum */
 };
 
 static void apply_float(const struct nb_ref_row *r, float mean, float rstd,
@@ -677,7 +684,33 @@ static void welford(const struct nb_ref_row *r, size_t lanes, const struct recip
 static void rms(const struct nb_ref_row *r, size_t lanes, const struct recipe *m)
 {
     float sum = lane_sum(r, r->n - m->skip, lanes, 0, 1);
-    apply_float(r, 0, rstd_float(r, sum / (float)(r->n - m->ddof), m), m);
+    float count = nb_ref_is_sum(r->op) && !m->mean ? 1 : (float)(r->n - m->ddof);
+    apply_float(r, 0, rstd_float(r, sum / count, m), m);
+}
+
+/* sqrt(sum of squares + eps), and the gain */
+static float gain_den(const struct nb_ref_row *r, size_t lanes, const struct recipe *m, float *gain)
+{
+    float sum = lane_sum(r, r->n - m->skip, lanes, 0, 1) / (m->mean ? (float)r->n : 1);
+    float eps = m->no_eps ? 0 : (float)r->eps, g = (float)r->gamma[0];
+    *gain = m->no_gamma ? 1 : m->gain_twice ? g * g : g;
+    return m->eps_outside ? sqrtf(sum) + eps : sqrtf(sum + eps);
+}
+
+/* The row times gain/den. */
+static void gain(const struct nb_ref_row *r, size_t lanes, const struct recipe *m)
+{
+    float g, den = gain_den(r, lanes, m, &g), factor = g / den;
+    for (size_t i = 0; i < r->n; i++)
+        got[i] = (double)((float)r->x[i] * factor + (m->no_beta ? 0 : (float)r->beta[i]));
+}
+
+/* The row over den/gain. */
+static void gain_divided(const struct nb_ref_row *r, size_t lanes, const struct recipe *m)
+{
+    float g, den = gain_den(r, lanes, m, &g), divisor = den / g;
+    for (size_t i = 0; i < r->n; i++)
+        got[i] = (double)((float)r->x[i] / divisor + (m->no_beta ? 0 : (float)r->beta[i]));
 }
 
 /* Running mean of squares: three roundings an element. */
@@ -712,6 +745,11 @@ static const struct algorithm {
     {"rms", NB_REF_RMSNORM, rms, {NB_REF_BOUND_RMS, 1, 0, 1, 0, 0}},
     {"rms 16", NB_REF_RMSNORM, rms, {NB_REF_BOUND_RMS, 1, 0, 16, 0, 0}},
     {"rms running", NB_REF_RMSNORM, rms_running, {NB_REF_BOUND_RMS, 3, 0, 1, 0, 0}},
+    {"l2", NB_REF_L2NORM, rms, {NB_REF_BOUND_RMS, 1, 0, 1, 0, 0}},
+    {"l2 16", NB_REF_L2NORM, rms, {NB_REF_BOUND_RMS, 1, 0, 16, 0, 0}},
+    {"gain", NB_REF_SCALENORM, gain, {NB_REF_BOUND_RMS, 1, 0, 1, 0, 0}},
+    {"gain 16", NB_REF_SCALENORM, gain, {NB_REF_BOUND_RMS, 1, 0, 16, 0, 0}},
+    {"gain divided", NB_REF_SCALENORM, gain_divided, {NB_REF_BOUND_RMS, 1, 0, 1, 0, 0}},
 };
 
 /* Rows by hazard; worst E of all, worst E/limit of rows long enough for sums to matter.
@@ -795,7 +833,7 @@ static struct outcome against_sequential(const struct nb_ref_row *r)
 {
     const struct nb_ref_type *t = nb_ref_type_find("f32");
     struct nb_ref_bound b = {NB_REF_BOUND_TWOPASS, 1, 0, 1, 0, 0};
-    if (r->op == NB_REF_RMSNORM)
+    if (r->op != NB_REF_LAYERNORM)
         b.kind = NB_REF_BOUND_RMS;
     struct judged j = judge(r, t);
     struct outcome o = {.e = j.e};
@@ -835,13 +873,19 @@ static void mutants_are_caught(void **state)
         {"eps outside the root", "small spread", {.eps_outside = 1}},
         {"beta dropped", "benign", {.no_beta = 1}},
         {"gamma dropped", "benign", {.no_gamma = 1}},
+        {"mean in place of sum", "benign", {.mean = 1}},
+        {"gain squared", "benign", {.gain_twice = 1}},
     };
-    for (int op = NB_REF_LAYERNORM; op <= NB_REF_RMSNORM; op++)
+    for (int op = NB_REF_LAYERNORM; op <= NB_REF_SCALENORM; op++)
         for (size_t i = 0; i < LENGTH(mutants); i++) {
+            const struct recipe *of = &mutants[i].m;
+            if (op == NB_REF_PRMSNORM || (nb_ref_is_sum((enum nb_ref_op)op) ? of->ddof > 0 : of->mean) ||
+                (of->gain_twice && op != NB_REF_SCALENORM))
+                continue;
             struct nb_ref_row r =
                 make_row(family(mutants[i].family), (enum nb_ref_op)op, SMALL, 1e-5);
             void (*run)(const struct nb_ref_row *, size_t, const struct recipe *) =
-                op == NB_REF_LAYERNORM ? twopass : rms;
+                op == NB_REF_LAYERNORM ? twopass : op == NB_REF_SCALENORM ? gain : rms;
             run(&r, 1, &faithful);
             struct outcome o = against_sequential(&r);
             assert_true(o.e.E_max <= o.limits.worst.E && o.e.nonfinite == 0);
@@ -857,13 +901,15 @@ static void wrong_outputs_are_caught(void **state)
 {
     (void)state;
     const struct nb_ref_type *t = nb_ref_type_find("f32");
-    for (int op = NB_REF_LAYERNORM; op <= NB_REF_RMSNORM; op++) {
+    for (int op = NB_REF_LAYERNORM; op <= NB_REF_SCALENORM; op++) {
+        if (op == NB_REF_PRMSNORM)
+            continue;
         struct nb_ref_row r = make_row(&families[0], (enum nb_ref_op)op, SMALL, 1e-5);
         round_exact(&r, t);
         struct nb_ref_stats s;
         nb_ref_forward(&r, y, &s);
-        double wx = fabs(y[9].hi - beta[9]), b = fabs(beta[9]);
-        got[9] = (double)(float)(y[9].hi + 64 * t->u * (fabs(gamma_[9]) * s.k1 + wx + b));
+        double wx = fabs(y[9].hi - beta[9]), b = fabs(beta[9]), w = fabs(gamma_[nb_ref_gamma_at(r.op, 9)]);
+        got[9] = (double)(float)(y[9].hi + 64 * t->u * (w * s.k1 + wx + b));
         expect_caught(&r, "one element off by 64 units");
         assert_int_equal(judge(&r, t).e.worst, 9);
         memset(got, 0, sizeof got);
@@ -1142,6 +1188,17 @@ static void rare_hazards(void **state)
         {NB_REF_RMSNORM, NB_REF_BOUND_RMS, 1e-18, 1e-18, 1, 0, 0, 1, NB_REF_OVERFLOW},
         /* a flushed gamma beside xhat of 1: within the metric's own eta */
         {NB_REF_RMSNORM, NB_REF_BOUND_RMS, 1, 1, 1e-39, 0, 0, 1, NB_REF_INSIDE},
+        /* each of four squares of 1.2e-19 loses its share, though their sum is a normal number */
+        {NB_REF_L2NORM, NB_REF_BOUND_RMS, 1.2e-19, 1.2e-19, 1, 0, 0, 0, NB_REF_OVERFLOW},
+        {NB_REF_L2NORM, NB_REF_BOUND_RMS, 2e-19, 2e-19, 1, 0, 0, 0, NB_REF_INSIDE},
+        /* gain * rstd is subnormal, or its inverse, or too large, even where x is 0 */
+        {NB_REF_SCALENORM, NB_REF_BOUND_RMS, 1e15, 1e15, 1e-24, 0, 0, 0, NB_REF_OVERFLOW},
+        {NB_REF_SCALENORM, NB_REF_BOUND_RMS, 1e15, 1e15, 1e-24, 0, 1, 0, NB_REF_INSIDE},
+        {NB_REF_SCALENORM, NB_REF_BOUND_RMS, 1, 1, 1e-24, 0, 0, 0, NB_REF_INSIDE},
+        {NB_REF_SCALENORM, NB_REF_BOUND_RMS, 1e-15, 1e-15, 3e23, 0, 0, 0, NB_REF_OVERFLOW},
+        {NB_REF_SCALENORM, NB_REF_BOUND_RMS, 1e-15, 1e-15, 1e22, 0, 0, 0, NB_REF_INSIDE},
+        {NB_REF_SCALENORM, NB_REF_BOUND_RMS, 0, 0, 1e37, 1e-5, 0, 0, NB_REF_OVERFLOW},
+        {NB_REF_SCALENORM, NB_REF_BOUND_RMS, 1, 1, 0, 0, 0, 0, NB_REF_INSIDE},
     };
     for (size_t i = 0; i < LENGTH(cases); i++) {
         struct nb_ref_type t = *nb_ref_type_find("f32");

@@ -57,6 +57,14 @@ nb check --op groupnorm,qknorm --hidden 33,100 --groups 7 --head 64 --rows 3 --i
 expect "in place, too: exit $rc" [ "$rc" = 0 ]
 expect "what divides no row is left out, and says why" [ "$(jq -r .reason out | grep -c 'does not divide hidden')" -gt 10 ]
 
+# a sum in place of a mean, and one gain: over rmsnorm in both directions
+nb run --versus l2norm:rmsnorm,scalenorm:l2norm --dir fwd,bwd --kernels headline --hidden 96 --rows 20 --stats yes \
+    --processes 2 --rounds 2 --out sums --quiet
+expect "exit 0, not $rc" [ "$rc" = 0 ]
+expect "each pair has a speedup in each direction" [ "$(awk -F, 'NR==1{for(i=1;i<=NF;i++)c[$i]=i;next}
+    $c["pairing"]=="best-of-each" && $c["speedup"]>0{print $c["base_op"], $c["test_op"], $c["dir"]}' sums/speedup.csv |
+    sort -u | tr '\n' ' ')" = "l2norm scalenorm bwd l2norm scalenorm fwd l2norm scalenorm fwd+bwd rmsnorm l2norm bwd rmsnorm l2norm fwd rmsnorm l2norm fwd+bwd " ]
+
 # both directions: a step of training, which takes the statistics of the forward pass
 for stats in yes no; do
     nb run --dir fwd,bwd --stats $stats --kernels headline --hidden 100 --rows 20 --residency L2 --processes 6 --rounds 2 \
