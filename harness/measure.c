@@ -30,7 +30,8 @@ static struct {
 } arena;
 
 struct memory {
-    struct nb_buffer x, y, gamma, beta, mean, rstd, run_mean, run_var, scratch, dgamma, dbeta;
+    struct nb_buffer x, y, gamma, beta, mean, rstd, scratch, dgamma, dbeta;
+    struct nb_buffer running[2][2]; /* norms of columns: run_mean and run_var, those that training changes and those given */
     struct nb_buffer saved[NB_OP_COUNT][2]; /* backward: mean and rstd of every window, and of the checked data */
     bool in_arena;
     size_t windows, step, step_out;
@@ -275,6 +276,12 @@ static enum nb_status map_backward(const struct nb_worker_env *env, const struct
     return s;
 }
 
+static void fill_running(const struct nb_worker_env *env, const struct nb_cell *c, struct memory *m)
+{
+    for (size_t given = 0; given < 2 && m->running[given][0].map != NULL; given++)
+        nb_input_running_stored(c->dtype, env->seed, m->running[given][0].data, m->running[given][1].data, c->hidden);
+}
+
 /* What norms of columns keep from batch to batch. */
 static enum nb_status map_running(const struct nb_worker_env *env, const struct nb_cell *c, struct memory *m, struct nb_err *err)
 {
@@ -284,11 +291,15 @@ static enum nb_status map_running(const struct nb_worker_env *env, const struct 
         needed = needed || (nb_op_facts(c->kernels[i]->op)->columns && c->dir == NB_FWD);
     if (!needed)
         return NB_OK;
-    enum nb_status s = nb_buffer_map(&m->run_mean, bytes, 0, false, err);
+    enum nb_status s = NB_OK;
+    for (size_t given = 0; given < 2 && s == NB_OK; given++) {
+        struct nb_buffer *mean = &m->running[given][0], *var = &m->running[given][1];
+        s = nb_buffer_map(mean, bytes, 0, false, err);
+        if (s == NB_OK)
+            s = nb_buffer_map(var, bytes, 0, false, err);
+    }
     if (s == NB_OK)
-        s = nb_buffer_map(&m->run_var, bytes, 0, false, err);
-    if (s == NB_OK)
-        nb_input_running_stored(c->dtype, env->seed, m->run_mean.data, m->run_var.data, c->hidden);
+        fill_running(env, c, m);
     return s;
 }
 
@@ -331,14 +342,15 @@ static enum nb_status map_scratch(const struct nb_worker_env *env, const struct 
     return s;
 }
 
-enum { BUFFERS = 11 + 2 * NB_OP_COUNT };
+enum { BUFFERS = 13 + 2 * NB_OP_COUNT };
 
 /* Those of this cell, and then, where it has one, of the arena. */
 static void all_buffers(struct memory *m, bool with_arena, struct nb_buffer *all[BUFFERS])
 {
     const bool shared = with_arena && m->in_arena;
     struct nb_buffer *list[] = {shared ? &arena.x : &m->x, shared ? &arena.y : &m->y, &m->gamma, &m->beta, &m->mean,
-                                &m->rstd, &m->run_mean, &m->run_var, &m->scratch, &m->dgamma, &m->dbeta};
+                                &m->rstd, &m->scratch, &m->dgamma, &m->dbeta, &m->running[0][0], &m->running[0][1],
+                                &m->running[1][0], &m->running[1][1]};
     memcpy(all, list, sizeof list);
     for (size_t i = 0; i < 2 * NB_OP_COUNT; i++)
         all[BUFFERS - 2 * NB_OP_COUNT + i] = &m->saved[i / 2][i % 2];
@@ -394,8 +406,8 @@ static bool begin(struct nb_execution *e, const struct nb_cell *c, const struct 
                                  .dbeta = m->dbeta.data,
                                  .mean = back ? m->saved[k->op][0].data : m->mean.data,
                                  .rstd = back ? m->saved[k->op][1].data : m->rstd.data,
-                                 .run_mean = m->run_mean.data,
-                                 .run_var = m->run_var.data};
+                                 .run_mean = m->running[nb_op_facts(k->op)->given][0].data,
+                                 .run_var = m->running[nb_op_facts(k->op)->given][1].data};
     const bool prepared = nb_execution_begin(e, c, k, &args, m->scratch.data);
     e->windows = m->windows;
     e->step = m->step;
@@ -495,6 +507,8 @@ static uint64_t params_hash(const struct run *u)
         const struct nb_buffer *b = &u->memory.saved[i / 2][i % 2];
         h = b->map != NULL ? nb_hash_bytes(h, b->data, b->bytes) : h;
     }
+    for (size_t i = 0; i < 2 && u->memory.running[1][i].map != NULL; i++)
+        h = nb_hash_bytes(h, u->memory.running[1][i].data, u->memory.running[1][i].bytes);
     return h;
 }
 
@@ -523,6 +537,7 @@ static void repair(struct run *u, size_t window, size_t start)
     const struct nb_cell *c = u->unit->cell;
     put_x(u, window, start);
     fill_params(u->env, c, &u->memory);
+    fill_running(u->env, c, &u->memory);
     for (size_t i = 0; i < c->kernel_count; i++)
         if (is_first_of_op(c, i))
             fill_saved(u->env, c, c->kernels[i], &u->memory);

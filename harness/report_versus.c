@@ -69,10 +69,11 @@ static void terminal_pair(const struct rep_run *run, const struct rep_pairing *o
         slower += strcmp(p->verdict, "slower") == 0;
         cells++;
     }
+    enum { NAME = sizeof "batchnorm_infer" - 1 };
     fputs("  ", f);
-    nb_plain_padded(f, of->test_op, 10);
+    nb_plain_padded(f, of->test_op, NAME);
     fputs(" over ", f);
-    nb_plain_padded(f, of->base_op, 10);
+    nb_plain_padded(f, of->base_op, NAME);
     if (cells == 0)
         fputs(" not measured", f);
     else

@@ -487,7 +487,7 @@ void nb_block_free(struct nb_block *b)
 const struct nb_pair nb_pairs[NB_PAIR_COUNT] = {
     {"twopass", "onepass"}, {"guarded", "onepass"}, {"onepass", "onepass"}, {"welford", "welford"},
     {"twopass", "twopass"}, {"f64acc", "f64acc"},   {"naive", "naive"},     {"unfused", "unfused"}, {"auto", "auto"},
-    {"addnorm", "addnorm"},
+    {"addnorm", "addnorm"}, {"folded", "folded"},
 };
 
 const char *nb_pair_algo(const struct nb_pair *p, uint32_t op)
@@ -545,7 +545,7 @@ bool nb_is_extra_reference(const struct nb_kernel *k)
 bool nb_kernel_is_weak(const struct nb_kernel *k)
 {
     const uint32_t kind = k->bound.kind;
-    return nb_op_facts(k->op)->centred && kind != NB_BOUND_TWOPASS && kind != NB_BOUND_WELFORD &&
+    return nb_op_facts(k->op)->centred && !nb_op_facts(k->op)->given && kind != NB_BOUND_TWOPASS && kind != NB_BOUND_WELFORD &&
            kind != NB_BOUND_GUARDED && kind != NB_BOUND_EITHER && kind != NB_BOUND_GRADIENT;
 }
 
@@ -581,7 +581,8 @@ static bool takes_set(const struct nb_block *b, const struct nb_kernel *k)
     if (b->kernels == NB_SET_ALL || nb_is_ceiling(k))
         return true;
     const bool centred = nb_op_facts(k->op)->centred;
-    const bool headline = strcmp(k->algo, centred || k->dir == NB_BWD ? "twopass" : "onepass") == 0;
+    const char *const plain = nb_op_facts(k->op)->given ? "folded" : centred || k->dir == NB_BWD ? "twopass" : "onepass";
+    const bool headline = strcmp(k->algo, plain) == 0;
     if (b->kernels == NB_SET_HEADLINE)
         return headline && k->trick[0] == '\0';
     if (b->kernels == NB_SET_CONTENDERS)

@@ -133,7 +133,7 @@ bool nb_is_anchor(const struct nb_kernel *k);
 struct nb_pair {
     const char *centred, *plain;
 };
-#define NB_PAIR_COUNT 10
+#define NB_PAIR_COUNT 11
 extern const struct nb_pair nb_pairs[NB_PAIR_COUNT];
 const char *nb_pair_algo(const struct nb_pair *p, uint32_t op); /* the one of that op */
 

@@ -82,7 +82,6 @@ static void *auto_prepare(const struct nb_problem *p, const struct nb_args *a)
     .source = source_,                                                                   \
     .x_reads = reads_,                                                                   \
     .flushes = NB_FLUSHES && NB_OP_##OP_ != NB_OP_COPY,                                  \
-    .vector_bits = NB_VECTOR_BITS,                                                       \
     .bound = {NB_BOUND_##kind_, safe_, c1_, c0_, lanes_, lambda_},                       \
     .flops = flops_,                                                                     \
     .supports = nb_supports_##supports_,                                                 \
@@ -92,6 +91,7 @@ static void *auto_prepare(const struct nb_problem *p, const struct nb_args *a)
 #define NB_ENTRY_OF(like_, op_, OP_, algo_, trick_, ...)                                 \
     {                                                                                    \
         NB_SAYS(op_, "_fwd_", OP_, FWD, algo_, trick_, __VA_ARGS__)                      \
+        .vector_bits = NB_VECTOR_BITS,                                                   \
         .run = NB_FN(like_##_fwd_##algo_, trick_),                                       \
     },
 
@@ -101,6 +101,7 @@ static void *auto_prepare(const struct nb_problem *p, const struct nb_args *a)
         NB_SAYS(op_, "_fwd_", OP_, FWD, algo_, trick_, __VA_ARGS__)                      \
         .prepare = NB_FN(prepare_, ),                                                    \
         .finish = free,                                                                  \
+        .vector_bits = NB_VECTOR_BITS,                                                   \
         .run = NB_FN(op_##_fwd_##algo_, trick_),                                         \
     },
 
@@ -111,6 +112,7 @@ static void *auto_prepare(const struct nb_problem *p, const struct nb_args *a)
         NB_SAYS(op_, "_bwd_", OP_, BWD, algo_, trick_, reads_, flops_, kind_, c1_, c0_, lanes_, lambda_, 0, source_, \
                 supports_, scratch_)                                                     \
         .run = NB_FN(like_##_bwd_##algo_, trick_),                                       \
+        .vector_bits = NB_VECTOR_BITS,                                                   \
         .reduce = reduce_,                                                               \
     },
 
@@ -120,6 +122,7 @@ static void *auto_prepare(const struct nb_problem *p, const struct nb_args *a)
     {                                                                                    \
         NB_SAYS(op_, of_, OP_, FWD, algo_, trick_, 1, __VA_ARGS__)                       \
         .fuse = NB_FUSE_##FUSE_,                                                         \
+        .vector_bits = NB_VECTOR_BITS,                                                   \
         .run = NB_FN(op_##_fwd_res_##algo_, trick_),                                     \
     },
 

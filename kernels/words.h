@@ -390,7 +390,7 @@ enum {
     NB_OPTIONS = NB_ONE_PLUS | NB_CAST_XHAT,
 };
 enum { NB_AFFINE_ROWS = 4 };
-enum { NB_COLS = 8 }; /* rows of a block whose columns are summed */
+enum { NB_COLS = 8, NB_COLS_APPLY = 4 }; /* rows of a block whose columns are summed, or written */
 enum { NB_BACK_ROWS = 4, NB_BACK_SUMS = 2 }; /* rows of a block backward, and partial sums of each, in vecs */
 /* One primitive operation of a framework, with NB_PARAM_F32 and the options. */
 enum {
