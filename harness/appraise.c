@@ -15,8 +15,15 @@ static const enum nb_ref_op REF_OP[NB_OP_COUNT] = {
     [NB_OP_PRMSNORM] = NB_REF_PRMSNORM,
     [NB_OP_GROUPNORM] = NB_REF_LAYERNORM,
     [NB_OP_QKNORM] = NB_REF_RMSNORM,
+    [NB_OP_DYT] = NB_REF_DYT,
     [NB_OP_TRIAD] = NB_REF_AFFINE, /* of dy, its beta being x; forward of h */
 };
+
+/* What arithmetic of this problem can see of a number. */
+static double as_seen(const struct nb_problem *p, double v)
+{
+    return p->dtype == NB_F64 ? v : (double)(float)v;
+}
 
 /* Where the parameters of a group begin; heads share theirs. */
 static size_t params_at(const struct nb_problem *p, size_t piece)
@@ -34,8 +41,8 @@ struct nb_ref_row nb_appraise_row(const struct nb_problem *p, const double *x, c
                                .x = x + piece * n,
                                .gamma = gamma != NULL ? gamma + params : NULL,
                                .beta = beta != NULL ? beta + params : NULL,
-                               .eps = p->dtype == NB_F64 ? p->eps : (double)(float)p->eps,
-                               .alpha = p->alpha,
+                               .eps = as_seen(p, p->eps),
+                               .alpha = as_seen(p, p->alpha),
                                .eps_outside = p->eps_mode == NB_EPS_OUTSIDE,
                                .gemma = p->gemma && gamma != NULL,
                                .cast_before = p->order == NB_CAST_BEFORE};
@@ -51,8 +58,9 @@ struct nb_ref_gradient nb_appraise_gradient_row(const struct nb_problem *p, cons
                                     .x = x + piece * n,
                                     .dy = dy + piece * n,
                                     .gamma = gamma != NULL ? gamma + params_at(p, piece) : NULL,
-                                    .eps = p->dtype == NB_F64 ? p->eps : (double)(float)p->eps,
-                                    .gemma = p->gemma && gamma != NULL};
+                                    .eps = as_seen(p, p->eps),
+                                    .gemma = p->gemma && gamma != NULL,
+                                    .alpha = as_seen(p, p->alpha)};
 }
 
 /* Of what this kernel stores in that type. */
@@ -129,11 +137,15 @@ void nb_appraise_gradient(const struct nb_kernel *k, const struct nb_ref_gradien
 void nb_appraise_share(const struct nb_kernel *k, uint32_t param_dtype, const struct nb_ref_shares *shares,
                        enum nb_ref_share which, const void *share, double *scratch, struct nb_appraisal *a)
 {
-    const struct nb_ref_type type = stored_as(k, param_dtype);
-    nb_decode(param_dtype, share, scratch, shares->n);
-    a->hazard = nb_ref_shares_limit(shares, which, &type, k->bound.lambda, nb_arith_max(k->dtype),
+    const uint32_t stored = which != NB_REF_DALPHA ? param_dtype : k->dtype == NB_F64 ? NB_F64 : NB_F32;
+    const size_t n = which != NB_REF_DALPHA ? shares->n : 1;
+    const struct nb_ref_type type = stored_as(k, stored);
+    struct nb_ref_shares of = *shares;
+    of.along = k->bound.c1 * (double)shares->n / fmax(1, k->bound.lanes) + log2(fmax(1, k->bound.lanes));
+    nb_decode(stored, share, scratch, n);
+    a->hazard = nb_ref_shares_limit(&of, which, &type, k->bound.lambda, nb_arith_max(k->dtype),
                                     nb_arith_min(k->dtype), &a->limits);
-    nb_ref_shares_judge(shares, which, &type, &a->limits, scratch, scratch + shares->n, &a->error);
+    nb_ref_shares_judge(&of, which, &type, &a->limits, scratch, scratch + n, &a->error);
     a->mean_error = a->rstd_error = NAN;
 }
 

@@ -191,12 +191,12 @@ static bool wanted_ceiling(const struct nb_kernel *k)
            strcmp(best->name, k->isa) == 0;
 }
 
-/* A copy onto itself is no work, and so no roof; short groups become constant (cell_rows). */
+/* A copy onto itself is no work, and so no roof, and tanh of tanh of ... goes to 0; short groups become constant (cell_rows). */
 static bool fits_cell(const struct nb_cell *c, const struct nb_kernel *k)
 {
     const struct nb_problem p = nb_cell_problem(c, k);
     return k->dtype == c->dtype && k->dir == c->dir && k->fuse == c->fuse &&
-           !(c->in_place && (k->op == NB_OP_COPY || c->hidden / nb_op_pieces(&p) < IN_PLACE_MIN));
+           !(c->in_place && (nb_op_facts(k->op)->no_in_place || c->hidden / nb_op_pieces(&p) < IN_PLACE_MIN));
 }
 
 static size_t cell_add_kernels(struct nb_cell *c, const struct nb_block *b)
@@ -462,7 +462,7 @@ struct nb_problem nb_cell_problem(const struct nb_cell *c, const struct nb_kerne
                                .ldy = c->ldy,
                                .k = nb_k_of(k->op, c->hidden, c->k),
                                .eps = 1e-5,
-                               .alpha = c->in_place ? -1 : 1.25,
+                               .alpha = nb_op_facts(k->op)->alpha != 0 ? nb_op_facts(k->op)->alpha : c->in_place ? -1 : 1.25,
                                .momentum = 0.1};
 }
 

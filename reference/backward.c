@@ -10,6 +10,7 @@
 
 #include <float.h>
 
+#include "dyt.h"
 #include "scaled.h"
 
 enum { X_EXP = 480, G_EXP = 200, PRODUCT_EXP = 980 };
@@ -233,6 +234,10 @@ static void add_shares(const struct nb_ref_gradient *r, const struct moments *m,
 void nb_ref_backward_row(const struct nb_ref_gradient *r, struct nb_dd *dx,
                          struct nb_dd *dgamma, struct nb_dd *dbeta)
 {
+    if (r->op == NB_REF_DYT) {
+        nb_dyt_backward_row(r, dx, dgamma, dbeta);
+        return;
+    }
     double dy_max = magnitude(r->dy, r->n);
     double gamma_max = r->gamma ? magnitude(r->gamma, r->n) : 0;
     struct moments m = moments_of(r);

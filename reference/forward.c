@@ -1,4 +1,4 @@
-/* forward.c: layernorm, rmsnorm and the ceilings in double-double.
+/* forward.c: layernorm, rmsnorm, dyt and the ceilings in double-double.
  *
  * Shapes   x, gamma, beta, y [n]
  * Range    a row is multiplied by the power of two that brings max(|x|, sqrt(eps)) to
@@ -9,6 +9,7 @@
  * Source   Ba, Kiros, Hinton 2016 (layernorm); Zhang, Sennrich 2019 (rmsnorm, prmsnorm) */
 #include <float.h>
 
+#include "dyt.h"
 #include "scaled.h"
 
 enum { TARGET_EXP = 480 };
@@ -193,6 +194,13 @@ static void ceiling(const struct nb_ref_row *r, struct nb_dd *y, struct nb_ref_s
     }
 }
 
+/* dyt: no statistics either */
+static void bend(const struct nb_ref_row *r, struct nb_dd *y)
+{
+    for (size_t i = 0; i < r->n; i++)
+        y[i] = affine(r, nb_ref_tanh(nb_dyt_argument(r->alpha, r->x[i]), NULL), i);
+}
+
 void nb_ref_forward(const struct nb_ref_row *r, struct nb_dd *y, struct nb_ref_stats *s)
 {
     struct survey found = survey_row(r->x, r->n), of = found;
@@ -202,7 +210,9 @@ void nb_ref_forward(const struct nb_ref_row *r, struct nb_dd *y, struct nb_ref_s
     s->x_max = found.x_max;
     s->widen = 1;
     s->finite = !found.has_nan && !found.has_inf;
-    if (!nb_ref_is_norm(r->op))
+    if (r->op == NB_REF_DYT)
+        bend(r, y);
+    else if (!nb_ref_is_norm(r->op))
         ceiling(r, y, s);
     else if (of.has_nan || of.has_inf)
         normalize_nonfinite(r, of, y, s);

@@ -44,6 +44,7 @@
 #include <float.h>
 
 #include "backward.h"
+#include "dyt.h"
 #include "judging.h"
 
 enum {
@@ -120,6 +121,10 @@ static double dx_of(const struct nb_ref_gradient *r, const struct nb_ref_gradien
 
 void nb_ref_gradient_look(const struct nb_ref_gradient *r, struct nb_ref_gradient_stats *s)
 {
+    if (r->op == NB_REF_DYT) {
+        nb_dyt_look(r, s);
+        return;
+    }
     double count = (double)(r->op == NB_REF_PRMSNORM ? r->k : r->n);
     *s = (struct nb_ref_gradient_stats){.finite = 1, .over = (double)r->n / count};
     nb_ref_backward_statistics(r, &s->mean, &s->rstd);
@@ -179,6 +184,8 @@ enum nb_ref_hazard nb_ref_gradient_limit(const struct nb_ref_gradient *r,
                                          double arith_max, double arith_min,
                                          struct nb_ref_limits *limits)
 {
+    if (r->op == NB_REF_DYT)
+        return nb_dyt_limit(r, s, t, b, arith_max, limits);
     make_limits(r, s, t, b, limits);
     if (!s->finite) /* NaN and Inf are counted */
         return NB_REF_INSIDE;
@@ -241,6 +248,10 @@ void nb_ref_gradient_judge(const struct nb_ref_gradient *r, const struct nb_ref_
                            const struct nb_ref_limits *limits, const double *got, double *scratch,
                            struct nb_ref_error *e)
 {
+    if (r->op == NB_REF_DYT) {
+        nb_dyt_judge(r, dx, t, limits, got, scratch, e);
+        return;
+    }
     struct backward_row of = {r, s};
     struct nb_ref_judged j = {dx, r->n, t, limits, backward_room, &of};
     nb_ref_measure(&j, got, scratch, e);
@@ -271,6 +282,10 @@ static void raise_tops(const struct nb_ref_gradient *r, const struct nb_ref_grad
 void nb_ref_shares_add(const struct nb_ref_gradient *r, const struct nb_ref_gradient_stats *s,
                        size_t times, struct nb_ref_shares *to)
 {
+    if (r->op == NB_REF_DYT) {
+        nb_dyt_shares_add(r, s, times, to);
+        return;
+    }
     double m = (double)times;
     nb_ref_backward_shares(r, times, to->dgamma, to->dbeta);
     for (size_t i = 0; i < r->n && to->dgamma; i++) {
@@ -285,9 +300,9 @@ void nb_ref_shares_add(const struct nb_ref_gradient *r, const struct nb_ref_grad
     to->not_finite |= !s->finite;
 }
 
-static struct nb_ref_limit share_limit(enum nb_ref_share which, double c, const struct nb_ref_type *t)
+static struct nb_ref_limit share_limit(enum nb_ref_share which, double c, double more, const struct nb_ref_type *t)
 {
-    double body = c + (which == NB_REF_DGAMMA ? BESIDE_DGAMMA : BESIDE_DBETA);
+    double body = c + (which == NB_REF_DGAMMA ? BESIDE_DGAMMA + more : BESIDE_DBETA);
     body *= nb_ref_strict(2 * c + 20, t->u);
     return (struct nb_ref_limit){.body = body, .E = nb_ref_limit_E(body, t)};
 }
@@ -308,10 +323,12 @@ enum nb_ref_hazard nb_ref_shares_limit(const struct nb_ref_shares *of, enum nb_r
                                        const struct nb_ref_type *t, double lambda, double arith_max,
                                        double arith_min, struct nb_ref_limits *limits)
 {
+    if (which == NB_REF_DALPHA)
+        return nb_dyt_dalpha_limit(of, t, lambda, arith_max, limits);
     double c = of->rows, top = arith_max * RANGE_MARGIN, out = t->max_out * (1 - 0x1p-6);
     double likely = lambda > 0 ? fmin(c, lambda * sqrt(c * of->repeats)) : c;
-    limits->worst = share_limit(which, c, t);
-    limits->likely = share_limit(which, likely, t);
+    limits->worst = share_limit(which, c, of->more, t);
+    limits->likely = share_limit(which, likely, of->more, t);
     if (which == NB_REF_DGAMMA &&
         (!(of->rstd_max <= top) || !(of->sigma_max * arith_min <= 1) || !(of->d_max <= top) ||
          !(of->xhat_max <= top) || !(of->dy_max * fmax(of->rstd_max, 1) <= top)))
@@ -356,6 +373,10 @@ void nb_ref_shares_judge(const struct nb_ref_shares *of, enum nb_ref_share which
                          const struct nb_ref_type *t, const struct nb_ref_limits *limits,
                          const double *got, double *scratch, struct nb_ref_error *e)
 {
+    if (which == NB_REF_DALPHA) {
+        nb_dyt_dalpha_judge(of, t, limits, got, scratch, e);
+        return;
+    }
     int dgamma = which == NB_REF_DGAMMA;
     const struct nb_dd *ref = dgamma ? of->dgamma : of->dbeta;
     struct nb_ref_judged j = {ref, of->n, t, limits, dgamma ? dgamma_room : dbeta_room, of};
