@@ -146,6 +146,18 @@ static inline int is_centred(uint32_t op)
     return op == NB_OP_LAYERNORM || op == NB_OP_GROUPNORM;
 }
 
+/* Divides by the size of a row. */
+static inline int has_rstd(uint32_t op)
+{
+    return op >= NB_OP_LAYERNORM && op != NB_OP_TRIAD && op != NB_OP_DYT;
+}
+
+/* Takes the options of norms: gemma and order. */
+static inline int is_layer(uint32_t op)
+{
+    return has_rstd(op) || op == NB_OP_DYT;
+}
+
 /* Of each ISA, and what it says of those in direction dir; the exit status of the test, of which failed checks
  * have failed already. */
 static inline int check_kernels(uint32_t dir, int (*check)(const struct nb_kernel *), int failed)
