@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HIDDEN = 67, ROWS = 50, MANY = 1100, SUMS = 2 };
+enum { HIDDEN = 67, ROWS = 50, MANY = 1100, SUMS = 2, DALPHA = SUMS };
 
 enum bug {
     NONE, SIGN, NO_XHAT_TERM, NO_MEAN_TERM, N_MINUS_ONE, LAST_LEFT_OUT, STALE_RSTD, RSTD_SQUARED, MEAN_KEPT, STALE_MEAN,
@@ -20,31 +20,34 @@ enum bug {
     SHARES_NARROW, XHAT_NARROW, G_NARROW, TRUNCATED, SWAPPED_INPUTS, DY_STRIDE, DX_STRIDE, ROW_UNWRITTEN, ROWS_SWAPPED,
     ELEMENT_UNWRITTEN, DGAMMA_UNWRITTEN, WRITE_BEHIND, DGAMMA_BEFORE, MEAN_CHANGED, RSTD_CHANGED, DY_CHANGED,
     UNSTEADY, UNSTEADY_SHARES, ONE_IN_A_THOUSAND, NAN_HIDDEN, SHARES_OVER_ROWS, COPIED,
-    BEHIND_TOO, PREFIX_SUM, PREFIX_OVER_HIDDEN, FIRST_STATISTICS, FIRST_GAMMA, ONE_PIECE_LOST, BUGS
+    BEHIND_TOO, PREFIX_SUM, PREFIX_OVER_HIDDEN, FIRST_STATISTICS, FIRST_GAMMA, ONE_PIECE_LOST,
+    ONE_MINUS_T, SLOPE_OF_F32, ALPHA_IGNORED, ALPHA_LEFT_OUT, SLOPE_LEFT_OUT, DALPHA_LOST, DALPHA_WITH_ALPHA, DALPHA_OF_T,
+    DALPHA_WITHOUT_GAMMA, DALPHA_FIRST_PART, DALPHA_LAST_COLUMN_LOST, DALPHA_LAST_ROW_LOST, DALPHA_UNSTEADY, BUGS
 };
-enum where { ANY, CENTRED = 1, NARROW = 2, MANY_ROWS = 4, NOT_BF16 = 8, PREFIX = 16, PIECES = 32, GROUPS = 64 };
+enum where { ANY, CENTRED = 1, NARROW = 2, MANY_ROWS = 4, NOT_BF16 = 8, PREFIX = 16, PIECES = 32, GROUPS = 64, STATS = 128, BETA = 256,
+             TANH = 512 };
 static const struct {
     const char *name;
     unsigned where;
 } MUTATIONS[BUGS] = {
-    [SIGN] = {"sign of the xhat term", ANY},
-    [NO_XHAT_TERM] = {"xhat term missing", ANY},
+    [SIGN] = {"sign of the xhat term", STATS},
+    [NO_XHAT_TERM] = {"xhat term missing", STATS},
     [NO_MEAN_TERM] = {"mean term missing", CENTRED},
-    [N_MINUS_ONE] = {"divided by n-1", ANY},
-    [LAST_LEFT_OUT] = {"last element left out of the sums", ANY},
-    [STALE_RSTD] = {"rstd of the row before", ANY},
-    [RSTD_SQUARED] = {"rstd once too often", ANY},
+    [N_MINUS_ONE] = {"divided by n-1", STATS},
+    [LAST_LEFT_OUT] = {"last element left out of the sums", STATS},
+    [STALE_RSTD] = {"rstd of the row before", STATS},
+    [RSTD_SQUARED] = {"rstd once too often", STATS},
     [MEAN_KEPT] = {"mean not subtracted", CENTRED},
     [STALE_MEAN] = {"mean of the row before", CENTRED},
-    [RSTD_OF_SUM] = {"sum in place of mean", ANY},
+    [RSTD_OF_SUM] = {"sum in place of mean", STATS},
     [NO_GAMMA] = {"gamma ignored", ANY},
     [GAMMA_TWICE] = {"gamma twice", ANY},
     [GAMMA_NEXT] = {"gamma of the next element", ANY},
     [PLAIN_DGAMMA] = {"dgamma without xhat", ANY},
     [DGAMMA_NEXT] = {"dgamma of the next column", ANY},
     [DGAMMA_WITH_GAMMA] = {"dgamma times gamma", ANY},
-    [DBETA_WITH_GAMMA] = {"dbeta times gamma", CENTRED},
-    [DBETA_IS_DGAMMA] = {"dbeta is dgamma", CENTRED},
+    [DBETA_WITH_GAMMA] = {"dbeta times gamma", BETA},
+    [DBETA_IS_DGAMMA] = {"dbeta is dgamma", BETA},
     [LAST_ROW_LOST] = {"share of the last row lost", ANY},
     [FIRST_ROW_LOST] = {"share of the first row lost", ANY},
     [LAST_ROW_ALONE] = {"share of the last row alone", ANY},
@@ -65,7 +68,7 @@ static const struct {
     [WRITE_BEHIND] = {"write at dx[hidden]", ANY},
     [DGAMMA_BEFORE] = {"write at dgamma[-1]", ANY},
     [MEAN_CHANGED] = {"saved mean changed", CENTRED},
-    [RSTD_CHANGED] = {"saved rstd changed", ANY},
+    [RSTD_CHANGED] = {"saved rstd changed", STATS},
     [DY_CHANGED] = {"dy changed", ANY},
     [UNSTEADY] = {"dx differs from run to run", ANY},
     [UNSTEADY_SHARES] = {"dgamma differs from run to run", ANY},
@@ -79,6 +82,19 @@ static const struct {
     [FIRST_STATISTICS] = {"statistics of the first group or head", PIECES},
     [FIRST_GAMMA] = {"gamma of the first group", GROUPS},
     [ONE_PIECE_LOST] = {"share of the last group or head lost", PIECES},
+    [ONE_MINUS_T] = {"1 - t in place of 1 - t^2", TANH},
+    [SLOPE_OF_F32] = {"1 - t^2 of t in f32, digits cancelled", TANH},
+    [ALPHA_IGNORED] = {"tanh(x) in place of tanh(alpha*x)", TANH},
+    [ALPHA_LEFT_OUT] = {"dx without alpha", TANH},
+    [SLOPE_LEFT_OUT] = {"dx without 1 - t^2", TANH},
+    [DALPHA_LOST] = {"dalpha not written", TANH},
+    [DALPHA_WITH_ALPHA] = {"dalpha times alpha", TANH},
+    [DALPHA_OF_T] = {"t in place of x in dalpha", TANH},
+    [DALPHA_WITHOUT_GAMMA] = {"dalpha without gamma", TANH},
+    [DALPHA_FIRST_PART] = {"dalpha of the first part alone", TANH},
+    [DALPHA_LAST_COLUMN_LOST] = {"dalpha without the last column", TANH},
+    [DALPHA_LAST_ROW_LOST] = {"dalpha without the last row", TANH},
+    [DALPHA_UNSTEADY] = {"dalpha differs from run to run", TANH},
 };
 
 static enum bug bug;
@@ -128,7 +144,19 @@ static double gamma_at(const struct nb_problem *p, const struct nb_args *a, size
 struct row {
     size_t n;
     double mean, rstd, x[HIDDEN], dy[HIDDEN], w[HIDDEN], xhat[HIDDEN], g[HIDDEN];
+    double d[HIDDEN]; /* dyt: of xhat, which is t */
 };
+
+/* t and its slope, which is 1/cosh(z)^2 */
+static void bend(const struct nb_problem *p, struct row *row, size_t i)
+{
+    const double z = bug == ALPHA_IGNORED ? row->x[i] : p->alpha * row->x[i], t = tanh(z), c = 1 / cosh(z);
+    const float narrow = (float)t;
+    row->xhat[i] = t;
+    row->d[i] = bug == ONE_MINUS_T     ? 1 - t
+                : bug == SLOPE_OF_F32 ? (double)(1 - narrow * narrow)
+                                      : c * c;
+}
 
 static struct row load(const struct nb_problem *p, const struct nb_args *a, size_t r, size_t piece)
 {
@@ -136,13 +164,15 @@ static struct row load(const struct nb_problem *p, const struct nb_args *a, size
     struct row row = {.n = p->hidden / pieces};
     const void *x = bug == SWAPPED_INPUTS ? a->dy : a->x, *dy = bug == SWAPPED_INPUTS ? a->x : a->dy;
     const bool centred = nb_op_facts(p->op)->centred;
-    row.rstd = get(stat_type(p), a->rstd, (bug == STALE_RSTD ? other : r) * pieces + of);
+    row.rstd = p->op == NB_OP_DYT ? 1 : get(stat_type(p), a->rstd, (bug == STALE_RSTD ? other : r) * pieces + of);
     row.mean = centred && bug != MEAN_KEPT ? get(stat_type(p), a->mean, (bug == STALE_MEAN ? other : r) * pieces + of) : 0;
     for (size_t i = 0; i < row.n; i++) {
         row.x[i] = get(p->dtype, x, r * p->ldx + piece * row.n + i);
         row.dy[i] = get(p->dtype, dy, r * (bug == DY_STRIDE ? p->hidden : p->ldx) + piece * row.n + i);
         row.w[i] = gamma_at(p, a, piece, i);
         row.xhat[i] = (row.x[i] - row.mean) * row.rstd;
+        if (p->op == NB_OP_DYT)
+            bend(p, &row, i);
         row.g[i] = row.dy[i] * row.w[i];
         if (bug == XHAT_NARROW)
             row.xhat[i] = through_bf16(row.xhat[i]);
@@ -152,10 +182,22 @@ static struct row load(const struct nb_problem *p, const struct nb_args *a, size
     return row;
 }
 
+static void propagate_bent(const struct nb_problem *p, const struct row *row, double *dx)
+{
+    for (size_t i = 0; i < row->n; i++) {
+        dx[i] = row->g[i] * (bug == SLOPE_LEFT_OUT ? 1 : row->d[i]) * (bug == ALPHA_LEFT_OUT ? 1 : p->alpha);
+        dx[i] = bug == COPIED ? row->dy[i] : bug == NAN_HIDDEN && isnan(dx[i]) ? 0 : dx[i];
+    }
+}
+
 /* dx, rounded as the dtype is. */
 static void propagate(const struct nb_problem *p, const struct row *row, double *dx)
 {
     const size_t n = row->n, k = p->op == NB_OP_PRMSNORM ? p->k : n;
+    if (p->op == NB_OP_DYT) {
+        propagate_bent(p, row, dx);
+        return;
+    }
     const size_t summed = bug == LAST_LEFT_OUT ? n - 1 : bug == PREFIX_SUM ? k : n;
     const double of = bug == PREFIX_OVER_HIDDEN ? (double)n : (double)k;
     const double over = bug == N_MINUS_ONE ? of - 1 : bug == RSTD_OF_SUM ? 1 : of;
@@ -193,9 +235,19 @@ static void write_row(const struct nb_problem *p, const struct nb_args *a, size_
         put(p->dtype, a->dx, at + p->hidden, 1);
 }
 
+static double share_of_alpha(const struct nb_problem *p, const struct row *row)
+{
+    double sum = 0;
+    for (size_t i = 0; i + (bug == DALPHA_LAST_COLUMN_LOST) < row->n; i++)
+        sum += (bug == DALPHA_WITHOUT_GAMMA ? row->dy[i] : row->g[i]) * row->d[i] * (bug == DALPHA_OF_T ? row->xhat[i] : row->x[i]);
+    return bug == DALPHA_WITH_ALPHA ? sum * p->alpha : sum;
+}
+
 static void share(const struct nb_problem *p, const struct row *row, double *sums)
 {
     const size_t n = row->n;
+    if (p->op == NB_OP_DYT)
+        sums[DALPHA * p->hidden] += share_of_alpha(p, row);
     for (size_t i = 0; i < n; i++) {
         const double w = row->w[i], dy = row->dy[i];
         double dgamma = bug == PLAIN_DGAMMA ? dy : dy * row->xhat[i];
@@ -221,13 +273,16 @@ static void run(const void *state, const struct nb_args *a)
     double *sums = a->scratch;
     calls++;
     if (bug != SUM_GOES_ON)
-        memset(sums, 0, SUMS * p->hidden * sizeof *sums);
+        memset(sums, 0, (SUMS * p->hidden + 1) * sizeof *sums);
     for (size_t r = first; r < last; r++) {
         for (size_t piece = 0; piece < pieces; piece++) {
             const struct row row = load(p, a, r, piece);
             propagate(p, &row, dx + piece * row.n);
+            const double before = sums[DALPHA * p->hidden];
             if (!is_lost(p, r, piece))
                 share(p, &row, sums + (p->op == NB_OP_GROUPNORM ? piece * row.n : 0));
+            if (bug == DALPHA_LAST_ROW_LOST && r == p->rows - 1)
+                sums[DALPHA * p->hidden] = before;
         }
         if (!(bug == ROW_UNWRITTEN && r == 1))
             write_row(p, a, r, dx);
@@ -238,6 +293,14 @@ static void run(const void *state, const struct nb_args *a)
         if (bug == DY_CHANGED)
             put(p->dtype, (char *)(uintptr_t)a->dy, r * p->ldx, 1 + get(p->dtype, a->dy, r * p->ldx));
     }
+}
+
+static void reduce_alpha(const struct nb_problem *p, const struct nb_args *a, size_t parts)
+{
+    double sum = 0;
+    for (size_t part = 0; part < (bug == DALPHA_FIRST_PART ? 1 : parts); part++)
+        sum += ((const double *)((const char *)a->scratch + part * a->scratch_step))[DALPHA * p->hidden];
+    put(stat_type(p), a->dalpha, 0, bug == DALPHA_UNSTEADY && calls % 2 ? sum + fmax(1, fabs(sum)) : sum);
 }
 
 static void reduce(const void *state, const struct nb_args *a)
@@ -257,6 +320,8 @@ static void reduce(const void *state, const struct nb_args *a)
                 sum += (double)(calls % 2) * fmax(1, fabs(sum));
             put(p->param_dtype, to[s], i, bug == SHARES_OVER_ROWS ? sum / (double)p->rows : sum);
         }
+    if (a->dalpha != NULL && a->part == 0 && bug != DALPHA_LOST)
+        reduce_alpha(p, a, parts);
     if (bug == DGAMMA_BEFORE && a->dgamma != NULL)
         put(p->param_dtype, (char *)a->dgamma - nb_dtype_bytes(p->param_dtype), 0, 1);
 }
@@ -264,21 +329,23 @@ static void reduce(const void *state, const struct nb_args *a)
 static size_t scratch_bytes(const struct nb_problem *p, uint32_t parts)
 {
     (void)parts;
-    return SUMS * p->hidden * sizeof(double);
+    return (SUMS * p->hidden + 1) * sizeof(double);
 }
 
 /* ---- the check of it ---- */
 
 static bool is_base(const struct nb_kernel *k)
 {
-    return nb_kernel_why_not(k) == NULL && k->dir == NB_BWD && nb_op_facts(k->op)->norm && strcmp(k->algo, "twopass") == 0 &&
-           k->trick[0] == '\0';
+    return nb_kernel_why_not(k) == NULL && k->dir == NB_BWD && k->trick[0] == '\0' &&
+           strcmp(k->algo, nb_op_facts(k->op)->pointwise ? "expm1" : "twopass") == 0;
 }
 
 static bool exists(const struct nb_kernel *k)
 {
     const unsigned where = MUTATIONS[bug].where;
-    return MUTATIONS[bug].name != NULL && !(where & CENTRED && !nb_op_facts(k->op)->centred) &&
+    return MUTATIONS[bug].name != NULL && !(where & STATS && !nb_op_facts(k->op)->norm) &&
+           !(where & BETA && !nb_op_facts(k->op)->beta) && !(where & TANH && k->op != NB_OP_DYT) &&
+           !(where & CENTRED && !nb_op_facts(k->op)->centred) &&
            !(where & PREFIX && k->op != NB_OP_PRMSNORM) && !(where & GROUPS && k->op != NB_OP_GROUPNORM) &&
            !(where & PIECES && k->op != NB_OP_GROUPNORM && k->op != NB_OP_QKNORM) &&
            !(where & NARROW && nb_dtype_bytes(k->dtype) != 2) && !(where & NOT_BF16 && k->dtype == NB_BF16);
@@ -306,7 +373,7 @@ static struct nb_check_result checked(const struct nb_kernel *k, unsigned thread
 /* What goes wrong between parts needs some. */
 static unsigned threads_of(void)
 {
-    return bug == FIRST_PART_ALONE || bug == PARTS_LEFT_OUT ? 2 : 1;
+    return bug == FIRST_PART_ALONE || bug == PARTS_LEFT_OUT || bug == DALPHA_FIRST_PART ? 2 : 1;
 }
 
 int main(void)

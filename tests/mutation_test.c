@@ -618,6 +618,95 @@ static void last_piece_is_the_first(const struct nb_problem *p, const struct nb_
     for_rows(p, a, row_last_piece_first);
 }
 
+static void with_alpha(const struct nb_problem *p, const struct nb_args *a, double alpha)
+{
+    struct nb_problem q = *p;
+    q.alpha = alpha;
+    run_base(&q, a);
+}
+
+static void alpha_ignored(const struct nb_problem *p, const struct nb_args *a)
+{
+    with_alpha(p, a, 1);
+}
+
+static void alpha_in_8_bits(const struct nb_problem *p, const struct nb_args *a)
+{
+    with_alpha(p, a, p->alpha * (1 + 0x1p-8));
+}
+
+/* y = tanh'(z)*gamma + beta, of another tanh. */
+static void bent_rows(const struct nb_problem *p, const struct nb_args *a, double (*bend)(double z))
+{
+    const struct span s = span_of(p, a);
+    for (size_t r = s.first; r < s.last; r++)
+        for (size_t i = 0; i < p->hidden; i++) {
+            double w = 1;
+            if (a->gamma != NULL)
+                nb_decode(p->param_dtype, (const char *)a->gamma + i * nb_dtype_bytes(p->param_dtype), &w, 1);
+            set(p, y_row(p, a, r), i,
+                bend(p->alpha * get(p, x_row(p, a, r), i)) * (w + (a->gamma != NULL && p->gemma)) + beta_at(p, a, i));
+        }
+}
+
+static double early(double z)
+{
+    return fabs(z) > 4 ? copysign(1, z) : tanh(z);
+}
+
+static void saturates_early(const struct nb_problem *p, const struct nb_args *a)
+{
+    bent_rows(p, a, early);
+}
+
+/* That of r^3 in exp(r) - 1, as far as it reaches t. */
+static double off(double z)
+{
+    const double r = -2 * fabs(z) - rint(-2 * fabs(z) / log(2)) * log(2), e = exp(-2 * fabs(z)) * exp(-r);
+    const double m = expm1(-2 * fabs(z)) + (isfinite(r) ? e * 1e-6 * r * r * r : 0);
+    return copysign(-m / (2 + m), z);
+}
+
+static void coefficient_off(const struct nb_problem *p, const struct nb_args *a)
+{
+    bent_rows(p, a, off);
+}
+
+static double cubic_of(double z)
+{
+    return fabs(z) < 0.25 ? z - z * z * z / 3 : tanh(z);
+}
+
+static void cubic(const struct nb_problem *p, const struct nb_args *a)
+{
+    bent_rows(p, a, cubic_of);
+}
+
+static double even(double z)
+{
+    return fabs(tanh(z));
+}
+
+static void sign_lost(const struct nb_problem *p, const struct nb_args *a)
+{
+    bent_rows(p, a, even);
+}
+
+static double by_exponentials(double z)
+{
+    return (exp(z) - exp(-z)) / (exp(z) + exp(-z));
+}
+
+static void nan_of_infinity(const struct nb_problem *p, const struct nb_args *a)
+{
+    bent_rows(p, a, by_exponentials);
+}
+
+static double right_tanh(double z)
+{
+    return tanh(z);
+}
+
 static void row_one_in_a_thousand(const struct nb_problem *p, const struct nb_args *a, size_t r)
 {
     if (r % 1000 == 999)
@@ -647,7 +736,10 @@ enum where {
     MANY_ROWS = 32,
     NOT_F64 = 64,
     PREFIX = 128,
-    PIECES = 256 /* groupnorm and qknorm; they are the kernels that all others are tried on, and have these alone */
+    PIECES = 256, /* groupnorm and qknorm; they are the kernels that all others are tried on, and have these alone */
+    STATS = 512,  /* what has statistics, or sums along a row */
+    TANH = 1024,  /* dyt */
+    FINE = 2048,  /* f32 and f64: what a 16-bit output hides */
 };
 static const struct mutation {
     const char *name;
@@ -659,14 +751,14 @@ static const struct mutation {
     {"NaN rows hidden", nan_hidden, ANY},
     {"zeros", zeros, ANY},
     {"input copied", input_copied, ANY},
-    {"last element left out of the sums", last_skipped_in_sums, ANY},
-    {"tail lane not masked", tail_unmasked, ANY},
-    {"divided by n-1", n_minus_one, ANY},
-    {"rsqrt of 12 bits", coarse_rsqrt, ANY},
-    {"rstd rounded to 9 bits", rstd_in_16_bits, ANY},
-    {"eps dropped", eps_dropped, ANY},
-    {"eps tenfold", eps_tenfold, ANY},
-    {"eps outside the root", eps_outside, ANY},
+    {"last element left out of the sums", last_skipped_in_sums, STATS},
+    {"tail lane not masked", tail_unmasked, STATS},
+    {"divided by n-1", n_minus_one, STATS},
+    {"rsqrt of 12 bits", coarse_rsqrt, STATS},
+    {"rstd rounded to 9 bits", rstd_in_16_bits, STATS},
+    {"eps dropped", eps_dropped, STATS},
+    {"eps tenfold", eps_tenfold, STATS},
+    {"eps outside the root", eps_outside, STATS},
     {"1 + gamma ignored", gemma_ignored, ANY},
     {"cast order ignored", cast_order_ignored, NARROW},
     {"gamma and beta swapped", gamma_beta_swapped, ANY},
@@ -685,7 +777,7 @@ static const struct mutation {
     {"differs from run to run", not_deterministic, ANY},
     {"input changed", input_changed, ANY},
     {"saved mean off by 0.1 %", saved_mean_off, LAYERNORM},
-    {"saved rstd off by 0.1 %", saved_rstd_off, ANY},
+    {"saved rstd off by 0.1 %", saved_rstd_off, STATS},
     {"written as truncation", truncated, NARROW},
     {"rounded by way of bf16", through_bf16, WIDE | F32ISH},
     {"FTZ and DAZ", flushing, SUBNORMAL},
@@ -700,6 +792,13 @@ static const struct mutation {
     {"two norms a row in place of three", two_pieces, PIECES},
     {"gamma of another group or head", params_of_another_piece, PIECES},
     {"last group or head is the first", last_piece_is_the_first, PIECES},
+    {"tanh(x) in place of tanh(alpha*x)", alpha_ignored, TANH},
+    {"alpha rounded to 8 bits", alpha_in_8_bits, TANH},
+    {"saturates from 4 on", saturates_early, TANH},
+    {"a coefficient off by 1e-6", coefficient_off, TANH | FINE},
+    {"cubic for tanh", cubic, TANH},
+    {"even function", sign_lost, TANH},
+    {"NaN of infinity", nan_of_infinity, TANH},
     {"one row in a thousand", one_row_in_a_thousand, MANY_ROWS},
 };
 enum { MUTATION_COUNT = sizeof MUTATIONS / sizeof *MUTATIONS };
@@ -716,9 +815,15 @@ static bool exists(const struct mutation *m, const struct nb_kernel *k)
         return false;
     if (m->where & PREFIX && k->op != NB_OP_PRMSNORM)
         return false;
+    if (m->where & STATS && !nb_op_facts(k->op)->norm)
+        return false;
+    if (m->where & TANH && k->op != NB_OP_DYT)
+        return false;
     if (has_pieces(k) != ((m->where & PIECES) != 0))
         return false;
     if (m->where & NARROW && !narrow)
+        return false;
+    if (m->where & FINE && narrow)
         return false;
     if (m->where & (WIDE | F32ISH) && k->dtype == NB_BF16)
         return false;
@@ -789,6 +894,7 @@ static bool is_base(const struct nb_kernel *k)
            ((k->op == NB_OP_LAYERNORM &&
              (strcmp(k->algo, "twopass") == 0 || strcmp(k->algo, "guarded") == 0)) ||
             (k->op == NB_OP_GROUPNORM && strcmp(k->algo, "twopass") == 0) ||
+            (k->op == NB_OP_DYT && strcmp(k->algo, "expm1") == 0) ||
             ((k->op == NB_OP_RMSNORM || k->op == NB_OP_PRMSNORM || k->op == NB_OP_QKNORM) &&
              strcmp(k->algo, "onepass") == 0));
 }
@@ -814,6 +920,21 @@ static void try_mutation(const struct mutation *m, struct score *s)
     }
 }
 
+/* The loop that the other tanhs are written in, with the right one. */
+static void bent_rightly(const struct nb_problem *p, const struct nb_args *a)
+{
+    bent_rows(p, a, right_tanh);
+}
+
+static bool right_bend_passes(const struct nb_kernel *k)
+{
+    static const struct mutation right = {"tanh", bent_rightly, TANH};
+    if (!exists(&right, k))
+        return true;
+    const struct nb_kernel loop = mutant_of(k, &right);
+    return check_passes(&loop, false) && lab_passes(&loop);
+}
+
 static size_t right_ones(void)
 {
     static const struct mutation none = {"unmutated", unmutated, ANY};
@@ -823,7 +944,7 @@ static size_t right_ones(void)
         if (!is_base(k))
             continue;
         const struct nb_kernel right = mutant_of(k, &none);
-        if (!check_passes(&right, false) || !lab_passes(&right)) {
+        if (!check_passes(&right, false) || !lab_passes(&right) || !right_bend_passes(k)) {
             printf("  NOT PASSED: %s, which is right\n", k->name);
             exit(1);
         }
@@ -837,9 +958,10 @@ static size_t symmetry_faults(void)
 {
     static const struct mutation some[] = {{"zeros", zeros, ANY},
                                            /* 1.5 % of y^2 is within what 8 bits allow */
-                                           {"divided by n-1", n_minus_one, F32ISH},
+                                           {"divided by n-1", n_minus_one, F32ISH | STATS},
                                            {"input copied", input_copied, ANY},
-                                           {"mean not subtracted", mean_kept, LAYERNORM}};
+                                           {"mean not subtracted", mean_kept, LAYERNORM},
+                                           {"even function", sign_lost, TANH}};
     static const struct mutation none = {"unmutated", unmutated, ANY};
     size_t faults = 0;
     char text[200];
