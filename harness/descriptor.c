@@ -107,7 +107,7 @@ static enum nb_status check_bound(const struct nb_kernel *k, struct nb_err *err)
                    {"lanes", b->lanes, 1, 65536}, {"lambda", b->lambda, 0, 1024}};
     if (!kind_fits(k))
         return nb_fail(err, "bound.kind is %u, which is no bound of a %s (layernorm: NB_BOUND_TWOPASS, ONEPASS, "
-                            "SHIFTED, WELFORD, GUARDED or EITHER; rmsnorm, prmsnorm: RMS; copy: EXACT; scale, affine: ROUND)", b->kind,
+                            "SHIFTED, WELFORD, GUARDED or EITHER; rmsnorm, prmsnorm: RMS; copy: EXACT; scale, affine, dyt: ROUND)", b->kind,
                        nb_op_name(k->op));
     if (b->range_safe > 1)
         return nb_fail(err, "bound.range_safe is %u, neither 0 nor 1", b->range_safe);

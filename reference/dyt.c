@@ -2,7 +2,7 @@
  *
  * A kernel computes z = fl(alpha x), t and d = 1 - t^2 of it, g = dy w, and dx = (g d) alpha, sums of dy t (dgamma), of dy (dbeta)
  * and of (g d) x (dalpha). In units of u, to first order, G = 1 rounding of g, 2 where w = 1 + gamma:
- * d        11 of its own (docs/numerics.md: 10.1 of expm1, 9 of 1/cosh^2), and from z's rounding |d'/d| |z| = 2|z t|: 11 + 2|z|.
+ * d        11 of its own (docs/numerics.md: 10.1 of expm1, 11 of 1/cosh^2), and from z's rounding |d'/d| |z| = 2|z t|: 11 + 2|z|.
  * dx       G + d + 2: 14 + 2|z|. In units of u |g d alpha| (1 + |z|), E <= 14, the descriptor's c0; one more where w is
  *          1 + gamma.
  * floor    Where d is below FLOOR, 64 smallest normals, a kernel may lose all of it: exp(-2|z|) ends there.

