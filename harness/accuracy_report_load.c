@@ -105,7 +105,7 @@ bool acc_is_common(const struct acc *a, const struct acc_case *c)
 
 bool acc_is_norm(const char *op)
 {
-    return nb_op_facts((uint32_t)nb_op_parse(op))->norm;
+    return nb_op_is_layer((uint32_t)nb_op_parse(op));
 }
 
 /* SIMD by its rank, above what a compiler made; an ISA this program has not heard of is

@@ -19,8 +19,15 @@ static const enum nb_ref_op REF_OP[NB_OP_COUNT] = {
     [NB_OP_BATCHNORM_INFER] = NB_REF_GIVEN,
     [NB_OP_L2NORM] = NB_REF_L2NORM,
     [NB_OP_SCALENORM] = NB_REF_SCALENORM,
+    [NB_OP_DYT] = NB_REF_DYT,
     [NB_OP_TRIAD] = NB_REF_AFFINE, /* of dy, its beta being x; forward of h */
 };
+
+/* What arithmetic of this problem can see of a number. */
+static double as_seen(const struct nb_problem *p, double v)
+{
+    return p->dtype == NB_F64 ? v : (double)(float)v;
+}
 
 /* Elements that a norm is of: of a row, a group, a head, a column. */
 static size_t norm_length(const struct nb_problem *p)
@@ -44,8 +51,8 @@ struct nb_ref_row nb_appraise_row(const struct nb_problem *p, const double *x, c
                                .x = x + piece * n,
                                .gamma = gamma != NULL && nb_op_facts(p->op)->gamma ? gamma + params : NULL,
                                .beta = beta != NULL ? beta + params : NULL,
-                               .eps = p->dtype == NB_F64 ? p->eps : (double)(float)p->eps,
-                               .alpha = p->alpha,
+                               .eps = as_seen(p, p->eps),
+                               .alpha = as_seen(p, p->alpha),
                                .eps_outside = p->eps_mode == NB_EPS_OUTSIDE,
                                .gemma = p->gemma && gamma != NULL,
                                .cast_before = p->order == NB_CAST_BEFORE};
@@ -61,8 +68,9 @@ struct nb_ref_gradient nb_appraise_gradient_row(const struct nb_problem *p, cons
                                     .x = x + piece * n,
                                     .dy = dy + piece * n,
                                     .gamma = gamma != NULL ? gamma + params_at(p, piece) : NULL,
-                                    .eps = p->dtype == NB_F64 ? p->eps : (double)(float)p->eps,
-                                    .gemma = p->gemma && gamma != NULL};
+                                    .eps = as_seen(p, p->eps),
+                                    .gemma = p->gemma && gamma != NULL,
+                                    .alpha = as_seen(p, p->alpha)};
 }
 
 /* Of what this kernel stores in that type. */
@@ -87,10 +95,16 @@ static struct nb_ref_bound bound_of(const struct nb_kernel *k)
                                  (int)k->bound.range_safe, k->bound.lambda};
 }
 
+/* Of a mean, an rstd, a dalpha. */
+static uint32_t stat_dtype(const struct nb_kernel *k)
+{
+    return k->dtype == NB_F64 ? NB_F64 : NB_F32;
+}
+
 static double stat_value(const struct nb_kernel *k, const void *stored)
 {
     double v;
-    nb_decode(k->dtype == NB_F64 ? NB_F64 : NB_F32, stored, &v, 1);
+    nb_decode(stat_dtype(k), stored, &v, 1);
     return v;
 }
 
@@ -139,12 +153,14 @@ void nb_appraise_gradient(const struct nb_kernel *k, const struct nb_ref_gradien
 void nb_appraise_share(const struct nb_kernel *k, uint32_t param_dtype, const struct nb_ref_shares *shares,
                        enum nb_ref_share which, const void *share, double *scratch, struct nb_appraisal *a)
 {
-    const struct nb_ref_type type = stored_as(k, param_dtype);
+    const uint32_t stored = which == NB_REF_DALPHA ? stat_dtype(k) : param_dtype;
+    const size_t n = which == NB_REF_DALPHA ? 1 : shares->n;
+    const struct nb_ref_type type = stored_as(k, stored);
     const struct nb_ref_bound bound = bound_of(k);
-    nb_decode(param_dtype, share, scratch, shares->n);
+    nb_decode(stored, share, scratch, n);
     a->hazard = nb_ref_shares_limit(shares, which, &type, &bound, nb_arith_max(k->dtype),
                                     nb_arith_min(k->dtype), &a->limits);
-    nb_ref_shares_judge(shares, which, &type, &a->limits, scratch, scratch + shares->n, &a->error);
+    nb_ref_shares_judge(shares, which, &type, &a->limits, scratch, scratch + n, &a->error);
     a->mean_error = a->rstd_error = NAN;
 }
 

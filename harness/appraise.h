@@ -11,7 +11,7 @@
 
 /* The oracle's view of one of the nb_op_pieces() norms of a row; of a norm of columns x, gamma and beta are those of one
  * column [rows], and piece is 0. gamma and beta [hidden] or NULL, as the kernel is given them; an op without gamma looks
- * at none. eps is what the kernel can see of it: rounded to f32 where it computes in f32. */
+ * at none. eps and alpha are what the kernel can see of them: rounded to f32 where it computes in f32. */
 struct nb_ref_row nb_appraise_row(const struct nb_problem *p, const double *x, const double *gamma,
                                   const double *beta, size_t piece);
 
@@ -33,7 +33,7 @@ void nb_appraise(const struct nb_kernel *k, const struct nb_ref_row *row, const 
                  double *scratch, struct nb_appraisal *a);
 
 /* The same backward. The oracle's view of a row; what the kernel wrote to dx, and to dgamma or dbeta (of param_dtype),
- * in their storage, against nb_ref_backward_row and the shares of all rows. scratch: 2*hidden doubles. */
+ * in their storage, or to dalpha (of the type of mean and rstd), against nb_ref_backward_row and the shares of all rows. scratch: 2*hidden doubles. */
 struct nb_ref_gradient nb_appraise_gradient_row(const struct nb_problem *p, const double *x, const double *dy,
                                                 const double *gamma, size_t piece);
 enum nb_ref_hazard nb_appraise_gradient_limits(const struct nb_kernel *k, const struct nb_ref_gradient *row,

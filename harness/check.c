@@ -358,6 +358,8 @@ static void free_oracle(struct oracle *o)
         free(o->shares[i].dgamma_unit);
         free(o->shares[i].dgamma_moved);
         free(o->shares[i].dbeta_unit);
+        free(o->shares[i].dalpha);
+        free(o->shares[i].dalpha_unit);
     }
     free(o->shares);
 }
@@ -408,7 +410,7 @@ static size_t pieces_of(const struct nb_check_data *d, const struct nb_kernel *k
 
 static bool has_gradient(const struct nb_kernel *k)
 {
-    return k->dir == NB_BWD && nb_op_facts(k->op)->norm;
+    return k->dir == NB_BWD && nb_op_is_layer(k->op);
 }
 
 static struct nb_ref_gradient gradient_of(const struct nb_check_data *d, const struct row_set *s, const struct nb_kernel *k,
@@ -476,7 +478,9 @@ static struct nb_ref_shares no_shares(size_t n, bool beta)
                                   .dbeta = beta ? alloc(n, sizeof(struct nb_dd)) : NULL,
                                   .dgamma_unit = alloc(n, sizeof(double)),
                                   .dgamma_moved = alloc(n, sizeof(double)),
-                                  .dbeta_unit = beta ? alloc(n, sizeof(double)) : NULL};
+                                  .dbeta_unit = beta ? alloc(n, sizeof(double)) : NULL,
+                                  .dalpha = alloc(1, sizeof(struct nb_dd)),
+                                  .dalpha_unit = alloc(1, sizeof(double))};
 }
 
 static void make_gradients(struct nb_check_data *d, struct row_set *s, const struct nb_kernel *k, struct oracle *o)
@@ -533,12 +537,13 @@ struct layout {
     struct nb_cell cell; /* rows and strides of this run */
     const struct sheet *in;
     bool in_place; /* the kernel works on a copy of x in y */
-    struct nb_buffer y, h, gamma, beta, mean, rstd, scratch, dgamma, dbeta;
+    struct nb_buffer y, h, gamma, beta, mean, rstd, scratch, dgamma, dbeta, dalpha;
     struct nb_execution exec;
 };
 #define LAYOUT_BUFFERS(l)                                                                    \
     {                                                                                        \
-        &(l)->y, &(l)->h, &(l)->gamma, &(l)->beta, &(l)->mean, &(l)->rstd, &(l)->scratch, &(l)->dgamma, &(l)->dbeta \
+        &(l)->y, &(l)->h, &(l)->gamma, &(l)->beta, &(l)->mean, &(l)->rstd, &(l)->scratch, &(l)->dgamma, &(l)->dbeta, \
+        &(l)->dalpha \
     }
 
 void nb_check_fail(struct nb_check_result *r, enum nb_verdict v, const char *reason)
@@ -565,7 +570,7 @@ static void stored_row(void *context, size_t row, double *x)
 static void save_stats(struct layout *l, const struct nb_kernel *k)
 {
     const struct nb_problem p = nb_cell_problem(&l->cell, k);
-    if (has_gradient(k))
+    if (has_gradient(k) && nb_op_facts(k->op)->norm)
         nb_saved_all(&p, stored_row, l, l->mean.data, l->rstd.data);
 }
 
@@ -577,8 +582,8 @@ static struct nb_args layout_args(const struct layout *l)
                                 .h = l->h.data, .gamma = l->gamma.data, .beta = l->beta.data,
                                 .mean = l->mean.data, .rstd = l->rstd.data};
     return (struct nb_args){.x = l->in->x.data, .dy = l->in->second.data, .dx = l->y.data, .gamma = l->gamma.data,
-                            .dgamma = l->dgamma.data, .dbeta = l->dbeta.data, .mean = l->mean.data,
-                            .rstd = l->rstd.data};
+                            .dgamma = l->dgamma.data, .dbeta = l->dbeta.data, .dalpha = l->dalpha.data,
+                            .mean = l->mean.data, .rstd = l->rstd.data};
 }
 
 /* shift < 0: every tensor ends at a guard page; otherwise at the addresses of the timing, so many bytes on.
@@ -604,6 +609,7 @@ static bool layout_map(struct layout *l, const struct nb_check_data *d, const st
     if (is_back(cell)) {
         map_or_abort(&l->dgamma, param, shift < 0 ? -1 : 512 + shift);
         map_or_abort(&l->dbeta, param, shift < 0 ? -1 : 2560 + shift);
+        map_or_abort(&l->dalpha, ss, shift < 0 ? -1 : 64);
     }
     const size_t scratch = nb_scratch_bytes(k, &p, cell->threads);
     if (scratch > 0)
@@ -668,6 +674,7 @@ static void fill_others(struct layout *l, int fill)
     if (is_back(&l->cell)) {
         memset(l->dgamma.data, fill, l->dgamma.bytes);
         memset(l->dbeta.data, fill, l->dbeta.bytes);
+        memset(l->dalpha.data, fill, l->dalpha.bytes);
     }
 }
 
@@ -702,6 +709,8 @@ static void explain_shares(const struct layout *l, struct nb_check_result *r)
         for (size_t i = 0; shares[s] != NULL && i < nb_op_params(&l->exec.problem); i++)
             if (filled_with(shares[s] + i * ps, ps, FILL_B))
                 fail(r, NB_FAIL_UNWRITTEN, "an element of dgamma or dbeta keeps what stood there before");
+    if (l->exec.args.dalpha != NULL && filled_with(l->exec.args.dalpha, l->dalpha.bytes, FILL_B))
+        fail(r, NB_FAIL_UNWRITTEN, "dalpha keeps what stood there before");
 }
 
 /* An element of an output that has one fill in the copy of the first run, and the other now. */
@@ -826,25 +835,27 @@ static void judge_piece(const struct nb_check_data *d, const struct row_set *s, 
     free(scratch);
 }
 
-/* dgamma and dbeta of all rows of a call, group by group. */
+/* dgamma, dbeta and dalpha of all rows of a call, group by group. */
 static void judge_shares(const struct row_set *s, const struct nb_kernel *k, const struct layout *l, const char *what,
                          struct nb_check_result *r)
 {
     const struct oracle *o = &s->oracles[k->op][nb_uses_beta(k)];
     const size_t n = o->shares[0].n, bytes = n * nb_dtype_bytes(l->cell.param_dtype);
-    static const char *const names[] = {"dgamma", "dbeta"};
+    static const char *const names[] = {[NB_REF_DGAMMA] = "dgamma", [NB_REF_DBETA] = "dbeta", [NB_REF_DALPHA] = "dalpha"};
+    enum { SHARES = sizeof names / sizeof *names };
+    const char *const shares[SHARES] = {l->exec.args.dgamma, l->exec.args.dbeta, l->exec.args.dalpha};
     double *scratch = alloc(2 * n, sizeof *scratch);
     char of[96];
-    for (size_t i = 0; i < 2 * o->share_count; i++) {
-        const char *share = i % 2 == 0 ? l->exec.args.dgamma : l->exec.args.dbeta;
+    for (size_t i = 0; i < SHARES * o->share_count; i++) {
+        const size_t which = i % SHARES, group = i / SHARES;
         struct nb_appraisal a;
-        if (share == NULL)
+        if (shares[which] == NULL)
             continue;
-        nb_appraise_share(k, l->cell.param_dtype, &o->shares[i / 2], i % 2 == 0 ? NB_REF_DGAMMA : NB_REF_DBETA,
-                          share + i / 2 * bytes, scratch, &a);
-        snprintf(of, sizeof of, "%s of %s,", names[i % 2], what);
+        nb_appraise_share(k, l->cell.param_dtype, &o->shares[group], (enum nb_ref_share)which,
+                          shares[which] + group * bytes, scratch, &a);
+        snprintf(of, sizeof of, "%s of %s,", names[which], what);
         if (a.hazard == NB_REF_INSIDE)
-            nb_check_judge(r, &a, true, of, i / 2);
+            nb_check_judge(r, &a, true, of, group);
         else if (a.hazard == NB_REF_UNSTABLE)
             fail(r, NB_SKIP_SHAPE, "so many rows that no bound on a sum over them holds");
         else
@@ -1275,7 +1286,8 @@ uint64_t nb_shares_hash(uint64_t hash, const struct nb_execution *e)
 {
     const size_t bytes = nb_op_params(&e->problem) * nb_dtype_bytes(e->problem.param_dtype);
     hash = e->args.dgamma != NULL ? nb_hash_bytes(hash, e->args.dgamma, bytes) : hash;
-    return e->args.dbeta != NULL ? nb_hash_bytes(hash, e->args.dbeta, bytes) : hash;
+    hash = e->args.dbeta != NULL ? nb_hash_bytes(hash, e->args.dbeta, bytes) : hash;
+    return e->args.dalpha != NULL ? nb_hash_bytes(hash, e->args.dalpha, nb_stat_bytes(e->problem.dtype)) : hash;
 }
 
 void nb_shares_clear(const struct nb_execution *e)
@@ -1285,6 +1297,8 @@ void nb_shares_clear(const struct nb_execution *e)
         memset(e->args.dgamma, 0, bytes);
     if (e->args.dbeta != NULL)
         memset(e->args.dbeta, 0, bytes);
+    if (e->args.dalpha != NULL)
+        memset(e->args.dalpha, 0, nb_stat_bytes(e->problem.dtype));
 }
 
 void nb_output_clear(const struct nb_cell *c, uint64_t seed, void *y, void *second)

@@ -65,7 +65,7 @@ json_t *nb_check_to_json(const struct nb_cell *cell, const struct nb_kernel *k, 
  * second: of h, too, where it is written; NULL: there is none. */
 uint64_t nb_output_hash(const struct nb_cell *cell, uint64_t seed, const void *y, const void *second);
 
-/* The same, continued over what a pass backward sums over rows: dgamma and dbeta, where the kernel writes them. */
+/* The same, continued over what a pass backward sums over rows: dgamma, dbeta and dalpha, where the kernel writes them. */
 struct nb_execution;
 uint64_t nb_shares_hash(uint64_t hash, const struct nb_execution *e);
 void nb_shares_clear(const struct nb_execution *e);

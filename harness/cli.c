@@ -72,7 +72,7 @@ enum option_key {
 
 static const struct argp_option OPTIONS[] = {
     {0, 0, 0, 0, "What is measured (lists are comma-separated):", 1},
-    NB_OPTION_SELECT("op", NB_KEY_OP, "LIST", "layernorm, rmsnorm (default: both); prmsnorm, groupnorm, qknorm, l2norm, scalenorm"),
+    NB_OPTION_SELECT("op", NB_KEY_OP, "LIST", "layernorm, rmsnorm (default: both); prmsnorm, groupnorm, qknorm, l2norm, scalenorm, dyt"),
     NB_OPTION_SELECT("algo", NB_KEY_ALGO, "LIST", "twopass, onepass, welford, ...; see `normbench list`"),
     NB_OPTION_SELECT("isa", NB_KEY_ISA, "LIST", "all, best (default), scalar, avx2, avx512, ..."),
     NB_OPTION_SELECT("dtype", NB_KEY_DTYPE, "LIST", "f32 (default), f64, f16, bf16"),

@@ -40,7 +40,7 @@ bool nb_region_under_valgrind(void)
 enum { PAGE = 4096, STACK = 1 << 20 };
 
 struct arena {
-    char *x, *second, *y, *h, *gamma, *beta, *dgamma, *dbeta, *mean, *rstd, *run_mean, *run_var, *scratch, *stack;
+    char *x, *second, *y, *h, *gamma, *beta, *dgamma, *dbeta, *dalpha, *mean, *rstd, *run_mean, *run_var, *scratch, *stack;
     size_t bytes;
 };
 
@@ -66,6 +66,7 @@ static enum nb_status map(struct arena *a, const struct nb_cell *c, size_t scrat
     a->beta = place(&at, 3136, param);
     a->dgamma = place(&at, 512, param);
     a->dbeta = place(&at, 2560, param);
+    a->dalpha = place(&at, 64, nb_stat_bytes(c->dtype));
     a->mean = place(&at, 0, stat);
     a->rstd = place(&at, 0, stat);
     a->run_mean = place(&at, 0, c->hidden * nb_stat_bytes(c->dtype));
@@ -185,6 +186,7 @@ static enum nb_status count_kernel(const struct nb_cell *cell, const struct nb_k
                                  .residual = cell->fuse != NB_FUSE_NONE ? a->second : NULL, .h = a->h, .y = back ? NULL : a->y,
                                  .dx = back ? a->y : NULL, .gamma = a->gamma, .beta = back ? NULL : a->beta,
                                  .dgamma = back ? a->dgamma : NULL, .dbeta = back ? a->dbeta : NULL,
+                                 .dalpha = back ? a->dalpha : NULL,
                                  .mean = stats ? a->mean : NULL, .rstd = stats ? a->rstd : NULL,
                                  .run_mean = a->run_mean, .run_var = a->run_var};
     struct nb_execution e;

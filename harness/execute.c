@@ -65,6 +65,8 @@ bool nb_execution_begin(struct nb_execution *e, const struct nb_cell *cell,
         e->args.gamma = e->args.dgamma = NULL;
     if (!nb_uses_beta(k))
         e->args.beta = e->args.dbeta = NULL;
+    if (!nb_op_facts(k->op)->pointwise)
+        e->args.dalpha = NULL;
     e->scratch = scratch;
     e->scratch_step = e->args.scratch_step = scratch_step(k, &e->problem, cell->threads);
     e->args.parts = cell->threads;

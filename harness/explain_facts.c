@@ -114,7 +114,7 @@ struct nb_problem nb_plain_problem(const struct nb_kernel *k, size_t hidden)
                                .ldy = row,
                                .k = nb_k_of(k->op, hidden, (const size_t[NB_K_COUNT]){0}),
                                .eps = 1e-5,
-                               .alpha = 1};
+                               .alpha = nb_op_facts(k->op)->alpha != 0 ? nb_op_facts(k->op)->alpha : 1};
 }
 
 /* Backward: dy is an ordinary row. */
@@ -140,7 +140,7 @@ static enum nb_ref_hazard limits_of(const struct nb_kernel *k, const double *x,
                                     struct nb_ref_limits *limits)
 {
     const struct nb_problem p = nb_plain_problem(k, hidden);
-    if (k->dir == NB_BWD && nb_op_facts(k->op)->norm)
+    if (k->dir == NB_BWD && nb_op_is_layer(k->op))
         return gradient_limits(k, &p, x, k1, limits);
     struct nb_ref_row row = nb_appraise_row(&p, x, NULL, NULL, 0);
     struct nb_ref_stats stats;

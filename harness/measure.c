@@ -30,7 +30,7 @@ static struct {
 } arena;
 
 struct memory {
-    struct nb_buffer x, y, gamma, beta, mean, rstd, scratch, dgamma, dbeta;
+    struct nb_buffer x, y, gamma, beta, mean, rstd, scratch, dgamma, dbeta, dalpha;
     struct nb_buffer running[2][2]; /* norms of columns: run_mean and run_var, those that training changes and those given */
     struct nb_buffer saved[NB_OP_COUNT][2]; /* backward: mean and rstd of every window, and of the checked data */
     bool in_arena;
@@ -270,6 +270,8 @@ static enum nb_status map_backward(const struct nb_worker_env *env, const struct
     enum nb_status s = nb_buffer_map(&m->dgamma, bytes, 512, false, err);
     if (s == NB_OK)
         s = nb_buffer_map(&m->dbeta, bytes, 2560, false, err);
+    if (s == NB_OK)
+        s = nb_buffer_map(&m->dalpha, nb_stat_bytes(c->dtype), 64, false, err);
     for (size_t i = 0; s == NB_OK && i < c->kernel_count; i++)
         if (is_first_of_op(c, i))
             s = map_saved(env, c, c->kernels[i], m, err);
@@ -342,14 +344,14 @@ static enum nb_status map_scratch(const struct nb_worker_env *env, const struct 
     return s;
 }
 
-enum { BUFFERS = 13 + 2 * NB_OP_COUNT };
+enum { BUFFERS = 14 + 2 * NB_OP_COUNT };
 
 /* Those of this cell, and then, where it has one, of the arena. */
 static void all_buffers(struct memory *m, bool with_arena, struct nb_buffer *all[BUFFERS])
 {
     const bool shared = with_arena && m->in_arena;
     struct nb_buffer *list[] = {shared ? &arena.x : &m->x, shared ? &arena.y : &m->y, &m->gamma, &m->beta, &m->mean,
-                                &m->rstd, &m->scratch, &m->dgamma, &m->dbeta, &m->running[0][0], &m->running[0][1],
+                                &m->rstd, &m->scratch, &m->dgamma, &m->dbeta, &m->dalpha, &m->running[0][0], &m->running[0][1],
                                 &m->running[1][0], &m->running[1][1]};
     memcpy(all, list, sizeof list);
     for (size_t i = 0; i < 2 * NB_OP_COUNT; i++)
@@ -404,6 +406,7 @@ static bool begin(struct nb_execution *e, const struct nb_cell *c, const struct 
                                  .beta = back ? NULL : m->beta.data,
                                  .dgamma = m->dgamma.data,
                                  .dbeta = m->dbeta.data,
+                                 .dalpha = m->dalpha.data,
                                  .mean = back ? m->saved[k->op][0].data : m->mean.data,
                                  .rstd = back ? m->saved[k->op][1].data : m->rstd.data,
                                  .run_mean = m->running[nb_op_facts(k->op)->given][0].data,

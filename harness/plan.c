@@ -191,13 +191,12 @@ static bool wanted_ceiling(const struct nb_kernel *k)
            strcmp(best->name, k->isa) == 0;
 }
 
-/* In place a copy is no work, and so no roof; short norms become constant (cell_rows); statistics that are given do not
- * fit what a pass has written. */
+/* Short norms become constant (cell_rows). */
 static bool fits_in_place(const struct nb_problem *p)
 {
     const struct nb_op_facts *f = nb_op_facts(p->op);
     const size_t length = f->columns ? p->rows : p->hidden / nb_op_pieces(p);
-    return p->op != NB_OP_COPY && !f->given && length >= IN_PLACE_MIN;
+    return !f->no_in_place && length >= IN_PLACE_MIN;
 }
 
 static bool fits_cell(const struct nb_cell *c, const struct nb_kernel *k)
@@ -469,7 +468,7 @@ struct nb_problem nb_cell_problem(const struct nb_cell *c, const struct nb_kerne
                                .ldy = c->ldy,
                                .k = nb_k_of(k->op, c->hidden, c->k),
                                .eps = 1e-5,
-                               .alpha = c->in_place ? -1 : 1.25,
+                               .alpha = nb_op_facts(k->op)->alpha != 0 ? nb_op_facts(k->op)->alpha : c->in_place ? -1 : 1.25,
                                .momentum = 0.1};
 }
 

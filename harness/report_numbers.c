@@ -18,7 +18,7 @@ bool rep_same(const char *a, const char *b)
 
 bool rep_is_norm(const struct rep_kernel *k)
 {
-    return k->op != NULL && nb_op_facts((uint32_t)nb_op_parse(k->op))->norm;
+    return k->op != NULL && nb_op_is_layer((uint32_t)nb_op_parse(k->op));
 }
 
 bool rep_is_op(const struct rep_kernel *k, const char *op)

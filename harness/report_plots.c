@@ -1079,7 +1079,7 @@ static const char *norm_title(const char *op)
     static const char *const names[][2] = {{"layernorm", "LayerNorm"}, {"rmsnorm", "RMSNorm"},
                                            {"prmsnorm", "pRMSNorm"},   {"groupnorm", "GroupNorm"},
                                            {"qknorm", "QK-norm"},      {"l2norm", "L2 norm"},
-                                           {"scalenorm", "ScaleNorm"}};
+                                           {"scalenorm", "ScaleNorm"}, {"dyt", "DyT"}};
     for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
         if (strcmp(names[i][0], op) == 0)
             return names[i][1];

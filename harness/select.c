@@ -119,14 +119,14 @@ static enum nb_status each_word(const char *key, const char *value, word_reader 
     return status;
 }
 
-/* Names of the ops, or of the norms alone. */
+/* Names of the ops, or of the norms and what stands in their place alone. */
 static const char *known_ops(bool norms)
 {
     static char text[256];
     text[0] = '\0';
     for (int ceilings = 0; ceilings < (norms ? 1 : 2); ceilings++)
         for (uint32_t op = 0; op < NB_OP_COUNT; op++)
-            if (nb_op_facts(op)->norm == (ceilings == 0))
+            if (nb_op_is_layer(op) == (ceilings == 0))
                 snprintf(text + strlen(text), sizeof text - strlen(text), "%s%s", text[0] ? ", " : "", nb_op_name(op));
     return text;
 }
@@ -485,19 +485,21 @@ void nb_block_free(struct nb_block *b)
 }
 
 const struct nb_pair nb_pairs[NB_PAIR_COUNT] = {
-    {"twopass", "onepass"}, {"guarded", "onepass"}, {"onepass", "onepass"}, {"welford", "welford"},
-    {"twopass", "twopass"}, {"f64acc", "f64acc"},   {"naive", "naive"},     {"unfused", "unfused"}, {"auto", "auto"},
-    {"addnorm", "addnorm"}, {"folded", "folded"},
+    {"twopass", "onepass", "expm1"}, {"guarded", "onepass", "expm1"}, {"onepass", "onepass", ""},
+    {"welford", "welford", ""},      {"twopass", "twopass", "expm1"}, {"f64acc", "f64acc", ""},
+    {"naive", "naive", "naive"},     {"unfused", "unfused", ""},      {"auto", "auto", ""},
+    {"addnorm", "addnorm", ""},      {"folded", "folded", ""},
 };
 
 const char *nb_pair_algo(const struct nb_pair *p, uint32_t op)
 {
-    return nb_op_facts(op)->centred ? p->centred : p->plain;
+    const struct nb_op_facts *f = nb_op_facts(op);
+    return f->pointwise ? p->pointwise : f->centred ? p->centred : p->plain;
 }
 
-static bool is_norm(int op)
+static bool is_layer(int op)
 {
-    return op >= 0 && nb_op_facts((uint32_t)op)->norm;
+    return op >= 0 && nb_op_is_layer((uint32_t)op);
 }
 
 static enum nb_status read_versus(void *target, const char *word, struct nb_err *err)
@@ -508,7 +510,7 @@ static enum nb_status read_versus(void *target, const char *word, struct nb_err 
     if (colon != NULL && strlen(word) < sizeof text)
         snprintf(text, sizeof text, "%.*s", (int)(colon - word), word);
     const int test = nb_op_parse(text), base = colon != NULL ? nb_op_parse(colon + 1) : -1;
-    if (!is_norm(test) || !is_norm(base) || test == base)
+    if (!is_layer(test) || !is_layer(base) || test == base)
         return nb_fail(err, "versus: \"%.60s\" is no pair of two norms, the one whose speedup is asked for before the other, "
                             "such as rmsnorm:layernorm; known: %s", word, known_ops(true));
     for (size_t i = 0; i < s->versus_count; i++)
@@ -528,7 +530,7 @@ enum nb_status nb_versus_parse(struct nb_settings *s, const char *text, struct n
 
 bool nb_is_ceiling(const struct nb_kernel *k)
 {
-    return !nb_op_facts(k->op)->norm;
+    return !nb_op_is_layer(k->op);
 }
 
 bool nb_is_anchor(const struct nb_kernel *k)
@@ -576,13 +578,18 @@ bool nb_block_takes_isa(const struct nb_block *b, const struct nb_kernel *k)
     return false;
 }
 
+/* What the title of a comparison is about: that of the textbook. */
+static const char *headline_algo(const struct nb_kernel *k)
+{
+    const struct nb_op_facts *f = nb_op_facts(k->op);
+    return f->pointwise ? "expm1" : f->given ? "folded" : f->centred || k->dir == NB_BWD ? "twopass" : "onepass";
+}
+
 static bool takes_set(const struct nb_block *b, const struct nb_kernel *k)
 {
     if (b->kernels == NB_SET_ALL || nb_is_ceiling(k))
         return true;
-    const bool centred = nb_op_facts(k->op)->centred;
-    const char *const plain = nb_op_facts(k->op)->given ? "folded" : centred || k->dir == NB_BWD ? "twopass" : "onepass";
-    const bool headline = strcmp(k->algo, plain) == 0;
+    const bool headline = strcmp(k->algo, headline_algo(k)) == 0;
     if (b->kernels == NB_SET_HEADLINE)
         return headline && k->trick[0] == '\0';
     if (b->kernels == NB_SET_CONTENDERS)

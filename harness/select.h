@@ -131,7 +131,7 @@ bool nb_is_anchor(const struct nb_kernel *k);
 
 /* Which algorithm of a norm that subtracts its mean is compared with which of one that does not as "the same". */
 struct nb_pair {
-    const char *centred, *plain;
+    const char *centred, *plain, *pointwise; /* "": has none of the kind */
 };
 #define NB_PAIR_COUNT 11
 extern const struct nb_pair nb_pairs[NB_PAIR_COUNT];

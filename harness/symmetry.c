@@ -43,7 +43,7 @@ static struct nb_problem problem(const struct nb_kernel *k, size_t n)
     const size_t rows = nb_op_facts(k->op)->columns ? n : 1, hidden = n / rows; /* a column lies there as a row would */
     return (struct nb_problem){.size = sizeof(struct nb_problem), .op = k->op, .fuse = k->fuse, .dtype = k->dtype,
                                .param_dtype = k->dtype, .rows = rows, .hidden = hidden, .ldx = hidden, .ldy = hidden,
-                               .k = k_of(k, n)};
+                               .k = k_of(k, n), .alpha = nb_op_facts(k->op)->alpha};
 }
 
 static void run(struct row *r, double scale, double shift, double *y)
@@ -108,8 +108,24 @@ static double mean_of(const struct row *r, int power)
     return (double)(nb_op_facts(r->kernel->op)->sum ? sum : sum / (long double)n);
 }
 
+/* What looks at one element at a time: odd, bounded and increasing. */
+static const char *broken_pointwise(struct row *r)
+{
+    run(r, 1, 0, r->y);
+    run(r, -1, 0, r->other);
+    for (size_t i = 0; i < r->n; i++) {
+        if (r->other[i] != -r->y[i])
+            return "y(-x) = -y(x)";
+        if (!(fabs(r->y[i]) <= 1))
+            return "|y| <= 1";
+    }
+    return r->y[1] < 0 && r->y[0] > -r->y[1] ? NULL : "y(4) > y(3) > 0"; /* x[1] is -3 */
+}
+
 static const char *broken(struct row *r)
 {
+    if (nb_op_facts(r->kernel->op)->pointwise)
+        return broken_pointwise(r);
     const bool centred = nb_op_facts(r->kernel->op)->centred;
     run(r, 1, 0, r->y);
     if (!scale_holds(r))
@@ -129,7 +145,7 @@ bool nb_symmetry_holds(const struct nb_kernel *k, size_t hidden, char *text, siz
     const struct nb_problem p = problem(k, hidden);
     if (k->supports != NULL && k->supports(&p) != NULL) /* eps 0, one row, no gamma */
         return true;
-    if (hidden < SHORTEST || !nb_op_facts(k->op)->norm)
+    if (hidden < SHORTEST || !nb_op_is_layer(k->op))
         return true;
     r.x = malloc(3 * hidden * sizeof *r.x);
     r.stored_x = aligned_alloc(64, (4 * hidden * sizeof(double) + 63) / 64 * 64);

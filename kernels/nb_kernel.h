@@ -4,15 +4,16 @@
  * and keeps no globals; its caller validates the problem once and hands over all memory.
  *
  * Shapes    x, residual, y, h, dy, dx, dres [rows][hidden] with row stride ldx (inputs) or ldy (outputs);
- *           gamma, beta, dgamma, dbeta [hidden], but of scalenorm gamma, dgamma [1]; mean, rstd [rows], or
+ *           gamma, beta, dgamma, dbeta [hidden], but of scalenorm gamma, dgamma [1]; dalpha [1]; mean, rstd [rows], or
  *           [rows][groups or heads]; batchnorm: mean, rstd, run_mean, run_var [hidden]
  * Units     lengths and strides in elements, never bytes; traffic in bytes
  * Types     dtype for tensors; param_dtype for gamma and beta (dtype itself or f32);
- *           mean and rstd are f32 for f32, f16 and bf16 tensors, f64 for f64
+ *           mean, rstd and dalpha are f32 for f32, f16 and bf16 tensors, f64 for f64
  * Storage   f16 and bf16 travel as uint16_t
  * Aliasing  y may equal x; nothing else overlaps
  * Fused     forward of h = x + residual, rounded to dtype: y = norm(h). fuse residual: h is written, postnorm: it is not
- * Backward  reads x, dy, gamma and the mean and rstd that a forward pass saved; writes dx, dgamma and dbeta (of param_dtype)
+ * Backward  reads x, dy, gamma and the mean and rstd that a forward pass saved; writes dx, dgamma and dbeta (of param_dtype);
+ *           dyt: there are no statistics, and dalpha is written as well
  * Errors    run returns nothing: everything that can be wrong is found by supports() or by the caller
  */
 #ifndef NB_KERNEL_H
@@ -42,14 +43,15 @@ enum nb_op {
     NB_OP_TRIAD,     /* a ceiling. Backward: dx = x + a*dy, a = alpha; forward, fused: y = a*(x + residual), and h */
     NB_OP_L2NORM,    /* y = x*rstd (+ beta),   rstd = 1/sqrt(sum(x^2) + eps); has no gamma, backward no dgamma or dbeta */
     NB_OP_SCALENORM, /* y = x*rstd*g (+ beta), the same rstd; g = gamma[0], one for all elements; backward no dbeta */
+    NB_OP_DYT,       /* y = tanh(a*x)*gamma + beta, a = alpha: no norm, but in the place of one */
     NB_OP_COUNT
 };
 enum nb_dir { NB_FWD, NB_BWD, NB_DIR_COUNT };
 enum nb_fuse { NB_FUSE_NONE, NB_FUSE_RESIDUAL, NB_FUSE_POSTNORM, NB_FUSE_COUNT };
 enum nb_dtype { NB_F32, NB_F64, NB_F16, NB_BF16, NB_DTYPE_COUNT };
 enum nb_eps_mode { NB_EPS_INSIDE, NB_EPS_OUTSIDE }; /* 1/sqrt(v+eps) | 1/(sqrt(v)+eps) */
-/* What is rounded to dtype: y alone | xhat = (x-mean)*rstd before gamma and beta are applied,
- * and y. The same thing where the arithmetic is in dtype itself. */
+/* What is rounded to dtype: y alone | xhat = (x-mean)*rstd (dyt: tanh(a*x)) before gamma and beta are
+ * applied, and y. The same thing where the arithmetic is in dtype itself. */
 enum nb_order { NB_CAST_AFTER, NB_CAST_BEFORE };
 
 /* What is to be computed. size is sizeof(struct nb_problem) of the caller's header: later fields
@@ -59,7 +61,7 @@ struct nb_problem {
     uint32_t op, dir, fuse; /* enum nb_op, nb_dir, nb_fuse */
     uint32_t stats_out;     /* 1: write mean and rstd */
     uint32_t dtype, param_dtype;
-    /* Norms only. gemma 1: gamma stands for 1 + gamma, added in the arithmetic type; a NULL
+    /* Norms and dyt only. gemma 1: gamma stands for 1 + gamma, added in the arithmetic type; a NULL
      * gamma is still all ones. */
     uint32_t eps_mode, order, gemma;
     size_t rows, hidden, ldx, ldy;
@@ -81,6 +83,7 @@ struct nb_args {
     void *dx, *dres, *dgamma, *dbeta;
     void *scratch; /* this part's own; scratch_bytes() long, 64-byte aligned */
     size_t scratch_step; /* bytes from a part's scratch to the next one's; reduce is given that of part 0 */
+    void *dalpha;        /* dyt, backward: the gradient of alpha, a sum over all elements */
 };
 
 /* A-priori error bound on E (docs/numerics.md). c is the summation constant of the kernel's sums:

@@ -188,7 +188,7 @@ const struct nb_isa *nb_isa_best(enum nb_dtype dtype)
 }
 
 static const struct nb_op_facts op_facts[NB_OP_COUNT] = {
-    [NB_OP_COPY] = {.name = "copy"},
+    [NB_OP_COPY] = {.name = "copy", .no_in_place = true},
     [NB_OP_SCALE] = {.name = "scale"},
     [NB_OP_AFFINE] = {.name = "affine", .gamma = true},
     [NB_OP_LAYERNORM] = {.name = "layernorm", .norm = true, .centred = true, .gamma = true, .beta = true},
@@ -197,11 +197,13 @@ static const struct nb_op_facts op_facts[NB_OP_COUNT] = {
     [NB_OP_GROUPNORM] = {.name = "groupnorm", .norm = true, .centred = true, .k = NB_K_GROUPS, .gamma = true, .beta = true},
     [NB_OP_BATCHNORM] = {.name = "batchnorm", .norm = true, .centred = true, .gamma = true, .beta = true, .columns = true},
     [NB_OP_BATCHNORM_INFER] = {.name = "batchnorm_infer", .norm = true, .centred = true, .gamma = true, .beta = true,
-                               .columns = true, .given = true},
+                               .columns = true, .given = true, .no_in_place = true},
     [NB_OP_TRIAD] = {.name = "triad"},
     [NB_OP_QKNORM] = {.name = "qknorm", .norm = true, .k = NB_K_HEAD, .gamma = true},
     [NB_OP_L2NORM] = {.name = "l2norm", .norm = true, .sum = true},
     [NB_OP_SCALENORM] = {.name = "scalenorm", .norm = true, .sum = true, .gamma = true, .scalar = true},
+    /* alpha as training begins */
+    [NB_OP_DYT] = {.name = "dyt", .pointwise = true, .gamma = true, .beta = true, .no_in_place = true, .alpha = 0.5},
 };
 static const char *const dir_names[NB_DIR_COUNT] = {"fwd", "bwd"};
 static const char *const fuse_names[NB_FUSE_COUNT] = {"none", "residual", "postnorm"};
@@ -243,6 +245,11 @@ size_t nb_op_pieces(const struct nb_problem *p)
 size_t nb_op_stats(const struct nb_problem *p)
 {
     return nb_op_facts(p->op)->columns ? p->hidden : p->rows * nb_op_pieces(p);
+}
+
+bool nb_op_is_layer(uint32_t op)
+{
+    return nb_op_facts(op)->norm || nb_op_facts(op)->pointwise;
 }
 
 size_t nb_op_params(const struct nb_problem *p)

@@ -63,7 +63,9 @@ extern const struct nb_k_facts nb_k_facts[NB_K_COUNT];
 /* What the harness has to know of an op: its one place. */
 struct nb_op_facts {
     const char *name;
-    bool norm;    /* divides a row by its size: has rstd; the others are ceilings and reference lines */
+    bool norm;    /* divides a row by its size: has rstd */
+    bool pointwise; /* no norm and no statistic, but trained in the place of one: compared with norms, has gradients. What is
+                     * neither is a ceiling or a reference line */
     bool centred; /* subtracts the mean of the row: has mean */
     bool sum;     /* rstd is that of the sum of squares, not of their mean */
     enum nb_op_k k;
@@ -72,8 +74,14 @@ struct nb_op_facts {
     bool beta;    /* has one in models; others may be given one */
     bool columns; /* its statistics are those of columns, over all rows */
     bool given;   /* of its forward pass: run_mean and run_var are its statistics, not results */
+    bool no_in_place; /* a pass over its own output is no work, leaves less of it each time, or does not fit the statistics that
+                       * are given: not timed in place */
+    double alpha; /* in a cell; 0: what its ceilings have */
 };
 const struct nb_op_facts *nb_op_facts(uint32_t op); /* of an unknown op: no name that anything has, and no facts */
+
+/* A norm, or what stands in its place: no ceiling and no reference line. */
+bool nb_op_is_layer(uint32_t op);
 
 /* Norms that a row is made of: groups, heads; 1 for most ops, and where k does not divide a row, which no kernel
  * supports. mean and rstd are [rows][pieces]. */

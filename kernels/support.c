@@ -154,6 +154,11 @@ size_t nb_scratch_backward(const struct nb_problem *p, uint32_t parts)
     return 2 * p->hidden * (p->dtype == NB_F64 ? sizeof(double) : sizeof(float));
 }
 
+size_t nb_scratch_backward_alpha(const struct nb_problem *p, uint32_t parts)
+{
+    return nb_scratch_backward(p, parts) / 2 * 3;
+}
+
 /* Of norms of columns, either direction. */
 static const char *why_not_columns(const struct nb_problem *p, uint32_t dir)
 {

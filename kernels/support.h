@@ -40,6 +40,7 @@ size_t nb_scratch_columns_unfused(const struct nb_problem *p, uint32_t parts);
 
 /* Sums of dgamma and dbeta over a slice's rows; unfused: three matrices of temporaries as well. */
 size_t nb_scratch_backward(const struct nb_problem *p, uint32_t parts);
+size_t nb_scratch_backward_alpha(const struct nb_problem *p, uint32_t parts); /* and of dalpha, by columns */
 size_t nb_scratch_backward_unfused(const struct nb_problem *p, uint32_t parts);
 
 /* Temporaries of the unfused kernels for the largest of parts slices. */

@@ -13,6 +13,7 @@
 #define NB_WORDS_H
 
 #include <float.h>
+#include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -48,6 +49,11 @@ typedef double stat_f64;
 #define NB_REAL_MAX_f32 FLT_MAX
 #define NB_REAL_MAX_f64 DBL_MAX
 #define vec NB_CAT2(vec_, NB_ARITH)
+/* Of 24 (53) significant bits, the last of which counts 1: added to a number it rounds it to a whole one, n, and its
+ * last bits are n. */
+#define NB_MAGIC NB_CAT2(NB_MAGIC_, NB_ARITH)
+#define NB_MAGIC_f32 0x1.8p23f
+#define NB_MAGIC_f64 0x1.8p52
 
 #define VL NB_CAT2(NB_VL_, NB_ARITH)   /* elements of a vec */
 #define ACC NB_CAT2(NB_ACC_, NB_ARITH) /* independent partial sums, in vecs */
@@ -66,10 +72,14 @@ typedef double stat_f64;
 #define v_max NB_OF_ARITH(v_max) /* v_max(NaN, b) is b */
 #define v_abs NB_OF_ARITH(v_abs)
 #define v_fma NB_OF_ARITH(v_fma)   /* a*b + c; scalar.h rounds twice */
+#define v_copysign NB_OF_ARITH(v_copysign) /* |a| with the sign of b */
+#define v_pow2 NB_OF_ARITH(v_pow2) /* of NB_MAGIC + n: 2^n for -126 <= n (f64: -1022), 0 for one less */
 #define v_keep NB_OF_ARITH(v_keep) /* first m lanes, the others 0 */
 #define v_hsum NB_OF_ARITH(v_hsum)
 #define v_hmax NB_OF_ARITH(v_hmax)
 #define v_hsum4 NB_OF_ARITH(v_hsum4) /* of each of 4 vecs; SIMD alone */
+#define r_tanh NB_OF_ARITH(r_tanh) /* libm's */
+#define r_cosh NB_OF_ARITH(r_cosh)
 #define r_sqrt NB_OF_ARITH(r_sqrt)
 #define r_pow2_floor NB_OF_ARITH(r_pow2_floor)
 
@@ -141,6 +151,20 @@ typedef double stat_f64;
 #define gamma_load NB_LOCAL(gamma_load)
 #define param_block NB_LOCAL(param_block)
 #define as_stored NB_LOCAL(as_stored)
+#define tanh_parts NB_LOCAL(tanh_parts)
+#define tanh_split NB_LOCAL(tanh_split)
+#define tanh_q NB_LOCAL(tanh_q)
+#define tanh_of NB_LOCAL(tanh_of)
+#define tanh_libm NB_LOCAL(tanh_libm)
+#define bend NB_LOCAL(bend)
+#define bend_of NB_LOCAL(bend_of)
+#define bend_libm NB_LOCAL(bend_libm)
+#define dyt_any NB_LOCAL(dyt_any)
+#define dyt_row NB_LOCAL(dyt_row)
+#define dyt_write NB_LOCAL(dyt_write)
+#define dyt_back NB_LOCAL(dyt_back)
+#define dyt_back_any NB_LOCAL(dyt_back_any)
+#define dyt_back_of NB_LOCAL(dyt_back_of)
 #define scale_row NB_LOCAL(scale_row)
 #define row_map NB_LOCAL(row_map)
 #define vec_map NB_LOCAL(vec_map)
@@ -387,6 +411,8 @@ enum {
     NB_BEHIND = 2048, /* backward: behind the prefix that the statistic is of */
     NB_GAIN = 4096, /* backward: gamma is a factor of the row, 1 or its one element; no column has a dgamma */
     NB_BY_ROW = 8192, /* rows4: sums side by side, written row by row */
+    NB_TANH = 16384, /* dyt: of x*r, tanh.inc */
+    NB_LIBM = 32768, /* by the C library, an element at a time */
     NB_OPTIONS = NB_ONE_PLUS | NB_CAST_XHAT,
 };
 enum { NB_AFFINE_ROWS = 4 };
@@ -415,6 +441,26 @@ enum {
 #endif
 
 /* ---- scalars of a row ---- */
+static NB_INLINE float r_tanh_f32(float a)
+{
+    return tanhf(a);
+}
+
+static NB_INLINE double r_tanh_f64(double a)
+{
+    return tanh(a);
+}
+
+static NB_INLINE float r_cosh_f32(float a)
+{
+    return coshf(a);
+}
+
+static NB_INLINE double r_cosh_f64(double a)
+{
+    return cosh(a);
+}
+
 static NB_INLINE float r_sqrt_f32(float a)
 {
     return __builtin_sqrtf(a);

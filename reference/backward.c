@@ -10,6 +10,7 @@
 
 #include <float.h>
 
+#include "dyt.h"
 #include "scaled.h"
 
 enum { X_EXP = 480, G_EXP = 200, PRODUCT_EXP = 980 };
@@ -220,12 +221,6 @@ static void propagate_nonfinite(const struct nb_ref_gradient *r, double rstd,
     }
 }
 
-static inline void accumulate(struct nb_dd *to, struct nb_dd v)
-{
-    struct nb_dd s = dd_add(*to, v);
-    *to = fabs(s.hi) <= DBL_MAX ? s : (struct nb_dd){to->hi + v.hi, 0};
-}
-
 static inline struct nb_dd product(struct nb_dd a, double b)
 {
     int e;
@@ -239,14 +234,18 @@ static void add_shares(const struct nb_ref_gradient *r, const struct moments *m,
                        struct nb_dd *dgamma, struct nb_dd *dbeta)
 {
     for (size_t i = 0; i < r->n && dgamma; i++)
-        accumulate(&dgamma[nb_ref_gamma_at(r->op, i)], product(product(xhat_at(m, i), r->dy[i]), times));
+        dd_accumulate(&dgamma[nb_ref_gamma_at(r->op, i)], product(product(xhat_at(m, i), r->dy[i]), times));
     for (size_t i = 0; i < r->n && dbeta; i++)
-        accumulate(&dbeta[i], product((struct nb_dd){r->dy[i], 0}, times));
+        dd_accumulate(&dbeta[i], product((struct nb_dd){r->dy[i], 0}, times));
 }
 
 void nb_ref_backward_row(const struct nb_ref_gradient *r, struct nb_dd *dx,
                          struct nb_dd *dgamma, struct nb_dd *dbeta)
 {
+    if (r->op == NB_REF_DYT) {
+        nb_dyt_backward_row(r, dx, dgamma, dbeta);
+        return;
+    }
     double dy_max = magnitude(r->dy, r->n);
     double gamma_max = r->gamma ? magnitude(r->gamma, gammas_of(r)) : 0;
     struct moments m = moments_of(r);

@@ -49,7 +49,7 @@ static struct row_scan scan(const struct nb_ref_row *r, const struct nb_ref_stat
     int norm = nb_ref_is_norm(r->op);
     double factor = norm ? s->rstd.hi : r->op == NB_REF_COPY ? 1 : r->alpha, abs_sum = 0;
     for (size_t i = 0; i < r->n; i++) {
-        double d = (r->x[i] - s->mean.hi) - s->mean.lo, xhat = fabs(d * factor);
+        double d = (r->x[i] - s->mean.hi) - s->mean.lo, xhat = fabs(r->op == NB_REF_DYT ? tanh(d * factor) : d * factor);
         if (r->op == NB_REF_GIVEN && !(fabs(d) <= DBL_MAX))
             continue;
         double w = r->gamma ? fabs(r->gamma[nb_ref_gamma_at(r->op, i)] + (r->gemma ? 1 : 0)) : 1;
@@ -202,7 +202,7 @@ static struct nb_ref_limit limit_of(const struct nb_ref_row *r, const struct nb_
     if (b->kind == NB_REF_BOUND_EXACT)
         l.body = 0;
     else if (b->kind == NB_REF_BOUND_ROUND)
-        l.body = b->c0 + 1;
+        l.body = b->c0 + gemma + 1;
     else if (b->kind == NB_REF_BOUND_RMS)
         l.body = p.rstd + outside + gemma + LAST_XHAT_RMS;
     else

@@ -112,4 +112,11 @@ static inline struct nb_dd dd_ldexp(struct nb_dd a, int k)
     return s;
 }
 
+/* Adds v to *to; in double where the sum leaves the range. */
+static inline void dd_accumulate(struct nb_dd *to, struct nb_dd v)
+{
+    struct nb_dd s = dd_add(*to, v);
+    *to = fabs(s.hi) <= DBL_MAX && fabs(s.lo) <= DBL_MAX ? s : (struct nb_dd){to->hi + v.hi, 0};
+}
+
 #endif

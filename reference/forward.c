@@ -1,4 +1,4 @@
-/* forward.c: layernorm, rmsnorm and the ceilings in double-double.
+/* forward.c: layernorm, rmsnorm, dyt and the ceilings in double-double.
  *
  * Shapes   x, gamma, beta, y [n]
  * Range    a row is multiplied by the power of two that brings max(|x|, sqrt(eps)) to
@@ -10,6 +10,7 @@
  * (scalenorm; l2norm is without its g) */
 #include <float.h>
 
+#include "dyt.h"
 #include "scaled.h"
 
 enum { TARGET_EXP = 480 };
@@ -219,6 +220,13 @@ static void ceiling(const struct nb_ref_row *r, struct nb_dd *y, struct nb_ref_s
     }
 }
 
+/* dyt: no statistics either */
+static void bend(const struct nb_ref_row *r, struct nb_dd *y)
+{
+    for (size_t i = 0; i < r->n; i++)
+        y[i] = affine(r, nb_ref_tanh(nb_dyt_argument(r->alpha, r->x[i]), NULL), i);
+}
+
 void nb_ref_forward(const struct nb_ref_row *r, struct nb_dd *y, struct nb_ref_stats *s)
 {
     struct survey found = survey_row(r->x, r->n), of = found;
@@ -228,7 +236,9 @@ void nb_ref_forward(const struct nb_ref_row *r, struct nb_dd *y, struct nb_ref_s
     s->x_max = found.x_max;
     s->widen = 1;
     s->finite = !found.has_nan && !found.has_inf;
-    if (!nb_ref_is_norm(r->op))
+    if (r->op == NB_REF_DYT)
+        bend(r, y);
+    else if (!nb_ref_is_norm(r->op))
         ceiling(r, y, s);
     else if (r->op == NB_REF_GIVEN)
         normalize_given(r, y, s);

@@ -51,6 +51,7 @@
 #include <float.h>
 
 #include "backward.h"
+#include "dyt.h"
 #include "judging.h"
 
 enum {
@@ -127,6 +128,10 @@ static double dx_of(const struct nb_ref_gradient *r, const struct nb_ref_gradien
 
 void nb_ref_gradient_look(const struct nb_ref_gradient *r, struct nb_ref_gradient_stats *s)
 {
+    if (r->op == NB_REF_DYT) {
+        nb_dyt_look(r, s);
+        return;
+    }
     double count = nb_ref_is_sum(r->op) ? 1 : (double)(r->op == NB_REF_PRMSNORM ? r->k : r->n);
     *s = (struct nb_ref_gradient_stats){.finite = 1, .over = (double)r->n / count};
     nb_ref_backward_statistics(r, &s->mean, &s->rstd);
@@ -188,6 +193,8 @@ enum nb_ref_hazard nb_ref_gradient_limit(const struct nb_ref_gradient *r,
                                          double arith_max, double arith_min,
                                          struct nb_ref_limits *limits)
 {
+    if (r->op == NB_REF_DYT)
+        return nb_dyt_limit(r, s, t, b, arith_max, limits);
     make_limits(r, s, t, b, limits);
     if (!s->finite) /* NaN and Inf are counted */
         return NB_REF_INSIDE;
@@ -250,6 +257,10 @@ void nb_ref_gradient_judge(const struct nb_ref_gradient *r, const struct nb_ref_
                            const struct nb_ref_limits *limits, const double *got, double *scratch,
                            struct nb_ref_error *e)
 {
+    if (r->op == NB_REF_DYT) {
+        nb_dyt_judge(r, dx, t, limits, got, scratch, e);
+        return;
+    }
     struct backward_row of = {r, s};
     struct nb_ref_judged j = {dx, r->n, t, limits, backward_room, &of};
     nb_ref_measure(&j, got, scratch, e);
@@ -280,6 +291,10 @@ static void raise_tops(const struct nb_ref_gradient *r, const struct nb_ref_grad
 void nb_ref_shares_add(const struct nb_ref_gradient *r, const struct nb_ref_gradient_stats *s,
                        size_t times, struct nb_ref_shares *to)
 {
+    if (r->op == NB_REF_DYT) {
+        nb_dyt_shares_add(r, s, times, to);
+        return;
+    }
     double m = (double)times;
     nb_ref_backward_shares(r, times, to->dgamma, to->dbeta);
     for (size_t i = 0; i < r->n && to->dgamma; i++) {
@@ -294,12 +309,6 @@ void nb_ref_shares_add(const struct nb_ref_gradient *r, const struct nb_ref_grad
     to->repeats = fmax(to->repeats, m);
     to->along = r->op == NB_REF_SCALENORM ? (double)r->n : 1;
     to->not_finite |= !s->finite;
-}
-
-static void add_to(struct nb_dd *sum, struct nb_dd v)
-{
-    const struct nb_dd s = dd_add(*sum, v);
-    *sum = isfinite(s.hi) ? s : (struct nb_dd){sum->hi + v.hi, 0};
 }
 
 void nb_ref_shares_gather(const struct nb_ref_shares *of, struct nb_ref_shares *to)
@@ -321,8 +330,8 @@ void nb_ref_shares_gather(const struct nb_ref_shares *of, struct nb_ref_shares *
     *to->dgamma = *to->dbeta = (struct nb_dd){0, 0};
     *to->dgamma_unit = *to->dgamma_moved = *to->dbeta_unit = 0;
     for (size_t i = 0; i < of->n; i++) {
-        add_to(to->dgamma, of->dgamma[i]);
-        add_to(to->dbeta, of->dbeta[i]);
+        dd_accumulate(to->dgamma, of->dgamma[i]);
+        dd_accumulate(to->dbeta, of->dbeta[i]);
         *to->dgamma_unit += of->dgamma_unit[i];
         *to->dgamma_moved += of->dgamma_moved[i];
         *to->dbeta_unit += of->dbeta_unit[i];
@@ -351,9 +360,11 @@ enum nb_ref_hazard nb_ref_shares_limit(const struct nb_ref_shares *of, enum nb_r
                                        const struct nb_ref_type *t, const struct nb_ref_bound *b,
                                        double arith_max, double arith_min, struct nb_ref_limits *limits)
 {
+    if (which == NB_REF_DALPHA)
+        return nb_dyt_dalpha_limit(of, t, row_constant((double)of->n, b), b->lambda, arith_max, limits);
     double row = of->along > 1 ? row_constant(of->along, b) : 0, c = of->rows + row;
     double likely = b->lambda > 0 ? fmin(c, b->lambda * sqrt(of->rows * of->repeats + row)) : c;
-    double beside = of->along > 1 ? b->c0 : which == NB_REF_DGAMMA ? BESIDE_DGAMMA : BESIDE_DBETA;
+    double beside = of->along > 1 ? b->c0 : which == NB_REF_DGAMMA ? BESIDE_DGAMMA + of->more : BESIDE_DBETA;
     double top = arith_max * RANGE_MARGIN, out = t->max_out * (1 - 0x1p-6);
     limits->worst = share_limit(c, beside, t);
     limits->likely = share_limit(likely, beside, t);
@@ -401,6 +412,10 @@ void nb_ref_shares_judge(const struct nb_ref_shares *of, enum nb_ref_share which
                          const struct nb_ref_type *t, const struct nb_ref_limits *limits,
                          const double *got, double *scratch, struct nb_ref_error *e)
 {
+    if (which == NB_REF_DALPHA) {
+        nb_dyt_dalpha_judge(of, t, limits, got, scratch, e);
+        return;
+    }
     int dgamma = which == NB_REF_DGAMMA;
     const struct nb_dd *ref = dgamma ? of->dgamma : of->dbeta;
     struct nb_ref_judged j = {ref, of->n, t, limits, dgamma ? dgamma_room : dbeta_room, of};

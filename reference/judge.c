@@ -3,7 +3,7 @@
  *
  * E_i = |got_i - ref_i| / (u (|w_i| k1 + |w_i xhat_i| + |b_i|) + eta (1 + |w_i| rstd)
  *                          + u_out |ref_i| + eta_out)
- * xhat is alpha*x for scale and affine, x for copy, with k1 = 0. docs/numerics.md derives
+ * xhat is alpha*x for scale and affine, tanh(alpha*x) for dyt (r there max(1, alpha)), x for copy, with k1 = 0. docs/numerics.md derives
  * it. The expected output of an element is ref rounded to the type: where that is NaN or
  * Inf, got must be the same, and where it is not, got must be finite. An element that
  * breaks this is counted in nonfinite and enters no other figure. */
@@ -113,10 +113,12 @@ static struct nb_ref_room forward_room(const struct nb_ref_judged *j, size_t i)
     const struct nb_ref_type *t = j->t;
     struct nb_dd y = j->ref[i];
     int norm = nb_ref_is_norm(r->op);
-    int has_affine = norm || r->op == NB_REF_AFFINE;
+    int has_affine = norm || r->op == NB_REF_AFFINE || r->op == NB_REF_DYT;
     double w = has_affine && r->gamma ? weight_of(r, i) : 1;
     double b = has_affine && r->beta ? r->beta[i] : 0;
     double factor = norm ? s->rstd.hi : r->op == NB_REF_COPY ? 1 : fabs(r->alpha);
+    if (r->op == NB_REF_DYT) /* what underflows in it is a tanh's own, and its argument's */
+        factor = fmax(1, factor);
     double wx = fabs(dd_add_d(y, -b).hi);
     struct nb_ref_room m = {
         .body = t->u * (w * fmin(s->k1, DBL_MAX) + wx + fabs(b)) +

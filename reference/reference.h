@@ -12,6 +12,7 @@ struct nb_dd {
 
 enum nb_ref_op {
     NB_REF_COPY, NB_REF_SCALE, NB_REF_AFFINE, /* no statistics */
+    NB_REF_DYT, /* tanh(alpha*x)*gamma + beta: nor here */
     NB_REF_LAYERNORM, NB_REF_RMSNORM,
     NB_REF_PRMSNORM, /* the mean square of x[0..k) */
     NB_REF_L2NORM, NB_REF_SCALENORM, /* the sum of squares in place of its mean; scalenorm: gamma has one element */
@@ -37,17 +38,17 @@ struct nb_ref_row {
     const double *x;     /* [n] */
     const double *gamma; /* [n], scalenorm [1], or NULL: ones */
     const double *beta;  /* [n] or NULL: zeros */
-    double eps, alpha;   /* alpha: the factor of scale and affine */
+    double eps, alpha;   /* alpha: the factor of scale, affine and dyt */
     int eps_outside;     /* rstd = 1/(sqrt(var)+eps), not 1/sqrt(var+eps) */
     int gemma;           /* gamma stands for 1 + gamma */
-    int cast_before;     /* a 16-bit output may have rounded xhat before it was multiplied by gamma */
+    int cast_before;     /* a 16-bit output may have rounded xhat (dyt: the tanh) before it was multiplied by gamma */
     size_t k;            /* prmsnorm: 1 to n; others: not looked at */
     double mean, var;    /* given: finite, var + eps > 0; others: not looked at */
 };
 
 /* What the row is like; every quantity in double, computed from the exact result.
  * Where rstd is infinite (eps 0 and no spread) the conditioning numbers are infinite; what leaves
- * the range of double is Inf or 0. Copy, scale and affine have no statistics: all is 0 but x_max,
+ * the range of double is Inf or 0. Copy, scale, affine and dyt have no statistics: all is 0 but x_max,
  * x_sum_abs, sq_sum and finite. In a row that is not finite what has no value is NaN.
  * prmsnorm: var, k2, k2_shift, x_sum_abs and sq_sum are of the prefix, the rest of the row. l2norm, scalenorm: k2 and
  * k2_shift are sqrt(n) times smaller than rmsnorm's. given: nothing is summed; k1 = |mean| rstd, xhat_max and x_max are of
@@ -69,6 +70,10 @@ struct nb_ref_stats {
 /* y [n] receives the exact result rounded to double-double. NaN and Inf follow the formulas:
  * a layernorm row with any non-finite x is all NaN. */
 void nb_ref_forward(const struct nb_ref_row *r, struct nb_dd *y, struct nb_ref_stats *s);
+
+/* tanh(z); slope, unless NULL, receives 1 - tanh(z)^2. Error: at most 2^-101 and 2^-101 (1 + |z|) of the result, where it is above
+ * 2^-900. Odd, at most 1, NaN of NaN. */
+struct nb_dd nb_ref_tanh(struct nb_dd z, struct nb_dd *slope);
 
 /* Type in which an output is stored, as numbers. */
 struct nb_ref_type {

@@ -18,6 +18,9 @@ nb accuracy --op l2norm,scalenorm --out accl --baseline "$record" --quiet --hidd
 expect "nor one of a sum of squares: exit 0, not $rc" [ "$rc" = 0 ]
 expect "each of them was judged" [ "$(cut -d, -f2,12 accl/accuracy.csv | grep -c '^[ls][2c].*,PASS')" -gt 1000 ]
 expect "by a bound that some output exceeds" [ "$(grep -c MISTRUSTED accl/accuracy.csv)" = 0 ]
+nb accuracy --op dyt --out accd --baseline "$record" --quiet --hidden 67
+expect "nor one without a norm: exit 0, not $rc" [ "$rc" = 0 ]
+expect "each of them was judged" [ "$(cut -d, -f2,12 accd/accuracy.csv | grep -c '^dyt.*,PASS')" -gt 1000 ]
 expect "each of them was judged" [ "$(cut -d, -f2,12 accg/accuracy.csv | grep -c '^[gq].*,PASS')" -gt 1000 ]
 expect "each of them was judged" [ "$(cut -d, -f2 accp/accuracy.csv | grep -c '^prmsnorm')" -gt 1000 ]
 nb accuracy --out acc2 --quiet --hidden 67 --dtype f32 --seed 1

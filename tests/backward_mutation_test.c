@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { SUMS = 2 };
+enum { SUMS = 2, DALPHA = SUMS };
 
 enum bug {
     NONE, SIGN, NO_XHAT_TERM, NO_MEAN_TERM, N_MINUS_ONE, LAST_LEFT_OUT, STALE_RSTD, RSTD_SQUARED, MEAN_KEPT, STALE_MEAN,
@@ -17,20 +17,22 @@ enum bug {
     ELEMENT_UNWRITTEN, DGAMMA_UNWRITTEN, WRITE_BEHIND, DGAMMA_BEFORE, MEAN_CHANGED, RSTD_CHANGED, DY_CHANGED,
     UNSTEADY, UNSTEADY_SHARES, ONE_IN_A_THOUSAND, NAN_HIDDEN, SHARES_OVER_ROWS, COPIED,
     MEAN_OF_SUM, GAIN_IN_ONE_TERM, DGAMMA_MISSES_ONE, LAST_ELEMENT_ALONE,
-    BEHIND_TOO, PREFIX_SUM, PREFIX_OVER_HIDDEN, FIRST_STATISTICS, FIRST_GAMMA, ONE_PIECE_LOST, BUGS
+    BEHIND_TOO, PREFIX_SUM, PREFIX_OVER_HIDDEN, FIRST_STATISTICS, FIRST_GAMMA, ONE_PIECE_LOST,
+    ONE_MINUS_T, SLOPE_OF_F32, ALPHA_IGNORED, ALPHA_LEFT_OUT, SLOPE_LEFT_OUT, DALPHA_LOST, DALPHA_WITH_ALPHA, DALPHA_OF_T,
+    DALPHA_WITHOUT_GAMMA, DALPHA_FIRST_PART, DALPHA_LAST_COLUMN_LOST, DALPHA_LAST_ROW_LOST, DALPHA_UNSTEADY, BUGS
 };
 enum { PREFIX = OWN, PIECES = 2 * OWN, GROUPS = 4 * OWN };
 static const struct {
     const char *name;
     unsigned where;
 } MUTATIONS[BUGS] = {
-    [SIGN] = {"sign of the xhat term", ANY},
-    [NO_XHAT_TERM] = {"xhat term missing", ANY},
+    [SIGN] = {"sign of the xhat term", STATS},
+    [NO_XHAT_TERM] = {"xhat term missing", STATS},
     [NO_MEAN_TERM] = {"mean term missing", CENTRED},
     [N_MINUS_ONE] = {"divided by n-1", MEAN},
-    [LAST_LEFT_OUT] = {"last element left out of the sums", ANY},
-    [STALE_RSTD] = {"rstd of the row before", ANY},
-    [RSTD_SQUARED] = {"rstd once too often", ANY},
+    [LAST_LEFT_OUT] = {"last element left out of the sums", STATS},
+    [STALE_RSTD] = {"rstd of the row before", STATS},
+    [RSTD_SQUARED] = {"rstd once too often", STATS},
     [MEAN_KEPT] = {"mean not subtracted", CENTRED},
     [STALE_MEAN] = {"mean of the row before", CENTRED},
     [RSTD_OF_SUM] = {"sum in place of mean", MEAN},
@@ -40,8 +42,8 @@ static const struct {
     [PLAIN_DGAMMA] = {"dgamma without xhat", GAMMA},
     [DGAMMA_NEXT] = {"dgamma of the next column", ELEMENTWISE},
     [DGAMMA_WITH_GAMMA] = {"dgamma times gamma", GAMMA},
-    [DBETA_WITH_GAMMA] = {"dbeta times gamma", CENTRED},
-    [DBETA_IS_DGAMMA] = {"dbeta is dgamma", CENTRED},
+    [DBETA_WITH_GAMMA] = {"dbeta times gamma", BETA},
+    [DBETA_IS_DGAMMA] = {"dbeta is dgamma", BETA},
     [LAST_ROW_LOST] = {"share of the last row lost", GAMMA},
     [FIRST_ROW_LOST] = {"share of the first row lost", GAMMA},
     [LAST_ROW_ALONE] = {"share of the last row alone", GAMMA},
@@ -62,7 +64,7 @@ static const struct {
     [WRITE_BEHIND] = {"write at dx[hidden]", ANY},
     [DGAMMA_BEFORE] = {"write at dgamma[-1]", GAMMA},
     [MEAN_CHANGED] = {"saved mean changed", CENTRED},
-    [RSTD_CHANGED] = {"saved rstd changed", ANY},
+    [RSTD_CHANGED] = {"saved rstd changed", STATS},
     [DY_CHANGED] = {"dy changed", ANY},
     [UNSTEADY] = {"dx differs from run to run", ANY},
     [UNSTEADY_SHARES] = {"dgamma differs from run to run", GAMMA},
@@ -80,6 +82,19 @@ static const struct {
     [FIRST_STATISTICS] = {"statistics of the first group or head", PIECES},
     [FIRST_GAMMA] = {"gamma of the first group", GROUPS},
     [ONE_PIECE_LOST] = {"share of the last group or head lost", PIECES},
+    [ONE_MINUS_T] = {"1 - t in place of 1 - t^2", POINTWISE},
+    [SLOPE_OF_F32] = {"1 - t^2 of t in f32, digits cancelled", POINTWISE},
+    [ALPHA_IGNORED] = {"tanh(x) in place of tanh(alpha*x)", POINTWISE},
+    [ALPHA_LEFT_OUT] = {"dx without alpha", POINTWISE},
+    [SLOPE_LEFT_OUT] = {"dx without 1 - t^2", POINTWISE},
+    [DALPHA_LOST] = {"dalpha not written", POINTWISE},
+    [DALPHA_WITH_ALPHA] = {"dalpha times alpha", POINTWISE},
+    [DALPHA_OF_T] = {"t in place of x in dalpha", POINTWISE},
+    [DALPHA_WITHOUT_GAMMA] = {"dalpha without gamma", POINTWISE},
+    [DALPHA_FIRST_PART] = {"dalpha of the first part alone", POINTWISE},
+    [DALPHA_LAST_COLUMN_LOST] = {"dalpha without the last column", POINTWISE},
+    [DALPHA_LAST_ROW_LOST] = {"dalpha without the last row", POINTWISE},
+    [DALPHA_UNSTEADY] = {"dalpha differs from run to run", POINTWISE},
 };
 
 static enum bug bug;
@@ -110,7 +125,19 @@ static double gamma_at(const struct nb_problem *p, const struct nb_args *a, size
 struct row {
     size_t n;
     double mean, rstd, x[HIDDEN], dy[HIDDEN], w[HIDDEN], xhat[HIDDEN], g[HIDDEN];
+    double d[HIDDEN]; /* dyt: of xhat, which is t */
 };
+
+/* t and its slope, which is 1/cosh(z)^2 */
+static void bend(const struct nb_problem *p, struct row *row, size_t i)
+{
+    const double z = bug == ALPHA_IGNORED ? row->x[i] : p->alpha * row->x[i], t = tanh(z), c = 1 / cosh(z);
+    const float narrow = (float)t;
+    row->xhat[i] = t;
+    row->d[i] = bug == ONE_MINUS_T     ? 1 - t
+                : bug == SLOPE_OF_F32 ? (double)(1 - narrow * narrow)
+                                      : c * c;
+}
 
 static struct row load(const struct nb_problem *p, const struct nb_args *a, size_t r, size_t piece)
 {
@@ -118,7 +145,8 @@ static struct row load(const struct nb_problem *p, const struct nb_args *a, size
     struct row row = {.n = p->hidden / pieces};
     const void *x = bug == SWAPPED_INPUTS ? a->dy : a->x, *dy = bug == SWAPPED_INPUTS ? a->x : a->dy;
     const bool centred = nb_op_facts(p->op)->centred;
-    row.rstd = element_get(stat_type(p), a->rstd, (bug == STALE_RSTD ? other : r) * pieces + of);
+    const bool stats = nb_op_facts(p->op)->norm;
+    row.rstd = stats ? element_get(stat_type(p), a->rstd, (bug == STALE_RSTD ? other : r) * pieces + of) : 1;
     row.mean = centred && bug != MEAN_KEPT
                    ? element_get(stat_type(p), a->mean, (bug == STALE_MEAN ? other : r) * pieces + of)
                    : 0;
@@ -127,6 +155,8 @@ static struct row load(const struct nb_problem *p, const struct nb_args *a, size
         row.dy[i] = element_get(p->dtype, dy, r * (bug == DY_STRIDE ? p->hidden : p->ldx) + piece * row.n + i);
         row.w[i] = gamma_at(p, a, piece, i);
         row.xhat[i] = (row.x[i] - row.mean) * row.rstd;
+        if (p->op == NB_OP_DYT)
+            bend(p, &row, i);
         row.g[i] = row.dy[i] * row.w[i];
         if (bug == XHAT_NARROW)
             row.xhat[i] = element_through(NB_BF16, row.xhat[i]);
@@ -136,10 +166,22 @@ static struct row load(const struct nb_problem *p, const struct nb_args *a, size
     return row;
 }
 
+static void propagate_bent(const struct nb_problem *p, const struct row *row, double *dx)
+{
+    for (size_t i = 0; i < row->n; i++) {
+        dx[i] = row->g[i] * (bug == SLOPE_LEFT_OUT ? 1 : row->d[i]) * (bug == ALPHA_LEFT_OUT ? 1 : p->alpha);
+        dx[i] = bug == COPIED ? row->dy[i] : bug == NAN_HIDDEN && isnan(dx[i]) ? 0 : dx[i];
+    }
+}
+
 /* dx, rounded as the dtype is. */
 static void propagate(const struct nb_problem *p, const struct row *row, double *dx)
 {
     const size_t n = row->n, k = p->op == NB_OP_PRMSNORM ? p->k : n;
+    if (p->op == NB_OP_DYT) {
+        propagate_bent(p, row, dx);
+        return;
+    }
     const size_t summed = bug == LAST_LEFT_OUT ? n - 1 : bug == PREFIX_SUM ? k : n;
     const bool undivided = nb_op_facts(p->op)->sum && bug != MEAN_OF_SUM;
     const double of = undivided ? 1 : bug == PREFIX_OVER_HIDDEN ? (double)n : (double)k;
@@ -178,9 +220,19 @@ static void write_row(const struct nb_problem *p, const struct nb_args *a, size_
         element_put(p->dtype, a->dx, at + p->hidden, 1);
 }
 
+static double share_of_alpha(const struct nb_problem *p, const struct row *row)
+{
+    double sum = 0;
+    for (size_t i = 0; i + (bug == DALPHA_LAST_COLUMN_LOST) < row->n; i++)
+        sum += (bug == DALPHA_WITHOUT_GAMMA ? row->dy[i] : row->g[i]) * row->d[i] * (bug == DALPHA_OF_T ? row->xhat[i] : row->x[i]);
+    return bug == DALPHA_WITH_ALPHA ? sum * p->alpha : sum;
+}
+
 static void share(const struct nb_problem *p, const struct row *row, double *sums)
 {
     const size_t n = row->n;
+    if (p->op == NB_OP_DYT)
+        sums[DALPHA * p->hidden] += share_of_alpha(p, row);
     for (size_t i = 0; i < n; i++) {
         const double w = row->w[i], dy = row->dy[i];
         double dgamma = bug == PLAIN_DGAMMA ? dy : dy * row->xhat[i];
@@ -209,13 +261,16 @@ static void run(const void *state, const struct nb_args *a)
     double *sums = a->scratch;
     calls++;
     if (bug != SUM_GOES_ON)
-        memset(sums, 0, SUMS * p->hidden * sizeof *sums);
+        memset(sums, 0, (SUMS * p->hidden + 1) * sizeof *sums);
     for (size_t r = first; r < last; r++) {
         for (size_t piece = 0; piece < pieces; piece++) {
             const struct row row = load(p, a, r, piece);
             propagate(p, &row, dx + piece * row.n);
+            const double before = sums[DALPHA * p->hidden];
             if (!is_lost(p, r, piece))
                 share(p, &row, sums + (p->op == NB_OP_GROUPNORM ? piece * row.n : 0));
+            if (bug == DALPHA_LAST_ROW_LOST && r == p->rows - 1)
+                sums[DALPHA * p->hidden] = before;
         }
         if (!(bug == ROW_UNWRITTEN && r == 1))
             write_row(p, a, r, dx);
@@ -226,6 +281,14 @@ static void run(const void *state, const struct nb_args *a)
         if (bug == DY_CHANGED)
             element_put(p->dtype, (char *)(uintptr_t)a->dy, r * p->ldx, 1 + element_get(p->dtype, a->dy, r * p->ldx));
     }
+}
+
+static void reduce_alpha(const struct nb_problem *p, const struct nb_args *a, size_t parts)
+{
+    double sum = 0;
+    for (size_t part = 0; part < (bug == DALPHA_FIRST_PART ? 1 : parts); part++)
+        sum += ((const double *)((const char *)a->scratch + part * a->scratch_step))[DALPHA * p->hidden];
+    element_put(stat_type(p), a->dalpha, 0, bug == DALPHA_UNSTEADY && calls % 2 ? sum + fmax(1, fabs(sum)) : sum);
 }
 
 static void reduce(const void *state, const struct nb_args *a)
@@ -245,6 +308,8 @@ static void reduce(const void *state, const struct nb_args *a)
                 sum += (double)(calls % 2) * fmax(1, fabs(sum));
             element_put(p->param_dtype, to[s], i, bug == SHARES_OVER_ROWS ? sum / (double)p->rows : sum);
         }
+    if (a->dalpha != NULL && a->part == 0 && bug != DALPHA_LOST)
+        reduce_alpha(p, a, parts);
     if (bug == DGAMMA_BEFORE && a->dgamma != NULL)
         element_put(p->param_dtype, (char *)a->dgamma - nb_dtype_bytes(p->param_dtype), 0, 1);
 }
@@ -252,15 +317,15 @@ static void reduce(const void *state, const struct nb_args *a)
 static size_t scratch_bytes(const struct nb_problem *p, uint32_t parts)
 {
     (void)parts;
-    return SUMS * p->hidden * sizeof(double);
+    return (SUMS * p->hidden + 1) * sizeof(double);
 }
 
 /* ---- the check of it ---- */
 
 static bool is_base(const struct nb_kernel *k)
 {
-    return nb_kernel_why_not(k) == NULL && k->dir == NB_BWD && nb_op_facts(k->op)->norm && !nb_op_facts(k->op)->columns && strcmp(k->algo, "twopass") == 0 &&
-           k->trick[0] == '\0';
+    return nb_kernel_why_not(k) == NULL && k->dir == NB_BWD && !nb_op_facts(k->op)->columns && k->trick[0] == '\0' &&
+           strcmp(k->algo, nb_op_facts(k->op)->pointwise ? "expm1" : "twopass") == 0;
 }
 
 static bool exists(const struct nb_kernel *k)
@@ -276,7 +341,7 @@ static struct nb_check_result checked(const struct nb_kernel *k)
     struct nb_kernel mutant = *k;
     struct nb_cell c = mutation_cell(k, MUTATIONS[bug].where);
     c.k[NB_K_PREFIX] = 300000;
-    c.threads = bug == FIRST_PART_ALONE || bug == PARTS_LEFT_OUT ? 2 : 1;
+    c.threads = bug == FIRST_PART_ALONE || bug == PARTS_LEFT_OUT || bug == DALPHA_FIRST_PART ? 2 : 1;
     mutant.run = run;
     mutant.reduce = reduce;
     mutant.scratch_bytes = scratch_bytes;

@@ -1,5 +1,5 @@
 /* backward_smoke_test: every backward kernel this CPU can run against plain loops in double: dx, dgamma and dbeta from
- * the mean and rstd it is given. It finds kernels that are broken (tails, strides, slices, options, what was in memory
+ * the mean and rstd it is given; dalpha of dyt. It finds kernels that are broken (tails, strides, slices, options, what was in memory
  * before); how accurate they are is for the oracle to say. libc only, as kernel_smoke_test. */
 #include <math.h>
 #include <stdio.h>
@@ -27,7 +27,7 @@ struct setup {
 
 /* ---- what a call is given ---- */
 
-enum { X, DY, GAMMA, MEAN, RSTD, INPUTS, DX = INPUTS, DGAMMA, DBETA, ROOMS };
+enum { X, DY, GAMMA, MEAN, RSTD, INPUTS, DX = INPUTS, DGAMMA, DBETA, DALPHA, ROOMS };
 static const char *const changes[INPUTS] = {"changes x", "changes dy", "changes gamma", "changes mean", "changes rstd"};
 static struct guarded rooms[ROOMS];
 static unsigned char *at[ROOMS]; /* in those rooms, as long as a setup needs */
@@ -35,9 +35,15 @@ static unsigned char saved[INPUTS][BYTES], first[ROOMS][BYTES];
 static _Alignas(64) unsigned char scratch[SCRATCH];
 static size_t scratch_step;
 
+/* Or what stands in the place of one: sums over rows. */
 static int is_norm(const struct nb_kernel *k)
 {
     return k->op != NB_OP_TRIAD;
+}
+
+static int has_dalpha(const struct nb_kernel *k, const struct setup *t)
+{
+    return k->op == NB_OP_DYT && !t->no_dgamma;
 }
 
 /* Of gamma, dgamma and dbeta. */
@@ -69,6 +75,8 @@ static size_t bytes_of(const struct nb_kernel *k, const struct setup *t, int i)
         return ((t->rows - 1) * t->ldx + t->hidden) * e;
     if (i == DX)
         return ((t->rows - 1) * t->ldy + t->hidden + t->shift) * e;
+    if (i == DALPHA)
+        return nb_stat_bytes(k->dtype);
     if (i == MEAN || i == RSTD)
         return t->rows * pieces_of(k->op, t->hidden) * nb_stat_bytes(k->dtype);
     return params_of(k, t) * nb_dtype_bytes(t->param_dtype);
@@ -124,7 +132,7 @@ static void fill(const struct nb_kernel *k, const struct setup *t)
 struct sum {
     double value, terms;
 };
-static struct sum dx[ROWS_MAX * HIDDEN_MAX], dgamma[HIDDEN_MAX], dbeta[HIDDEN_MAX];
+static struct sum dx[ROWS_MAX * HIDDEN_MAX], dgamma[HIDDEN_MAX], dbeta[HIDDEN_MAX], dalpha;
 static double xhat[HIDDEN_MAX], g[HIDDEN_MAX];
 
 static struct sum plus(struct sum s, double v)
@@ -154,6 +162,19 @@ static void expect_dx(const struct nb_kernel *k, struct sum *to, size_t n, size_
     }
 }
 
+/* Row r of dyt. */
+static void expect_bent(const struct nb_kernel *k, const struct setup *t, size_t r)
+{
+    for (size_t i = 0; i < t->hidden; i++) {
+        const double x = decode(k->dtype, at[X], r * t->ldx + i), dy = decode(k->dtype, at[DY], r * t->ldx + i);
+        const double slope = pow(cosh(ALPHA * x), -2), gd = dy * gamma_of(t, i) * slope;
+        dx[r * t->hidden + i] = plus((struct sum){0, 0}, gd * ALPHA);
+        dgamma[i] = plus(dgamma[i], dy * tanh(ALPHA * x));
+        dbeta[i] = plus(dbeta[i], dy);
+        dalpha = plus(dalpha, gd * x);
+    }
+}
+
 /* Group or head number piece of row r, or all of it. */
 static void expect_piece(const struct nb_kernel *k, const struct setup *t, size_t r, size_t piece)
 {
@@ -179,7 +200,10 @@ static void expect(const struct nb_kernel *k, const struct setup *t)
 {
     memset(dgamma, 0, sizeof dgamma);
     memset(dbeta, 0, sizeof dbeta);
-    for (size_t r = 0; r < t->rows; r++)
+    dalpha = (struct sum){0, 0};
+    for (size_t r = 0; r < t->rows && k->op == NB_OP_DYT; r++)
+        expect_bent(k, t, r);
+    for (size_t r = 0; r < t->rows && k->op != NB_OP_DYT; r++)
         for (size_t i = 0; i < pieces_of(k->op, t->hidden); i++)
             expect_piece(k, t, r, i);
 }
@@ -243,6 +267,8 @@ static int clear_outputs(const struct nb_kernel *k, const struct setup *t)
         memset(at[DGAMMA], 0xff, bytes_of(k, t, DGAMMA));
     if (!t->no_dbeta)
         memset(at[DBETA], 0xff, bytes_of(k, t, DBETA));
+    if (has_dalpha(k, t))
+        memset(at[DALPHA], 0xff, bytes_of(k, t, DALPHA));
     memset(scratch, CANARY, t->parts * scratch_step);
     for (uint32_t part = 0; part < t->parts; part++)
         memset(scratch + part * scratch_step, 0xff, bytes);
@@ -258,9 +284,10 @@ static struct nb_args args_of(const struct nb_kernel *k, const struct setup *t)
                             .dx = at[DX],
                             .gamma = t->gamma ? at[GAMMA] : NULL,
                             .mean = is_centred(k->op) ? at[MEAN] : NULL,
-                            .rstd = is_norm(k) ? at[RSTD] : NULL,
+                            .rstd = has_rstd(k->op) ? at[RSTD] : NULL,
                             .dgamma = t->no_dgamma ? NULL : at[DGAMMA],
                             .dbeta = t->no_dbeta ? NULL : at[DBETA],
+                            .dalpha = has_dalpha(k, t) ? at[DALPHA] : NULL,
                             .scratch = scratch,
                             .scratch_step = scratch_step};
 }
@@ -302,7 +329,7 @@ static const char *input_changed(const struct nb_kernel *k, const struct setup *
 static int written_outside(const struct nb_kernel *k, const struct setup *t)
 {
     const size_t e = nb_dtype_bytes(k->dtype), bytes = scratch_bytes(k, t);
-    const int untold[ROOMS] = {[DGAMMA] = t->no_dgamma, [DBETA] = t->no_dbeta};
+    const int untold[ROOMS] = {[DGAMMA] = t->no_dgamma, [DBETA] = t->no_dbeta, [DALPHA] = !has_dalpha(k, t)};
     for (int i = DX; i < ROOMS; i++) {
         const size_t before = rooms[i].bytes - bytes_of(k, t, i);
         if (!all_canaries(rooms[i].end - rooms[i].bytes, 0, untold[i] ? rooms[i].bytes : before))
@@ -345,6 +372,8 @@ static const char *wrong_values(const struct nb_kernel *k, const struct setup *t
         return "dgamma differs from the loop";
     if (!t->no_dbeta && !all_close(t->param_dtype, k->dtype, at[DBETA], dbeta, params_of(k, t)))
         return "dbeta differs from the loop";
+    if (has_dalpha(k, t) && !all_close(real_of(k->dtype), k->dtype, at[DALPHA], &dalpha, 1))
+        return "dalpha differs from the loop";
     return NULL;
 }
 
@@ -368,7 +397,7 @@ static const char *wrong_in_parts(const struct nb_kernel *k, const struct setup 
         return wrong;
     keep(k, t);
     wrong = call_and_look(k, t, 1);
-    if (!wrong && !same(k, t, DX, DBETA))
+    if (!wrong && !same(k, t, DX, DALPHA))
         wrong = "the same call gives other bits";
     return wrong;
 }

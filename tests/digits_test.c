@@ -312,6 +312,44 @@ static void row_with(double *row, double sigma, double rms)
 /* Printed for three rows of 64, N(0,1) about 0, 1 and 5, whose generator is not told. A norm
  * depends on its row by sigma and rms alone, which the printed pair tells: any row that has them
  * must give the printed digits. */
+/* ---- Tanh ---- */
+
+/* Of 300 bits, rounded; and 1 - t^2 of it. alpha is 0.5. */
+static void tanh_digits(void **state)
+{
+    (void)state;
+    static const double at[4] = {1, 2, -4, 0.5};
+    static const struct {
+        const char *format, *isa;
+        uint32_t dtype;
+        const char *text;
+    } cases[] = {
+        {"%.11f", "scalar", NB_F64, "0.46211715726 0.76159415596 -0.96402758008 0.24491866240"},
+        {"%.6f", "scalar", NB_F32, "0.462117 0.761594 -0.964028 0.244919"},
+    };
+    static const char *const algos[] = {"naive", "expm1"};
+    double out[4];
+    char name[64], in[32], stored[32];
+    for (size_t i = 0; i < LENGTH(cases) * LENGTH(algos); i++) {
+        snprintf(name, sizeof name, "dyt_fwd_%s__%s_%s", algos[i % 2], nb_dtype_name(cases[i / 2].dtype), cases[i / 2].isa);
+        const struct nb_kernel *k = nb_kernel_find(name);
+        assert_non_null(k);
+        const struct nb_problem p = {.size = sizeof p, .op = k->op, .dtype = k->dtype, .param_dtype = k->dtype, .rows = 1,
+                                     .hidden = 4, .ldx = 4, .ldy = 4, .alpha = 0.5};
+        const struct nb_args a = {.size = sizeof a, .parts = 1, .x = in, .y = stored};
+        nb_encode(k->dtype, at, in, 4);
+        k->run(&p, &a);
+        nb_decode(k->dtype, stored, out, 4);
+        expect(cases[i / 2].format, out, 4, cases[i / 2].text);
+    }
+    for (size_t i = 0; i < 4; i++) {
+        struct nb_dd slope, t = nb_ref_tanh((struct nb_dd){at[i] / 2, 0}, &slope);
+        assert_true(fabs(slope.hi - (1 - t.hi * t.hi)) < 1e-15);
+        out[i] = slope.hi;
+    }
+    expect("%.11f", out, 4, "0.78644773297 0.41997434161 0.07065082485 0.94001484881");
+}
+
 static void jacobians_of_64(void **state)
 {
     (void)state;
@@ -715,6 +753,7 @@ int main(void)
         cmocka_unit_test(four_backward),
         cmocka_unit_test(four_with_a_gain),
         cmocka_unit_test(jacobians),
+        cmocka_unit_test(tanh_digits),
         cmocka_unit_test(jacobians_of_64),
         cmocka_unit_test(deepnorm_constants),
         cmocka_unit_test(deepnorm_identities),

@@ -152,6 +152,18 @@ static inline int is_sum(uint32_t op)
     return op == NB_OP_L2NORM || op == NB_OP_SCALENORM;
 }
 
+/* Divides by the size of a row. */
+static inline int has_rstd(uint32_t op)
+{
+    return op >= NB_OP_LAYERNORM && op != NB_OP_TRIAD && op != NB_OP_DYT;
+}
+
+/* Takes the options of norms: gemma and order. */
+static inline int is_layer(uint32_t op)
+{
+    return has_rstd(op) || op == NB_OP_DYT;
+}
+
 /* Of each ISA, and what it says of those in direction dir (norms of columns have a test of their own); the exit status of
  * the test, of which failed checks
  * have failed already. */

@@ -42,12 +42,12 @@ static void expect_row(uint32_t op, size_t n, const double *x, const double *gam
         q += (x[i] - e->mean) * (x[i] - e->mean);
     q /= is_sum(op) ? 1 : (double)k;
     e->rstd = 1 / (eps_mode == NB_EPS_OUTSIDE ? sqrt(q) + eps : sqrt(q + eps));
-    if (op >= NB_OP_LAYERNORM)
+    if (has_rstd(op))
         factor = e->rstd;
     else if (op != NB_OP_COPY)
         factor = ALPHA;
     for (size_t i = 0; i < n; i++)
-        e->y[i] = (x[i] - e->mean) * factor * gamma[i] + beta[i];
+        e->y[i] = (op == NB_OP_DYT ? tanh(factor * x[i]) : (x[i] - e->mean) * factor) * gamma[i] + beta[i];
 }
 
 /* Whole rows at once: 1 when got equals want within tol of a unit-sized value; NaN equals
@@ -129,7 +129,7 @@ static int untouched(const struct nb_kernel *k, const struct setup *t,
     return all_canaries(first, 0, (size_t)(y - first)) &&
            all_canaries(means, t->stats && is_centred(k->op) ? ROWS * s : 0,
                         sizeof means) &&
-           all_canaries(rstds, t->stats && k->op >= NB_OP_LAYERNORM ? ROWS * s : 0,
+           all_canaries(rstds, t->stats && has_rstd(k->op) ? ROWS * s : 0,
                         sizeof rstds);
 }
 
@@ -255,7 +255,7 @@ static struct range expect_range(const struct nb_kernel *k, const struct setup *
 static int in_range(const struct nb_kernel *k, const struct setup *t, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        const double xhat = (xd[i] - want.mean) * want.rstd;
+        const double xhat = k->op == NB_OP_DYT ? tanh(ALPHA * xd[i]) : (xd[i] - want.mean) * want.rstd;
         const struct range v = expect_range(k, t, xhat, gd[i], bd[i]);
         if (!(v.lo <= got[i] && got[i] <= v.hi))
             return 0;
@@ -294,7 +294,7 @@ static int piece_agrees(const struct nb_kernel *k, const struct setup *t, const 
         stats[0] = decode(type, means, at);
         exact[0] = want.mean;
     }
-    if (t->stats && k->op >= NB_OP_LAYERNORM) {
+    if (t->stats && has_rstd(k->op)) {
         stats[1] = decode(type, rstds, at);
         exact[1] = want.rstd;
     }
@@ -489,7 +489,7 @@ static int check_forgotten(const struct nb_kernel *k)
         *of_told[option] = 0;
         if (option == 1 && k->op == NB_OP_SCALENORM)
             continue; /* it is refused */
-        const int matters[] = {1, narrow && (params & (uses_gamma(k) ? 3 : 2)), uses_gamma(k) && params & 1};
+        const int matters[] = {has_rstd(k->op), narrow && (params & (uses_gamma(k) ? 3 : 2)), uses_gamma(k) && params & 1};
         struct setup t = with_options(k, 33, params, is);
         t.told = told;
         if (params != 4 && agrees(k, &t) == matters[option])
@@ -534,7 +534,7 @@ static int check_supports(const struct nb_kernel *k)
     for (size_t i = 0; i < 4; i++) {
         const struct setup t = with_options(k, 33, 3, o[i]);
         const struct nb_problem p = problem_of(k, &t);
-        const int norm = k->op >= NB_OP_LAYERNORM, known = i < 2 && !(i == 0 && k->op == NB_OP_SCALENORM);
+        const int norm = is_layer(k->op), known = i < 2 && !(i == 0 && k->op == NB_OP_SCALENORM);
         if (i != 2 || norm)
             failed += (k->supports(&p) == NULL) != (norm && known);
     }
@@ -683,7 +683,7 @@ static int check_planted(void)
 static int check_kernel(const struct nb_kernel *k)
 {
     int failed = check_shapes(k) + check_special(k) + check_supports(k);
-    if (k->op >= NB_OP_LAYERNORM)
+    if (is_layer(k->op))
         failed += check_options(k) + check_forgotten(k) + check_same_bits(k);
     if (k->bound.range_safe)
         failed += check_range(k);

@@ -17,16 +17,19 @@ enum { HIDDEN = 67, ROWS = 50, MANY = 1100 };
  * to see it. Each test adds words of its own from OWN on. */
 enum {
     ANY, NARROW = 1, NOT_BF16 = 2, CENTRED = 4, MANY_ROWS = 8,
-    MEAN = 16, SUM = 32, /* rstd of a mean, or of a sum */
-    GAMMA = 64, ELEMENTWISE = 128, GAIN = 256, /* gamma: of any kind, of each element, of all */
-    OWN = 512
+    MEAN = 16, SUM = 32, STATS = 64, /* rstd of a mean, of a sum, of either */
+    POINTWISE = 128, /* a rival without a statistic */
+    GAMMA = 256, ELEMENTWISE = 512, GAIN = 1024, /* gamma: of any kind, of each element, of all */
+    BETA = 2048,
+    OWN = 4096
 };
 
 static inline bool mutation_fits(unsigned where, const struct nb_kernel *k)
 {
     const struct nb_op_facts *op = nb_op_facts(k->op);
     return !(where & NARROW && nb_dtype_bytes(k->dtype) != 2) && !(where & NOT_BF16 && k->dtype == NB_BF16) &&
-           !(where & CENTRED && !op->centred) && !(where & MEAN && op->sum) && !(where & SUM && !op->sum) &&
+           !(where & CENTRED && !op->centred) && !(where & (MEAN | STATS) && !op->norm) && !(where & MEAN && op->sum) &&
+           !(where & SUM && !op->sum) && !(where & POINTWISE && !op->pointwise) && !(where & BETA && !op->beta) &&
            !(where & (GAMMA | ELEMENTWISE) && !op->gamma) && !(where & ELEMENTWISE && op->scalar) &&
            !(where & GAIN && !op->scalar);
 }

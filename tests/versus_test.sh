@@ -82,6 +82,18 @@ expect "without, it has none: $(step both-no)" [ "$(step both-no)" = "20 0 1" ]
 expect "it is drawn" test -s both-yes/plots/training.svg
 expect "or not" test ! -e both-no/plots/training.gp
 
+# a rival without a norm, in both directions; never in place, where each pass would shrink the last one's output
+nb run --versus dyt:layernorm,dyt:rmsnorm --dir fwd,bwd --kernels headline --hidden 100 --rows 20 --processes 6 --rounds 2 --out dyt
+expect "exit 0, not $rc" [ "$rc" = 0 ]
+for dir in fwd bwd; do
+    expect "dyt has a speedup over both norms, $dir" [ "$(awk -F, -v dir=$dir 'NR==1{for(i=1;i<=NF;i++)c[$i]=i;next}
+        $c["test_op"]=="dyt" && $c["dir"]==dir && $c["pairing"]=="same-algorithm" && $c["speedup"]>0 {print $c["base_op"]}' \
+        dyt/speedup.csv | sort -u | tr '\n' ' ')" = "layernorm rmsnorm " ]
+done
+expect "it is no ceiling" [ "$(jq -r '.cells[].groups[].members[]|select(.role=="ceiling")|.kernel' dyt/plan.json | grep -c dyt)" = 0 ]
+nb check --op dyt --hidden 100 --rows 3 --in-place yes --json
+expect "in place it is not timed" [ "$(grep -c 'dyt_fwd' out)" = 0 ]
+
 # int(p*hidden) is 0 here, and rstd then 1/sqrt(0/0): rounded up, the prefix has an element
 nb check --op prmsnorm --hidden 1,7,15 --rows 3 --prefix 0.000001 --isa all --json
 expect "a prefix is never empty" [ "$(jq -r .verdict out | sort -u | grep -v SKIP)" = PASS ]

@@ -54,6 +54,11 @@ static NB_INLINE __m256d as_f64(__m256i v)
     {                                                                                    \
         return _mm256_andnot_##sfx(_mm256_set1_##sfx((S)-0.0), a);                       \
     }                                                                                    \
+    static NB_INLINE V v_copysign_##t(V a, V b)                                          \
+    {                                                                                    \
+        const V sign = _mm256_set1_##sfx((S)-0.0);                                       \
+        return _mm256_or_##sfx(_mm256_andnot_##sfx(sign, a), _mm256_and_##sfx(sign, b)); \
+    }                                                                                    \
     static NB_INLINE V v_fma_##t(V a, V b, V c) { return _mm256_fmadd_##sfx(a, b, c); }  \
     static NB_INLINE V v_keep_##t(V a, size_t m)                                         \
     {                                                                                    \
@@ -63,6 +68,16 @@ static NB_INLINE __m256d as_f64(__m256i v)
 
 NB_WORDS(f32, ps, __m256, float)
 NB_WORDS(f64, pd, __m256d, double)
+
+static NB_INLINE __m256 v_pow2_f32(__m256 a)
+{
+    return as_f32(_mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(a), 23), _mm256_set1_epi32(0x3f800000)));
+}
+
+static NB_INLINE __m256d v_pow2_f64(__m256d a)
+{
+    return as_f64(_mm256_add_epi64(_mm256_slli_epi64(_mm256_castpd_si256(a), 52), _mm256_set1_epi64x(0x3ff0000000000000)));
+}
 
 #define NB_HORIZONTAL(name, op, op1)                                                     \
     static NB_INLINE float name##_f32(__m256 a)                                          \

@@ -35,6 +35,11 @@ typedef __m512d vec_f64;
     static NB_INLINE V v_sqrt_##t(V a) { return _mm512_sqrt_##sfx(a); }                  \
     static NB_INLINE V v_max_##t(V a, V b) { return _mm512_max_##sfx(a, b); }            \
     static NB_INLINE V v_abs_##t(V a) { return _mm512_abs_##sfx(a); }                    \
+    static NB_INLINE V v_copysign_##t(V a, V b)                                          \
+    {                                                                                    \
+        const V sign = _mm512_set1_##sfx((S)-0.0);                                       \
+        return _mm512_or_##sfx(_mm512_andnot_##sfx(sign, a), _mm512_and_##sfx(sign, b)); \
+    }                                                                                    \
     static NB_INLINE V v_fma_##t(V a, V b, V c) { return _mm512_fmadd_##sfx(a, b, c); }  \
     static NB_INLINE V v_keep_##t(V a, size_t m)                                         \
     {                                                                                    \
@@ -46,6 +51,18 @@ typedef __m512d vec_f64;
 
 NB_WORDS(f32, ps, __m512, float)
 NB_WORDS(f64, pd, __m512d, double)
+
+static NB_INLINE __m512 v_pow2_f32(__m512 a)
+{
+    const __m512i b = _mm512_slli_epi32(_mm512_castps_si512(a), 23);
+    return _mm512_castsi512_ps(_mm512_add_epi32(b, _mm512_set1_epi32(0x3f800000)));
+}
+
+static NB_INLINE __m512d v_pow2_f64(__m512d a)
+{
+    const __m512i b = _mm512_slli_epi64(_mm512_castpd_si512(a), 52);
+    return _mm512_castsi512_pd(_mm512_add_epi64(b, _mm512_set1_epi64(0x3ff0000000000000)));
+}
 
 /* Transposed: in each quarter the vecs' partial sums side by side, then the quarters. */
 static NB_INLINE void v_hsum4_f32(const __m512 *v, float *sums)

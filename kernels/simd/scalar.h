@@ -20,7 +20,8 @@ typedef float vec_f32;
 typedef double vec_f64;
 
 /* clang-format off */
-#define NB_WORDS(t, V)                                                                   \
+#define NB_WORDS(t, V, B, MANTISSA, one, copysign_)                                       \
+    static NB_INLINE V v_copysign_##t(V a, V b) { return copysign_(a, b); }              \
     static NB_INLINE V v_set1_##t(V a) { return a; }                                     \
     static NB_INLINE V v_add_##t(V a, V b) { return a + b; }                             \
     static NB_INLINE V v_sub_##t(V a, V b) { return a - b; }                             \
@@ -32,11 +33,19 @@ typedef double vec_f64;
     static NB_INLINE V v_fma_##t(V a, V b, V c) { return a * b + c; }                    \
     static NB_INLINE V v_keep_##t(V a, size_t m) { return m ? a : 0; }                   \
     static NB_INLINE V v_hsum_##t(V a) { return a; }                                     \
-    static NB_INLINE V v_hmax_##t(V a) { return a; }
+    static NB_INLINE V v_hmax_##t(V a) { return a; }                                     \
+    static NB_INLINE V v_pow2_##t(V a)                                                   \
+    {                                                                                    \
+        B b;                                                                             \
+        __builtin_memcpy(&b, &a, sizeof b);                                              \
+        b = (B)(b << MANTISSA) + one;                                                    \
+        __builtin_memcpy(&a, &b, sizeof a);                                              \
+        return a;                                                                        \
+    }
 /* clang-format on */
 
-NB_WORDS(f32, float)
-NB_WORDS(f64, double)
+NB_WORDS(f32, float, uint32_t, 23, 0x3f800000u, __builtin_copysignf)
+NB_WORDS(f64, double, uint64_t, 52, 0x3ff0000000000000u, __builtin_copysign)
 
 static NB_INLINE uint32_t nb_bits(float v)
 {
