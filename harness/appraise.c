@@ -15,7 +15,8 @@ static const enum nb_ref_op REF_OP[NB_OP_COUNT] = {
     [NB_OP_PRMSNORM] = NB_REF_PRMSNORM,
     [NB_OP_GROUPNORM] = NB_REF_LAYERNORM,
     [NB_OP_QKNORM] = NB_REF_RMSNORM,
-    [NB_OP_TRIAD] = NB_REF_AFFINE, /* of dy, its beta being x; forward of h */
+    [NB_OP_TRIAD] = NB_REF_AFFINE, /* of dy, its beta being x; where there is an h, of that */
+    [NB_OP_DEEPNORM] = NB_REF_LAYERNORM, /* of h; backward dres */
 };
 
 /* Where the parameters of a group begin; heads share theirs. */

@@ -1075,7 +1075,7 @@ static const char *norm_title(const char *op)
 {
     static const char *const names[][2] = {{"layernorm", "LayerNorm"}, {"rmsnorm", "RMSNorm"},
                                            {"prmsnorm", "pRMSNorm"},   {"groupnorm", "GroupNorm"},
-                                           {"qknorm", "QK-norm"}};
+                                           {"qknorm", "QK-norm"},      {"deepnorm", "DeepNorm"}};
     for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
         if (strcmp(names[i][0], op) == 0)
             return names[i][1];

@@ -10,8 +10,10 @@
  *           mean and rstd are f32 for f32, f16 and bf16 tensors, f64 for f64
  * Storage   f16 and bf16 travel as uint16_t
  * Aliasing  y may equal x; nothing else overlaps
- * Fused     forward of h = x + residual, rounded to dtype: y = norm(h). fuse residual: h is written, postnorm: it is not
- * Backward  reads x, dy, gamma and the mean and rstd that a forward pass saved; writes dx, dgamma and dbeta (of param_dtype)
+ * Fused     forward of h = x + residual (deepnorm: alpha*x + residual), rounded to dtype: y = norm(h). fuse residual: h is
+ *           written, postnorm: it is not
+ * Backward  reads x, dy, gamma and the mean and rstd that a forward pass saved; writes dx, dgamma and dbeta (of param_dtype).
+ *           deepnorm, fuse residual: x is h; dres is the gradient of h, rounded to dtype, dx = alpha*dres
  * Errors    run returns nothing: everything that can be wrong is found by supports() or by the caller
  */
 #ifndef NB_KERNEL_H
@@ -36,7 +38,9 @@ enum nb_op {
     NB_OP_PRMSNORM,  /* the same, the mean over x[0..k) alone: partial RMSNorm */
     NB_OP_GROUPNORM, /* layernorm of each of k equal parts of a row by itself; gamma and beta are those of the row */
     NB_OP_QKNORM,    /* rmsnorm of each k elements of a row, a head; gamma [k] is the same for all of them */
-    NB_OP_TRIAD,     /* a ceiling. Backward: dx = x + a*dy, a = alpha; forward, fused: y = a*(x + residual), and h */
+    NB_OP_TRIAD,     /* a ceiling. Backward: dx = x + a*dy, a = alpha; fuse residual: dx = a*(x + dy), and dres = x + dy;
+                      * forward, fused: y = a*(x + residual), and h */
+    NB_OP_DEEPNORM,  /* layernorm of h = alpha*x + residual; always fused */
     NB_OP_COUNT
 };
 enum nb_dir { NB_FWD, NB_BWD, NB_DIR_COUNT };
@@ -59,7 +63,7 @@ struct nb_problem {
     uint32_t eps_mode, order, gemma;
     size_t rows, hidden, ldx, ldy;
     size_t k; /* prmsnorm: length of the prefix, 1 to hidden; groupnorm: groups, a divisor of hidden; qknorm: length of
-               * a head, a divisor; 0 where the op has none */
+               * a head, a divisor; deepnorm: layers, which alpha is made of; 0 where the op has none */
     double eps, alpha, momentum;
 };
 

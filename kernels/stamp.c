@@ -90,11 +90,15 @@ static void *auto_prepare(const struct nb_problem *p, const struct nb_args *a)
     },
 
 /* Backward: the shares of the rows are put together by norm_bwd_reduce where there are any. */
-#define NB_BWD_ENTRY(op_, OP_, like_, algo_, trick_, reads_, flops_, kind_, c1_, c0_, lanes_, lambda_, source_, \
-                     supports_, scratch_, reduce_)                                       \
+#define NB_BWD_ENTRY(op_, OP_, like_, ...) NB_BACK_ENTRY(NONE, "_bwd_", op_, OP_, like_##_bwd, __VA_ARGS__)
+/* With dres besides dx. */
+#define NB_BWD_TWO_ENTRY(op_, OP_, of_, ...) NB_BACK_ENTRY(RESIDUAL, "_bwd_res_", op_, OP_, of_, __VA_ARGS__)
+#define NB_BACK_ENTRY(FUSE_, dir_, op_, OP_, of_, algo_, trick_, reads_, flops_, kind_, c1_, c0_, lanes_, lambda_, \
+                      source_, supports_, scratch_, reduce_)                             \
     {                                                                                    \
         NB_HEAD(OP_, BWD)                                                                \
-        .name = #op_ "_bwd_" #algo_ "__" NB_STR(NB_DTYPE) "_" NB_STR(NB_ISA) #trick_,    \
+        .fuse = NB_FUSE_##FUSE_,                                                         \
+        .name = #op_ dir_ #algo_ "__" NB_STR(NB_DTYPE) "_" NB_STR(NB_ISA) #trick_,    \
         .algo = #algo_,                                                                  \
         .trick = &"_" #trick_[sizeof("_" #trick_) > 2 ? 2 : 1],                          \
         .source = source_,                                                               \
@@ -105,14 +109,15 @@ static void *auto_prepare(const struct nb_problem *p, const struct nb_args *a)
         .flops = flops_,                                                                 \
         .supports = nb_supports_##supports_,                                             \
         .scratch_bytes = nb_scratch_##scratch_,                                          \
-        .run = NB_FN(like_##_bwd_##algo_, trick_),                                       \
+        .run = NB_FN(of_##_##algo_, trick_),                                             \
         .reduce = reduce_,                                                               \
     },
 
 /* Of x + residual, which are read once. */
-#define NB_SUM_ENTRY(...) NB_FUSE_ENTRY(RESIDUAL, "_fwd_res_", __VA_ARGS__) NB_FUSE_ENTRY(POSTNORM, "_fwd_postnorm_", __VA_ARGS__)
-#define NB_FUSE_ENTRY(FUSE_, of_, op_, OP_, algo_, trick_, flops_, kind_, c1_, c0_, lanes_, lambda_, safe_, source_, \
-                      supports_, scratch_)                                               \
+#define NB_SUM_ENTRY(op_, ...) NB_SUM_ENTRY_OF(op_, op_, __VA_ARGS__)
+#define NB_SUM_ENTRY_OF(...) NB_FUSE_ENTRY(RESIDUAL, "_fwd_res_", __VA_ARGS__) NB_FUSE_ENTRY(POSTNORM, "_fwd_postnorm_", __VA_ARGS__)
+#define NB_FUSE_ENTRY(FUSE_, of_, like_, op_, OP_, algo_, trick_, flops_, kind_, c1_, c0_, lanes_, lambda_, safe_, \
+                      source_, supports_, scratch_)                                               \
     {                                                                                    \
         NB_HEAD(OP_, FWD)                                                                \
         .fuse = NB_FUSE_##FUSE_,                                                         \
@@ -127,7 +132,7 @@ static void *auto_prepare(const struct nb_problem *p, const struct nb_args *a)
         .flops = flops_,                                                                 \
         .supports = nb_supports_##supports_,                                             \
         .scratch_bytes = nb_scratch_##scratch_,                                          \
-        .run = NB_FN(op_##_fwd_res_##algo_, trick_),                                     \
+        .run = NB_FN(like_##_fwd_res_##algo_, trick_),                                     \
     },
 
 /* Its bound is the worst of those it may choose; it asks for no vectors itself. */
