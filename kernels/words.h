@@ -218,6 +218,7 @@ typedef double stat_f64;
 #define triad_row NB_LOCAL(triad_row)
 #define triad_rows NB_LOCAL(triad_rows)
 #define add_few NB_LOCAL(add_few)
+#define add_vec NB_LOCAL(add_vec)
 #define triad_two NB_LOCAL(triad_two)
 #define add_block NB_LOCAL(add_block)
 #define add_sum_block NB_LOCAL(add_sum_block)

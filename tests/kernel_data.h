@@ -143,11 +143,11 @@ static inline size_t k_of(uint32_t op, size_t hidden)
 
 static inline int is_centred(uint32_t op)
 {
-    return op == NB_OP_LAYERNORM || op == NB_OP_GROUPNORM;
+    return op == NB_OP_LAYERNORM || op == NB_OP_GROUPNORM || op == NB_OP_DEEPNORM;
 }
 
-/* Of each ISA, and what it says of those in direction dir; the exit status of the test, of which failed checks
- * have failed already. */
+/* Of each ISA, and what it says of those in direction dir, forward of one input; the exit status of the test, of which
+ * failed checks have failed already. */
 static inline int check_kernels(uint32_t dir, int (*check)(const struct nb_kernel *), int failed)
 {
     size_t tested = 0;
@@ -157,7 +157,7 @@ static inline int check_kernels(uint32_t dir, int (*check)(const struct nb_kerne
         size_t here = 0;
         for (size_t j = 0; j < nb_kernel_count() && !why_not; j++) {
             const struct nb_kernel *k = nb_kernel_at(j);
-            if (k->dir != dir || k->fuse != NB_FUSE_NONE || strcmp(k->isa, isa->name) != 0)
+            if (k->dir != dir || (dir == NB_FWD && k->fuse != NB_FUSE_NONE) || strcmp(k->isa, isa->name) != 0)
                 continue;
             here++;
             seed = SEED; /* the same data whatever kernels went before */

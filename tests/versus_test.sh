@@ -56,6 +56,18 @@ nb check --op groupnorm,qknorm --hidden 33,100 --groups 7 --head 64 --rows 3 --i
 expect "in place, too: exit $rc" [ "$rc" = 0 ]
 expect "what divides no row is left out, and says why" [ "$(jq -r .reason out | grep -c 'does not divide hidden')" -gt 10 ]
 
+# deepnorm beside layernorm of the sum without alpha, in one cell
+nb run --op deepnorm,layernorm --versus deepnorm:layernorm --kernels pairings --hidden 100 --rows 20 --depth 6,12 --processes 6 --rounds 2 \
+    --out deep --quiet
+expect "exit 0, not $rc" [ "$rc" = 0 ]
+expect "cells: $(jq -r '.cells[].id' deep/plan.json | tr '\n' ' ')" \
+    [ "$(jq -r '.cells[].id' deep/plan.json | grep -c 'postnorm.*-l6$\|postnorm.*-l12$\|none')" = 3 ]
+for pairing in best-of-each same-algorithm; do
+    expect "deepnorm over layernorm, $pairing, in two cells" [ "$(awk -F, -v pairing=$pairing 'NR==1{for(i=1;i<=NF;i++)c[$i]=i;next}
+        $c["base_op"]=="layernorm" && $c["test_op"]=="deepnorm" && $c["pairing"]==pairing && $c["speedup"]>0{print $c["test_k"]}' \
+        deep/speedup.csv | sort -u | tr '\n' ' ')" = "12 6 " ]
+done
+
 # both directions: a step of training, which takes the statistics of the forward pass
 for stats in yes no; do
     nb run --dir fwd,bwd --stats $stats --kernels headline --hidden 100 --rows 20 --residency L2 --processes 6 --rounds 2 \
