@@ -196,6 +196,7 @@ static bool fits_cell(const struct nb_cell *c, const struct nb_kernel *k)
            !(c->in_place && (k->op == NB_OP_COPY || c->hidden / nb_op_pieces(&p) < IN_PLACE_MIN));
 }
 
+/* How many are not ceilings that come along. */
 static size_t cell_add_kernels(struct nb_cell *c, const struct nb_block *b)
 {
     size_t taken = 0;
@@ -203,24 +204,16 @@ static size_t cell_add_kernels(struct nb_cell *c, const struct nb_block *b)
         const struct nb_kernel *k = nb_kernel_at(i);
         if (!fits_cell(c, k))
             continue;
-        const bool selected = nb_block_takes(b, k) ||
+        const bool named = nb_block_takes(b, k);
+        const bool selected = named ||
                               (b->kernels == NB_SET_ALL && b->kernel.n == 0 && b->algo.n == 0 &&
                                nb_is_ceiling(k) && (b->references || !nb_is_extra_reference(k)) &&
                                nb_block_takes_isa(b, k));
-        taken += selected;
+        taken += named;
         if (selected || wanted_ceiling(k))
             cell_add_kernel(c, k);
     }
     return taken;
-}
-
-/* Whether the block takes kernels that go back through a sum in such a cell. */
-static bool has_gradients_of_sum(const struct nb_cell *c, const struct nb_block *b)
-{
-    for (size_t i = 0; i < nb_kernel_count(); i++)
-        if (fits_cell(c, nb_kernel_at(i)) && nb_block_takes(b, nb_kernel_at(i)))
-            return true;
-    return false;
 }
 
 static bool has_kind(const struct nb_cell *c, enum nb_op_k kind)
@@ -247,11 +240,6 @@ static enum nb_status add_cell(struct nb_plan *plan, const struct nb_block *b,
     const double bytes = (double)wanted.hidden * (double)tensors * (double)wanted.rows * (double)es +
                          (double)param_bytes(&wanted);
     cell_id(&wanted);
-    if (wanted.dir == NB_BWD && wanted.fuse != NB_FUSE_NONE && !has_gradients_of_sum(&wanted, b)) {
-        drop(plan, wanted.id, "SKIP_SHAPE: backward, nothing is fused: the gradient of a sum is that of each term (deepnorm, "
-             "whose two differ, reads the h of --fuse residual)");
-        return NB_OK;
-    }
     if (wanted.rows == 0) {
         drop(plan, wanted.id, reason);
         return NB_OK;
@@ -268,7 +256,10 @@ static enum nb_status add_cell(struct nb_plan *plan, const struct nb_block *b,
     cell_id(&wanted);
     const double check = nb_check_bytes(&probe, bytes);
     free(probe.kernels);
-    if (taken > 0 && check > (double)t->memory / 2) {
+    if (taken == 0 && wanted.dir == NB_BWD && wanted.fuse != NB_FUSE_NONE) {
+        drop(plan, wanted.id, "SKIP_SHAPE: backward, nothing is fused: the gradient of a sum is that of each term (deepnorm, "
+             "whose two differ, reads the h of --fuse residual)");
+    } else if (taken > 0 && check > (double)t->memory / 2) {
         snprintf(reason, sizeof reason, "SKIP_SHAPE: its check with the oracle needs up to %.0f MiB, more "
                  "than half of this machine's memory (%zu MiB)", check / 0x1p20, t->memory >> 20);
         drop(plan, wanted.id, reason);
