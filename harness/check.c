@@ -900,6 +900,17 @@ static void scaled_row(const struct nb_kernel *k, const struct layout *l, size_t
     round_row(p->dtype, want, p->hidden);
 }
 
+static const char *exact_formula(const struct nb_kernel *k)
+{
+    if (has_two_gradients(k))
+        return "alpha*dres rounded once";
+    if (rounded_apart(k))
+        return "alpha*x, rounded, + residual rounded";
+    if (nb_op_facts(k->op)->sum)
+        return "alpha*x + residual rounded once";
+    return k->dir == NB_BWD ? "x + dy rounded once" : "x + residual rounded once";
+}
+
 /* What must be exact of row `at` of a layout, which is row i of the set: h of a sum; dx beside dres. */
 static void check_exact(const struct row_set *s, size_t i, const struct nb_kernel *k, const struct layout *l, size_t at,
                         struct nb_check_result *r)
@@ -918,13 +929,8 @@ static void check_exact(const struct row_set *s, size_t i, const struct nb_kerne
         memcpy(want, oracle_of(s, k)->h + i * n, n * sizeof *want);
     for (size_t j = 0; j < n; j++)
         if (!is_exact(k, got[j], want[j])) {
-            snprintf(text, sizeof text, "%s is %.9g, and %s rounded%s is %.9g, row %zu element %zu",
-                     OUT_NAMES[is_back(&l->cell)][!scaled], got[j],
-                     scaled                       ? "alpha*dres"
-                     : nb_op_facts(k->op)->sum    ? "alpha*x + residual"
-                     : is_back(&l->cell)          ? "x + dy"
-                                                  : "x + residual",
-                     rounded_apart(k) ? ", its product too," : " once", want[j], i, j);
+            snprintf(text, sizeof text, "%s is %.9g, and %s is %.9g, row %zu element %zu",
+                     OUT_NAMES[is_back(&l->cell)][!scaled], got[j], exact_formula(k), want[j], i, j);
             fail(r, NB_FAIL_VALUE, text);
         }
     free(got);
