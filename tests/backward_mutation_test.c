@@ -17,9 +17,12 @@ enum bug {
     ELEMENT_UNWRITTEN, DGAMMA_UNWRITTEN, WRITE_BEHIND, DGAMMA_BEFORE, MEAN_CHANGED, RSTD_CHANGED, DY_CHANGED,
     UNSTEADY, UNSTEADY_SHARES, ONE_IN_A_THOUSAND, NAN_HIDDEN, SHARES_OVER_ROWS, COPIED,
     MEAN_OF_SUM, GAIN_IN_ONE_TERM, DGAMMA_MISSES_ONE, LAST_ELEMENT_ALONE,
-    BEHIND_TOO, PREFIX_SUM, PREFIX_OVER_HIDDEN, FIRST_STATISTICS, FIRST_GAMMA, ONE_PIECE_LOST, BUGS
+    BEHIND_TOO, PREFIX_SUM, PREFIX_OVER_HIDDEN, FIRST_STATISTICS, FIRST_GAMMA, ONE_PIECE_LOST,
+    DX_IS_DRES, DRES_WITH_ALPHA, BOTH_WITH_ALPHA, ALPHA_SQUARED, ALPHA_DIVIDES, ALPHA_NARROW, DX_OF_UNROUNDED, DX_OF_STALE,
+    DX_OFF_BY_ULP, DX_TRUNCATED, DX_UNWRITTEN, DX_STRIDE_HIDDEN, DX_BEHIND, DX_NAN_HIDDEN, DX_IN_A_THOUSAND, DX_LAST_LOST,
+    DGAMMA_WITH_ALPHA, XHAT_WITH_ALPHA, BUGS
 };
-enum { PREFIX = OWN, PIECES = 2 * OWN, GROUPS = 4 * OWN };
+enum { PREFIX = OWN, PIECES = 2 * OWN, GROUPS = 4 * OWN, TWO = 8 * OWN /* dres besides dx */ };
 static const struct {
     const char *name;
     unsigned where;
@@ -80,6 +83,24 @@ static const struct {
     [FIRST_STATISTICS] = {"statistics of the first group or head", PIECES},
     [FIRST_GAMMA] = {"gamma of the first group", GROUPS},
     [ONE_PIECE_LOST] = {"share of the last group or head lost", PIECES},
+    [DX_IS_DRES] = {"dx without alpha", TWO},
+    [DRES_WITH_ALPHA] = {"alpha on dres, dx without", TWO},
+    [BOTH_WITH_ALPHA] = {"alpha on dres, too", TWO},
+    [ALPHA_SQUARED] = {"alpha squared", TWO},
+    [ALPHA_DIVIDES] = {"dx divided by alpha", TWO},
+    [ALPHA_NARROW] = {"alpha rounded to bf16", TWO},
+    [DX_OF_UNROUNDED] = {"dx of the unrounded dres", TWO | NARROW},
+    [DX_OF_STALE] = {"dx of the row before", TWO},
+    [DX_OFF_BY_ULP] = {"one element of dx off by its last bit", TWO},
+    [DX_TRUNCATED] = {"dx truncated", TWO | NARROW},
+    [DX_UNWRITTEN] = {"row of dx not written, dres is", TWO},
+    [DX_STRIDE_HIDDEN] = {"stride of dx ignored, that of dres not", TWO},
+    [DX_BEHIND] = {"write at dx[hidden], not at dres", TWO},
+    [DX_NAN_HIDDEN] = {"NaN in dx hidden", TWO},
+    [DX_IN_A_THOUSAND] = {"dx of one row in a thousand", TWO | MANY_ROWS},
+    [DX_LAST_LOST] = {"last element of dx without alpha", TWO},
+    [DGAMMA_WITH_ALPHA] = {"dgamma times alpha", TWO},
+    [XHAT_WITH_ALPHA] = {"h taken for x: xhat of alpha*h", TWO},
 };
 
 static enum bug bug;
@@ -126,7 +147,7 @@ static struct row load(const struct nb_problem *p, const struct nb_args *a, size
         row.x[i] = element_get(p->dtype, x, r * p->ldx + piece * row.n + i);
         row.dy[i] = element_get(p->dtype, dy, r * (bug == DY_STRIDE ? p->hidden : p->ldx) + piece * row.n + i);
         row.w[i] = gamma_at(p, a, piece, i);
-        row.xhat[i] = (row.x[i] - row.mean) * row.rstd;
+        row.xhat[i] = ((bug == XHAT_WITH_ALPHA ? p->alpha : 1) * row.x[i] - row.mean) * row.rstd;
         row.g[i] = row.dy[i] * row.w[i];
         if (bug == XHAT_NARROW)
             row.xhat[i] = element_through(NB_BF16, row.xhat[i]);
@@ -158,8 +179,45 @@ static void propagate(const struct nb_problem *p, const struct row *row, double 
     }
 }
 
+/* dx = alpha*dres, of dres as it stands in row r, or of what it was before it was rounded. */
+static double scaled(const struct nb_problem *p, const struct nb_args *a, size_t r, size_t i, double unrounded)
+{
+    const size_t from = bug == DX_OF_STALE && r > 0 ? r - 1 : r;
+    const bool plain = bug == DX_IS_DRES || bug == DRES_WITH_ALPHA || (bug == DX_LAST_LOST && i + 1 == p->hidden);
+    double alpha = bug == ALPHA_SQUARED ? p->alpha * p->alpha : bug == ALPHA_DIVIDES ? 1 / p->alpha : p->alpha;
+    alpha = plain ? 1 : bug == ALPHA_NARROW ? element_through(NB_BF16, alpha) : alpha;
+    const double v = bug == DX_OF_UNROUNDED ? unrounded : element_get(p->dtype, a->dres, from * p->ldy + i);
+    const double product = p->dtype == NB_F64 ? alpha * v : (double)((float)alpha * (float)v);
+    return bug == DX_NAN_HIDDEN && isnan(product) ? 0 : product;
+}
+
+/* Element i, which was rounded from v, as truncation would have left it. */
+static void cut(uint32_t dtype, void *p, size_t i, double v)
+{
+    if (fabs(element_get(dtype, p, i)) > fabs(v))
+        element_put(dtype, p, i, v * (1 - element_step(dtype) / 2));
+}
+
+static void write_scaled(const struct nb_problem *p, const struct nb_args *a, size_t r, const double *dres)
+{
+    const size_t at = r * (bug == DX_STRIDE_HIDDEN ? p->hidden : p->ldy);
+    for (size_t i = 0; i < p->hidden; i++) {
+        double v = scaled(p, a, r, i, dres[i]);
+        if (bug == DX_OFF_BY_ULP && r == 1 && i == 5)
+            v *= 1 + element_step(p->dtype);
+        if (bug == DX_IN_A_THOUSAND && r % 1000 == 999)
+            v = 0;
+        element_put(p->dtype, a->dx, at + i, v);
+        if (bug == DX_TRUNCATED)
+            cut(p->dtype, a->dx, at + i, v);
+    }
+    if (bug == DX_BEHIND && r + 1 < p->rows)
+        element_put(p->dtype, a->dx, at + p->hidden, 1);
+}
+
 static void write_row(const struct nb_problem *p, const struct nb_args *a, size_t r, const double *dx)
 {
+    void *const to = p->op == NB_OP_DEEPNORM ? a->dres : a->dx;
     const size_t ld = bug == DX_STRIDE ? p->hidden : p->ldy;
     const size_t at = (bug == ROWS_SWAPPED && r < 2 && p->rows > 1 ? 1 - r : r) * ld;
     for (size_t i = 0; i < p->hidden; i++) {
@@ -170,12 +228,14 @@ static void write_row(const struct nb_problem *p, const struct nb_args *a, size_
             v *= 1 + 0x1p-6 * (double)(calls % 2);
         if (bug == ONE_IN_A_THOUSAND && r % 1000 == 999)
             v = 0;
-        element_put(p->dtype, a->dx, at + i, v);
-        if (bug == TRUNCATED && fabs(element_get(p->dtype, a->dx, at + i)) > fabs(v))
-            element_put(p->dtype, a->dx, at + i, v * (1 - (p->dtype == NB_F16 ? 0x1p-11 : 0x1p-8)));
+        if (bug == DRES_WITH_ALPHA || bug == BOTH_WITH_ALPHA)
+            v *= p->alpha;
+        element_put(p->dtype, to, at + i, v);
+        if (bug == TRUNCATED)
+            cut(p->dtype, to, at + i, v);
     }
     if (bug == WRITE_BEHIND && r + 1 < p->rows)
-        element_put(p->dtype, a->dx, at + p->hidden, 1);
+        element_put(p->dtype, to, at + p->hidden, 1);
 }
 
 static void share(const struct nb_problem *p, const struct row *row, double *sums)
@@ -184,7 +244,8 @@ static void share(const struct nb_problem *p, const struct row *row, double *sum
     for (size_t i = 0; i < n; i++) {
         const double w = row->w[i], dy = row->dy[i];
         double dgamma = bug == PLAIN_DGAMMA ? dy : dy * row->xhat[i];
-        dgamma = bug == DGAMMA_WITH_GAMMA ? dgamma * w : bug == SHARES_NARROW ? element_through(NB_BF16, dgamma) : dgamma;
+        dgamma *= bug == DGAMMA_WITH_GAMMA ? w : bug == DGAMMA_WITH_ALPHA ? p->alpha : 1;
+        dgamma = bug == SHARES_NARROW ? element_through(NB_BF16, dgamma) : dgamma;
         const bool scalar = nb_op_facts(p->op)->scalar;
         const size_t column = scalar ? 0 : bug == DGAMMA_NEXT ? (i + 1) % n : i;
         const bool first = (bug == LAST_ROW_ALONE && (i == 0 || !scalar)) || bug == LAST_ELEMENT_ALONE;
@@ -219,6 +280,8 @@ static void run(const void *state, const struct nb_args *a)
         }
         if (!(bug == ROW_UNWRITTEN && r == 1))
             write_row(p, a, r, dx);
+        if (p->op == NB_OP_DEEPNORM && !(bug == DX_UNWRITTEN && r == 1))
+            write_scaled(p, a, r, dx);
         if (bug == MEAN_CHANGED)
             element_put(stat_type(p), a->mean, r, 1 + element_get(stat_type(p), a->mean, r));
         if (bug == RSTD_CHANGED)
@@ -267,7 +330,8 @@ static bool exists(const struct nb_kernel *k)
 {
     const unsigned where = MUTATIONS[bug].where;
     return is_base(k) && mutation_fits(where, k) && !(where & PREFIX && k->op != NB_OP_PRMSNORM) &&
-           !(where & GROUPS && k->op != NB_OP_GROUPNORM) && !(where & PIECES && !has_pieces(k));
+           !(where & GROUPS && k->op != NB_OP_GROUPNORM) && !(where & PIECES && !has_pieces(k)) &&
+           !(where & TWO && k->fuse == NB_FUSE_NONE);
 }
 
 /* What goes wrong between parts needs some. */

@@ -93,7 +93,7 @@ static struct nb_ref_row make_row(const struct family *f, enum nb_ref_op op, siz
     }
     if (n > 3)
         gamma_[n / 4] = 0;
-    return (struct nb_ref_row){op, n, x, gamma_, beta, eps, 1, 0, 0, 0, n / 3 + 1};
+    return (struct nb_ref_row){op, n, x, gamma_, beta, eps, 1, 0, 0, 0, n / 3 + 1, 0, 0};
 }
 
 /* Calls visit on every family, length, eps and norm. */
@@ -234,7 +234,7 @@ static void worked_digits(void **state)
     };
     static const double four[] = {1, 2, 3, 4};
     for (size_t i = 0; i < LENGTH(cases); i++) {
-        struct nb_ref_row r = {cases[i].op, 4, four, NULL, NULL, cases[i].eps, 1, 0, 0, 0, 0};
+        struct nb_ref_row r = {cases[i].op, 4, four, NULL, NULL, cases[i].eps, 1, 0, 0, 0, 0, 0, 0};
         struct nb_ref_stats s;
         char text[256];
         nb_ref_forward(&r, y, &s);
@@ -322,7 +322,7 @@ static void a_prefix_guesses(void **state)
     double sum = 0, squares = 0;
     for (int row = 0; row < ROWS; row++) {
         struct nb_ref_stats all, part;
-        struct nb_ref_row r = {NB_REF_RMSNORM, N_MAX, x, NULL, NULL, 0, 1, 0, 0, 0, K};
+        struct nb_ref_row r = {NB_REF_RMSNORM, N_MAX, x, NULL, NULL, 0, 1, 0, 0, 0, K, 0, 0};
         for (size_t i = 0; i < r.n; i++)
             x[i] = normal();
         nb_ref_forward(&r, y, &all);
@@ -344,7 +344,7 @@ static void prefixes_have_a_scale_of_their_own(void **state)
 {
     (void)state;
     struct nb_ref_stats s;
-    struct nb_ref_row r = {NB_REF_PRMSNORM, 4, x, NULL, NULL, 0, 1, 0, 0, 0, 2};
+    struct nb_ref_row r = {NB_REF_PRMSNORM, 4, x, NULL, NULL, 0, 1, 0, 0, 0, 2, 0, 0};
     x[0] = x[1] = 0x1p-1060;
     x[2] = -0x1p-1000;
     x[3] = 0;
@@ -520,7 +520,7 @@ static void judge_figures(void **state)
     const struct nb_ref_type *t = nb_ref_type_find("f32");
     for (size_t i = 0; i < 100; i++)
         x[i] = 1, got[i] = 1 + (double)((i * 37) % 100) * 0x1p-23;
-    struct nb_ref_row r = {NB_REF_SCALE, 100, x, NULL, NULL, 0, 1, 0, 0, 0, 0};
+    struct nb_ref_row r = {NB_REF_SCALE, 100, x, NULL, NULL, 0, 1, 0, 0, 0, 0, 0, 0};
     struct nb_ref_error e = judge(&r, t).e;
     assert_true(fabs(e.E_max - 198) < 1e-6 && fabs(e.E_p99 - 196) < 1e-6);
     assert_int_equal(e.worst * 37 % 100, 99);
@@ -548,7 +548,7 @@ static void copies_are_exact(void **state)
                : i == 6 ? INFINITY
                : i == 7 ? t->max_out
                         : (double)i;
-    struct nb_ref_row r = {NB_REF_COPY, 16, x, NULL, NULL, 0, 1, 0, 0, 0, 0};
+    struct nb_ref_row r = {NB_REF_COPY, 16, x, NULL, NULL, 0, 1, 0, 0, 0, 0, 0, 0};
     memcpy(got, x, sizeof got);
     struct judged j = judge(&r, t);
     assert_int_equal(nb_ref_limit(&r, &j.s, t, &b, FLT_MAX, FLT_MIN, &limits),
@@ -943,7 +943,7 @@ static struct nb_ref_row conditioned_row(double k1)
         gamma_[i] = 1;
         beta[i] = 0;
     }
-    return (struct nb_ref_row){NB_REF_LAYERNORM, SMALL, x, gamma_, beta, 1e-5, 1, 0, 0, 0, 0};
+    return (struct nb_ref_row){NB_REF_LAYERNORM, SMALL, x, gamma_, beta, 1e-5, 1, 0, 0, 0, 0, 0, 0};
 }
 
 static void onepass_is_caught(void **state)
@@ -1146,7 +1146,7 @@ static void constant_at_the_end_of_the_range(void **state)
         gamma_[i] = 2;
         beta[i] = 0.5;
     }
-    struct nb_ref_row r = {NB_REF_LAYERNORM, 8, x, gamma_, beta, 1e-290, 1, 0, 0, 0, 0};
+    struct nb_ref_row r = {NB_REF_LAYERNORM, 8, x, gamma_, beta, 1e-290, 1, 0, 0, 0, 0, 0, 0};
     struct nb_ref_stats s;
     nb_ref_forward(&r, y, &s);
     for (size_t i = 0; i < 8; i++)
@@ -1209,7 +1209,7 @@ static void rare_hazards(void **state)
             x[j] = j == 0 ? cases[i].first : cases[i].rest;
             gamma_[j] = cases[i].gamma;
         }
-        struct nb_ref_row r = {cases[i].op, 4, x, gamma_, NULL, cases[i].eps, 1, 0, 0, 0, 0};
+        struct nb_ref_row r = {cases[i].op, 4, x, gamma_, NULL, cases[i].eps, 1, 0, 0, 0, 0, 0, 0};
         t.eta = cases[i].flushing ? FLT_MIN : t.eta;
         nb_ref_forward(&r, y, &s);
         enum nb_ref_hazard h = nb_ref_limit(&r, &s, &t, &b, FLT_MAX, FLT_MIN, &limits);
