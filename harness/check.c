@@ -882,6 +882,8 @@ static void judge_shares(const struct row_set *s, const struct nb_kernel *k, con
         snprintf(of, sizeof of, "%s of %s,", names[i % 2], what);
         if (a.hazard == NB_REF_INSIDE)
             nb_check_judge(r, &a, true, of, i / 2);
+        else if (a.hazard == NB_REF_UNSTABLE)
+            fail(r, NB_SKIP_SHAPE, "so many rows that no bound on a sum over them holds");
         else
             fail(r, NB_FAIL_VALUE, "sums over ordinary rows leave the range that the oracle vouches for");
     }

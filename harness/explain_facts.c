@@ -103,16 +103,17 @@ double nb_sum_constant(const struct nb_kernel *k, size_t hidden)
 
 struct nb_problem nb_plain_problem(const struct nb_kernel *k, size_t hidden)
 {
+    const size_t rows = nb_op_facts(k->op)->columns ? hidden : 1, row = hidden / rows; /* a column for a row */
     return (struct nb_problem){.size = sizeof(struct nb_problem),
                                .op = k->op,
                                .dir = k->dir,
                                .fuse = k->fuse,
                                .dtype = k->dtype,
                                .param_dtype = k->dtype,
-                               .rows = 1,
-                               .hidden = hidden,
-                               .ldx = hidden,
-                               .ldy = hidden,
+                               .rows = rows,
+                               .hidden = row,
+                               .ldx = row,
+                               .ldy = row,
                                .k = nb_k_of(k->op, hidden, (const size_t[NB_K_COUNT]){0}),
                                .eps = 1e-5,
                                .alpha = 1};
@@ -122,10 +123,11 @@ struct nb_problem nb_plain_problem(const struct nb_kernel *k, size_t hidden)
 static enum nb_ref_hazard gradient_limits(const struct nb_kernel *k, const struct nb_problem *p, const double *x,
                                           double *k1, struct nb_ref_limits *limits)
 {
-    double *dy = calloc(p->hidden, sizeof *dy);
+    const size_t n = p->rows * p->hidden;
+    double *dy = calloc(n, sizeof *dy);
     struct nb_ref_gradient_stats stats;
     NB_ASSERT(dy != NULL);
-    nb_family_row(nb_family_find("benign", k->dtype), k->dtype, 2, 0, dy, p->hidden);
+    nb_family_row(nb_family_find("benign", k->dtype), k->dtype, 2, 0, dy, n);
     const struct nb_ref_gradient row = nb_appraise_gradient_row(p, x, dy, NULL, 0);
     nb_ref_gradient_look(&row, &stats);
     *k1 = stats.k;
@@ -142,8 +144,9 @@ static enum nb_ref_hazard limits_of(const struct nb_kernel *k, const double *x,
     const struct nb_problem p = nb_plain_problem(k, hidden);
     if (k->dir == NB_BWD && nb_op_facts(k->op)->norm)
         return gradient_limits(k, &p, x, k1, limits);
-    const struct nb_ref_row row = nb_appraise_row(&p, x, NULL, NULL, 0);
+    struct nb_ref_row row = nb_appraise_row(&p, x, NULL, NULL, 0);
     struct nb_ref_stats stats;
+    row.var = 1; /* where it is given: mean 0, variance 1 */
     nb_ref_forward(&row, y, &stats);
     *k1 = stats.k1;
     return nb_appraise_limits(k, &row, &stats, limits);

@@ -26,6 +26,9 @@ enum { /* what the CPU must have */
 #define NB_DOT NB_BF16_ONLY
 #define NB_AUTO (!NB_AUTOVEC)
 #define NB_LANES ((double)(VL * ACC))
+/* Backward the whole vecs of a row's tail go to one of the ACC partial sums: so many additions more (rows4, which has two
+ * of them: 1). */
+#define NB_PILED (ACC - 1)
 /* Of the probabilistic bound. Values with 8 or 11 bits repeat and make ties, whose roundings go one way. */
 #define NB_LAMBDA (sizeof(elem) == 2 ? 12.0 : 4.0)
 /* x - x[0] of 16-bit values lies on one coarse grid, and long sums of it stall: the worst case alone. */
