@@ -20,7 +20,8 @@ static const enum nb_ref_op REF_OP[NB_OP_COUNT] = {
     [NB_OP_L2NORM] = NB_REF_L2NORM,
     [NB_OP_SCALENORM] = NB_REF_SCALENORM,
     [NB_OP_DYT] = NB_REF_DYT,
-    [NB_OP_TRIAD] = NB_REF_AFFINE, /* of dy, its beta being x; forward of h */
+    [NB_OP_TRIAD] = NB_REF_AFFINE, /* of dy, its beta being x; where there is an h, of that */
+    [NB_OP_DEEPNORM] = NB_REF_LAYERNORM, /* of h; backward dres */
 };
 
 /* What arithmetic of this problem can see of a number. */

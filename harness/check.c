@@ -5,6 +5,7 @@
 #include "buffers.h"
 #include "check_parts.h"
 #include "codec.h"
+#include "deepnorm.h"
 #include "execute.h"
 #include "inputs.h"
 #include "registry.h"
@@ -40,10 +41,11 @@ int nb_verdict_parse(const char *word)
 enum { ORACLE_ROWS = 64, MIXTURE_MIN = 24, ORACLE_ELEMENTS = 1 << 18, TIMED_ROWS = 16,
        MIXTURE_BYTES = 2 << 20 };
 
-/* Rows with their exact results for one (op, gamma, beta). */
+/* Rows with their exact results for one (op, gamma, beta, way to round a sum). */
 struct oracle {
     bool ready;
-    struct nb_dd *y; /* [count][hidden]; backward: dx */
+    double *h;       /* [count][hidden]: the sum that y is of, as it must be rounded; where there is one */
+    struct nb_dd *y; /* [count][hidden]; backward: dx, of deepnorm dres */
     struct nb_ref_stats *stats; /* [count][pieces] */
     struct nb_ref_gradient_stats *gradients; /* [count][pieces]; backward alone, of norms */
     /* of the timed data: all rows; of the mixture: its sound ones. One a group; heads share theirs. */
@@ -55,8 +57,7 @@ struct row_set {
     size_t count;
     size_t *row;     /* the timed row it is; for the mixture its own index */
     double *x, *second; /* [count][hidden]; second: dy or the residual, where there is one */
-    double *h;       /* [count][hidden]: x + residual as it must be rounded; fused alone */
-    struct oracle oracles[NB_OP_COUNT][2]; /* by op and use of beta */
+    struct oracle oracles[NB_OP_COUNT][2][2]; /* by op, use of beta, and rounded_apart() */
 };
 /* Gamma and beta, and as they are stored. */
 struct params {
@@ -85,12 +86,40 @@ static bool is_back(const struct nb_cell *c)
 
 static bool is_fused(const struct nb_cell *c)
 {
-    return c->fuse != NB_FUSE_NONE;
+    return c->fuse != NB_FUSE_NONE && !is_back(c);
 }
 
 static bool has_second(const struct nb_cell *c)
 {
     return is_back(c) || is_fused(c);
+}
+
+static bool has_gradient(const struct nb_kernel *k)
+{
+    return k->dir == NB_BWD && nb_op_is_layer(k->op);
+}
+
+/* Works on the sum of its two inputs: the norm of one, and the triad, backward too. */
+static bool has_sum(const struct nb_kernel *k)
+{
+    return k->fuse != NB_FUSE_NONE && !has_gradient(k);
+}
+
+/* Writes dx = alpha*dres, where others write dx alone. */
+static bool has_two_gradients(const struct nb_kernel *k)
+{
+    return k->fuse != NB_FUSE_NONE && has_gradient(k);
+}
+
+/* Whether its sum is alpha*x, rounded, + residual: two ways are right, and the kernel's arithmetic says which. */
+static bool rounded_apart(const struct nb_kernel *k)
+{
+    return has_sum(k) && nb_op_facts(k->op)->fused && !nb_kernel_fuses(k);
+}
+
+static const struct oracle *oracle_of(const struct row_set *s, const struct nb_kernel *k)
+{
+    return &s->oracles[k->op][nb_uses_beta(k)][rounded_apart(k)];
 }
 
 static void *alloc(size_t n, size_t size)
@@ -135,13 +164,14 @@ double nb_check_bytes(const struct nb_cell *c, double tensors)
     const double h = (double)c->hidden, es = (double)nb_dtype_bytes(c->dtype);
     const double judged = (double)(mixture_judged(c) + timed_judged(c));
     double oracles = 0;
-    bool seen[NB_OP_COUNT][2] = {{false}};
+    bool seen[NB_OP_COUNT][2][2] = {{{false}}};
     for (size_t i = 0; i < c->kernel_count; i++) {
         const struct nb_kernel *k = c->kernels[i];
-        oracles += !seen[k->op][nb_uses_beta(k)];
-        seen[k->op][nb_uses_beta(k)] = true;
+        bool *of = &seen[k->op][nb_uses_beta(k)][rounded_apart(k)];
+        oracles += *of ? 0 : sizeof(struct nb_dd) + (has_sum(k) ? sizeof(double) : 0);
+        *of = true;
     }
-    return 2 * tensors + judged * h * (3 * sizeof(double) + sizeof(struct nb_dd) * oracles) +
+    return 2 * tensors + judged * h * (3 * sizeof(double) + oracles) +
            (has_second(c) ? 6 : 3) * (double)mixture_rows(c) * h * es;
 }
 
@@ -178,15 +208,6 @@ static void kindred_row(uint32_t dtype, const double *x, double *residual, size_
     round_row(dtype, residual, n);
 }
 
-/* Sums in double: of two values of fewer bits they round to what the exact sum rounds to. */
-static void make_h(struct row_set *s, const struct nb_cell *c)
-{
-    s->h = alloc(s->count * c->hidden, sizeof *s->h);
-    for (size_t i = 0; i < s->count * c->hidden; i++)
-        s->h[i] = s->x[i] + s->second[i];
-    round_row(c->dtype, s->h, s->count * c->hidden);
-}
-
 static void make_second(struct nb_check_data *d, struct row_set *s)
 {
     const struct nb_cell *c = d->cell;
@@ -199,8 +220,6 @@ static void make_second(struct nb_check_data *d, struct row_set *s)
             kindred_row(c->dtype, s->x + i * n, s->second + i * n, n);
         else
             stream_row(d, second_start(c, s->row[i]), s->second + i * n);
-    if (is_fused(c))
-        make_h(s, c);
 }
 
 static void make_mixture(struct nb_check_data *d)
@@ -349,6 +368,7 @@ struct nb_check_data *nb_check_data_make(const struct nb_cell *cell, uint64_t se
 
 static void free_oracle(struct oracle *o)
 {
+    free(o->h);
     free(o->y);
     free(o->stats);
     free(o->gradients);
@@ -366,13 +386,11 @@ static void free_oracle(struct oracle *o)
 
 static void free_rows(struct row_set *s)
 {
-    for (size_t op = 0; op < NB_OP_COUNT; op++)
-        for (size_t beta = 0; beta < 2; beta++)
-            free_oracle(&s->oracles[op][beta]);
+    for (size_t i = 0; i < NB_OP_COUNT * 4; i++)
+        free_oracle(&s->oracles[i / 4][i / 2 % 2][i % 2]);
     free(s->row);
     free(s->x);
     free(s->second);
-    free(s->h);
 }
 
 void nb_check_data_free(struct nb_check_data *d)
@@ -393,8 +411,8 @@ static struct nb_ref_row ref_row(const struct nb_check_data *d, const struct row
 {
     const struct nb_problem p = nb_cell_problem(d->cell, k);
     const struct params *params = s == &d->timed ? &d->timed_params : &d->params;
-    const double *x = (is_fused(d->cell) ? s->h : s->x) + i * d->cell->hidden;
-    if (k->op == NB_OP_TRIAD && is_back(d->cell))
+    const double *x = (has_sum(k) ? oracle_of(s, k)->h : s->x) + i * d->cell->hidden;
+    if (k->op == NB_OP_TRIAD && !has_sum(k))
         return nb_appraise_row(&p, s->second + i * d->cell->hidden, NULL, x, 0);
     return nb_appraise_row(&p, x, nb_uses_gamma(k) ? params->gamma : NULL,
                            nb_uses_beta(k) ? params->beta : NULL, piece);
@@ -407,11 +425,6 @@ static size_t pieces_of(const struct nb_check_data *d, const struct nb_kernel *k
 }
 
 /* ---- the oracle of a pass backward ---- */
-
-static bool has_gradient(const struct nb_kernel *k)
-{
-    return k->dir == NB_BWD && nb_op_is_layer(k->op);
-}
 
 static struct nb_ref_gradient gradient_of(const struct nb_check_data *d, const struct row_set *s, const struct nb_kernel *k,
                                           const double *x, const double *dy, size_t piece)
@@ -503,14 +516,28 @@ static void make_gradients(struct nb_check_data *d, struct row_set *s, const str
         share_mixture(d, k, o);
 }
 
+/* The sum in the arithmetic's type, then in the tensor's. */
+static void make_h(const struct nb_check_data *d, const struct row_set *s, const struct nb_kernel *k, struct oracle *o)
+{
+    const struct nb_problem p = nb_cell_problem(d->cell, k);
+    const double alpha = nb_op_facts(k->op)->fused ? p.alpha : 1;
+    const size_t n = s->count * p.hidden;
+    o->h = alloc(n, sizeof *o->h);
+    for (size_t i = 0; i < n; i++)
+        o->h[i] = nb_ref_sum(alpha, s->x[i], s->second[i], p.dtype == NB_F64, !rounded_apart(k));
+    round_row(p.dtype, o->h, n);
+}
+
 static void make_oracle(struct nb_check_data *d, struct row_set *s, const struct nb_kernel *k)
 {
-    struct oracle *o = &s->oracles[k->op][nb_uses_beta(k)];
+    struct oracle *o = &s->oracles[k->op][nb_uses_beta(k)][rounded_apart(k)];
     if (o->ready)
         return;
     const size_t pieces = pieces_of(d, k), n = d->cell->hidden / pieces;
     o->y = alloc(s->count * d->cell->hidden, sizeof *o->y);
     o->stats = alloc(s->count * pieces, sizeof *o->stats);
+    if (has_sum(k))
+        make_h(d, s, k, o);
     if (has_gradient(k))
         make_gradients(d, s, k, o);
     for (size_t i = 0; i < s->count * pieces && !has_gradient(k); i++) {
@@ -532,7 +559,7 @@ void nb_check_prepare(struct nb_check_data *d, const struct nb_kernel *k)
 
 enum { FILL_A = 0xA5, FILL_B = 0x5A };
 
-/* Inputs, outputs and parameters of one layout. y: backward dx. h: where it is written. */
+/* Inputs, outputs and parameters of one layout. y: backward dx. h: where it is written; backward dres. */
 struct layout {
     struct nb_cell cell; /* rows and strides of this run */
     const struct sheet *in;
@@ -581,9 +608,9 @@ static struct nb_args layout_args(const struct layout *l)
         return (struct nb_args){.x = l->in->x.data, .residual = l->in->second.data, .y = l->y.data,
                                 .h = l->h.data, .gamma = l->gamma.data, .beta = l->beta.data,
                                 .mean = l->mean.data, .rstd = l->rstd.data};
-    return (struct nb_args){.x = l->in->x.data, .dy = l->in->second.data, .dx = l->y.data, .gamma = l->gamma.data,
-                            .dgamma = l->dgamma.data, .dbeta = l->dbeta.data, .dalpha = l->dalpha.data,
-                            .mean = l->mean.data, .rstd = l->rstd.data};
+    return (struct nb_args){.x = l->in->x.data, .dy = l->in->second.data, .dx = l->y.data, .dres = l->h.data,
+                            .gamma = l->gamma.data, .dgamma = l->dgamma.data, .dbeta = l->dbeta.data,
+                            .dalpha = l->dalpha.data, .mean = l->mean.data, .rstd = l->rstd.data};
 }
 
 /* shift < 0: every tensor ends at a guard page; otherwise at the addresses of the timing, so many bytes on.
@@ -640,6 +667,15 @@ static bool filled_with(const char *p, size_t n, int fill)
     return true;
 }
 
+static const char *const OUT_NAMES[NB_DIR_COUNT][2] = {{"y", "h"}, {"dx", "dres"}};
+
+static void fail_unwritten(const struct layout *l, int out, struct nb_check_result *r)
+{
+    char text[80];
+    snprintf(text, sizeof text, "an element of %s keeps what stood there before", OUT_NAMES[is_back(&l->cell)][out]);
+    fail(r, NB_FAIL_UNWRITTEN, text);
+}
+
 /* Gaps between the rows of an output that was filled before the run. */
 static void check_gaps(const struct nb_cell *c, const struct nb_buffer *out, int fill, const char *name,
                        struct nb_check_result *r)
@@ -661,8 +697,8 @@ static void check_edges(const struct layout *l, int fill, struct nb_check_result
         if (!nb_buffer_canaries_intact(all[i]))
             fail(r, NB_FAIL_OOB_WRITE, "bytes before or behind a tensor were overwritten");
     if (fill >= 0) {
-        check_gaps(&l->cell, &l->y, fill, "y", r);
-        check_gaps(&l->cell, &l->h, fill, "h", r);
+        check_gaps(&l->cell, &l->y, fill, OUT_NAMES[is_back(&l->cell)][0], r);
+        check_gaps(&l->cell, &l->h, fill, OUT_NAMES[is_back(&l->cell)][1], r);
     }
 }
 
@@ -737,9 +773,9 @@ static void explain_difference(struct layout *l, struct nb_check_result *r)
         memcpy(h, l->h.data, l->h.bytes);
     run_filled(l, FILL_B, r);
     if (!l->in_place && keeps_fill(&l->cell, &l->y, y))
-        fail(r, NB_FAIL_UNWRITTEN, "an element of y keeps what stood there before");
+        fail_unwritten(l, 0, r);
     if (l->h.map != NULL && keeps_fill(&l->cell, &l->h, h))
-        fail(r, NB_FAIL_UNWRITTEN, "an element of h keeps what stood there before");
+        fail_unwritten(l, 1, r);
     explain_shares(l, r);
     fail(r, NB_FAIL_NONDETERMINISTIC, "two runs over the same data differ");
     free(y);
@@ -814,8 +850,9 @@ static void judge_piece(const struct nb_check_data *d, const struct row_set *s, 
 {
     const size_t pieces = pieces_of(d, k), n = d->cell->hidden / pieces;
     const size_t stat = (at * pieces + piece) * nb_stat_bytes(k->dtype);
-    const struct oracle *o = &s->oracles[k->op][nb_uses_beta(k)];
-    const char *y = l->y.data + (at * l->cell.ldy + piece * n) * nb_dtype_bytes(k->dtype);
+    const struct oracle *o = oracle_of(s, k);
+    const struct nb_buffer *out = has_two_gradients(k) ? &l->h : &l->y;
+    const char *y = out->data + (at * l->cell.ldy + piece * n) * nb_dtype_bytes(k->dtype);
     double *scratch = alloc(2 * n, sizeof *scratch);
     struct nb_appraisal a;
     if (has_gradient(k)) {
@@ -839,7 +876,7 @@ static void judge_piece(const struct nb_check_data *d, const struct row_set *s, 
 static void judge_shares(const struct row_set *s, const struct nb_kernel *k, const struct layout *l, const char *what,
                          struct nb_check_result *r)
 {
-    const struct oracle *o = &s->oracles[k->op][nb_uses_beta(k)];
+    const struct oracle *o = oracle_of(s, k);
     const size_t n = o->shares[0].n, bytes = n * nb_dtype_bytes(l->cell.param_dtype);
     static const char *const names[] = {[NB_REF_DGAMMA] = "dgamma", [NB_REF_DBETA] = "dbeta", [NB_REF_DALPHA] = "dalpha"};
     enum { SHARES = sizeof names / sizeof *names };
@@ -864,8 +901,8 @@ static void judge_shares(const struct row_set *s, const struct nb_kernel *k, con
     free(scratch);
 }
 
-/* Sums have no error bound: they are rounded once, or wrong. */
-static bool is_sum(const struct nb_kernel *k, double got, double want)
+/* What is a sum or a product has no error bound: it is rounded as it must be, or wrong. */
+static bool is_exact(const struct nb_kernel *k, double got, double want)
 {
     if (isnan(want))
         return isnan(got);
@@ -874,30 +911,57 @@ static bool is_sum(const struct nb_kernel *k, double got, double want)
     return got == want && signbit(got) == signbit(want);
 }
 
-/* h of row `at` of a layout, which is row i of the set. */
-static void check_h(const struct row_set *s, size_t i, const struct nb_kernel *k, const struct layout *l, size_t at,
-                    struct nb_check_result *r)
+/* alpha*dres, of dres as it is. */
+static void scaled_row(const struct nb_kernel *k, const struct layout *l, size_t at, double *want)
+{
+    const struct nb_problem *p = &l->exec.problem;
+    nb_decode(p->dtype, l->h.data + at * p->ldy * nb_dtype_bytes(p->dtype), want, p->hidden);
+    for (size_t j = 0; j < p->hidden; j++)
+        want[j] = nb_ref_product(p->alpha, want[j], k->dtype == NB_F64);
+    round_row(p->dtype, want, p->hidden);
+}
+
+static const char *exact_formula(const struct nb_kernel *k)
+{
+    if (has_two_gradients(k))
+        return "alpha*dres rounded once";
+    if (rounded_apart(k))
+        return "alpha*x, rounded, + residual rounded";
+    if (nb_op_facts(k->op)->fused)
+        return "alpha*x + residual rounded once";
+    return k->dir == NB_BWD ? "x + dy rounded once" : "x + residual rounded once";
+}
+
+/* What must be exact of row `at` of a layout, which is row i of the set: h of a sum; dx beside dres. */
+static void check_exact(const struct row_set *s, size_t i, const struct nb_kernel *k, const struct layout *l, size_t at,
+                        struct nb_check_result *r)
 {
     const size_t n = l->cell.hidden;
+    const bool scaled = has_two_gradients(k);
+    const struct nb_buffer *out = scaled ? &l->y : &l->h;
     if (l->h.map == NULL)
         return;
-    double *h = alloc(n, sizeof *h);
+    double *got = alloc(2 * n, sizeof *got), *want = got + n;
     char text[160];
-    nb_decode(k->dtype, l->h.data + at * l->cell.ldy * nb_dtype_bytes(k->dtype), h, n);
+    nb_decode(k->dtype, out->data + at * l->cell.ldy * nb_dtype_bytes(k->dtype), got, n);
+    if (scaled)
+        scaled_row(k, l, at, want);
+    else
+        memcpy(want, oracle_of(s, k)->h + i * n, n * sizeof *want);
     for (size_t j = 0; j < n; j++)
-        if (!is_sum(k, h[j], s->h[i * n + j])) {
-            snprintf(text, sizeof text, "h is %.9g, and x + residual rounded once is %.9g, row %zu element %zu", h[j],
-                     s->h[i * n + j], i, j);
+        if (!is_exact(k, got[j], want[j])) {
+            snprintf(text, sizeof text, "%s is %.9g, and %s is %.9g, row %zu element %zu",
+                     OUT_NAMES[is_back(&l->cell)][!scaled], got[j], exact_formula(k), want[j], i, j);
             fail(r, NB_FAIL_VALUE, text);
         }
-    free(h);
+    free(got);
 }
 
 static void judge_row(const struct nb_check_data *d, const struct row_set *s, size_t i,
                       const struct nb_kernel *k, const struct layout *l, size_t at, bool likely,
                       const char *what, struct nb_check_result *r)
 {
-    check_h(s, i, k, l, at, r);
+    check_exact(s, i, k, l, at, r);
     for (size_t piece = 0; piece < pieces_of(d, k); piece++)
         judge_piece(d, s, i, piece, k, l, at, likely, what, r);
 }
@@ -940,7 +1004,7 @@ static const char *why_not(const struct nb_kernel *k, const struct nb_problem *p
 static void check_sound_shares(struct nb_check_data *d, const struct nb_kernel *k, struct nb_check_result *r)
 {
     const struct row_set *s = &d->mixture;
-    const struct oracle *o = &s->oracles[k->op][nb_uses_beta(k)];
+    const struct oracle *o = oracle_of(s, k);
     struct nb_cell few = *d->cell;
     struct sheet in;
     struct layout l;
@@ -976,7 +1040,7 @@ static struct nb_args chunk_args(const struct layout *l, const struct nb_kernel 
                                 .gamma = l->exec.args.gamma, .beta = l->exec.args.beta, .y = y,
                                 .h = l->h.map != NULL ? h : NULL};
     return (struct nb_args){.x = l->in->x.data + at, .dy = l->in->second.data + at, .gamma = l->exec.args.gamma, .dx = y,
-                            .mean = l->mean.data + stat, .rstd = l->rstd.data + stat};
+                            .dres = l->h.map != NULL ? h : NULL, .mean = l->mean.data + stat, .rstd = l->rstd.data + stat};
 }
 
 /* Every row once more, in calls of so few rows that no block of a large call looks the same: what the
@@ -1054,7 +1118,8 @@ static const struct variant VARIANTS[] = {
 };
 enum { VARIANT_ROWS = 5, VARIANT_COUNT = sizeof VARIANTS / sizeof *VARIANTS };
 
-/* Mixture rows first..first+rows, in the layout of v; y receives them densely, in mixture order. */
+/* Mixture rows first..first+rows, in the layout of v; y receives them densely, in mixture order, each with its h or dres
+ * behind it where there is one. */
 struct variant_run {
     const struct nb_check_data *d;
     const struct nb_kernel *k;
@@ -1073,8 +1138,10 @@ static void take_rows(const struct variant_run *run, const struct layout *l, cha
     const size_t es = nb_dtype_bytes(l->cell.dtype), n = l->cell.hidden;
     for (size_t i = 0; i < run->rows; i++) {
         const size_t at = run->v->reversed ? run->rows - 1 - i : i;
-        memcpy(y + (run->first + i) * n * es, l->y.data + at * l->cell.ldy * es, n * es);
-        check_h(&run->d->mixture, run->first + i, run->k, l, at, r);
+        memcpy(y + 2 * (run->first + i) * n * es, l->y.data + at * l->cell.ldy * es, n * es);
+        if (l->h.map != NULL)
+            memcpy(y + (2 * (run->first + i) + 1) * n * es, l->h.data + at * l->cell.ldy * es, n * es);
+        check_exact(&run->d->mixture, run->first + i, run->k, l, at, r);
     }
 }
 
@@ -1151,7 +1218,7 @@ static void check_invariants(struct nb_check_data *d, const struct nb_kernel *k,
 {
     static const struct variant plain = {.what = "plain"};
     const size_t rows = min_size(d->mixture.count, VARIANT_ROWS), n = d->cell->hidden;
-    const size_t row_bytes = n * nb_dtype_bytes(k->dtype);
+    const size_t row_bytes = 2 * n * nb_dtype_bytes(k->dtype);
     char *want = alloc(rows, row_bytes), *got = alloc(rows, row_bytes), text[200];
     run_rows((struct variant_run){d, k, &plain, 0, rows}, want, r);
     for (size_t i = 0; i < VARIANT_COUNT; i++) {

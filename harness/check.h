@@ -62,7 +62,7 @@ json_t *nb_check_to_json(const struct nb_cell *cell, const struct nb_kernel *k, 
                          const struct nb_check_result *r, double ms);
 
 /* Hash of an output: all rows, or the first, the last and seeded ones where it is larger than 1 MiB.
- * second: of h, too, where it is written; NULL: there is none. */
+ * second: of h or dres, too, where it is written; NULL: there is none. */
 uint64_t nb_output_hash(const struct nb_cell *cell, uint64_t seed, const void *y, const void *second);
 
 /* The same, continued over what a pass backward sums over rows: dgamma, dbeta and dalpha, where the kernel writes them. */

@@ -72,7 +72,8 @@ enum option_key {
 
 static const struct argp_option OPTIONS[] = {
     {0, 0, 0, 0, "What is measured (lists are comma-separated):", 1},
-    NB_OPTION_SELECT("op", NB_KEY_OP, "LIST", "layernorm, rmsnorm (default: both); prmsnorm, groupnorm, qknorm, l2norm, scalenorm, dyt"),
+    NB_OPTION_SELECT("op", NB_KEY_OP, "LIST", "layernorm, rmsnorm (default: both); prmsnorm, groupnorm, qknorm, l2norm, scalenorm, "
+                     "batchnorm, batchnorm_infer, deepnorm, dyt"),
     NB_OPTION_SELECT("algo", NB_KEY_ALGO, "LIST", "twopass, onepass, welford, ...; see `normbench list`"),
     NB_OPTION_SELECT("isa", NB_KEY_ISA, "LIST", "all, best (default), scalar, avx2, avx512, ..."),
     NB_OPTION_SELECT("dtype", NB_KEY_DTYPE, "LIST", "f32 (default), f64, f16, bf16"),
@@ -86,10 +87,11 @@ static const struct argp_option OPTIONS[] = {
     NB_OPTION_SELECT("offset", NB_KEY_OFFSET, "LIST", "bytes from x to y modulo 4096, multiples of 64: 2112 (default) or 0:4032:+64"),
     NB_OPTION_SELECT("in-place", NB_KEY_IN_PLACE, "WORDS", "yes: y is x; no (default); both"),
     NB_OPTION_SELECT("dir", NB_KEY_DIR, "WORDS", "fwd: forward (default); bwd: backward, the gradients; or both, with a comma"),
-    NB_OPTION_SELECT("fuse", NB_KEY_FUSE, "WORDS", "none (default); residual: the norm of h = x + residual, h written too; postnorm: y alone"),
+    NB_OPTION_SELECT("fuse", NB_KEY_FUSE, "WORDS", "none (default; deepnorm: postnorm, with --dir bwd residual); residual: the norm of h = x + residual, h written too; postnorm: y alone"),
     NB_OPTION_SELECT("prefix", NB_KEY_PREFIX, "LIST", "share of the row that prmsnorm takes its statistic of: 6.25% (default), 0.125, ..."),
     NB_OPTION_SELECT("groups", NB_KEY_GROUPS, "LIST", "groups of groupnorm: 32 (default), 1, ..."),
     NB_OPTION_SELECT("head", NB_KEY_HEAD, "LIST", "elements of a head of qknorm: 64 (default), 128, ..."),
+    NB_OPTION_SELECT("depth", NB_KEY_DEPTH, "LIST", "layers of the encoder that alpha of deepnorm is of: 12 (default), 1000, ..."),
     NB_OPTION_SELECT("stats", NB_KEY_STATS, "yes|no", "also store mean and rstd, as training does"),
     {"versus", KEY_VERSUS, "PAIRS", 0, "speedups: rmsnorm:layernorm (default, where both are selected), prmsnorm:layernorm, ...", 1},
     {"preset", KEY_PRESET, "NAME|FILE", 0, "a sweep from presets/ or a file; the options above replace its keys", 1},

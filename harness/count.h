@@ -33,7 +33,7 @@ NB_USE_RESULT enum nb_status nb_cmd_count(int argc, char **argv, int *exit_code,
         NB_OPTION_SELECT("offset", NB_KEY_OFFSET, "LIST", "bytes from x to y modulo 4096 (default 2112)"),   \
         NB_OPTION_SELECT("in-place", NB_KEY_IN_PLACE, "WORDS", "yes: y is x; no (default); both"),           \
         NB_OPTION_SELECT("dir", NB_KEY_DIR, "WORDS", "fwd: forward (default); bwd: backward, the gradients"), \
-        NB_OPTION_SELECT("fuse", NB_KEY_FUSE, "WORDS", "none (default); residual: the norm of h = x + residual, h written too; postnorm: y alone"), \
+        NB_OPTION_SELECT("fuse", NB_KEY_FUSE, "WORDS", "none (default; deepnorm: postnorm, with --dir bwd residual); residual: the norm of h = x + residual, h written too; postnorm: y alone"), \
         NB_OPTION_SELECT("stats", NB_KEY_STATS, "yes|no", "also store mean and rstd, as training does")
 #define NB_COUNT_ROWS 9
 

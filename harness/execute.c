@@ -173,6 +173,7 @@ static void one_part(const struct nb_execution *e, size_t window, unsigned part)
     a.y = moved(a.y, window * e->step_out);
     a.h = moved(a.h, window * e->step_out);
     a.dx = moved(a.dx, window * e->step_out);
+    a.dres = moved(a.dres, window * e->step_out);
     a.mean = moved(a.mean, saved);
     a.rstd = moved(a.rstd, saved);
     e->kernel->run(state_of(e), &a);

@@ -7,7 +7,7 @@
 
 /* One kernel with its memory. Windows: pass i works on window (first + i) mod windows; their x (and dy or
  * residual) lie step bytes
- * apart, their y (dx; h) step_out, and the statistics that a pass backward is given step_saved, behind which follow those
+ * apart, their y and h (dx and dres) step_out, and the statistics that a pass backward is given step_saved, behind which follow those
  * of the data that was checked. */
 struct nb_execution {
     const struct nb_kernel *kernel;

@@ -333,14 +333,16 @@ static void print_models(const json_t *o)
     const char *const fuse = string(o, "fuse", "none");
     const bool fused = strcmp(fuse, "none") != 0;
     const char *const in = back ? "x and dy" : fused ? "x and the residual" : "x";
-    const char *const out = back ? "dx" : strcmp(fuse, "residual") == 0 ? "h and y" : "y";
+    const bool kept = strcmp(fuse, "residual") == 0;
+    const char *const out = back ? kept ? "dres and dx" : "dx" : kept ? "h and y" : "y";
+    const char *const between = !fused ? "temporaries" : back ? "dres and temporaries" : "h";
     const bool streams = !(real_of(b, "write_allocate") > real_of(b, "least"));
     printf(
         "%-12s %g an element: %s read and %s written once; %g with write-allocate (%s%s%s);\n"
         "%-12s %g in its loops (%s %g times, %s once, %s); %s come from a cache\n",
         "bytes", real_of(b, "least"), in, out, real_of(b, "write_allocate"),
         streams ? "its stores need none" : "lines of ", streams ? "" : out,
-        streams ? "" : " are read before they are written", "", real_of(b, "loops"), in, real_of(o, "x_reads"), fused ? "y" : out, fused ? "h" : "temporaries",
+        streams ? "" : " are read before they are written", "", real_of(b, "loops"), in, real_of(o, "x_reads"), back ? "dx" : "y", between,
         back ? "gamma, dgamma and dbeta" : "gamma and beta");
     printf("%-12s %g an element (an FMA is two): %.3g a byte, %.3g with write-allocate\n",
            "flops", real_of(o, "flops_per_element"), real_of(f, "least"),

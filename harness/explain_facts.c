@@ -77,12 +77,14 @@ struct nb_bytes nb_bytes_of(const struct nb_kernel *k)
     const double size = (double)nb_dtype_bytes(k->dtype),
                  real = k->dtype == NB_F64 ? 8 : 4;
     const struct nb_algo_words *w = nb_words_of_algo(k);
-    /* tensors: x, and dy or the residual; y or dx, and h where it is kept */
-    const double in = k->dir == NB_BWD || k->fuse != NB_FUSE_NONE ? 2 : 1, out = k->fuse == NB_FUSE_RESIDUAL ? 2 : 1;
+    /* tensors: x, and dy or the residual; y or dx, and h where it is kept, or dres */
+    const bool back = k->dir == NB_BWD, fused = k->fuse != NB_FUSE_NONE;
+    const double in = back || fused ? 2 : 1, out = k->fuse == NB_FUSE_RESIDUAL ? 2 : 1;
+    const double again = !back || !fused ? 0 : nb_op_facts(k->op)->norm ? 2 : 1; /* dres is written; of a norm, read again */
     return (struct nb_bytes){.least = (in + out) * size,
                              .allocate = (in + (streams(k) ? out : 2 * out)) * size,
-                             .loops = (in * k->x_reads + 1) * size +
-                                      (w != NULL ? w->temporaries : 0) * (k->fuse != NB_FUSE_NONE ? size : real)};
+                             .loops = (in * k->x_reads + 1 + again) * size +
+                                      (w != NULL ? w->temporaries : 0) * (!back && fused ? size : real)};
 }
 
 size_t nb_sum_length(const struct nb_kernel *k, size_t hidden)

@@ -396,10 +396,12 @@ static bool begin(struct nb_execution *e, const struct nb_cell *c, const struct 
 {
     char *x = m->in_arena ? arena.x.data : m->x.data, *y = m->in_arena ? arena.y.data : m->y.data;
     const bool back = c->dir == NB_BWD;
+    char *const second = nb_cell_second_out(c) > 0 ? y + nb_cell_second_out(c) : NULL;
     const struct nb_args args = {.x = x,
                                  .dy = back ? x + nb_cell_second_in(c) : NULL,
-                                 .residual = c->fuse != NB_FUSE_NONE ? x + nb_cell_second_in(c) : NULL,
-                                 .h = nb_cell_second_out(c) > 0 ? y + nb_cell_second_out(c) : NULL,
+                                 .residual = !back && c->fuse != NB_FUSE_NONE ? x + nb_cell_second_in(c) : NULL,
+                                 .h = back ? NULL : second,
+                                 .dres = back ? second : NULL,
                                  .y = back ? NULL : c->in_place ? x : y,
                                  .dx = back ? y : NULL,
                                  .gamma = m->gamma.data,
@@ -477,7 +479,7 @@ static char *window_y(const struct run *u, size_t window)
     return (u->memory.in_arena ? arena.y.data : u->memory.y.data) + window * u->memory.step_out;
 }
 
-/* h of a window; NULL: there is none. */
+/* h or dres of a window; NULL: there is none. */
 static char *window_h(const struct run *u, size_t window)
 {
     const size_t behind = nb_cell_second_out(u->unit->cell);

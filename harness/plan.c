@@ -3,6 +3,7 @@
 #include "buffers.h"
 #include "check.h"
 #include "code.h"
+#include "deepnorm.h"
 #include "execute.h"
 #include "foreign.h"
 #include "registry.h"
@@ -100,10 +101,6 @@ static size_t cell_rows(const struct nb_cell *c, size_t wanted, const struct nb_
     const size_t row = tensors_of(c) * c->hidden * nb_dtype_bytes(c->dtype);
     const size_t params = param_bytes(c);
     const char *level = nb_residency_name(c->residency);
-    if (c->dir == NB_BWD && c->fuse != NB_FUSE_NONE) {
-        snprintf(reason, len, "SKIP_SHAPE: backward, nothing is fused: the gradient of a sum is that of each term");
-        return 0;
-    }
     if (c->in_place && nb_cell_second_in(c) > 0) {
         snprintf(reason, len, "SKIP_SHAPE: %s", c->dir == NB_BWD ? "backward, no kernel writes dx over an input"
                                                                 : "fused, no kernel writes y over x or the residual");
@@ -263,7 +260,10 @@ static enum nb_status add_cell(struct nb_plan *plan, const struct nb_block *b,
     cell_id(&wanted);
     const double check = nb_check_bytes(&probe, bytes);
     free(probe.kernels);
-    if (taken > 0 && check > (double)t->memory / 2) {
+    if (taken == 0 && wanted.dir == NB_BWD && wanted.fuse != NB_FUSE_NONE) {
+        drop(plan, wanted.id, "SKIP_SHAPE: backward, nothing is fused: the gradient of a sum is that of each term (deepnorm, "
+             "whose two differ, reads the h of --fuse residual)");
+    } else if (taken > 0 && check > (double)t->memory / 2) {
         snprintf(reason, sizeof reason, "SKIP_SHAPE: its check with the oracle needs up to %.0f MiB, more "
                  "than half of this machine's memory (%zu MiB)", check / 0x1p20, t->memory >> 20);
         drop(plan, wanted.id, reason);
@@ -278,6 +278,21 @@ static size_t places(const struct nb_block *b)
     size_t n = b->rows.n * b->offset.n * b->in_place.n * b->dir.n * b->fuse.n;
     for (int kind = 1; kind < NB_K_COUNT; kind++)
         n *= b->k[kind].n;
+    return n;
+}
+
+/* Where nobody says: what each op is measured in. deepnorm is always fused: h is kept where a pass backward reads it. */
+static size_t usual_fuses(const struct nb_block *b, size_t fuses[NB_FUSE_COUNT])
+{
+    bool back = false, wanted[NB_FUSE_COUNT] = {false};
+    size_t n = 0;
+    for (size_t i = 0; i < b->dir.n; i++)
+        back = back || b->dir.v[i] == NB_BWD;
+    for (size_t i = 0; i < b->op.n; i++)
+        wanted[!nb_op_facts((uint32_t)b->op.v[i])->fused ? NB_FUSE_NONE : back ? NB_FUSE_RESIDUAL : NB_FUSE_POSTNORM] = true;
+    for (size_t f = 0; f < NB_FUSE_COUNT; f++)
+        if (wanted[f])
+            fuses[n++] = f;
     return n;
 }
 
@@ -300,10 +315,14 @@ static enum nb_status add_place(struct nb_plan *plan, const struct nb_block *b, 
     return add_cell(plan, b, t, wanted, b->rows.v[i / b->offset.n], err);
 }
 
-static enum nb_status add_block(struct nb_plan *plan, const struct nb_block *b,
+static enum nb_status add_block(struct nb_plan *plan, const struct nb_block *given,
                                 const struct nb_topology *t, struct nb_err *err)
 {
+    size_t fuses[NB_FUSE_COUNT];
+    struct nb_block own = *given, *b = &own;
     enum nb_status s = NB_OK;
+    if (!(b->given & 1u << NB_KEY_FUSE))
+        b->fuse = (struct nb_list){fuses, usual_fuses(b, fuses)};
     for (size_t r = 0; r < b->residency.n; r++)
         for (size_t d = 0; d < b->dtype.n; d++)
             for (size_t p = 0; p < b->param_dtype.n; p++)
@@ -453,6 +472,16 @@ void nb_plan_free(struct nb_plan *plan)
     *plan = (struct nb_plan){0};
 }
 
+/* Of deepnorm: that of an encoder of its depth. Of ceilings: 1.25, and in place what keeps the data ordinary. */
+static double alpha_of(const struct nb_cell *c, const struct nb_kernel *k)
+{
+    const size_t depth = nb_k_of(k->op, c->hidden, c->k);
+    if (nb_op_facts(k->op)->k == NB_K_DEPTH)
+        return nb_ref_deepnorm(NB_REF_ENCODER_ONLY, (unsigned)depth, 0).alpha;
+    const double own = nb_op_facts(k->op)->alpha;
+    return own != 0 ? own : c->in_place ? -1 : 1.25;
+}
+
 struct nb_problem nb_cell_problem(const struct nb_cell *c, const struct nb_kernel *k)
 {
     return (struct nb_problem){.size = sizeof(struct nb_problem),
@@ -468,7 +497,7 @@ struct nb_problem nb_cell_problem(const struct nb_cell *c, const struct nb_kerne
                                .ldy = c->ldy,
                                .k = nb_k_of(k->op, c->hidden, c->k),
                                .eps = 1e-5,
-                               .alpha = nb_op_facts(k->op)->alpha != 0 ? nb_op_facts(k->op)->alpha : c->in_place ? -1 : 1.25,
+                               .alpha = alpha_of(c, k),
                                .momentum = 0.1};
 }
 

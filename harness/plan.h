@@ -34,7 +34,7 @@ struct nb_pairing {
 };
 
 /* (op pair, dir, fuse, dtype, hidden, rows, threads, residency, offset, in place). Lengths in elements, bytes = x + y +
- * gamma + beta of one window (backward: x + dy + dx + gamma + dgamma + dbeta and their sums; fused: residual and, where it is written, h as well); DRAM and cold cells rotate over an arena of windows. */
+ * gamma + beta of one window (backward: x + dy + dx + gamma + dgamma + dbeta and their sums; fused: residual and, where it is written, h as well, backward dres); DRAM and cold cells rotate over an arena of windows. */
 struct nb_cell {
     char id[128];
     uint32_t dir, fuse, dtype, param_dtype, stats_out;
@@ -115,7 +115,7 @@ void nb_plan_choose(struct nb_cell *cell, const struct nb_winner winners[NB_OP_C
 void nb_plan_order(const struct nb_plan *plan, unsigned process, size_t *order);
 
 /* Bytes from x to the second input, which follows it in the same window, NB_OFFSET_SECOND behind it modulo 4096: dy
- * backward, the residual of a fused norm; and from y to the second output, h. 0: there is none. */
+ * backward, the residual of a fused norm; and from y to the second output, h, backward from dx to dres. 0: there is none. */
 enum { NB_OFFSET_SECOND = 1088 };
 size_t nb_cell_second_in(const struct nb_cell *c);
 size_t nb_cell_second_out(const struct nb_cell *c);

@@ -290,7 +290,7 @@ bool rep_is_other_sum(const struct rep_run *run, const struct rep_cell *cell); /
 const char *rep_direction(const struct rep_run *run);
 /* What a pass over a cell must read and write, and what moves as much and computes next to nothing, in words. */
 struct rep_traffic {
-    const char *name;             /* none, residual, postnorm, bwd */
+    const char *name;             /* none, residual, postnorm, bwd, bwd-residual */
     const char *read, *written;   /* tensors */
     const char *ceiling, *formula; /* an op, and what it computes */
     const char *roof, *carrier, *like; /* the fastest of its kind: in a legend, in a sentence, and in short */

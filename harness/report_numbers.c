@@ -175,7 +175,7 @@ static bool is_fused(const struct rep_cell *cell)
     return cell->fuse != NULL && !rep_same(cell->fuse, "none");
 }
 
-/* Tensors that a pass must read: x, and dy or the residual; and write: y or dx, and h where it is kept. */
+/* Tensors that a pass must read: x, and dy or the residual; and write: y or dx, and h where it is kept, or dres. */
 static double tensors_read(const struct rep_cell *cell)
 {
     return rep_is_bwd(cell) || is_fused(cell) ? 2 : 1;
@@ -758,18 +758,20 @@ bool rep_is_other_way(const struct rep_run *run, const struct rep_cell *cell)
     return rep_is_bwd(cell) && !rep_is_all_bwd(run);
 }
 
-/* Of those forward. */
+/* Of those forward, or backward where all are. */
 static bool is_all_fused(const struct rep_run *run)
 {
-    size_t fused = 0, forward = run->ncells - count_bwd(run);
-    for (size_t i = 0; i < run->ncells; i++)
-        fused += !rep_is_bwd(&run->cells[i]) && is_fused(&run->cells[i]);
-    return forward > 0 && fused == forward;
+    size_t fused = 0, own = 0;
+    for (size_t i = 0; i < run->ncells; i++) {
+        own += !rep_is_other_way(run, &run->cells[i]);
+        fused += !rep_is_other_way(run, &run->cells[i]) && is_fused(&run->cells[i]);
+    }
+    return own > 0 && fused == own;
 }
 
 bool rep_is_other_sum(const struct rep_run *run, const struct rep_cell *cell)
 {
-    return is_fused(cell) && !is_all_fused(run);
+    return is_fused(cell) && !rep_is_other_way(run, cell) && !is_all_fused(run);
 }
 
 const char *rep_direction(const struct rep_run *run)
@@ -805,11 +807,13 @@ static const struct rep_traffic traffics[] = {
     {"postnorm", "x and the residual", "y", "triad", "y = a*(x + residual)", "y = a*(x + residual) (triad)", "a triad",
      "a triad"},
     {"bwd", "x and dy", "dx", "triad", "dx = x + a*dy", "dx = x + a*dy (triad)", "a triad", "a triad"},
+    {"bwd-residual", "x and dy", "dres and dx", "triad", "dres = x + dy, dx = a*dres", "dx = a*(x + dy), and dres (triad)",
+     "a triad", "a triad"},
 };
 
 const struct rep_traffic *rep_traffic(const struct rep_cell *cell)
 {
-    const char *name = rep_is_bwd(cell) ? "bwd" : cell->fuse;
+    const char *name = !rep_is_bwd(cell) ? cell->fuse : is_fused(cell) ? "bwd-residual" : "bwd";
     for (size_t i = 1; i < sizeof(traffics) / sizeof(*traffics); i++)
         if (rep_same(traffics[i].name, name))
             return &traffics[i];

@@ -1079,7 +1079,9 @@ static const char *norm_title(const char *op)
     static const char *const names[][2] = {{"layernorm", "LayerNorm"}, {"rmsnorm", "RMSNorm"},
                                            {"prmsnorm", "pRMSNorm"},   {"groupnorm", "GroupNorm"},
                                            {"qknorm", "QK-norm"},      {"l2norm", "L2 norm"},
-                                           {"scalenorm", "ScaleNorm"}, {"dyt", "DyT"}};
+                                           {"scalenorm", "ScaleNorm"}, {"deepnorm", "DeepNorm"},
+                                           {"batchnorm", "BatchNorm"}, {"batchnorm_infer", "BatchNorm in inference"},
+                                           {"dyt", "DyT"}};
     for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
         if (strcmp(names[i][0], op) == 0)
             return names[i][1];
@@ -1116,7 +1118,7 @@ static bool is_shown(const struct training *t, const struct rep_step *s)
            c->offset == like->offset;
 }
 
-/* The same norm, with the same prefix, groups or head. */
+/* The same norm, with the same prefix, groups, head or depth. */
 static bool same_norm(const struct rep_step *a, const struct rep_step *b)
 {
     return rep_same(a->of->test_op, b->of->test_op) && rep_same_k(rep_step_cell(a), rep_step_cell(b), a->of->test_op);

@@ -50,14 +50,20 @@ static size_t each_pair(const struct rep_run *run, FILE *f,
     return n;
 }
 
+static bool is_always_fused(const char *op)
+{
+    return nb_op_facts((uint32_t)nb_op_parse(op))->fused;
+}
+
 static void terminal_pair(const struct rep_run *run, const struct rep_pairing *of, FILE *f)
 {
+    const bool sums = is_always_fused(of->test_op) || is_always_fused(of->base_op); /* there are no others */
     double least = INFINITY, most = -INFINITY;
     size_t cells = 0, faster = 0, slower = 0, beaten = 0;
     for (size_t c = 0; c < run->ncells; c++) {
         const struct rep_pairing *p = rep_best_pairing(&run->cells[c], of->test_op, of->base_op);
         if (p == NULL || !rep_has_speedup(p) || rep_is_other_way(run, &run->cells[c]) ||
-            rep_is_other_sum(run, &run->cells[c]))
+            (!sums && rep_is_other_sum(run, &run->cells[c])))
             continue;
         if (rep_is_beaten(p)) {
             beaten++;

@@ -29,8 +29,8 @@ int nb_residency_parse(const char *word)
 static const char *const KEY_NAMES[NB_KEY_COUNT] = {
     "op",   "algo",    "isa",       "dtype",  "param-dtype", "hidden",
     "rows", "threads", "residency", "kernel", "kernels",     "stats",
-    "offset", "in-place", "prefix", "groups", "head",        "dir",
-    "fuse",
+    "offset", "in-place", "prefix", "groups", "head",        "depth",
+    "dir",  "fuse",
 };
 
 const char *nb_key_name(enum nb_key key)
@@ -332,6 +332,11 @@ static enum nb_status read_head(void *target, const char *word, struct nb_err *e
     return read_range("head", target, word, 1, (size_t)1 << 28, "64,128", err);
 }
 
+static enum nb_status read_depth(void *target, const char *word, struct nb_err *err)
+{
+    return read_range("depth", target, word, 1, 1000000, "6,12,1000", err);
+}
+
 size_t nb_k_of(uint32_t op, size_t hidden, const size_t values[NB_K_COUNT])
 {
     const enum nb_op_k kind = nb_op_facts(op)->k;
@@ -418,6 +423,7 @@ enum nb_status nb_block_set(struct nb_block *b, enum nb_key key, const char *val
         [NB_KEY_PREFIX] = {&b->k[NB_K_PREFIX], NULL, read_prefix},
         [NB_KEY_GROUPS] = {&b->k[NB_K_GROUPS], NULL, read_groups},
         [NB_KEY_HEAD] = {&b->k[NB_K_HEAD], NULL, read_head},
+        [NB_KEY_DEPTH] = {&b->k[NB_K_DEPTH], NULL, read_depth},
         [NB_KEY_DIR] = {&b->dir, NULL, read_dir},
         [NB_KEY_FUSE] = {&b->fuse, NULL, read_fuse},
     };
@@ -476,10 +482,12 @@ void nb_block_free(struct nb_block *b)
 {
     struct nb_list *lists[] = {&b->op,     &b->dtype, &b->residency, &b->param_dtype,
                                &b->hidden, &b->rows,  &b->threads,   &b->offset,
-                               &b->in_place, &b->dir, &b->fuse, &b->k[NB_K_PREFIX], &b->k[NB_K_GROUPS], &b->k[NB_K_HEAD]};
+                               &b->in_place, &b->dir, &b->fuse};
     struct nb_words *words[] = {&b->algo, &b->isa, &b->kernel};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         list_free(lists[i]);
+    for (int kind = 1; kind < NB_K_COUNT; kind++)
+        list_free(&b->k[kind]);
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         words_free(words[i]);
 }
@@ -713,7 +721,7 @@ static enum nb_status preset_line(struct nb_preset *p, char *line, struct nb_err
     const int k = nb_key_parse(key);
     if (k < 0)
         return nb_fail(err, "unknown key \"%s\"; known: op, algo, isa, dtype, param-dtype, hidden, "
-                            "rows, threads, residency, offset, in-place, prefix, groups, head, dir, fuse, kernel, kernels, stats", key);
+                            "rows, threads, residency, offset, in-place, prefix, groups, head, depth, dir, fuse, kernel, kernels, stats", key);
     struct nb_block *b = &p->blocks[p->count - 1];
     if (b->given & 1u << k)
         return nb_fail(err, "%s: given twice in block [%s]; join the values with commas", key, b->name);

@@ -1,7 +1,7 @@
 /* select.h: the one selection language of the CLI and of preset files.
  *
  * A selection is a set of key = value lines (or --key value options): op, algo, isa, dtype, param-dtype,
- * hidden, rows, threads, residency, offset, in-place, prefix, groups, head, dir, fuse, kernel, kernels, stats. A preset file is a list of such blocks with
+ * hidden, rows, threads, residency, offset, in-place, prefix, groups, head, depth, dir, fuse, kernel, kernels, stats. A preset file is a list of such blocks with
  * a head of run settings. Options given beside a preset replace that key in every block. */
 #ifndef NB_SELECT_H
 #define NB_SELECT_H
@@ -39,7 +39,8 @@ struct nb_words {
 enum nb_key {
     NB_KEY_OP, NB_KEY_ALGO, NB_KEY_ISA, NB_KEY_DTYPE, NB_KEY_PARAM_DTYPE, NB_KEY_HIDDEN,
     NB_KEY_ROWS, NB_KEY_THREADS, NB_KEY_RESIDENCY, NB_KEY_KERNEL, NB_KEY_KERNELS, NB_KEY_STATS,
-    NB_KEY_OFFSET, NB_KEY_IN_PLACE, NB_KEY_PREFIX, NB_KEY_GROUPS, NB_KEY_HEAD, NB_KEY_DIR, NB_KEY_FUSE,
+    NB_KEY_OFFSET, NB_KEY_IN_PLACE, NB_KEY_PREFIX, NB_KEY_GROUPS, NB_KEY_HEAD, NB_KEY_DEPTH, NB_KEY_DIR,
+    NB_KEY_FUSE,
     NB_KEY_COUNT
 };
 const char *nb_key_name(enum nb_key key);
@@ -54,7 +55,7 @@ struct nb_block {
     struct nb_list offset;                /* bytes from x to y, modulo 4096 */
     struct nb_list in_place;              /* 1: y is x */
     struct nb_list dir, fuse;
-    struct nb_list k[NB_K_COUNT];         /* of ops that have one: prefix in millionths of a row, groups, head */
+    struct nb_list k[NB_K_COUNT];         /* of ops that have one: prefix in millionths of a row, groups, head, depth */
     struct nb_words algo, isa, kernel;    /* isa may hold "all" and "best"; kernel holds globs */
     enum nb_kernel_set kernels;
     bool stats;

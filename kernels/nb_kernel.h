@@ -11,8 +11,10 @@
  *           mean, rstd and dalpha are f32 for f32, f16 and bf16 tensors, f64 for f64
  * Storage   f16 and bf16 travel as uint16_t
  * Aliasing  y may equal x; nothing else overlaps
- * Fused     forward of h = x + residual, rounded to dtype: y = norm(h). fuse residual: h is written, postnorm: it is not
- * Backward  reads x, dy, gamma and the mean and rstd that a forward pass saved; writes dx, dgamma and dbeta (of param_dtype);
+ * Fused     forward of h = x + residual (deepnorm: alpha*x + residual), rounded to dtype: y = norm(h). fuse residual: h is
+ *           written, postnorm: it is not
+ * Backward  reads x, dy, gamma and the mean and rstd that a forward pass saved; writes dx, dgamma and dbeta (of param_dtype).
+ *           deepnorm, fuse residual: x is h; dres is the gradient of h, rounded to dtype, dx = alpha*dres
  *           dyt: there are no statistics, and dalpha is written as well
  * Errors    run returns nothing: everything that can be wrong is found by supports() or by the caller
  */
@@ -40,10 +42,12 @@ enum nb_op {
     NB_OP_QKNORM,    /* rmsnorm of each k elements of a row, a head; gamma [k] is the same for all of them */
     NB_OP_BATCHNORM, /* layernorm down each column, over all rows; run_mean and run_var follow */
     NB_OP_BATCHNORM_INFER, /* the same with mean run_mean and var run_var, which are given */
-    NB_OP_TRIAD,     /* a ceiling. Backward: dx = x + a*dy, a = alpha; forward, fused: y = a*(x + residual), and h */
+    NB_OP_TRIAD,     /* a ceiling. Backward: dx = x + a*dy, a = alpha; fuse residual: dx = a*(x + dy), and dres = x + dy;
+                      * forward, fused: y = a*(x + residual), and h */
     NB_OP_L2NORM,    /* y = x*rstd (+ beta),   rstd = 1/sqrt(sum(x^2) + eps); has no gamma, backward no dgamma or dbeta */
     NB_OP_SCALENORM, /* y = x*rstd*g (+ beta), the same rstd; g = gamma[0], one for all elements; backward no dbeta */
     NB_OP_DYT,       /* y = tanh(a*x)*gamma + beta, a = alpha: no norm, but in the place of one */
+    NB_OP_DEEPNORM,  /* layernorm of h = alpha*x + residual; always fused */
     NB_OP_COUNT
 };
 enum nb_dir { NB_FWD, NB_BWD, NB_DIR_COUNT };
@@ -66,7 +70,7 @@ struct nb_problem {
     uint32_t eps_mode, order, gemma;
     size_t rows, hidden, ldx, ldy;
     size_t k; /* prmsnorm: length of the prefix, 1 to hidden; groupnorm: groups, a divisor of hidden; qknorm: length of
-               * a head, a divisor; 0 where the op has none */
+               * a head, a divisor; deepnorm: layers, which alpha is made of; 0 where the op has none */
     double eps, alpha, momentum;
 };
 

@@ -95,6 +95,12 @@ static size_t table_count(size_t t)
     return tables[t] ? tables[t]->count : 0;
 }
 
+bool nb_kernel_fuses(const struct nb_kernel *k)
+{
+    const struct nb_isa *isa = nb_isa_find(k->isa);
+    return isa == NULL || isa->rank > 0;
+}
+
 size_t nb_kernel_count(void)
 {
     size_t n = 0;
@@ -204,6 +210,7 @@ static const struct nb_op_facts op_facts[NB_OP_COUNT] = {
     [NB_OP_SCALENORM] = {.name = "scalenorm", .norm = true, .sum = true, .gamma = true, .scalar = true},
     /* alpha as training begins */
     [NB_OP_DYT] = {.name = "dyt", .pointwise = true, .gamma = true, .beta = true, .no_in_place = true, .alpha = 0.5},
+    [NB_OP_DEEPNORM] = {.name = "deepnorm", .norm = true, .centred = true, .fused = true, .k = NB_K_DEPTH, .gamma = true, .beta = true},
 };
 static const char *const dir_names[NB_DIR_COUNT] = {"fwd", "bwd"};
 static const char *const fuse_names[NB_FUSE_COUNT] = {"none", "residual", "postnorm"};
@@ -226,6 +233,7 @@ const struct nb_k_facts nb_k_facts[NB_K_COUNT] = {
     [NB_K_PREFIX] = {"prefix", 62500, 'p'}, /* of Zhang and Sennrich 2019 */
     [NB_K_GROUPS] = {"groups", 32, 'g'},    /* of Wu and He 2018 */
     [NB_K_HEAD] = {"head", 64, 'd'},
+    [NB_K_DEPTH] = {"depth", 12, 'l'},
 };
 
 const struct nb_op_facts *nb_op_facts(uint32_t op)

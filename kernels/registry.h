@@ -26,6 +26,9 @@ const struct nb_kernel *nb_kernel_find(const char *name); /* NULL: unknown */
 /* The name of its function: its own, or that of the kernel that it shares one with (prmsnorm: rmsnorm's). */
 const char *nb_kernel_function(const struct nb_kernel *k);
 
+/* Whether it rounds a*b + c once. Compiler-generated code is that of scalar.h, which rounds the product, too. */
+bool nb_kernel_fuses(const struct nb_kernel *k);
+
 /* Whose a kernel is: an ISA unit's of this program, an adapter's to another library, a plugin's. */
 enum nb_origin { NB_OURS, NB_PEER, NB_PLUGIN };
 enum nb_origin nb_kernel_origin(const struct nb_kernel *k);
@@ -48,6 +51,7 @@ enum nb_op_k {
     NB_K_PREFIX, /* the statistic is that of the first k elements */
     NB_K_GROUPS, /* a row is k norms, one after the other, each with its own part of gamma and beta */
     NB_K_HEAD,   /* a row is norms of k elements, one after the other, with the same gamma */
+    NB_K_DEPTH,  /* layers of the stack that alpha is the constant of */
     NB_K_COUNT
 };
 
@@ -68,6 +72,7 @@ struct nb_op_facts {
                      * neither is a ceiling or a reference line */
     bool centred; /* subtracts the mean of the row: has mean */
     bool sum;     /* rstd is that of the sum of squares, not of their mean */
+    bool fused;   /* of alpha*x + residual, never of x alone; backward x and residual have each a gradient of its own */
     enum nb_op_k k;
     bool gamma;
     bool scalar;  /* gamma has one element */

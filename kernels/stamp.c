@@ -106,24 +106,29 @@ static void *auto_prepare(const struct nb_problem *p, const struct nb_args *a)
     },
 
 /* Backward: the shares of the rows are put together by norm_bwd_reduce where there are any. */
-#define NB_BWD_ENTRY(op_, OP_, like_, algo_, trick_, reads_, flops_, kind_, c1_, c0_, lanes_, lambda_, source_, \
-                     supports_, scratch_, reduce_)                                       \
+#define NB_BWD_ENTRY(op_, OP_, like_, ...) NB_BACK_ENTRY(NONE, "_bwd_", op_, OP_, like_##_bwd, __VA_ARGS__)
+/* With dres besides dx. */
+#define NB_BWD_TWO_ENTRY(op_, OP_, of_, ...) NB_BACK_ENTRY(RESIDUAL, "_bwd_res_", op_, OP_, of_, __VA_ARGS__)
+#define NB_BACK_ENTRY(FUSE_, dir_, op_, OP_, of_, algo_, trick_, reads_, flops_, kind_, c1_, c0_, lanes_, lambda_, \
+                      source_, supports_, scratch_, reduce_)                             \
     {                                                                                    \
-        NB_SAYS(op_, "_bwd_", OP_, BWD, algo_, trick_, reads_, flops_, kind_, c1_, c0_, lanes_, lambda_, 0, source_, \
+        NB_SAYS(op_, dir_, OP_, BWD, algo_, trick_, reads_, flops_, kind_, c1_, c0_, lanes_, lambda_, 0, source_, \
                 supports_, scratch_)                                                     \
-        .run = NB_FN(like_##_bwd_##algo_, trick_),                                       \
+        .fuse = NB_FUSE_##FUSE_,                                                         \
         .vector_bits = NB_VECTOR_BITS,                                                   \
+        .run = NB_FN(of_##_##algo_, trick_),                                             \
         .reduce = reduce_,                                                               \
     },
 
 /* Of x + residual, which are read once. */
-#define NB_SUM_ENTRY(...) NB_FUSE_ENTRY(RESIDUAL, "_fwd_res_", __VA_ARGS__) NB_FUSE_ENTRY(POSTNORM, "_fwd_postnorm_", __VA_ARGS__)
-#define NB_FUSE_ENTRY(FUSE_, of_, op_, OP_, algo_, trick_, ...)                          \
+#define NB_SUM_ENTRY(op_, ...) NB_SUM_ENTRY_OF(op_, op_, __VA_ARGS__)
+#define NB_SUM_ENTRY_OF(...) NB_FUSE_ENTRY(RESIDUAL, "_fwd_res_", __VA_ARGS__) NB_FUSE_ENTRY(POSTNORM, "_fwd_postnorm_", __VA_ARGS__)
+#define NB_FUSE_ENTRY(FUSE_, of_, like_, op_, OP_, algo_, trick_, ...)                   \
     {                                                                                    \
         NB_SAYS(op_, of_, OP_, FWD, algo_, trick_, 1, __VA_ARGS__)                       \
         .fuse = NB_FUSE_##FUSE_,                                                         \
         .vector_bits = NB_VECTOR_BITS,                                                   \
-        .run = NB_FN(op_##_fwd_res_##algo_, trick_),                                     \
+        .run = NB_FN(like_##_fwd_res_##algo_, trick_),                                   \
     },
 
 /* Its bound is the worst of those it may choose; it asks for no vectors itself. */

@@ -136,9 +136,16 @@ const char *nb_supports_triad(const struct nb_problem *p)
     return why_not_sizes(p);
 }
 
-const char *nb_supports_backward(const struct nb_problem *p)
+const char *nb_supports_two(const struct nb_problem *p)
 {
-    const char *why_not = nb_supports_triad(p);
+    if (p->dir != NB_BWD || p->fuse != NB_FUSE_RESIDUAL)
+        return p->dir != NB_BWD ? "backward only" : "of a sum whose h was kept: fuse residual only";
+    return why_not_sizes(p);
+}
+
+/* What a norm is told backward besides its shape. */
+static const char *why_not_gradient(const struct nb_problem *p, const char *why_not)
+{
     if (!why_not)
         why_not = why_not_k(p);
     if (!why_not && p->eps_mode != NB_EPS_INSIDE)
@@ -146,6 +153,16 @@ const char *nb_supports_backward(const struct nb_problem *p)
     if (!why_not && p->order != NB_CAST_AFTER)
         why_not = "the gradient is that of one rounding, of y";
     return why_not ? why_not : why_not_params(p);
+}
+
+const char *nb_supports_backward(const struct nb_problem *p)
+{
+    return why_not_gradient(p, nb_supports_triad(p));
+}
+
+const char *nb_supports_backward_two(const struct nb_problem *p)
+{
+    return why_not_gradient(p, nb_supports_two(p));
 }
 
 size_t nb_scratch_backward(const struct nb_problem *p, uint32_t parts)

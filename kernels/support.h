@@ -20,6 +20,8 @@ const char *nb_supports_short_gain(const struct nb_problem *p);
 
 const char *nb_supports_triad(const struct nb_problem *p);    /* backward */
 const char *nb_supports_backward(const struct nb_problem *p); /* norms, backward */
+const char *nb_supports_two(const struct nb_problem *p);          /* backward, dx and dres: triad */
+const char *nb_supports_backward_two(const struct nb_problem *p); /* norms, backward, dx and dres */
 
 const char *nb_supports_sum(const struct nb_problem *p);   /* forward, with a residual: triad */
 const char *nb_supports_fused(const struct nb_problem *p); /* norms, forward, with a residual */

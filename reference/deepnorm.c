@@ -19,3 +19,16 @@ struct nb_ref_deepnorm nb_ref_deepnorm(enum nb_ref_stack stack, unsigned encoder
     }
     return (struct nb_ref_deepnorm){pow(3 * m, 0.25), pow(12 * m, -0.25)};
 }
+
+double nb_ref_sum(double alpha, double x, double residual, int wide, int fused)
+{
+    if (wide)
+        return fused ? fma(alpha, x, residual) : alpha * x + residual;
+    float a = (float)alpha, v = (float)x, r = (float)residual;
+    return fused ? fmaf(a, v, r) : a * v + r;
+}
+
+double nb_ref_product(double alpha, double x, int wide)
+{
+    return wide ? alpha * x : (double)((float)alpha * (float)x);
+}

@@ -1,7 +1,8 @@
 /* deepnorm.h: the two constants of DeepNorm, x_(l+1) = LN(alpha*x_l + f_l(x_l)); beta is
- * the gain of the initial feed-forward, value and output weights of f.
+ * the gain of the initial feed-forward, value and output weights of f. And its sum, as
+ * arithmetic gives it.
  * Units     none; N encoder and M decoder layers, each >= 1 where the stack has it
- * Error     a few units in the last place of double
+ * Error     constants: a few units in the last place of double; sums: none
  * Source    Wang et al. 2022, arXiv:2203.00555 */
 #ifndef NB_DEEPNORM_H
 #define NB_DEEPNORM_H
@@ -20,5 +21,10 @@ struct nb_ref_deepnorm {
 /* A count the stack does not use is ignored. */
 struct nb_ref_deepnorm nb_ref_deepnorm(enum nb_ref_stack stack, unsigned encoders,
                                        unsigned decoders);
+
+/* alpha*x + residual and alpha*x in f64 (wide) or f32 arithmetic, whose numbers x and residual
+ * are, alpha being rounded to one first. fused: the sum is rounded once, else the product, too. */
+double nb_ref_sum(double alpha, double x, double residual, int wide, int fused);
+double nb_ref_product(double alpha, double x, int wide);
 
 #endif

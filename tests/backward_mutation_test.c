@@ -19,9 +19,12 @@ enum bug {
     MEAN_OF_SUM, GAIN_IN_ONE_TERM, DGAMMA_MISSES_ONE, LAST_ELEMENT_ALONE,
     BEHIND_TOO, PREFIX_SUM, PREFIX_OVER_HIDDEN, FIRST_STATISTICS, FIRST_GAMMA, ONE_PIECE_LOST,
     ONE_MINUS_T, SLOPE_OF_F32, ALPHA_IGNORED, ALPHA_LEFT_OUT, SLOPE_LEFT_OUT, DALPHA_LOST, DALPHA_WITH_ALPHA, DALPHA_OF_T,
-    DALPHA_WITHOUT_GAMMA, DALPHA_FIRST_PART, DALPHA_LAST_COLUMN_LOST, DALPHA_LAST_ROW_LOST, DALPHA_UNSTEADY, BUGS
+    DALPHA_WITHOUT_GAMMA, DALPHA_FIRST_PART, DALPHA_LAST_COLUMN_LOST, DALPHA_LAST_ROW_LOST, DALPHA_UNSTEADY,
+    DX_IS_DRES, DRES_WITH_ALPHA, BOTH_WITH_ALPHA, ALPHA_SQUARED, ALPHA_DIVIDES, ALPHA_NARROW, DX_OF_UNROUNDED, DX_OF_STALE,
+    DX_OFF_BY_ULP, DX_TRUNCATED, DX_UNWRITTEN, DX_STRIDE_HIDDEN, DX_BEHIND, DX_NAN_HIDDEN, DX_IN_A_THOUSAND, DX_LAST_LOST,
+    DGAMMA_WITH_ALPHA, XHAT_WITH_ALPHA, BUGS
 };
-enum { PREFIX = OWN, PIECES = 2 * OWN, GROUPS = 4 * OWN };
+enum { PREFIX = OWN, PIECES = 2 * OWN, GROUPS = 4 * OWN, TWO = 8 * OWN /* dres besides dx */ };
 static const struct {
     const char *name;
     unsigned where;
@@ -95,6 +98,24 @@ static const struct {
     [DALPHA_LAST_COLUMN_LOST] = {"dalpha without the last column", POINTWISE},
     [DALPHA_LAST_ROW_LOST] = {"dalpha without the last row", POINTWISE},
     [DALPHA_UNSTEADY] = {"dalpha differs from run to run", POINTWISE},
+    [DX_IS_DRES] = {"dx without alpha", TWO},
+    [DRES_WITH_ALPHA] = {"alpha on dres, dx without", TWO},
+    [BOTH_WITH_ALPHA] = {"alpha on dres, too", TWO},
+    [ALPHA_SQUARED] = {"alpha squared", TWO},
+    [ALPHA_DIVIDES] = {"dx divided by alpha", TWO},
+    [ALPHA_NARROW] = {"alpha rounded to bf16", TWO},
+    [DX_OF_UNROUNDED] = {"dx of the unrounded dres", TWO | NARROW},
+    [DX_OF_STALE] = {"dx of the row before", TWO},
+    [DX_OFF_BY_ULP] = {"one element of dx off by its last bit", TWO},
+    [DX_TRUNCATED] = {"dx truncated", TWO | NARROW},
+    [DX_UNWRITTEN] = {"row of dx not written, dres is", TWO},
+    [DX_STRIDE_HIDDEN] = {"stride of dx ignored, that of dres not", TWO},
+    [DX_BEHIND] = {"write at dx[hidden], not at dres", TWO},
+    [DX_NAN_HIDDEN] = {"NaN in dx hidden", TWO},
+    [DX_IN_A_THOUSAND] = {"dx of one row in a thousand", TWO | MANY_ROWS},
+    [DX_LAST_LOST] = {"last element of dx without alpha", TWO},
+    [DGAMMA_WITH_ALPHA] = {"dgamma times alpha", TWO},
+    [XHAT_WITH_ALPHA] = {"h taken for x: xhat of alpha*h", TWO},
 };
 
 static enum bug bug;
@@ -154,7 +175,7 @@ static struct row load(const struct nb_problem *p, const struct nb_args *a, size
         row.x[i] = element_get(p->dtype, x, r * p->ldx + piece * row.n + i);
         row.dy[i] = element_get(p->dtype, dy, r * (bug == DY_STRIDE ? p->hidden : p->ldx) + piece * row.n + i);
         row.w[i] = gamma_at(p, a, piece, i);
-        row.xhat[i] = (row.x[i] - row.mean) * row.rstd;
+        row.xhat[i] = ((bug == XHAT_WITH_ALPHA ? p->alpha : 1) * row.x[i] - row.mean) * row.rstd;
         if (p->op == NB_OP_DYT)
             bend(p, &row, i);
         row.g[i] = row.dy[i] * row.w[i];
@@ -200,8 +221,45 @@ static void propagate(const struct nb_problem *p, const struct row *row, double 
     }
 }
 
+/* dx = alpha*dres, of dres as it stands in row r, or of what it was before it was rounded. */
+static double scaled(const struct nb_problem *p, const struct nb_args *a, size_t r, size_t i, double unrounded)
+{
+    const size_t from = bug == DX_OF_STALE && r > 0 ? r - 1 : r;
+    const bool plain = bug == DX_IS_DRES || bug == DRES_WITH_ALPHA || (bug == DX_LAST_LOST && i + 1 == p->hidden);
+    double alpha = bug == ALPHA_SQUARED ? p->alpha * p->alpha : bug == ALPHA_DIVIDES ? 1 / p->alpha : p->alpha;
+    alpha = plain ? 1 : bug == ALPHA_NARROW ? element_through(NB_BF16, alpha) : alpha;
+    const double v = bug == DX_OF_UNROUNDED ? unrounded : element_get(p->dtype, a->dres, from * p->ldy + i);
+    const double product = p->dtype == NB_F64 ? alpha * v : (double)((float)alpha * (float)v);
+    return bug == DX_NAN_HIDDEN && isnan(product) ? 0 : product;
+}
+
+/* Element i, which was rounded from v, as truncation would have left it. */
+static void cut(uint32_t dtype, void *p, size_t i, double v)
+{
+    if (fabs(element_get(dtype, p, i)) > fabs(v))
+        element_put(dtype, p, i, v * (1 - element_step(dtype) / 2));
+}
+
+static void write_scaled(const struct nb_problem *p, const struct nb_args *a, size_t r, const double *dres)
+{
+    const size_t at = r * (bug == DX_STRIDE_HIDDEN ? p->hidden : p->ldy);
+    for (size_t i = 0; i < p->hidden; i++) {
+        double v = scaled(p, a, r, i, dres[i]);
+        if (bug == DX_OFF_BY_ULP && r == 1 && i == 5)
+            v *= 1 + element_step(p->dtype);
+        if (bug == DX_IN_A_THOUSAND && r % 1000 == 999)
+            v = 0;
+        element_put(p->dtype, a->dx, at + i, v);
+        if (bug == DX_TRUNCATED)
+            cut(p->dtype, a->dx, at + i, v);
+    }
+    if (bug == DX_BEHIND && r + 1 < p->rows)
+        element_put(p->dtype, a->dx, at + p->hidden, 1);
+}
+
 static void write_row(const struct nb_problem *p, const struct nb_args *a, size_t r, const double *dx)
 {
+    void *const to = p->op == NB_OP_DEEPNORM ? a->dres : a->dx;
     const size_t ld = bug == DX_STRIDE ? p->hidden : p->ldy;
     const size_t at = (bug == ROWS_SWAPPED && r < 2 && p->rows > 1 ? 1 - r : r) * ld;
     for (size_t i = 0; i < p->hidden; i++) {
@@ -212,12 +270,14 @@ static void write_row(const struct nb_problem *p, const struct nb_args *a, size_
             v *= 1 + 0x1p-6 * (double)(calls % 2);
         if (bug == ONE_IN_A_THOUSAND && r % 1000 == 999)
             v = 0;
-        element_put(p->dtype, a->dx, at + i, v);
-        if (bug == TRUNCATED && fabs(element_get(p->dtype, a->dx, at + i)) > fabs(v))
-            element_put(p->dtype, a->dx, at + i, v * (1 - (p->dtype == NB_F16 ? 0x1p-11 : 0x1p-8)));
+        if (bug == DRES_WITH_ALPHA || bug == BOTH_WITH_ALPHA)
+            v *= p->alpha;
+        element_put(p->dtype, to, at + i, v);
+        if (bug == TRUNCATED)
+            cut(p->dtype, to, at + i, v);
     }
     if (bug == WRITE_BEHIND && r + 1 < p->rows)
-        element_put(p->dtype, a->dx, at + p->hidden, 1);
+        element_put(p->dtype, to, at + p->hidden, 1);
 }
 
 static double share_of_alpha(const struct nb_problem *p, const struct row *row)
@@ -236,7 +296,8 @@ static void share(const struct nb_problem *p, const struct row *row, double *sum
     for (size_t i = 0; i < n; i++) {
         const double w = row->w[i], dy = row->dy[i];
         double dgamma = bug == PLAIN_DGAMMA ? dy : dy * row->xhat[i];
-        dgamma = bug == DGAMMA_WITH_GAMMA ? dgamma * w : bug == SHARES_NARROW ? element_through(NB_BF16, dgamma) : dgamma;
+        dgamma *= bug == DGAMMA_WITH_GAMMA ? w : bug == DGAMMA_WITH_ALPHA ? p->alpha : 1;
+        dgamma = bug == SHARES_NARROW ? element_through(NB_BF16, dgamma) : dgamma;
         const bool scalar = nb_op_facts(p->op)->scalar;
         const size_t column = scalar ? 0 : bug == DGAMMA_NEXT ? (i + 1) % n : i;
         const bool first = (bug == LAST_ROW_ALONE && (i == 0 || !scalar)) || bug == LAST_ELEMENT_ALONE;
@@ -274,6 +335,8 @@ static void run(const void *state, const struct nb_args *a)
         }
         if (!(bug == ROW_UNWRITTEN && r == 1))
             write_row(p, a, r, dx);
+        if (p->op == NB_OP_DEEPNORM && !(bug == DX_UNWRITTEN && r == 1))
+            write_scaled(p, a, r, dx);
         if (bug == MEAN_CHANGED)
             element_put(stat_type(p), a->mean, r, 1 + element_get(stat_type(p), a->mean, r));
         if (bug == RSTD_CHANGED)
@@ -332,7 +395,8 @@ static bool exists(const struct nb_kernel *k)
 {
     const unsigned where = MUTATIONS[bug].where;
     return is_base(k) && mutation_fits(where, k) && !(where & PREFIX && k->op != NB_OP_PRMSNORM) &&
-           !(where & GROUPS && k->op != NB_OP_GROUPNORM) && !(where & PIECES && !has_pieces(k));
+           !(where & GROUPS && k->op != NB_OP_GROUPNORM) && !(where & PIECES && !has_pieces(k)) &&
+           !(where & TWO && k->fuse == NB_FUSE_NONE);
 }
 
 /* What goes wrong between parts needs some. */

@@ -13,6 +13,18 @@ nb check --dir bwd --op $norms --dtype f64,f16 --hidden 70 --groups 7 --head 10 
 expect "f64, f16 with gamma in f32, on all cores: $(verdicts)" [ "$(verdicts)" = "PASS " ]
 nb check --dir bwd --op prmsnorm --hidden 1,7,15 --prefix 0.000001,1 --rows 3 --json
 expect "a prefix of one element, and of all: $(verdicts)" [ "$(verdicts)" = "PASS " ]
+nb check --op deepnorm --dir fwd,bwd --isa all --dtype f64,bf16 --hidden 33 --depth 6,1000 --rows 9 --threads all --json
+expect "deepnorm in both directions: $(verdicts)" [ "$(verdicts)" = "PASS " ]
+expect "with h, and with two gradients" [ "$(jq -r .cell out | sed 's/-[bf][^-]*-h.*-l/ l/' | sort -u | tr '\n' ' ')" = \
+    "bwd-residual l1000 bwd-residual l6 fwd-residual l1000 fwd-residual l6 " ]
+nb check --op deepnorm --hidden 33 --rows 5 --json
+expect "forward alone it is postnorm" [ "$(jq -r 'select(.verdict=="PASS")|.kernel' out | grep -c '^deepnorm_fwd_postnorm_')" -ge 7 ]
+fails 1 'nothing is fused: the gradient of a sum is that of each term (deepnorm' check --op layernorm --dir bwd --fuse residual
+fails 1 'nothing is fused' check --op deepnorm --dir bwd --fuse postnorm
+fails 1 'no kernel has this op, direction (--dir), fusion (--fuse)' check --op deepnorm --fuse none
+for depth in 0 -3 2.5 1000001 x; do
+    fails 1 "depth: \"$depth\" is not a whole number from 1 to 1000000" check --op deepnorm --depth "$depth"
+done
 nb check --dir bwd --hidden 64 --rows 3 --in-place yes
 expect "in place there is none: exit $rc" [ "$rc" = 1 ]
 expect "and it says so" grep -q 'backward, no kernel writes dx over an input' err
@@ -41,6 +53,18 @@ expect "the line that reproduces names the direction: $repro" grep -q -- '--dir 
 eval "set -- ${repro#normbench }"
 nb "$@" --processes 1 --rounds 1 --out again --quiet
 expect "and works: exit $rc" [ "$rc" = 0 ]
+nb run --op deepnorm --dir fwd,bwd --stats yes --hidden 100 --kernels headline --processes 6 --rounds 2 --out deep
+expect "deepnorm: exit 0, not $rc" [ "$rc" = 0 ]
+deep() { awk -F, -v dir="$1" 'NR==1{for(i=1;i<=NF;i++)c[$i]=i;next}
+    $c["op"]=="deepnorm" && $c["dir"]==dir && $c["fuse"]=="residual" && $c["verdict"]=="PASS" && $c["ns_per_row"]>0 && $c["k"]==12{n++}
+    END{print n+0}' deep/results.csv; }
+expect "it is timed forward: $(deep fwd)" [ "$(deep fwd)" -ge 1 ]
+expect "and backward: $(deep bwd)" [ "$(deep bwd)" -ge 1 ]
+expect "its roof has two outputs, too" [ "$(awk -F, 'NR==1{for(i=1;i<=NF;i++)c[$i]=i;next}
+    $c["op"]=="deepnorm"{sub(/_plain.*/,"",$c["roof"]);print $c["roof"]}' deep/results.csv | sort -u | tr '\n' ' ')" = \
+    "triad_bwd_res triad_fwd_res " ]
+nb explain deepnorm_bwd_res_twopass__f32_scalar
+expect "explained: both gradients are written" grep -q 'x and dy read and dres and dx written once' out
 nb explain rmsnorm_bwd_twopass__f32_scalar
 expect "explained: x and dy are read" grep -q 'x and dy read and dx written once' out
 finish

@@ -1,4 +1,4 @@
-/* backward_smoke_test: every backward kernel this CPU can run against plain loops in double: dx, dgamma and dbeta from
+/* backward_smoke_test: every backward kernel this CPU can run against plain loops in double: dx, dres, dgamma and dbeta from
  * the mean and rstd it is given; dalpha of dyt. It finds kernels that are broken (tails, strides, slices, options, what was in memory
  * before); how accurate they are is for the oracle to say. libc only, as kernel_smoke_test. */
 #include <math.h>
@@ -27,7 +27,7 @@ struct setup {
 
 /* ---- what a call is given ---- */
 
-enum { X, DY, GAMMA, MEAN, RSTD, INPUTS, DX = INPUTS, DGAMMA, DBETA, DALPHA, ROOMS };
+enum { X, DY, GAMMA, MEAN, RSTD, INPUTS, DX = INPUTS, DRES, DGAMMA, DBETA, DALPHA, ROOMS };
 static const char *const changes[INPUTS] = {"changes x", "changes dy", "changes gamma", "changes mean", "changes rstd"};
 static struct guarded rooms[ROOMS];
 static unsigned char *at[ROOMS]; /* in those rooms, as long as a setup needs */
@@ -44,6 +44,12 @@ static int is_norm(const struct nb_kernel *k)
 static int has_dalpha(const struct nb_kernel *k, const struct setup *t)
 {
     return k->op == NB_OP_DYT && !t->no_dgamma;
+}
+
+/* Writes dres, and alpha times it to dx. */
+static int has_two(const struct nb_kernel *k)
+{
+    return k->fuse == NB_FUSE_RESIDUAL;
 }
 
 /* Of gamma, dgamma and dbeta. */
@@ -73,7 +79,7 @@ static size_t bytes_of(const struct nb_kernel *k, const struct setup *t, int i)
     const size_t e = nb_dtype_bytes(k->dtype);
     if (i == X || i == DY)
         return ((t->rows - 1) * t->ldx + t->hidden) * e;
-    if (i == DX)
+    if (i == DX || i == DRES)
         return ((t->rows - 1) * t->ldy + t->hidden + t->shift) * e;
     if (i == DALPHA)
         return nb_stat_bytes(k->dtype);
@@ -190,7 +196,7 @@ static void expect_piece(const struct nb_kernel *k, const struct setup *t, size_
         g[i] = dy * gamma_of(t, param + step * i);
         dgamma[param + step * i] = plus(dgamma[param + step * i], dy * xhat[i]);
         dbeta[param + i] = plus(dbeta[param + i], dy);
-        to[i] = plus(plus((struct sum){0, 0}, x), ALPHA * dy);
+        to[i] = plus(plus((struct sum){0, 0}, x), (has_two(k) ? 1 : ALPHA) * dy);
     }
     if (is_norm(k))
         expect_dx(k, to, n, k->op == NB_OP_PRMSNORM ? k_of(k->op, n) : n, rstd);
@@ -234,6 +240,7 @@ static struct nb_problem problem_of(const struct nb_kernel *k, const struct setu
     return (struct nb_problem){.size = sizeof(struct nb_problem),
                                .op = k->op,
                                .dir = NB_BWD,
+                               .fuse = k->fuse,
                                .dtype = k->dtype,
                                .param_dtype = t->param_dtype,
                                .gemma = t->gemma,
@@ -262,7 +269,8 @@ static int clear_outputs(const struct nb_kernel *k, const struct setup *t)
     for (int i = DX; i < ROOMS; i++)
         at[i] = room(&rooms[i], bytes_of(k, t, i));
     for (size_t r = 0; r < t->rows; r++)
-        memset(at[DX] + r * t->ldy * e, 0xff, t->hidden * e);
+        for (int i = DX; i <= (has_two(k) ? DRES : DX); i++)
+            memset(at[i] + r * t->ldy * e, 0xff, t->hidden * e);
     if (!t->no_dgamma)
         memset(at[DGAMMA], 0xff, bytes_of(k, t, DGAMMA));
     if (!t->no_dbeta)
@@ -282,6 +290,7 @@ static struct nb_args args_of(const struct nb_kernel *k, const struct setup *t)
                             .x = at[X],
                             .dy = at[DY],
                             .dx = at[DX],
+                            .dres = has_two(k) ? at[DRES] : NULL,
                             .gamma = t->gamma ? at[GAMMA] : NULL,
                             .mean = is_centred(k->op) ? at[MEAN] : NULL,
                             .rstd = has_rstd(k->op) ? at[RSTD] : NULL,
@@ -329,7 +338,7 @@ static const char *input_changed(const struct nb_kernel *k, const struct setup *
 static int written_outside(const struct nb_kernel *k, const struct setup *t)
 {
     const size_t e = nb_dtype_bytes(k->dtype), bytes = scratch_bytes(k, t);
-    const int untold[ROOMS] = {[DGAMMA] = t->no_dgamma, [DBETA] = t->no_dbeta, [DALPHA] = !has_dalpha(k, t)};
+    const int untold[ROOMS] = {[DRES] = !has_two(k), [DGAMMA] = t->no_dgamma, [DBETA] = t->no_dbeta, [DALPHA] = !has_dalpha(k, t)};
     for (int i = DX; i < ROOMS; i++) {
         const size_t before = rooms[i].bytes - bytes_of(k, t, i);
         if (!all_canaries(rooms[i].end - rooms[i].bytes, 0, untold[i] ? rooms[i].bytes : before))
@@ -337,8 +346,9 @@ static int written_outside(const struct nb_kernel *k, const struct setup *t)
     }
     for (size_t r = 0; r < t->rows; r++) {
         const size_t to = r + 1 < t->rows ? (r + 1) * t->ldy * e : bytes_of(k, t, DX);
-        if (!all_canaries(at[DX], (r * t->ldy + t->hidden) * e, to))
-            return 1;
+        for (int i = DX; i <= DRES; i++)
+            if (!all_canaries(at[i], (r * t->ldy + t->hidden) * e, to))
+                return 1;
     }
     for (uint32_t part = 0; part < t->parts; part++)
         if (!all_canaries(scratch + part * scratch_step, bytes, scratch_step))
@@ -362,12 +372,26 @@ static int same(const struct nb_kernel *k, const struct setup *t, int from, int 
     return 1;
 }
 
+/* dx of a row is alpha times dres as it is. */
+static int is_scaled(const struct nb_kernel *k, const struct setup *t, size_t r)
+{
+    static struct sum scaled[HIDDEN_MAX];
+    const size_t e = nb_dtype_bytes(k->dtype);
+    for (size_t i = 0; i < t->hidden; i++)
+        scaled[i] = plus((struct sum){0, 0}, ALPHA * decode(k->dtype, at[DRES], r * t->ldy + i));
+    return all_close(k->dtype, k->dtype, at[DX] + r * t->ldy * e, scaled, t->hidden);
+}
+
 static const char *wrong_values(const struct nb_kernel *k, const struct setup *t)
 {
     const size_t e = nb_dtype_bytes(k->dtype);
+    const unsigned char *to = at[has_two(k) ? DRES : DX];
     for (size_t r = 0; r < t->rows; r++)
-        if (!all_close(k->dtype, k->dtype, at[DX] + r * t->ldy * e, dx + r * t->hidden, t->hidden))
-            return "dx differs from the loop";
+        if (!all_close(k->dtype, k->dtype, to + r * t->ldy * e, dx + r * t->hidden, t->hidden))
+            return has_two(k) ? "dres differs from the loop" : "dx differs from the loop";
+    for (size_t r = 0; r < t->rows && has_two(k); r++)
+        if (!is_scaled(k, t, r))
+            return "dx is not alpha*dres";
     if (!t->no_dgamma && !all_close(t->param_dtype, k->dtype, at[DGAMMA], dgamma, params_of(k, t)))
         return "dgamma differs from the loop";
     if (!t->no_dbeta && !all_close(t->param_dtype, k->dtype, at[DBETA], dbeta, params_of(k, t)))
@@ -413,10 +437,10 @@ static int report(const struct nb_kernel *k, const struct setup *t, const char *
 
 static size_t setups;
 
-/* Whatever the parts, dx is the same bit by bit. */
+/* Whatever the parts, dx and dres are the same bit by bit. */
 static const char *wrong(const struct nb_kernel *k, struct setup *t)
 {
-    static unsigned char whole[BYTES];
+    static unsigned char whole[2][BYTES];
     const uint32_t from = t->parts ? t->parts : 1, to = t->parts ? t->parts : PARTS_MAX;
     fill(k, t);
     expect(k, t);
@@ -425,10 +449,12 @@ static const char *wrong(const struct nb_kernel *k, struct setup *t)
         const char *what = wrong_in_parts(k, t);
         if (what)
             return what;
-        if (t->parts == from)
-            memcpy(whole, at[DX], bytes_of(k, t, DX));
-        if (memcmp(whole, at[DX], bytes_of(k, t, DX)) != 0)
-            return "dx depends on the number of parts";
+        for (int i = DX; i <= DRES; i++) {
+            if (t->parts == from)
+                memcpy(whole[i - DX], at[i], bytes_of(k, t, i));
+            if (memcmp(whole[i - DX], at[i], bytes_of(k, t, i)) != 0)
+                return "dx or dres depends on the number of parts";
+        }
     }
     return NULL;
 }
@@ -588,7 +614,8 @@ static int check_refused_shapes(const struct nb_kernel *k)
     REFUSED(ldy, 33, 0);
     REFUSED(dir, NB_FWD, 1);
     REFUSED(dir, NB_DIR_COUNT, 1);
-    REFUSED(fuse, NB_FUSE_RESIDUAL, 1);
+    REFUSED(fuse, NB_FUSE_NONE, has_two(k));
+    REFUSED(fuse, NB_FUSE_RESIDUAL, !has_two(k));
     REFUSED(fuse, NB_FUSE_POSTNORM, 1);
     REFUSED(hidden, 0, 1);
     REFUSED(ldx, 32, 1);
@@ -761,16 +788,69 @@ static void last_columns_forgotten(const void *state, const struct nb_args *a)
         victim->reduce(state, a);
 }
 
+static void alpha_forgotten(const void *state, const struct nb_args *a)
+{
+    struct nb_problem p = *(const struct nb_problem *)state;
+    p.alpha = 1;
+    victim->run(&p, a);
+}
+
+static void alpha_on_both(const void *state, const struct nb_args *a)
+{
+    const struct nb_problem *p = state;
+    victim->run(state, a);
+    for (size_t r = p->rows * a->part / a->parts; r < p->rows * (a->part + 1) / a->parts; r++)
+        memcpy((float *)a->dres + r * p->ldy, (float *)a->dx + r * p->ldy, p->hidden * sizeof(float));
+}
+
+static void dx_and_dres_swapped(const void *state, const struct nb_args *a)
+{
+    struct nb_args b = *a;
+    b.dx = a->dres;
+    b.dres = a->dx;
+    victim->run(state, &b);
+}
+
+static void first_dres_kept(const void *state, const struct nb_args *a)
+{
+    float *const to = a->dres, before = *to;
+    victim->run(state, a);
+    *to = before;
+}
+
 typedef void part_of_kernel(const void *state, const struct nb_args *a);
 static part_of_kernel *const in_run[] = {last_element_dropped, one_past_the_end, one_before_the_first,
                                          last_row_forgotten, gamma_forgotten, mean_forgotten, x_changed,
                                          rstd_changed, scratch_overrun, scratch_not_cleared, bits_by_parts};
 static part_of_kernel *const in_reduce[] = {first_part_alone, dgamma_added_to, dbeta_for_dgamma, bits_by_call,
                                             last_columns_forgotten};
+static part_of_kernel *const in_two[] = {alpha_forgotten, alpha_on_both, dx_and_dres_swapped, first_dres_kept,
+                                         last_element_dropped, one_past_the_end, last_row_forgotten, scratch_overrun};
+
+static const struct setup planted = {.rows = 5, .hidden = 33, .ldx = 38, .ldy = 36, .gamma = 1, .param_dtype = NB_F32};
+
+/* The errors of kernels with two gradients. */
+static int check_planted_two(void)
+{
+    int failed = 0;
+    victim = nb_kernel_find("deepnorm_bwd_res_twopass__f32_scalar");
+    if (!victim || check(victim, planted))
+        return 1;
+    for (size_t i = 0; i < LENGTH(in_two); i++) {
+        struct nb_kernel k = *victim;
+        struct setup own = planted;
+        k.run = in_two[i];
+        if (wrong(&k, &own))
+            continue;
+        printf("FAIL planted error %zu of two gradients was not caught\n", i);
+        failed++;
+    }
+    return failed;
+}
 
 static int check_planted(void)
 {
-    const struct setup t = {.rows = 5, .hidden = 33, .ldx = 38, .ldy = 36, .gamma = 1, .param_dtype = NB_F32};
+    const struct setup t = planted;
     int failed = 0;
     victim = nb_kernel_find("layernorm_bwd_twopass__f32_scalar");
     if (!victim || check(victim, t))
@@ -808,11 +888,11 @@ int main(void)
     if (!kernels_begin())
         return 1;
     for (int i = 0; i < ROOMS; i++)
-        if (!reserve(&rooms[i], i == X || i == DY || i == DX ? BYTES : HIDDEN_MAX * 8)) {
+        if (!reserve(&rooms[i], i == X || i == DY || i == DX || i == DRES ? BYTES : HIDDEN_MAX * 8)) {
             printf("no memory\n");
             return 1;
         }
-    const int failed = check_kernels(NB_BWD, check_kernel, check_forward() + check_planted());
+    const int failed = check_kernels(NB_BWD, check_kernel, check_forward() + check_planted() + check_planted_two());
     printf("%zu setups, each with 1, 2 and 3 parts, twice\n", setups);
     return failed;
 }

@@ -13,6 +13,7 @@
 #include <mpfr.h>
 
 #include "backward.h"
+#include "deepnorm.h"
 
 enum { N_MAX = 1000, BITS = 256, ROWS = 8 };
 #define LENGTH(a) (sizeof(a) / sizeof *(a))
@@ -594,6 +595,115 @@ static void gradients_are_slopes_in_mpfr(void **state)
     assert_true(compared > 10000);
 }
 
+/* ---- deepnorm: both inputs of LN(alpha*x + f) in MPFR ---- */
+
+/* to = alpha*(v + by_v) + (f + by_f) - h */
+static void move_mpfr(mpfr_t to, double alpha, double v, mpfr_t by_v, double f, mpfr_t by_f, double h)
+{
+    mpfr_add_d(to, by_v, v, MPFR_RNDN);
+    mpfr_mul_d(to, to, alpha, MPFR_RNDN);
+    mpfr_add_d(to, to, f, MPFR_RNDN);
+    mpfr_add(to, to, by_f, MPFR_RNDN);
+    mpfr_sub_d(to, to, h, MPFR_RNDN);
+}
+
+/* How far dL/dx (by_x) or dL/df of element j, h = alpha*x + f being the row, is from factor*dx[j]; step 2^-70. */
+static double off_slope(const struct nb_ref_gradient *r, size_t j, double alpha, double v, double f, int by_x,
+                             double factor)
+{
+    mpfr_t none, step, moved, up;
+    mpfr_inits2(BITS, none, step, moved, up, (mpfr_ptr)0);
+    mpfr_set_zero(none, 1);
+    for (int sign = 1; sign >= -1; sign -= 2) {
+        mpfr_set_si_2exp(step, sign, -70, MPFR_RNDN);
+        move_mpfr(moved, alpha, v, by_x ? step : none, f, by_x ? none : step, r->x[j]);
+        loss_mpfr(r, j, moved);
+        if (sign == 1)
+            mpfr_set(up, big_u, MPFR_RNDN);
+    }
+    mpfr_sub(up, up, big_u, MPFR_RNDN);
+    mpfr_mul_2si(up, up, 69, MPFR_RNDN);
+    mpfr_set_d(moved, dx[j].hi, MPFR_RNDN);
+    mpfr_add_d(moved, moved, dx[j].lo, MPFR_RNDN);
+    mpfr_mul_d(moved, moved, factor, MPFR_RNDN);
+    mpfr_sub(up, up, moved, MPFR_RNDN);
+    const double off = fabs(mpfr_get_d(up, MPFR_RNDN));
+    mpfr_clears(none, step, moved, up, (mpfr_ptr)0);
+    return off;
+}
+
+/* dL/df is dres, the oracle's dx on h, and dL/dx alpha times it. x and f have few bits, so that h is exact. */
+static void deepnorm_gradients_are_slopes(void **state)
+{
+    (void)state;
+    static double v[N_MAX], f[N_MAX];
+    static const unsigned depths[] = {1, 6, 12, 1000};
+    double worst = 0;
+    size_t compared = 0;
+    for (size_t n = 2; n <= 33; n += 5)
+        for (size_t d = 0; d < LENGTH(depths); d++) {
+            const double alpha = (double)(float)nb_ref_deepnorm(NB_REF_ENCODER_ONLY, depths[d], 0).alpha;
+            struct nb_ref_gradient r = make_row(&families[0], &gradients[0], &norms[0], n, 1e-5);
+            for (size_t i = 0; i < n; i++) {
+                v[i] = rint(normal() * 256) / 256;
+                f[i] = rint(normal() * 256) / 256;
+                x[i] = alpha * v[i] + f[i];
+                assert_true(x[i] == fma(alpha, v[i], f[i]) && x[i] - f[i] == alpha * v[i]);
+            }
+            nb_ref_backward_row(&r, dx, NULL, NULL);
+            for (size_t i = 0; i < n; i++, compared += 2) {
+                worst = fmax(worst, off_slope(&r, i, alpha, v[i], f[i], 0, 1));
+                worst = fmax(worst, off_slope(&r, i, alpha, v[i], f[i], 1, alpha));
+            }
+        }
+    printf("observed: %zu elements of dx and dres of deepnorm within %.1e of differences in MPFR\n", compared, worst);
+    assert_true(compared > 500 && worst <= 1e-28);
+}
+
+/* alpha*v + f with a significand of `bits` bits, the product rounded to them first or not */
+static double sum_mpfr(double alpha, double v, double f, mpfr_prec_t bits, int fused)
+{
+    mpfr_t p;
+    mpfr_init2(p, 4096); /* exact */
+    mpfr_set_d(p, alpha, MPFR_RNDN);
+    mpfr_mul_d(p, p, v, MPFR_RNDN);
+    if (!fused)
+        mpfr_prec_round(p, bits, MPFR_RNDN);
+    mpfr_prec_round(p, 4096, MPFR_RNDN);
+    mpfr_add_d(p, p, f, MPFR_RNDN);
+    mpfr_prec_round(p, bits, MPFR_RNDN);
+    const double sum = mpfr_get_d(p, MPFR_RNDN);
+    mpfr_clear(p);
+    return sum;
+}
+
+/* Sums of any exponents, of what cancels, and of what lies beside half a last place. */
+static void sums_are_rounded_as_they_say(void **state)
+{
+    (void)state;
+    size_t different = 0, apart = 0;
+    for (size_t i = 0; i < 200000; i++) {
+        const int wide = i % 2;
+        const double alpha = nb_ref_deepnorm(NB_REF_ENCODER_ONLY, 1 + (unsigned)(i % 1000), 0).alpha;
+        const double a = wide ? alpha : (double)(float)alpha;
+        double v = ldexp(normal(), (int)(i % 41) - 20), f = ldexp(normal(), (int)(i / 41 % 61) - 30);
+        v = wide ? v : (double)(float)v;
+        if (i % 3 == 1)
+            f = -a * v * (1 + 0x1p-20 * normal());
+        if (i % 3 == 2) /* one of the two is about half a last place of the other */
+            f = ldexp(a * v, i % 4 < 2 ? (wide ? 53 : 24) : (wide ? -53 : -24)) * (i % 5 ? 1 : -1);
+        f = wide ? f : (double)(float)f;
+        for (int fused = 0; fused < 2; fused++)
+            different += nb_ref_sum(alpha, v, f, wide, fused) != sum_mpfr(a, v, f, wide ? 53 : 24, fused);
+        apart += nb_ref_sum(alpha, v, f, wide, 0) != nb_ref_sum(alpha, v, f, wide, 1);
+    }
+    printf("observed: 400000 sums alpha*x + residual equal MPFR's; %zu of 200000 depend on whether the product is rounded\n",
+           apart);
+    assert_true(different == 0 && apart > 10000);
+}
+
+/* ---- what is not ordinary ---- */
+
 /* Behind a prefix elements have any size: 1e300 times the root mean square of the prefix. */
 static void huge_behind_prefix(void **state)
 {
@@ -678,6 +788,8 @@ int main(void)
         cmocka_unit_test(shares_stand_alone),
         cmocka_unit_test(gradients_are_slopes),
         cmocka_unit_test(gradients_are_slopes_in_mpfr),
+        cmocka_unit_test(deepnorm_gradients_are_slopes),
+        cmocka_unit_test(sums_are_rounded_as_they_say),
         cmocka_unit_test(huge_behind_prefix),
         cmocka_unit_test(nonfinite_inputs),
         cmocka_unit_test(nonfinite_behind_prefix),

@@ -429,6 +429,74 @@ static void deepnorm_identities(void **state)
     }
 }
 
+/* One row: x, the residual 0.5 -1 0.25 2 and alpha of 12 layers; forward y is the output, backward dx, h being x. */
+static void run_deepnorm(const struct nb_kernel *k, const struct nb_ref_stats *s, double *out, double *second)
+{
+    const double residual[4] = {0.5, -1, 0.25, 2}, dy[4] = {1, 0, 0, 0};
+    const double alpha = nb_ref_deepnorm(NB_REF_ENCODER_ONLY, 12, 0).alpha;
+    const struct nb_problem p = {.size = sizeof p, .op = k->op, .dir = k->dir, .fuse = k->fuse, .dtype = k->dtype,
+                                 .param_dtype = k->dtype, .rows = 1, .hidden = 4, .ldx = 4, .ldy = 4, .k = 12,
+                                 .eps = 1e-5, .alpha = alpha};
+    double in[4], two[4], mean = s->mean.hi, rstd = s->rstd.hi;
+    uint64_t x_in[4], second_in[4], y_out[4], h_out[4], m, r;
+    for (size_t i = 0; i < 4; i++) {
+        in[i] = k->dir == NB_BWD ? alpha * FOUR[i] + residual[i] : FOUR[i];
+        two[i] = k->dir == NB_BWD ? dy[i] : residual[i];
+    }
+    nb_encode(k->dtype, in, x_in, 4);
+    nb_encode(k->dtype, two, second_in, 4);
+    nb_encode(k->dtype, &mean, &m, 1);
+    nb_encode(k->dtype, &rstd, &r, 1);
+    static _Alignas(64) char scratch[1 << 15];
+    assert_true(k->supports(&p) == NULL && (k->scratch_bytes == NULL || k->scratch_bytes(&p, 1) <= sizeof scratch));
+    struct nb_args a = {.size = sizeof a, .parts = 1, .x = x_in, .residual = second_in, .dy = second_in, .y = y_out,
+                        .dx = y_out, .h = h_out, .dres = h_out, .mean = &m, .rstd = &r, .scratch = scratch};
+    k->run(&p, &a);
+    nb_decode(k->dtype, y_out, out, 4);
+    nb_decode(k->dtype, h_out, second, 4);
+}
+
+/* f64 to all digits, f32 to a few of its roundings of the largest element */
+static void expect_row(const struct nb_kernel *k, const double *got, const char *text)
+{
+    double want[4], top = 0;
+    assert_int_equal(sscanf(text, "%lf %lf %lf %lf", &want[0], &want[1], &want[2], &want[3]), 4);
+    for (size_t i = 0; i < 4; i++)
+        top = fmax(top, fabs(want[i]));
+    for (size_t i = 0; i < 4; i++)
+        if (!(fabs(got[i] - want[i]) <= 8 * 0x1p-24 * top))
+            fail_msg("%s: %.9g for %.9g", k->name, got[i], want[i]);
+    if (k->dtype == NB_F64)
+        expect("%.12g", got, 4, text);
+}
+
+static void deepnorm_of_four(void **state)
+{
+    (void)state;
+    static const char h[] = "2.7133638394 3.4267276788 6.8900915182 10.8534553576",
+                      y_of[] = "-1.00808064841 -0.787322956899 0.284450188622 1.51095341669",
+                      dres[] = "0.153474711455 -0.138768516911 -0.0551807138965 0.0404745193525",
+                      dx[] = "0.339695376598 -0.307145217379 -0.122134996771 0.0895848375521";
+    const double alpha = nb_ref_deepnorm(NB_REF_ENCODER_ONLY, 12, 0).alpha;
+    const double sum[4] = {alpha + 0.5, 2 * alpha - 1, 3 * alpha + 0.25, 4 * alpha + 2};
+    const struct nb_ref_stats s = forward(NB_REF_LAYERNORM, sum, 4, 1e-5);
+    size_t count = 0;
+    expect("%.12g", (const double[]){s.mean.hi, s.var.hi, sqrt(s.var.hi), s.rstd.hi}, 4,
+           "5.9709095985 10.4421536261 3.23143213237 0.309460165094");
+    for (size_t i = 0; i < nb_kernel_count(); i++) {
+        const struct nb_kernel *k = nb_kernel_at(i);
+        if (k->op != NB_OP_DEEPNORM || nb_dtype_bytes(k->dtype) == 2 || nb_kernel_why_not(k))
+            continue;
+        double out[4], second[4];
+        run_deepnorm(k, &s, out, second);
+        expect_row(k, out, k->dir == NB_BWD ? dx : y_of);
+        if (k->fuse == NB_FUSE_RESIDUAL)
+            expect_row(k, second, k->dir == NB_BWD ? dres : h);
+        count++;
+    }
+    assert_true(count >= 2 * (7 * 2 + 3));
+}
+
 /* ---- Number formats ---- */
 
 static double rounded(uint32_t dtype, double v)
@@ -757,6 +825,7 @@ int main(void)
         cmocka_unit_test(jacobians_of_64),
         cmocka_unit_test(deepnorm_constants),
         cmocka_unit_test(deepnorm_identities),
+        cmocka_unit_test(deepnorm_of_four),
         cmocka_unit_test(sums_stagnate),
         cmocka_unit_test(squares_leave_the_range),
         cmocka_unit_test(kernels_at_the_thresholds),

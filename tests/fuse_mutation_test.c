@@ -1,5 +1,6 @@
-/* fuse_mutation_test.c: does the check of fused norms find what can be wrong in one? A plain loop in long double must
- * pass under every kernel's bound, and each of its mutations must fail. Prints the score; exits 1 below 100 %. */
+/* fuse_mutation_test.c: does the check of fused norms find what can be wrong in one? A plain loop in long double, its sum
+ * rounded as the kernel's is, must pass under every kernel's bound, and each of its mutations must fail. Prints the score;
+ * exits 1 below 100 %. */
 #include "mutation.h"
 
 #include "cpu.h"
@@ -12,9 +13,12 @@ enum bug {
     LAST_UNADDED, SUM_NARROW, Y_UNROUNDED, H_UNROUNDED, Y_OF_X, Y_OF_RESIDUAL, STATISTICS_OF_X, STALE_H, Y_STRIDE,
     Y_UNWRITTEN, X_CHANGED, RESIDUAL_CHANGED, Y_UNSTEADY, Y_IN_A_THOUSAND, NAN_HIDDEN, GAMMA_NEXT,
     H_UNWRITTEN, H_ROW_UNWRITTEN, H_ELEMENT_UNWRITTEN, H_IS_X, H_IS_Y, H_AND_Y_SWAPPED, H_STRIDE, H_ROWS_SWAPPED,
-    H_TRUNCATED, H_BEHIND, H_BEFORE, H_UNSTEADY, H_IN_A_THOUSAND, H_OFF_BY_ULP, H_NAN_HIDDEN, H_ZERO_UNSIGNED, BUGS
+    H_TRUNCATED, H_BEHIND, H_BEFORE, H_UNSTEADY, H_IN_A_THOUSAND, H_OFF_BY_ULP, H_NAN_HIDDEN, H_ZERO_UNSIGNED,
+    ALPHA_ON_RESIDUAL, ALPHA_ON_BOTH, ALPHA_FORGOTTEN, ALPHA_SQUARED, ALPHA_DIVIDES, ALPHA_NARROW, ALPHA_NEXT_DEPTH, ALPHA_ON_Y,
+    PRODUCT_STORED, OTHER_WAY, BUGS
 };
-enum { KEPT = OWN }; /* h is written */
+/* KEPT: h is written. DEEP: the sum has an alpha. WIDE: f32 and f64, whose sum is rounded to no other type. */
+enum { KEPT = OWN, DEEP = 2 * OWN, WIDE = 4 * OWN };
 static const struct {
     const char *name;
     unsigned where;
@@ -58,9 +62,20 @@ static const struct {
     [H_OFF_BY_ULP] = {"one element of h off by its last bit", KEPT},
     [H_NAN_HIDDEN] = {"NaN in h hidden", KEPT},
     [H_ZERO_UNSIGNED] = {"one element of h with the other sign", KEPT},
+    [ALPHA_ON_RESIDUAL] = {"alpha on the residual", DEEP},
+    [ALPHA_ON_BOTH] = {"alpha on x and the residual", DEEP},
+    [ALPHA_FORGOTTEN] = {"alpha forgotten", DEEP},
+    [ALPHA_SQUARED] = {"alpha squared", DEEP},
+    [ALPHA_DIVIDES] = {"x divided by alpha", DEEP},
+    [ALPHA_NARROW] = {"alpha rounded to bf16", DEEP},
+    [ALPHA_NEXT_DEPTH] = {"alpha of one layer more", DEEP},
+    [ALPHA_ON_Y] = {"alpha on y", DEEP},
+    [PRODUCT_STORED] = {"alpha*x rounded to the tensor's type", DEEP | NARROW},
+    [OTHER_WAY] = {"sum rounded as by the other ISAs", DEEP | KEPT | WIDE},
 };
 
 static enum bug bug;
+static const struct nb_kernel *now; /* whose bound it is held to */
 static unsigned long calls;
 
 /* ---- the loop, with one thing wrong ---- */
@@ -68,14 +83,13 @@ static unsigned long calls;
 static double toward_zero(uint32_t dtype, double v)
 {
     const double r = element_through(dtype, v);
-    return fabs(r) > fabs(v) ? element_through(dtype, r * (1 - (dtype == NB_F16 ? 0x1p-11 : 0x1p-8))) : r;
+    return fabs(r) > fabs(v) ? element_through(dtype, r * (1 - element_step(dtype) / 2)) : r;
 }
 
 /* The neighbour of a number that the dtype holds. */
 static double next_to(uint32_t dtype, double v)
 {
-    const double step = dtype == NB_F64 ? 0x1p-52 : dtype == NB_F32 ? 0x1p-23 : dtype == NB_F16 ? 0x1p-10 : 0x1p-7;
-    return element_through(dtype, v * (1 + step));
+    return element_through(dtype, v * (1 + element_step(dtype)));
 }
 
 /* One row: what is read of it, their sum in double and as it is rounded. */
@@ -90,6 +104,38 @@ static size_t residual_at(const struct nb_problem *p, size_t r, size_t i)
     return row * ld + (bug == NEXT_RESIDUAL ? (i + 1) % p->hidden : i);
 }
 
+static double alpha_of(const struct nb_problem *p)
+{
+    const double a = p->op == NB_OP_DEEPNORM && bug != ALPHA_FORGOTTEN ? p->alpha : 1;
+    return bug == ALPHA_SQUARED      ? a * a
+           : bug == ALPHA_DIVIDES    ? 1 / a
+           : bug == ALPHA_NARROW     ? element_through(NB_BF16, a)
+           : bug == ALPHA_NEXT_DEPTH ? pow(pow(a, 4) + 2, 0.25)
+                                     : a;
+}
+
+/* alpha*x + b in the arithmetic's type: rounded once, or the product, too. */
+static double weighted(const struct nb_problem *p, double alpha, double x, double b)
+{
+    const bool once = nb_kernel_fuses(now) != (bug == OTHER_WAY);
+    const float a = (float)alpha, v = (float)x, r = (float)b;
+    if (bug == PRODUCT_STORED)
+        return (double)((float)element_through(p->dtype, alpha * x) + r);
+    if (p->dtype == NB_F64)
+        return once ? fma(alpha, x, b) : alpha * x + b;
+    return (double)(once ? fmaf(a, v, r) : a * v + r);
+}
+
+static double sum_of(const struct nb_problem *p, double x, double b)
+{
+    const double a = alpha_of(p);
+    return bug == RESIDUAL_TWICE      ? a * x + 2 * b
+           : bug == SUBTRACTED        ? a * x - b
+           : bug == ALPHA_ON_RESIDUAL ? x + a * b
+           : bug == ALPHA_ON_BOTH     ? a * (x + b)
+                                      : weighted(p, a, x, b);
+}
+
 static void load(const struct nb_problem *p, const struct nb_args *a, size_t r, struct row *row)
 {
     for (size_t i = 0; i < p->hidden; i++) {
@@ -98,7 +144,7 @@ static void load(const struct nb_problem *p, const struct nb_args *a, size_t r, 
         const bool left = bug == RESIDUAL_IGNORED || (bug == LAST_UNADDED && i + 1 == p->hidden);
         row->x[i] = x;
         row->residual[i] = b;
-        row->sum[i] = left ? x : bug == RESIDUAL_TWICE ? x + 2 * b : bug == SUBTRACTED ? x - b : x + b;
+        row->sum[i] = left ? alpha_of(p) * x : sum_of(p, x, b);
         row->h[i] = element_through(bug == SUM_NARROW ? NB_BF16 : p->dtype, row->sum[i]);
     }
 }
@@ -121,7 +167,7 @@ static void normalize(const struct nb_problem *p, const struct nb_args *a, const
     for (size_t i = 0; i < n; i++) {
         const size_t g = bug == GAMMA_NEXT ? (i + 1) % n : i;
         y[i] = (double)((v[i] - mean) * rstd * param(p, a->gamma, g, 1) + param(p, a->beta, i, 0));
-        y[i] = bug == NAN_HIDDEN && isnan(y[i]) ? 0 : y[i];
+        y[i] = bug == NAN_HIDDEN && isnan(y[i]) ? 0 : bug == ALPHA_ON_Y ? y[i] * p->alpha : y[i];
     }
 }
 
@@ -203,14 +249,15 @@ static void run(const void *state, const struct nb_args *a)
 
 static bool is_base(const struct nb_kernel *k)
 {
-    return nb_kernel_why_not(k) == NULL && k->fuse != NB_FUSE_NONE && nb_op_facts(k->op)->norm && k->trick[0] == '\0' &&
-           strcmp(k->algo, nb_op_facts(k->op)->centred ? "twopass" : "onepass") == 0;
+    return nb_kernel_why_not(k) == NULL && k->dir == NB_FWD && k->fuse != NB_FUSE_NONE && nb_op_facts(k->op)->norm &&
+           k->trick[0] == '\0' && strcmp(k->algo, nb_op_facts(k->op)->centred ? "twopass" : "onepass") == 0;
 }
 
 static bool exists(const struct nb_kernel *k)
 {
     const unsigned where = MUTATIONS[bug].where;
-    return is_base(k) && mutation_fits(where, k) && !(where & KEPT && k->fuse != NB_FUSE_RESIDUAL);
+    return is_base(k) && mutation_fits(where, k) && !(where & KEPT && k->fuse != NB_FUSE_RESIDUAL) &&
+           !(where & DEEP && k->op != NB_OP_DEEPNORM) && !(where & WIDE && nb_dtype_bytes(k->dtype) == 2);
 }
 
 static struct nb_check_result checked(const struct nb_kernel *k)
@@ -218,6 +265,7 @@ static struct nb_check_result checked(const struct nb_kernel *k)
     struct nb_kernel mutant = *k;
     const struct nb_cell c = mutation_cell(k, MUTATIONS[bug].where);
     mutant.run = run;
+    now = k;
     calls = 0;
     return mutation_check(&c, &mutant);
 }

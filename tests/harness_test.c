@@ -181,6 +181,49 @@ static void fusions_are_cells(void **state)
     nb_plan_free(&plan);
 }
 
+/* Where nobody says how to fuse, deepnorm is fused, a cell a depth, and ops beside it keep cells without a sum. */
+static void deepnorm_is_fused(void **state)
+{
+    (void)state;
+    const char *const keys[][2] = {{"op", "deepnorm,layernorm"}, {"depth", "6,1000"}, {"hidden", "64"}, {"rows", "10"}};
+    const double alphas[] = {1.861210, 6.687403};
+    struct nb_plan plan = plan_of(keys, 4);
+    size_t plain = 0, deep = 0, both = 0;
+    for (size_t i = 0; i < plan.count; i++) {
+        const struct nb_cell *c = &plan.cells[i];
+        plain += c->fuse == NB_FUSE_NONE && c->k[NB_K_DEPTH] == 0;
+        for (size_t k = 0; k < c->kernel_count; k++) {
+            const struct nb_problem p = nb_cell_problem(c, c->kernels[k]);
+            both += p.op == NB_OP_LAYERNORM && c->fuse == NB_FUSE_POSTNORM;
+            if (p.op != NB_OP_DEEPNORM)
+                continue;
+            deep++;
+            assert_true(c->fuse == NB_FUSE_POSTNORM && fabs(p.alpha - alphas[c->k[NB_K_DEPTH] == 1000]) < 1e-6);
+            assert_non_null(strstr(c->id, p.k == 6 ? "-l6" : "-l1000"));
+        }
+    }
+    assert_true(plan.count == 3 && plain == 1 && deep >= 14 && both >= 14);
+    nb_plan_free(&plan);
+}
+
+/* Both directions: h is kept, and dres and dx are two outputs backward. */
+static void deepnorm_goes_back(void **state)
+{
+    (void)state;
+    const char *const keys[][2] = {{"op", "deepnorm"}, {"dir", "fwd,bwd"}, {"hidden", "64"}, {"rows", "100"}};
+    struct nb_plan plan = plan_of(keys, 4);
+    const size_t page = 4096 * (100 * 64 * 4 / 4096 + 1);
+    assert_int_equal(plan.count, 2);
+    for (size_t i = 0; i < plan.count; i++) {
+        const struct nb_cell *c = &plan.cells[i];
+        const size_t params = c->dir == NB_BWD ? 5 : 2;
+        assert_int_equal(c->fuse, NB_FUSE_RESIDUAL);
+        assert_int_equal(c->bytes, 4 * 100 * 64 * 4 + params * 64 * 4);
+        assert_int_equal(nb_cell_second_out(c), page + NB_OFFSET_SECOND);
+    }
+    nb_plan_free(&plan);
+}
+
 /* addnorm is the base of what it runs, fused: in every form, and of the same op and ISA. */
 static void fusing_is_paired_with_not_fusing(void **state)
 {
@@ -856,7 +899,7 @@ static bool ordinary_after(const struct nb_kernel *k, size_t hidden, unsigned pa
     return ordinary;
 }
 
-/* What the last pass of a sample sees: after more passes than most have, of every kernel that runs here. */
+/* What the last pass of a sample sees: after more passes than most have, of every kernel that runs here in place. */
 static void passes_in_place_wear_nothing_out(void **state)
 {
     (void)state;
@@ -1196,6 +1239,8 @@ int main(void)
         cmocka_unit_test(hidden_ranges),
         cmocka_unit_test(offsets_are_cells),
         cmocka_unit_test(fusions_are_cells),
+        cmocka_unit_test(deepnorm_is_fused),
+        cmocka_unit_test(deepnorm_goes_back),
         cmocka_unit_test(fusing_is_paired_with_not_fusing),
         cmocka_unit_test(offsets_in_plans),
         cmocka_unit_test(in_place_is_a_cell),

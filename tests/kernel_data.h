@@ -143,7 +143,7 @@ static inline size_t k_of(uint32_t op, size_t hidden)
 
 static inline int is_centred(uint32_t op)
 {
-    return op == NB_OP_LAYERNORM || op == NB_OP_GROUPNORM;
+    return op == NB_OP_LAYERNORM || op == NB_OP_GROUPNORM || op == NB_OP_DEEPNORM;
 }
 
 /* rstd of the sum of squares, and gamma at most one factor of the row. */
@@ -164,9 +164,8 @@ static inline int is_layer(uint32_t op)
     return has_rstd(op) || op == NB_OP_DYT;
 }
 
-/* Of each ISA, and what it says of those in direction dir (norms of columns have a test of their own); the exit status of
- * the test, of which failed checks
- * have failed already. */
+/* Of each ISA, and what it says of those in direction dir, forward of one input (norms of columns have a test of their
+ * own); the exit status of the test, of which failed checks have failed already. */
 static inline int check_kernels(uint32_t dir, int (*check)(const struct nb_kernel *), int failed)
 {
     size_t tested = 0;
@@ -176,7 +175,8 @@ static inline int check_kernels(uint32_t dir, int (*check)(const struct nb_kerne
         size_t here = 0;
         for (size_t j = 0; j < nb_kernel_count() && !why_not; j++) {
             const struct nb_kernel *k = nb_kernel_at(j);
-            if (k->dir != dir || k->fuse != NB_FUSE_NONE || nb_op_facts(k->op)->columns || strcmp(k->isa, isa->name) != 0)
+            if (k->dir != dir || (dir == NB_FWD && k->fuse != NB_FUSE_NONE) || nb_op_facts(k->op)->columns ||
+                strcmp(k->isa, isa->name) != 0)
                 continue;
             here++;
             seed = SEED; /* the same data whatever kernels went before */

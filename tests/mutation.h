@@ -57,11 +57,18 @@ static inline double element_through(uint32_t dtype, double v)
     return element_get(dtype, bits, 0);
 }
 
+/* From 1 to the next number. */
+static inline double element_step(uint32_t dtype)
+{
+    return dtype == NB_F64 ? 0x1p-52 : dtype == NB_F32 ? 0x1p-23 : dtype == NB_F16 ? 0x1p-10 : 0x1p-7;
+}
+
 /* ---- the check of one ---- */
 
 static inline bool has_pieces(const struct nb_kernel *k)
 {
-    return nb_op_facts(k->op)->k > NB_K_PREFIX;
+    const enum nb_op_k kind = nb_op_facts(k->op)->k;
+    return kind == NB_K_GROUPS || kind == NB_K_HEAD;
 }
 
 /* 67 columns are prime; rows of groups or heads have 66. */

@@ -65,6 +65,19 @@ expect "each pair has a speedup in each direction" [ "$(awk -F, 'NR==1{for(i=1;i
     $c["pairing"]=="best-of-each" && $c["speedup"]>0{print $c["base_op"], $c["test_op"], $c["dir"]}' sums/speedup.csv |
     sort -u | tr '\n' ' ')" = "l2norm scalenorm bwd l2norm scalenorm fwd l2norm scalenorm fwd+bwd rmsnorm l2norm bwd rmsnorm l2norm fwd rmsnorm l2norm fwd+bwd " ]
 
+# deepnorm beside layernorm of the sum without alpha, in one cell
+nb run --op deepnorm,layernorm --versus deepnorm:layernorm --kernels pairings --hidden 100 --rows 20 --depth 6,12 --processes 6 --rounds 2 \
+    --out deep
+expect "exit 0, not $rc" [ "$rc" = 0 ]
+expect "it is told on the terminal, of sums as it is" grep -q 'deepnorm   over layernorm  x' out
+expect "cells: $(jq -r '.cells[].id' deep/plan.json | tr '\n' ' ')" \
+    [ "$(jq -r '.cells[].id' deep/plan.json | grep -c 'postnorm.*-l6$\|postnorm.*-l12$\|none')" = 3 ]
+for pairing in best-of-each same-algorithm; do
+    expect "deepnorm over layernorm, $pairing, in two cells" [ "$(awk -F, -v pairing=$pairing 'NR==1{for(i=1;i<=NF;i++)c[$i]=i;next}
+        $c["base_op"]=="layernorm" && $c["test_op"]=="deepnorm" && $c["pairing"]==pairing && $c["speedup"]>0{print $c["test_k"]}' \
+        deep/speedup.csv | sort -u | tr '\n' ' ')" = "12 6 " ]
+done
+
 # both directions: a step of training, which takes the statistics of the forward pass
 for stats in yes no; do
     nb run --dir fwd,bwd --stats $stats --kernels headline --hidden 100 --rows 20 --residency L2 --processes 6 --rounds 2 \
