@@ -4,12 +4,13 @@
 # Flags of every unit: -O3 whatever the build type, so that a kernel is the same code in each; no
 # contraction of a*b+c, where the source does not say fma; sqrt as one instruction (no errno); loops
 # that copy stay loops (no call of memcpy); entry points and loops at cache lines. Never -ffast-math.
-# Sanitizers make it other code anyway: -O1 there, which compiles in a fifth of the time.
+# Sanitizers make it other code anyway: -O1 there, and line numbers for all debugging, which compiles in half the time.
 
 include(CheckCCompilerFlag)
 set(NB_UNIT_FLAGS -O3 -ffp-contract=off -fno-math-errno -falign-functions=64 -fopenmp-simd)
 if(NB_SANITIZE)
   list(TRANSFORM NB_UNIT_FLAGS REPLACE "^-O3$" "-O1")
+  list(APPEND NB_UNIT_FLAGS -g1)
 endif()
 if(CMAKE_C_COMPILER_ID MATCHES "Clang")
   list(APPEND NB_UNIT_FLAGS -fno-builtin-memcpy -fno-builtin-memmove)
