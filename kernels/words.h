@@ -70,6 +70,8 @@ typedef double stat_f64;
 #define v_div NB_OF_ARITH(v_div)
 #define v_sqrt NB_OF_ARITH(v_sqrt)
 #define v_max NB_OF_ARITH(v_max) /* v_max(NaN, b) is b */
+/* The same of a constant a: autovec without a branch, which gcc makes a path of its own of, and no vectors. */
+#define v_atleast NB_OF_ARITH(v_atleast)
 #define v_abs NB_OF_ARITH(v_abs)
 #define v_fma NB_OF_ARITH(v_fma)   /* a*b + c; scalar.h rounds twice */
 #define v_copysign NB_OF_ARITH(v_copysign) /* |a| with the sign of b */

@@ -50,6 +50,7 @@ static NB_INLINE __m256d as_f64(__m256i v)
     static NB_INLINE V v_div_##t(V a, V b) { return _mm256_div_##sfx(a, b); }            \
     static NB_INLINE V v_sqrt_##t(V a) { return _mm256_sqrt_##sfx(a); }                  \
     static NB_INLINE V v_max_##t(V a, V b) { return _mm256_max_##sfx(a, b); }            \
+    static NB_INLINE V v_atleast_##t(V a, V b) { return v_max_##t(a, b); }               \
     static NB_INLINE V v_abs_##t(V a)                                                    \
     {                                                                                    \
         return _mm256_andnot_##sfx(_mm256_set1_##sfx((S)-0.0), a);                       \

@@ -34,6 +34,7 @@ typedef __m512d vec_f64;
     static NB_INLINE V v_div_##t(V a, V b) { return _mm512_div_##sfx(a, b); }            \
     static NB_INLINE V v_sqrt_##t(V a) { return _mm512_sqrt_##sfx(a); }                  \
     static NB_INLINE V v_max_##t(V a, V b) { return _mm512_max_##sfx(a, b); }            \
+    static NB_INLINE V v_atleast_##t(V a, V b) { return v_max_##t(a, b); }               \
     static NB_INLINE V v_abs_##t(V a) { return _mm512_abs_##sfx(a); }                    \
     static NB_INLINE V v_copysign_##t(V a, V b)                                          \
     {                                                                                    \

@@ -34,6 +34,17 @@ typedef double vec_f64;
     static NB_INLINE V v_keep_##t(V a, size_t m) { return m ? a : 0; }                   \
     static NB_INLINE V v_hsum_##t(V a) { return a; }                                     \
     static NB_INLINE V v_hmax_##t(V a) { return a; }                                     \
+    static NB_INLINE V v_atleast_##t(V a, V b)                                           \
+    {                                                                                    \
+        B x, y, m = -(B)(a > b);                                                         \
+        if (!NB_AUTOVEC)                                                                 \
+            return a > b ? a : b;                                                        \
+        __builtin_memcpy(&x, &a, sizeof x);                                              \
+        __builtin_memcpy(&y, &b, sizeof y);                                              \
+        x = (x & m) | (y & ~m);                                                          \
+        __builtin_memcpy(&a, &x, sizeof a);                                              \
+        return a;                                                                        \
+    }                                                                                    \
     static NB_INLINE V v_pow2_##t(V a)                                                   \
     {                                                                                    \
         B b;                                                                             \
