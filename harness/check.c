@@ -122,21 +122,9 @@ static const struct oracle *oracle_of(const struct row_set *s, const struct nb_k
     return &s->oracles[k->op][nb_uses_beta(k)][rounded_apart(k)];
 }
 
-static void *alloc(size_t n, size_t size)
-{
-    void *p = calloc(n ? n : 1, size);
-    NB_ASSERT(p != NULL);
-    return p;
-}
-
 static size_t clamp(size_t v, size_t low, size_t high)
 {
     return v < low ? low : v > high ? high : v;
-}
-
-static size_t min_size(size_t a, size_t b)
-{
-    return a < b ? a : b;
 }
 
 /* A cell of few rows is judged on more, so that every family has its turn; of a large one 2 MiB do, an
@@ -256,23 +244,6 @@ static void make_timed(struct nb_check_data *d)
         stream_row(d, s->row[i] * c->ldx, s->x + i * c->hidden);
     }
     make_second(d, s);
-}
-
-static void map_or_abort(struct nb_buffer *b, size_t bytes, long offset)
-{
-    struct nb_err err;
-    enum nb_status s = offset < 0 ? nb_buffer_map_tail(b, bytes, &err)
-                                  : nb_buffer_map(b, bytes, (size_t)offset, false, &err);
-    if (s != NB_OK) {
-        fprintf(stderr, "%s\n", err.text);
-        abort();
-    }
-}
-
-/* Bytes from the first element to behind the last one. */
-static size_t span(const struct nb_cell *c, size_t ld)
-{
-    return ((c->rows - 1) * ld + c->hidden) * nb_dtype_bytes(c->dtype);
 }
 
 static void put_row(const struct nb_cell *c, const struct nb_buffer *to, size_t at, const double *row)
@@ -556,8 +527,6 @@ void nb_check_prepare(struct nb_check_data *d, const struct nb_kernel *k)
 }
 
 /* ---- one run of the kernel ---- */
-
-enum { FILL_A = 0xA5, FILL_B = 0x5A };
 
 /* Inputs, outputs and parameters of one layout. y: backward dx. h: where it is written; backward dres. */
 struct layout {

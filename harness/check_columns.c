@@ -14,7 +14,6 @@
 #include <string.h>
 
 enum { FAMILIES = 64, MOST_ROWS = 1021, MOST_ELEMENTS = 1 << 20, TIMED_COLUMNS = 16, FEW_COLUMNS = 37 };
-enum { FILL_A = 0xA5, FILL_B = 0x5A };
 enum { X, DY, Y, GAMMA, BETA, MEAN, RSTD, RUN_MEAN, RUN_VAR, DGAMMA, DBETA, SCRATCH, BUFFERS };
 
 /* Columns of data, widened, and what belongs to each. */
@@ -34,13 +33,6 @@ struct call {
     struct nb_execution exec;
     bool in_place, ready;
 };
-
-static void *alloc(size_t n, size_t size)
-{
-    void *p = calloc(n ? n : 1, size);
-    NB_ASSERT(p != NULL);
-    return p;
-}
 
 static bool is_back(const struct nb_kernel *k)
 {
@@ -144,22 +136,6 @@ static struct columns timed_columns(const struct nb_timed_data *d)
 }
 
 /* ---- one call ---- */
-
-static size_t span(const struct nb_cell *c, size_t ld)
-{
-    return ((c->rows - 1) * ld + c->hidden) * nb_dtype_bytes(c->dtype);
-}
-
-/* shift < 0: ends at a guard page; otherwise that address modulo a page */
-static void map_or_abort(struct nb_buffer *b, size_t bytes, long shift)
-{
-    struct nb_err err;
-    const enum nb_status s = shift < 0 ? nb_buffer_map_tail(b, bytes, &err) : nb_buffer_map(b, bytes, (size_t)shift, false, &err);
-    if (s != NB_OK) {
-        fprintf(stderr, "%s\n", err.text);
-        abort();
-    }
-}
 
 static void map_all(struct call *c, long shift)
 {
@@ -486,9 +462,9 @@ static void judge_column(const struct call *c, const struct columns *of, size_t 
                       .ref = alloc(n, sizeof(struct nb_dd))};
     g.b = g.w + n;
     g.scratch = g.w + 2 * n;
-    for (size_t r_ = 0; r_ < n; r_++) {
-        g.w[r_] = of->gamma[i];
-        g.b[r_] = of->beta[i];
+    for (size_t row = 0; row < n; row++) {
+        g.w[row] = of->gamma[i];
+        g.b[row] = of->beta[i];
     }
     gather(&g);
     if (is_back(c->k))
@@ -538,19 +514,14 @@ static void check_some(const struct nb_timed_data *d, const struct nb_kernel *k,
     columns_free(&of);
 }
 
-static size_t least(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
 /* Rows as the cell has them, or as many as the oracle's time allows; and few, whole blocks of rows and not. */
 static void check_families(const struct nb_timed_data *d, const struct nb_kernel *k, struct nb_check_result *r)
 {
     const size_t hidden = d->cell->hidden, most = MOST_ELEMENTS / hidden;
-    const size_t rows[] = {least(d->cell->rows, least(MOST_ROWS, most > 24 ? most : 24)), 1, 8, 19};
+    const size_t rows[] = {min_size(d->cell->rows, min_size(MOST_ROWS, most > 24 ? most : 24)), 1, 8, 19};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         for (size_t first = 0; first < FAMILIES; first += hidden)
-            check_some(d, k, rows[i], first, least(FAMILIES, hidden), r);
+            check_some(d, k, rows[i], first, min_size(FAMILIES, hidden), r);
 }
 
 /* ---- the timed data ---- */
@@ -582,7 +553,7 @@ static void compare_chunks(const struct call *c, struct nb_check_result *r)
     struct nb_buffer y;
     map_or_abort(&y, few.rows * FEW_COLUMNS * es, -1);
     for (size_t first = 0; first < c->cell.hidden; first += FEW_COLUMNS) {
-        few.hidden = least(FEW_COLUMNS, c->cell.hidden - first);
+        few.hidden = min_size(FEW_COLUMNS, c->cell.hidden - first);
         const struct nb_problem p = nb_cell_problem(&few, c->k);
         const struct nb_args a = chunk_args(c, first, y.data);
         if (c->k->supports != NULL && c->k->supports(&p) != NULL)
@@ -675,7 +646,7 @@ static void check_invariants(const struct nb_timed_data *d, const struct nb_kern
         {"one element beyond the alignment", .shift = 1},
         {"in place", .in_place = true},
     };
-    struct columns of = family_columns(d, least(d->cell->rows, 43), 0, FEW_COLUMNS);
+    struct columns of = family_columns(d, min_size(d->cell->rows, 43), 0, FEW_COLUMNS);
     const size_t bytes = of.rows * nb_dtype_bytes(k->dtype);
     char *want = alloc(of.count, bytes), *got = alloc(of.count, bytes), text[200];
     run_columns(d, k, &of, &plain, want, r);

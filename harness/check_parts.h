@@ -3,7 +3,13 @@
 #define NB_CHECK_PARTS_H
 
 #include "appraise.h"
+#include "buffers.h"
 #include "check.h"
+#include "plan.h"
+#include "registry.h"
+
+#include <stdio.h>
+#include <stdlib.h>
 
 /* The first fault decides the verdict. */
 void nb_check_fail(struct nb_check_result *r, enum nb_verdict v, const char *reason);
@@ -21,5 +27,39 @@ struct nb_timed_data {
 
 /* A kernel whose statistics are those of columns: families as columns, the timed data, invariants. */
 void nb_check_columns(const struct nb_timed_data *d, const struct nb_kernel *k, struct nb_check_result *r);
+
+/* ---- memory ---- */
+
+enum { FILL_A = 0xA5, FILL_B = 0x5A }; /* what stands in outputs before a run, and before the next */
+
+static inline void *alloc(size_t n, size_t size)
+{
+    void *p = calloc(n ? n : 1, size);
+    NB_ASSERT(p != NULL);
+    return p;
+}
+
+static inline size_t min_size(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* offset < 0: ends at a guard page; otherwise so many bytes behind a page's begin */
+static inline void map_or_abort(struct nb_buffer *b, size_t bytes, long offset)
+{
+    struct nb_err err;
+    enum nb_status s = offset < 0 ? nb_buffer_map_tail(b, bytes, &err)
+                                  : nb_buffer_map(b, bytes, (size_t)offset, false, &err);
+    if (s != NB_OK) {
+        fprintf(stderr, "%s\n", err.text);
+        abort();
+    }
+}
+
+/* Bytes from the first element to behind the last one. */
+static inline size_t span(const struct nb_cell *c, size_t ld)
+{
+    return ((c->rows - 1) * ld + c->hidden) * nb_dtype_bytes(c->dtype);
+}
 
 #endif
