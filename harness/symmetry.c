@@ -38,12 +38,19 @@ static size_t k_of(const struct nb_kernel *k, size_t n)
     return kind == NB_K_GROUPS ? part : kind == NB_K_HEAD ? n / part : nb_k_of(k->op, n, (const size_t[NB_K_COUNT]){0});
 }
 
+/* 2 times a row is exact, too. */
+static double alpha_of(const struct nb_kernel *k)
+{
+    const struct nb_op_facts *f = nb_op_facts(k->op);
+    return f->fused ? 2 : f->alpha != 0 ? f->alpha : 1;
+}
+
 static struct nb_problem problem(const struct nb_kernel *k, size_t n)
 {
     const size_t rows = nb_op_facts(k->op)->columns ? n : 1, hidden = n / rows; /* a column lies there as a row would */
     return (struct nb_problem){.size = sizeof(struct nb_problem), .op = k->op, .fuse = k->fuse, .dtype = k->dtype,
                                .param_dtype = k->dtype, .rows = rows, .hidden = hidden, .ldx = hidden, .ldy = hidden,
-                               .k = k_of(k, n), .alpha = nb_op_facts(k->op)->fused ? 2 : nb_op_facts(k->op)->alpha};
+                               .k = k_of(k, n), .alpha = alpha_of(k)};
 }
 
 static void run(struct row *r, double scale, double shift, double *y)

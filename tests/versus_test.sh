@@ -69,7 +69,7 @@ expect "each pair has a speedup in each direction" [ "$(awk -F, 'NR==1{for(i=1;i
 nb run --op deepnorm,layernorm --versus deepnorm:layernorm --kernels pairings --hidden 100 --rows 20 --depth 6,12 --processes 6 --rounds 2 \
     --out deep
 expect "exit 0, not $rc" [ "$rc" = 0 ]
-expect "it is told on the terminal, of sums as it is" grep -q 'deepnorm   over layernorm  x' out
+expect "it is told on the terminal, of sums as it is" grep -qE 'deepnorm +over layernorm +x' out
 expect "cells: $(jq -r '.cells[].id' deep/plan.json | tr '\n' ' ')" \
     [ "$(jq -r '.cells[].id' deep/plan.json | grep -c 'postnorm.*-l6$\|postnorm.*-l12$\|none')" = 3 ]
 for pairing in best-of-each same-algorithm; do
