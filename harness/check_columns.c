@@ -137,6 +137,16 @@ static struct columns timed_columns(const struct nb_timed_data *d)
 
 /* ---- one call ---- */
 
+/* Of an element. */
+static size_t size_of(const struct nb_cell *c, size_t which)
+{
+    const bool param = which == GAMMA || which == BETA || which == DGAMMA || which == DBETA;
+    return which == X || which == DY || which == Y ? nb_dtype_bytes(c->dtype)
+           : param                                 ? nb_dtype_bytes(c->param_dtype)
+                                                   : nb_stat_bytes(c->dtype);
+}
+
+/* shift < 0: every tensor ends at a guard page; otherwise it begins so many of its elements later. */
 static void map_all(struct call *c, long shift)
 {
     const struct nb_cell *cell = &c->cell;
@@ -150,7 +160,7 @@ static void map_all(struct call *c, long shift)
                                           [DGAMMA] = 512, [DBETA] = 2560};
     for (size_t i = 0; i < SCRATCH; i++)
         if (bytes[i] > 0)
-            map_or_abort(&c->b[i], bytes[i], shift < 0 ? -1 : (offsets[i] + shift) % 4096);
+            map_or_abort(&c->b[i], bytes[i], shift < 0 ? -1 : offsets[i] + shift * (long)size_of(cell, i));
 }
 
 static void put_value(struct call *c, size_t which, uint32_t dtype, size_t at, double v)
@@ -280,8 +290,7 @@ static void run_filled(struct call *c, const char *running, int fill, bool team,
 /* An element of an output that both runs left as it had been filled. */
 static bool keeps_fill(const struct call *c, const char *first, size_t which)
 {
-    const size_t es = which == Y ? nb_dtype_bytes(c->cell.dtype) : which == MEAN || which == RSTD ? nb_stat_bytes(c->cell.dtype)
-                                                                   : nb_dtype_bytes(c->cell.param_dtype);
+    const size_t es = size_of(&c->cell, which);
     const struct nb_buffer *b = &c->b[which];
     for (size_t at = 0; at < b->bytes; at += es) {
         bool kept = which != Y || at / es % c->cell.ldy < c->cell.hidden;
@@ -615,7 +624,7 @@ static void run_variant(const struct nb_timed_data *d, const struct nb_kernel *k
     c.cell.ldx = count + v->gap_x;
     c.cell.ldy = count + v->gap_y;
     c.cell.threads = v->parts ? v->parts : 1;
-    map_all(&c, v->tail ? -1 : v->shift * (long)es);
+    map_all(&c, v->tail ? -1 : v->shift);
     for (size_t i = 0; i < count; i++)
         put_column(&c, of, first + i, v->reversed ? count - 1 - i : i);
     if (call_begin(&c)) {
