@@ -605,14 +605,6 @@ static void check_timed(const struct nb_timed_data *d, const struct nb_kernel *k
 
 /* ---- invariants ---- */
 
-struct variant {
-    const char *what;
-    bool reversed, alone, in_place, tail;
-    unsigned parts;
-    size_t gap_x, gap_y;
-    long shift;
-};
-
 /* Columns first to first + count of the data in the layout of v; y [count][rows] receives them in their order. */
 static void run_variant(const struct nb_timed_data *d, const struct nb_kernel *k, const struct columns *of, size_t first,
                         size_t count, const struct variant *v, char *y, struct nb_check_result *r)
@@ -647,25 +639,18 @@ static void run_columns(const struct nb_timed_data *d, const struct nb_kernel *k
 
 static void check_invariants(const struct nb_timed_data *d, const struct nb_kernel *k, struct nb_check_result *r)
 {
-    static const struct variant plain = {.what = "plain"}, variants[] = {
-        {"in reverse order", .reversed = true},
-        {"alone", .alone = true},
-        {"in three parts", .parts = 3},
-        {"with longer row strides, ending at a guard page", .gap_x = 3, .gap_y = 5, .tail = true},
-        {"one element beyond the alignment", .shift = 1},
-        {"in place", .in_place = true},
-    };
+    static const struct variant plain = {.what = "plain"};
     struct columns of = family_columns(d, min_size(d->cell->rows, 43), 0, FEW_COLUMNS);
     const size_t bytes = of.rows * nb_dtype_bytes(k->dtype);
     char *want = alloc(of.count, bytes), *got = alloc(of.count, bytes), text[200];
     run_columns(d, k, &of, &plain, want, r);
-    for (size_t v = 0; v < sizeof variants / sizeof *variants; v++) {
-        if (variants[v].in_place && is_back(k))
+    for (size_t v = 0; v < VARIANT_COUNT; v++) {
+        if (VARIANTS[v].in_place && is_back(k))
             continue;
-        run_columns(d, k, &of, &variants[v], got, r);
+        run_columns(d, k, &of, &VARIANTS[v], got, r);
         for (size_t i = 0; i < of.count; i++)
             if (memcmp(want + i * bytes, got + i * bytes, bytes) != 0) {
-                snprintf(text, sizeof text, "%s column %zu comes out differently %s", of.family[i]->name, i, variants[v].what);
+                snprintf(text, sizeof text, "%s column %zu comes out differently %s", of.family[i]->name, i, VARIANTS[v].what);
                 nb_check_fail(r, NB_FAIL_VALUE, text);
             }
     }

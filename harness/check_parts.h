@@ -28,6 +28,26 @@ struct nb_timed_data {
 /* A kernel whose statistics are those of columns: families as columns, the timed data, invariants. */
 void nb_check_columns(const struct nb_timed_data *d, const struct nb_kernel *k, struct nb_check_result *r);
 
+/* ---- invariants ---- */
+
+/* How a layout differs from the plain one. */
+struct variant {
+    const char *what;
+    bool reversed, alone, in_place, tail;
+    unsigned parts;
+    size_t gap_x, gap_y; /* elements between rows */
+    long shift;          /* elements by which every tensor begins later */
+};
+static const struct variant VARIANTS[] = {
+    {"in reverse order", .reversed = true},
+    {"alone", .alone = true},
+    {"in three parts", .parts = 3},
+    {"with longer row strides, ending at a guard page", .gap_x = 3, .gap_y = 5, .tail = true},
+    {"one element beyond the alignment", .shift = 1},
+    {"in place", .in_place = true},
+};
+enum { VARIANT_COUNT = sizeof VARIANTS / sizeof *VARIANTS };
+
 /* ---- memory ---- */
 
 enum { FILL_A = 0xA5, FILL_B = 0x5A }; /* what stands in outputs before a run, and before the next */
