@@ -18,10 +18,18 @@ forbid() {
         done
     done
 }
-forbid kernels harness reference inspect
-forbid reference kernels harness inspect
-forbid inspect kernels harness reference
-forbid harness kernels/algo kernels/simd
+forbid kernels harness reference inspect experiments
+forbid reference kernels harness inspect experiments
+forbid inspect kernels harness reference experiments
+forbid harness kernels/algo kernels/simd experiments
+forbid experiments kernels/algo kernels/simd inspect
+# of harness/ an experiment knows errors and statistics alone
+for name in $(headers harness | grep -vE '^(err|stats)\.h$'); do
+    if grep -rn "#include \"${name//./\\.}\"" experiments; then
+        echo "FAILED: an experiment includes $name" >&2
+        failures=$((failures + 1))
+    fi
+done
 # of kernels/ an adapter knows the contract alone
 for name in $(find kernels -maxdepth 1 -name '*.h' ! -name nb_kernel.h -printf '%f\n'); do
     if grep -rn "#include \"\(.*/\)\?${name//./\\.}\"" kernels/peers; then

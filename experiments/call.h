@@ -1,0 +1,20 @@
+/* call.h: runs a kernel on rows in memory, in this thread. */
+#ifndef NB_CALL_H
+#define NB_CALL_H
+
+#include "nb_kernel.h"
+#include "registry.h"
+
+#include <stdbool.h>
+
+/* The kernel of this op, direction and algorithm ("twopass") for a dtype, in the strongest ISA that runs here ("": of all), without
+ * a trick. NULL: there is none. nb_cpu_init must have run. */
+const struct nb_kernel *nb_call_find(uint32_t op, uint32_t dir, uint32_t fuse, const char *algo, uint32_t dtype, const char *isa);
+
+/* One call over all rows; size, part, parts and scratch of args are filled in. False: it does not support the problem. */
+bool nb_call(const struct nb_kernel *k, const struct nb_problem *p, const struct nb_args *args);
+
+/* A dense problem of rows x hidden: eps inside the root, gamma and beta of the dtype. */
+struct nb_problem nb_call_problem(const struct nb_kernel *k, size_t rows, size_t hidden, double eps);
+
+#endif
