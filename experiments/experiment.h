@@ -66,6 +66,9 @@ struct nb_trial {
 struct nb_experiment {
     const char *name; /* the word of claims' files */
     const char *says; /* one line: what it does and observes */
+    const char *quantities; /* what it observes: words with one space between two */
+    const char *arguments;  /* parameters that stand in brackets behind a quantity of a claim on the command line, in order:
+                             * "versus pairing" for speedup(rmsnorm:layernorm, best-of-each); "" for none */
     const struct nb_parameter *parameters;
     size_t parameter_count;
     bool timed; /* observations differ from run to run */

@@ -76,5 +76,6 @@ static enum nb_status row_statistics(const struct nb_trial *t, struct nb_observa
 }
 
 const struct nb_experiment nb_experiment_row_statistics = {
-    "row_statistics", "mean, variance and mean square of what a norm without gamma and beta makes of a row", ROW_STATISTICS,
+    "row_statistics", "mean, variance and mean square of what a norm without gamma and beta makes of a row",
+    "output_mean output_variance output_mean_square", "op", ROW_STATISTICS,
     sizeof ROW_STATISTICS / sizeof *ROW_STATISTICS, false, {0.01, 0.01, 0.01}, row_statistics};
