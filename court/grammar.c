@@ -151,6 +151,15 @@ static enum nb_status take(struct lexer *l, char *to, size_t len, const char *wh
     return NB_OK;
 }
 
+/* From where a span begins to the end of the word before the one that is looked at. */
+static size_t length_so_far(const struct lexer *l, size_t from)
+{
+    size_t end = l->span.at;
+    while (end > from && strchr(" \t", l->text[end - 1]) != NULL)
+        end--;
+    return end - from;
+}
+
 /* ---- numbers ---- */
 
 /* A whole text as a number; a plain one, no 0x10 and no inf. */
@@ -201,7 +210,7 @@ static enum nb_status range(struct lexer *l, struct nb_region *r)
     if (s == NB_OK)
         s = number(l, &r->high);
     if (s == NB_OK && !(r->low <= r->high)) {
-        first.span.length = l->span.at - first.span.at;
+        first.span.length = length_so_far(l, first.span.at);
         s = nb_point(l->err, l->text, first.span, "the lesser one stands first", "a range from %g to %g has nothing in it", r->low, r->high);
     }
     return s == NB_OK ? sign(l, ']', "]") : s;
@@ -299,7 +308,7 @@ static enum nb_status term(struct lexer *l, struct nb_term *t)
     s = words(l, t);
     if (s == NB_OK && t->compare != NB_EQ && t->compare != NB_NE && !read_number(t->values, true, &t->number))
         s = wrong(&at, "number", "<, <=, > and >= compare numbers; words are compared by = and !=");
-    t->span.length = at.span.at + at.span.length - t->span.at;
+    t->span.length = length_so_far(l, t->span.at);
     return s;
 }
 
@@ -336,6 +345,7 @@ static enum nb_status argument(struct lexer *l, struct nb_question *q)
     enum nb_status s = q->argument_count < NB_ARGUMENTS_MAX ? words(l, &t) : wrong(l, ")", QUESTION);
     if (s != NB_OK)
         return s;
+    t.span.length = length_so_far(l, t.span.at);
     strcpy(q->arguments[q->argument_count], t.values);
     q->argument_spans[q->argument_count++] = t.span;
     if (!is_sign(l, ')') && !is_sign(l, ','))
@@ -385,8 +395,7 @@ enum nb_status nb_question_parse(const char *text, struct nb_question *q, struct
         s = region(&l, &q->holds);
     if (s != NB_OK)
         return s;
-    for (q->holds_span.length = l.span.at - q->holds_span.at; strchr(" \t", text[q->holds_span.at + q->holds_span.length - 1]) != NULL;)
-        q->holds_span.length--;
+    q->holds_span.length = length_so_far(&l, q->holds_span.at);
     if (l.kind == END)
         return NB_OK;
     if (!is_word(&l, "where"))
