@@ -88,6 +88,11 @@ static void terms(void **state)
     }
     assert_int_equal(nb_terms_parse("a=1 and b!=2|3 and c<4", &t, &err), NB_OK);
     assert_true(t.n == 3 && t.v[2].compare == NB_LT && t.v[2].number == 4 && t.v[1].span.at == 8 && t.v[1].span.length == 6);
+    assert_int_equal(nb_term_fit(&t.v[0], "a=1.0 b=1"), NB_FITS);
+    struct nb_terms large;
+    assert_int_equal(nb_terms_parse("hidden=1234567", &large, &err), NB_OK);
+    assert_int_equal(nb_term_fit(&large.v[0], "hidden=1.23457e+06"), NB_FITS); /* as %g writes it */
+    assert_int_equal(nb_term_fit(&large.v[0], "hidden=1.23458e+06"), NB_FITS_NOT);
     t.v[0].sets = true;
     assert_int_equal(nb_term_fit(&t.v[0], "d=1"), NB_FITS);
     static const struct {
@@ -284,6 +289,8 @@ static void many_cells(void **state)
     assert_int_equal(judge(o + 5, 1, 1, at_least(1)).finding, NB_REFUTED);
     o[5] = seen(0.8, 0.85, 0.9, 9, "k=5");
     assert_int_equal(judge(o, CELLS, CELLS, at_least(1)).finding, NB_CONDITIONAL);
+    o[5] = seen(0.82, 0.9, 0.99, 0, "k=5"); /* bounds that nothing random moves */
+    assert_int_equal(judge(o, CELLS, CELLS, at_least(1)).finding, NB_CONDITIONAL);
     o[5] = seen(0.999, 0.999, 0.999, 0, "k=5");
     assert_int_equal(judge(o, CELLS, CELLS, at_least(1)).finding, NB_CONDITIONAL);
     assert_true(nb_stretch(0) == 1 && nb_stretch(1) == 1 && nb_stretch(2) > 1.1 && nb_stretch(100) > nb_stretch(99));
@@ -416,6 +423,8 @@ static void regimes(void **state)
         {{{"t", "h=64", true}, {"t", "h=256", false}, {"t", "h=1024", true}}, 3, "h=64|1024, not 256"},
         {{{"t", "d=f32 r=L2", true}, {"t", "d=f32 r=DRAM", true}, {"t", "d=f16 r=L2", true}, {"t", "d=f16 r=DRAM", false}}, 4,
          "d=f32; d=f16 and r=L2, not DRAM"},
+        {{{"t", "d=f32 r=L2", false}, {"t", "d=f32 r=DRAM", false}, {"t", "d=f16 r=L2", true}, {"t", "d=f16 r=DRAM", false}}, 4,
+         "r=L2 and d=f16, not f32"},
         {{{"mean", "s=1 e=0", true}, {"mean", "s=2 e=0", true}, {"var", "s=1 e=0", false}, {"var", "s=2 e=0", false}}, 4, "test=mean, not var"},
         {{{"a", "s=1 e=0", true}, {"a", "s=2 e=0", true}, {"b", "s=1 e=0", false}, {"b", "s=2 e=0", true}, {"b", "s=1 e=1", true}, {"a", "s=1 e=1", true}},
          6, "test=a; test=b and (s=1 and e=1, not 0; s=2)"},
@@ -519,6 +528,8 @@ static void claim_wrong(void **state)
     char *big = malloc(70000);
     struct nb_claim c;
     struct nb_err err;
+    assert_int_equal(nb_claim_parse(&c, "C1.claims", HEAD TEST, strlen(HEAD TEST), &err), NB_ERROR);
+    says("name", err.text, "it has to be C1.claim");
     assert_non_null(big);
     memset(big, '#', 70000);
     assert_int_equal(nb_claim_parse(&c, "C1.claim", big, 70000, &err), NB_ERROR);
@@ -634,16 +645,17 @@ static void on_progress(void *context, double seconds, const char *what)
     *most = seconds;
 }
 
-/* Eight claims, seven verdicts; equal parameters are run once; one that fails leaves the others alone. */
+/* Claims of every verdict; equal parameters are run once; one that fails leaves the others alone. */
 static void hearing(void **state)
 {
     (void)state;
     static const char *const texts[] = {"fake.q(1) > 1", "fake.q(2) > 1", "fake.q > 1", "fake.q(1, fail) > 1", "fake.q(1, gone) > 1",
-                                        "fake.q(1, nothing) > 1", "fake.q(1) > 1 where size=3", "fake.q(2) < 1"};
+                                        "fake.q(1, nothing) > 1", "fake.q(1) > 1 where size=3", "fake.q(2) < 1",
+                                        "fake.q > 1 where level<2"};
     static const enum nb_finding want[] = {NB_REPRODUCED, NB_REFUTED, NB_CONDITIONAL, NB_NOT_TESTABLE, NB_NOT_TESTABLE,
-                                           NB_NOT_TESTABLE, NB_NOT_TESTABLE, NB_REPRODUCED};
+                                           NB_NOT_TESTABLE, NB_NOT_TESTABLE, NB_REPRODUCED, NB_REPRODUCED};
     static const char *const reasons[] = {"", "", "", "no <memory> | here", "apt-get install `it`", "made 0 observations of q",
-                                          "observations of q have no \"size\"; they have: level", ""};
+                                          "observations of q have no \"size\"; they have: level", "", ""};
     enum { N = sizeof texts / sizeof *texts };
     struct nb_claim c[N];
     const struct nb_claim *chosen[N];
