@@ -14,24 +14,27 @@
  * tanh     2 sigma(2x) - 1: off by 11 u, absolutely: it is used for states of size 1 alone. */
 #include "activations.h"
 
-#include <string.h>
-
 #define NB_LOOPS_NAME2(unit) nb_loops_##unit
 #define NB_LOOPS_NAME(unit) NB_LOOPS_NAME2(unit)
 extern const struct nb_loops NB_LOOPS_NAME(NB_UNIT);
 
+/* By a union: kernel units are compiled without the builtin memcpy, and a call ends vectorization. */
 static inline float from_bits(uint32_t bits)
 {
-    float x;
-    memcpy(&x, &bits, sizeof x);
-    return x;
+    const union {
+        uint32_t bits;
+        float x;
+    } u = {.bits = bits};
+    return u.x;
 }
 
 static inline uint32_t to_bits(float x)
 {
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    return bits;
+    const union {
+        float x;
+        uint32_t bits;
+    } u = {.x = x};
+    return u.bits;
 }
 
 /* The sum with 1.5 2^23 has no place for a fraction: its last bits are the nearest whole number. Reduced modulo 2^32, so that NaN
