@@ -24,7 +24,7 @@
 static const struct nb_parameter BLOCK_SPEED[] = {
     {.name = "block", .value = "transformer", .says = "what stands around the norms", .kind = NB_CHOICES, .choices = "transformer gru"},
     {.name = "ffn", .value = "gelu", .says = "activation of the transformer's FFN", .kind = NB_CHOICES, .choices = "gelu swiglu"},
-    {.name = "d", .value = "auto", .says = "length of a row; auto: 512 of a gru, else 768, unless it is to be quick 2048, and 4096 of a full run",
+    {.name = "d", .value = "auto", .says = "length of a row; auto: 512 of a gru; of a transformer 768, from usual effort on 2048, too, in full 4096, too",
      .kind = NB_CHOICES, .choices = "auto 64 128 256 512 768 1024 1536 2048 3072 4096"},
     {.name = "tokens", .value = "16", .says = "rows of the transformer: one sequence", .kind = NB_NUMBERS, .least = 1, .most = 4096,
      .whole = true},
@@ -36,11 +36,11 @@ static const struct nb_parameter BLOCK_SPEED[] = {
      .choices = "forward training"},
     {.name = "threads", .value = "1", .says = "threads of OpenBLAS; norms have one", .kind = NB_NUMBERS, .least = 1, .most = 256,
      .whole = true, .single = true},
-    {.name = "processes", .value = "0", .says = "processes that the intervals are over; 0: 7, 9 or 15 by effort", .kind = NB_NUMBERS,
+    {.name = "processes", .value = "0", .says = "processes that the intervals are over; 0: 7, 9 or 11 by effort", .kind = NB_NUMBERS,
      .least = 0, .most = 99, .whole = true, .single = true},
 };
 
-enum { CELLS = 256, PROCESSES = 99, ROUNDS_LEAST = 6, ROUNDS_MOST = 400, CLOCK_READS = 501 };
+enum { CELLS = 256, PROCESSES = 99, ROUNDS_LEAST = 4, ROUNDS_MOST = 400, CLOCK_READS = 501 };
 
 /* What is timed in processes of its own. */
 struct cell {
@@ -258,7 +258,7 @@ static void observe_one(const struct cell *c, const struct quantity *q, size_t v
         o->v[o->n - 1].noise = noise;
 }
 
-/* Half of what the interval of the twins' difference spans, counted from 0: neither is faster than the other. */
+/* How far from 0 the interval of what the twins differ by reaches: neither is the faster one. */
 static double noise_of(const struct answer *a, size_t n)
 {
     double twins[PROCESSES];
@@ -337,7 +337,7 @@ static double cost(const struct cell *c)
 
 static size_t processes_of(const struct nb_trial *t)
 {
-    static const size_t by_effort[] = {7, 9, 15};
+    static const size_t by_effort[] = {7, 9, 11};
     const size_t asked = (size_t)nb_trial_number(t, "processes");
     return asked > 0 ? asked : by_effort[t->effort];
 }
