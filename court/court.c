@@ -9,7 +9,9 @@
 #include "interrupt.h"
 #include "options.h"
 #include "pictures.h"
+#include "poster.h"
 #include "progress.h"
+#include "speed.h"
 
 #include <errno.h>
 #include <string.h>
@@ -228,6 +230,7 @@ static enum nb_status read_host(struct show *s, struct nb_err *err)
 static enum nb_status write_files(struct show *s, char note[256], struct nb_err *err)
 {
     size_t pictures = 0;
+    bool poster = false;
     json_t *json = nb_account_json(&s->account);
     json_object_set_new(s->host, "after", nb_host_moment());
     enum nb_status status = write_json(s->h.dir, "host.json", s->host, err);
@@ -237,6 +240,8 @@ static enum nb_status write_files(struct show *s, char note[256], struct nb_err 
         status = write_md(&s->account, s->h.dir, err);
     if (status == NB_OK)
         status = nb_hearing_pictures(&s->h, &pictures, note, err);
+    if (status == NB_OK)
+        status = nb_poster(&s->h, s->account.cpu, &poster, note, err);
     json_decref(json);
     return status;
 }
@@ -464,6 +469,8 @@ void nb_court_register(void)
         {"list claims", "", false, cmd_list_claims},
         {"list experiments", "", false, cmd_list_experiments},
     };
+    nb_court_add(&nb_experiment_op_speed);
+    nb_court_add(&nb_experiment_instructions);
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         nb_cli_add(&commands[i]);
 }

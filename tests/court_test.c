@@ -5,6 +5,7 @@
 #include "cpu.h"
 #include "hearing.h"
 #include "regime.h"
+#include "speed.h"
 #include "stats.h"
 
 #include <setjmp.h>
@@ -814,6 +815,8 @@ int main(void)
     char word[40];
     if (nb_cpu_init(word, sizeof word) != 0)
         return 1;
+    nb_court_add(&nb_experiment_op_speed);
+    nb_court_add(&nb_experiment_instructions);
     nb_court_add(&FAKE_TIMED);
     nb_court_add(&FAKE_OTHER);
     return cmocka_run_group_tests(tests, NULL, NULL);
