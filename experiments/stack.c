@@ -101,6 +101,12 @@ static struct nb_stack_pass *new_pass(const struct nb_stack *s)
     return p;
 }
 
+double nb_stack_bytes(const struct nb_stack_config *c)
+{
+    const double depth = (double)c->depth, d = (double)c->d, rows = (double)(c->batch * c->tokens);
+    return sizeof(double) * depth * d * (NB_STACK_WEIGHTS * d + 2 * rows);
+}
+
 static void find_norm(struct nb_stack *s)
 {
     if (s->c.scheme == NB_STACK_NONE)

@@ -52,6 +52,9 @@ struct nb_stack {
 struct nb_stack *nb_stack_new(const struct nb_stack_config *c, uint64_t seed);
 void nb_stack_free(struct nb_stack *s); /* NULL: nothing */
 
+/* What nb_stack_new asks for, but for what does not grow with the depth. */
+double nb_stack_bytes(const struct nb_stack_config *c);
+
 /* Matrix i: layer i/NB_STACK_WEIGHTS has four, W_C is the last one. Its elements. */
 size_t nb_stack_matrices(const struct nb_stack *s);
 double *nb_stack_matrix(const struct nb_stack *s, size_t i);

@@ -8,9 +8,10 @@
  *     gradient_last_slope       a of G_L = b L^a, by least squares of logarithms over the depths
  *     last_over_pre             G_L over that of Pre-LN of the same norm, depth and seed
  *     rms_over_layernorm        G_1 with RMSNorm over G_1 with LayerNorm: where the norms' difference has passed all layers
- *     vanishing_spared          1 - log(r_rms)/log(r_ln), r = min(1, G_1/G_L): the share of the decades lost on the way down with
- *                               LayerNorm that is not lost with RMSNorm. Where LayerNorm keeps a tenth, nothing vanishes, and
- *                               there is nothing to spare: missing
+ *     vanishing_spared          log(G_1/G_L with RMSNorm over G_1/G_L with LayerNorm) / -log(median G_1/G_L with LayerNorm): the
+ *                               share of the decades which LayerNorm loses on the way down that RMSNorm does not lose; 1: all of
+ *                               them, 0: it loses as many. Only where LayerNorm's are lost: where the interval of its G_1/G_L
+ *                               reaches above a tenth there is nothing to spare, and the share is missing
  * Data     stack_gradients.dat, a block a stack: scheme, norm, depth, layer, median of G_l and its interval, of the first kind of
  *          matrix asked for
  * Source   Xiong et al. 2020, arXiv:2002.04745, section 3: G of W_1 and W_2 by layer */
@@ -26,7 +27,7 @@ static const struct nb_parameter PARAMETERS[] = {
 };
 
 static const char *const WEIGHTS[NB_STACK_WEIGHTS] = {"v", "o", "w1", "w2"};
-static const double VANISHED = 0.1; /* of G_L: what is below is a decade or more lost */
+static const double VANISHED = 0.1; /* of G_L: a decade lost */
 
 struct gradients {
     const struct nb_trial *t;
@@ -112,26 +113,22 @@ static void over_pre(struct gradients *g, size_t cell, int weight)
                       nb_stack_scheme_name(c->scheme), nb_stack_norm_name(c), c->depth, WEIGHTS[weight]);
 }
 
-static double lost(const double *norms, size_t depth)
-{
-    return -log10(fmin(1, first_over_last(norms, depth)));
-}
-
 static void spared(struct gradients *g, size_t ln, size_t rms, int weight)
 {
     static const char where[] = "scheme=%s depth=%zu weight=%s";
     const struct nb_stack_config *c = &g->grid.cell[ln];
     const char *scheme = nb_stack_scheme_name(c->scheme);
-    bool vanishes = true;
-    for (size_t k = 0; k < g->grid.seeds; k++) {
-        vanishes = vanishes && first_over_last(norms_of(g, ln, k, weight), c->depth) <= VANISHED;
-        g->values[k] = 1 - lost(norms_of(g, rms, k, weight), c->depth) / lost(norms_of(g, ln, k, weight), c->depth);
-    }
-    if (vanishes)
+    for (size_t k = 0; k < g->grid.seeds; k++)
+        g->values[k] = first_over_last(norms_of(g, ln, k, weight), c->depth);
+    const struct nb_stack_summary kept = nb_stack_summary(g->values, g->grid.seeds);
+    for (size_t k = 0; k < g->grid.seeds; k++)
+        g->values[k] = log(first_over_last(norms_of(g, rms, k, weight), c->depth) / first_over_last(norms_of(g, ln, k, weight), c->depth)) /
+                       -log(kept.median);
+    if (kept.high <= VANISHED)
         nb_observe_median(g->o, "vanishing_spared", "", g->values, g->grid.seeds, "seeds", where, scheme, c->depth, WEIGHTS[weight]);
     else
-        nb_observe_missing(g->o, "vanishing_spared", "", "with LayerNorm the first layer keeps a tenth of the last one's gradient "
-                           "or more: nothing vanishes, and there is nothing to spare", where, scheme, c->depth, WEIGHTS[weight]);
+        nb_observe_missing(g->o, "vanishing_spared", "", "LayerNorm's gradients are not seen to vanish: the first layer may keep a tenth "
+                           "of the last one's or more, and there is nothing to spare", where, scheme, c->depth, WEIGHTS[weight]);
 }
 
 static void of_both_norms(struct gradients *g, size_t rms, int weight)
@@ -257,4 +254,4 @@ static enum nb_status gradients_by_layer(const struct nb_trial *t, struct nb_obs
 const struct nb_experiment nb_experiment_gradients_by_layer = {
     "gradients_by_layer", "norms of the gradients that the layers of deep stacks get at initialization, by place and kind of norm",
     "gradient_first_over_last gradient_spread gradient_last gradient_last_slope last_over_pre rms_over_layernorm vanishing_spared",
-    "scheme norm depth", PARAMETERS, sizeof PARAMETERS / sizeof *PARAMETERS, false, {30, 40, 90}, gradients_by_layer};
+    "scheme norm depth", PARAMETERS, sizeof PARAMETERS / sizeof *PARAMETERS, false, {40, 65, 150}, gradients_by_layer};

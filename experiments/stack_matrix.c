@@ -50,7 +50,8 @@ double nb_stack_norm(const double *v, size_t n)
             most = isnan(most) ? most : fabs(v[i]);
     if (most == 0 || !isfinite(most))
         return most;
+    const double by = ldexp(1, -ilogb(most)); /* a power of two rounds nothing */
     for (size_t i = 0; i < n; i++)
-        sum += v[i] / most * (v[i] / most);
-    return most * sqrt(sum);
+        sum += v[i] * by * (v[i] * by);
+    return sqrt(sum) / by;
 }

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 
+static const double MOST_BYTES = 4e9; /* the system would promise more than it has */
 static const char *const SCHEMES[NB_STACK_SCHEMES] = {"none", "pre", "post", "deepnorm"};
 
 const char *nb_stack_scheme_name(enum nb_stack_scheme scheme)
@@ -48,7 +49,7 @@ static void add_cells(const struct nb_trial *t, struct nb_stack_grid *g, enum nb
 void nb_stack_grid(const struct nb_trial *t, struct nb_stack_grid *g)
 {
     static const uint32_t ops[] = {NB_OP_LAYERNORM, NB_OP_RMSNORM};
-    static const size_t by_effort[] = {5, 7, 15};
+    static const size_t by_effort[] = {5, 9, 21};
     const size_t seeds = (size_t)nb_trial_number(t, "seeds");
     g->cells = 0;
     g->seeds = seeds > 0 ? seeds : by_effort[t->effort];
@@ -94,9 +95,10 @@ enum nb_status nb_stack_each_cell(const struct nb_trial *t, const struct nb_stac
                 return NB_INTERRUPTED;
             snprintf(what, sizeof what, "%s, %s, %zu layers", SCHEMES[c->scheme], nb_stack_norm_name(c), c->depth);
             nb_trial_progress(t, done / layers(g), what);
-            struct nb_stack *s = nb_stack_new(c, seed);
+            struct nb_stack *s = nb_stack_bytes(c) <= MOST_BYTES ? nb_stack_new(c, seed) : NULL;
             if (s == NULL)
-                return nb_fail(err, "not enough memory for a stack of %zu layers with d = %zu; a lower depth or d would do", c->depth, c->d);
+                return nb_fail(err, "not enough memory for a stack of %zu layers with d = %zu; a lower depth or d would do", c->depth,
+                               c->d);
             visit(context, i, k, s);
             nb_stack_free(s);
             done += (double)c->depth;

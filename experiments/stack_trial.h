@@ -14,7 +14,7 @@ enum { NB_STACK_CELLS = NB_STACK_SCHEMES * 2 * NB_NUMBERS_MAX };
     {.name = "norm", .value = NORMS, .says = "which norm it is", .kind = NB_CHOICES, .choices = "layernorm rmsnorm"},               \
     {.name = "depth", .value = DEPTHS, .says = "layers, each of attention and a feed-forward", .kind = NB_NUMBERS, .least = 1,      \
      .most = 4000, .whole = true},                                                                                                  \
-    {.name = "seeds", .value = SEEDS, .says = "stacks of other weights and data; 0: 5, 7 or 15 by effort", .kind = NB_NUMBERS,      \
+    {.name = "seeds", .value = SEEDS, .says = "stacks of other weights and data; 0: 5, 9 or 21 by effort", .kind = NB_NUMBERS,      \
      .most = 1000, .whole = true, .single = true},                                                                                  \
     {.name = "d", .value = "64", .says = "elements of a token, and of a feed-forward", .kind = NB_NUMBERS, .least = 2, .most = 1024, \
      .whole = true, .single = true},                                                                                                \
