@@ -12,8 +12,8 @@
  *                               share of the decades which LayerNorm loses on the way down that RMSNorm does not lose; 1: all of
  *                               them, 0: it loses as many. Only where LayerNorm's are lost: where the interval of its G_1/G_L
  *                               reaches above a tenth there is nothing to spare, and the share is missing
- * Data     stack_gradients.dat, a block a stack: scheme, norm, depth, layer, median of G_l and its interval, of the first kind of
- *          matrix asked for
+ * Data     stack_gradients.dat, a block a stack: scheme, norm, depth, layer, median of G_l and its interval, and the kind of matrix:
+ *          w1, or the first one asked for
  * Source   Xiong et al. 2020, arXiv:2002.04745, section 3: G of W_1 and W_2 by layer */
 #include "stack_trial.h"
 
@@ -205,21 +205,21 @@ static void write_cell(struct gradients *g, size_t cell, int weight, FILE *f)
         for (size_t k = 0; k < g->grid.seeds; k++)
             g->values[k] = norms_of(g, cell, k, weight)[layer];
         const struct nb_stack_summary m = nb_stack_summary(g->values, g->grid.seeds);
-        fprintf(f, "%s %s %zu %zu %.6g %.6g %.6g\n", nb_stack_scheme_name(c->scheme), nb_stack_norm_name(c), c->depth, layer + 1,
-                m.median, m.low, m.high);
+        fprintf(f, "%s %s %zu %zu %.6g %.6g %.6g %s\n", nb_stack_scheme_name(c->scheme), nb_stack_norm_name(c), c->depth, layer + 1,
+                m.median, m.low, m.high, WEIGHTS[weight]);
     }
     fputs("\n\n", f);
 }
 
 static enum nb_status write_data(struct gradients *g, struct nb_err *err)
 {
-    int weight = 0;
+    int weight = NB_STACK_W1;
     FILE *f;
     if (nb_stack_data(g->t->dir, "stack_gradients.dat", &f, err) != NB_OK)
         return NB_ERROR;
-    while (!nb_trial_has(g->t, "weight", WEIGHTS[weight]))
-        weight++;
-    fprintf(f, "# scheme norm depth layer median low high: norm of the gradient of %s, over %zu seeds\n", WEIGHTS[weight], g->grid.seeds);
+    for (int w = 0; !nb_trial_has(g->t, "weight", WEIGHTS[weight]); w++)
+        weight = w;
+    fprintf(f, "# scheme norm depth layer median low high weight: norm of a layer's gradient, over %zu seeds\n", g->grid.seeds);
     for (size_t i = 0; i < g->grid.cells; i++)
         write_cell(g, i, weight, f);
     return nb_stack_data_close(f, g->t->dir, "stack_gradients.dat", err);
