@@ -3,7 +3,7 @@
 NAME = 'stack_gradients'
 SEEN = ''; PRESENT = ''; KIND = ''
 note(list, word) = strstrt(list, ' '.word.' ') ? list : list.' '.word.' '
-stats NAME.'.dat' using (SEEN = note(SEEN, sprintf('%d', $3)), PRESENT = note(PRESENT, strcol(1)), KIND = strcol(8), $5) nooutput
+stats NAME.'.dat' using (SEEN = note(SEEN, sprintf('%d', $3)), PRESENT = note(PRESENT, strcol(1)), KIND = strcol(8), $4) nooutput
 ALL = words(SEEN); NP = ALL < 3 ? ALL : 3
 DEPTH(p) = int(word(SEEN, p == 1 ? 1 : p == NP ? ALL : int((ALL + 1) / 2)))
 array SCHEME[4] = ['none', 'pre', 'post', 'deepnorm']
@@ -11,9 +11,9 @@ array WORDS[4] = ['no norm: x + f(x)', 'Pre-LN: x + f(N(x))', 'Post-LN: N(x + f(
 array COLOR[4] = [PURPLE, GREEN, VERMILLION, BLUE]
 MATRIX = KIND eq 'w1' ? 'W₁ in the feed-forward' : KIND eq 'w2' ? 'W₂ in the feed-forward' : KIND eq 'v' ? 'the value projection' : 'the output projection'
 shown(d) = d == DEPTH(1) || d == DEPTH(NP) || d == DEPTH(NP > 1 ? 2 : 1)
-stats NAME.'.dat' using (shown($3) && $5 > 0 ? $5 : NaN) nooutput
-LOW = STATS_min > 1e-12 ? STATS_min : 1e-12; HIGH = STATS_max < 1e6 ? STATS_max : 1e6
-HIGH = HIGH > LOW ? HIGH : 10 * LOW
+LOW = 1e6; HIGH = 1e-12 # what lies outside of these is cut off
+stats NAME.'.dat' using (V = shown($3) && $5 > 1e-12 && $5 < 1e6 ? $5 : NaN, LOW = V < LOW ? V : LOW, HIGH = V > HIGH ? V : HIGH, $4) nooutput
+if (HIGH <= LOW) { LOW = HIGH < LOW ? 0.1 : LOW; HIGH = 10 * LOW }
 H = 800.0; FOOT = 122.0; HEAD = 105.0; UNDER = 98.0; OVER = 45.0
 LEFT = 150.0; RIGHT = 40.0; GAP = 50.0
 PW = (W - LEFT - RIGHT - (NP - 1) * GAP) / NP

@@ -5,10 +5,9 @@ SEEN = ''; PRESENT = ''
 note(list, word) = strstrt(list, ' '.word.' ') ? list : list.' '.word.' '
 stats NAME.'.dat' using (SEEN = note(SEEN, sprintf('%d', $3)), PRESENT = note(PRESENT, strcol(1)), $3) nooutput
 FIRST = STATS_min; LAST = STATS_max > STATS_min ? STATS_max : 2 * STATS_min
-stats NAME.'.dat' using ($5 > 0 ? $5 : NaN) nooutput
-LOW = STATS_min
-stats NAME.'.dat' using ($6 > 0 ? $6 : NaN) nooutput
-HIGH = STATS_max
+LOW = 1e300; HIGH = 0
+stats NAME.'.dat' using (LOW = $5 > 0 && $5 < LOW ? $5 : LOW, HIGH = $6 > HIGH && $6 < 1e300 ? $6 : HIGH, $3) nooutput
+if (HIGH <= LOW) { LOW = HIGH < LOW ? 0.1 : LOW; HIGH = 10 * LOW }
 array SCHEME[4] = ['none', 'pre', 'post', 'deepnorm']
 array WORDS[4] = ['no norm: x + f(x)', 'Pre-LN: x + f(N(x))', 'Post-LN: N(x + f(x))', 'DeepNorm: N(αx + f(x))']
 array COLOR[4] = [PURPLE, GREEN, VERMILLION, BLUE]
