@@ -5,7 +5,6 @@
 #include "gnuplot.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -29,39 +28,25 @@ static bool read_data(const char *path, FILE *to)
     return true;
 }
 
-/* NAME, or NAME-2, ... where there is such a picture. */
-static void free_name(const char *plots, const char *stem, char name[64])
+/* Beside its data, which is written again with the same bytes. */
+static enum nb_status draw(const char *dir, const char *title, const char *name, size_t *count, char note[256], struct nb_err *err)
 {
-    char path[NB_PATH];
-    snprintf(name, 64, "%.50s", stem);
-    nb_file_path(path, plots, name, ".dat");
-    for (unsigned k = 2; access(path, F_OK) == 0; k++) {
-        snprintf(name, 64, "%.50s-%u", stem, k);
-        nb_file_path(path, plots, name, ".dat");
-    }
-}
-
-static enum nb_status draw(const struct nb_hearing *h, const struct nb_run_of *r, const char *stem, size_t *count, char note[256],
-                           struct nb_err *err)
-{
-    char plots[NB_PATH], from[NB_PATH], file[400], script[300], name[64];
+    char from[NB_PATH], script[300], failed[256] = "";
     struct nb_picture p;
-    snprintf(script, sizeof script, "%s.gp", stem);
-    snprintf(file, sizeof file, "%s/%s", r->dir, stem);
-    nb_file_path(from, h->dir, file, ".dat");
+    enum nb_status s = NB_OK;
+    snprintf(script, sizeof script, "%s.gp", name);
+    nb_file_path(from, dir, name, ".dat");
     if (!has_script(script))
         return NB_OK;
-    enum nb_status s = nb_plots_folder(plots, h->dir, err);
-    if (s != NB_OK)
-        return s;
-    free_name(plots, stem, name);
     nb_picture_open(&p, name, script);
     nb_gp_text(&p, "NAME", name);
-    nb_gp_text(&p, "TITLE", r->experiment->says);
+    nb_gp_text(&p, "TITLE", title);
     if (read_data(from, p.dat)) {
-        s = nb_picture_draw(&p, plots, note, err);
+        s = nb_picture_draw(&p, dir, failed, err);
         ++*count;
     }
+    if (failed[0] != '\0')
+        snprintf(note, 256, "%.60s: %.180s", name, failed);
     nb_picture_free(&p);
     return s;
 }
@@ -81,8 +66,8 @@ static enum nb_status draw_run(const struct nb_hearing *h, const struct nb_run_o
     const int n = scandir(dir, &files, is_data, alphasort);
     for (int i = 0; i < n; i++) {
         snprintf(stem, sizeof stem, "%.*s", (int)(strlen(files[i]->d_name) - strlen(".dat")), files[i]->d_name);
-        if (s == NB_OK)
-            s = draw(h, r, stem, count, note, err);
+        if (s == NB_OK && strlen(stem) < 50)
+            s = draw(dir, r->experiment->says, stem, count, note, err);
         free(files[i]);
     }
     if (n >= 0)

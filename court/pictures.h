@@ -4,8 +4,8 @@
 
 #include "hearing.h"
 
-/* For each NAME.dat of a run for which there is a script plots/NAME.gp, draws DIR/plots/NAME (NAME-2, ... where several runs have
- * one). The script is given NAME and TITLE. *count: how many; note: why there are none, or "". */
+/* For each NAME.dat that a run left in its folder and for which there is a script plots/NAME.gp, draws NAME there. The script is given
+ * NAME and TITLE. *count: how many; note: which one could not be drawn and why, or "". */
 NB_USE_RESULT enum nb_status nb_hearing_pictures(const struct nb_hearing *h, size_t *count, char note[256], struct nb_err *err);
 
 #endif
