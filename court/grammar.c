@@ -16,6 +16,19 @@ static size_t put(char *to, size_t room, size_t n, const char *text)
     return more > 0 ? n + (size_t)more : n;
 }
 
+/* What stands in a text of the user's is no command to a terminal. Lines stay lines. */
+static void clean(char *text)
+{
+    char c[4], *to = text;
+    for (const char *from = text; *from != '\0';) {
+        const bool newline = *from == '\n';
+        const size_t n = nb_next_char(&from, c); /* as long as what it stands for, or shorter */
+        memcpy(to, newline ? "\n" : c, n);
+        to += n;
+    }
+    *to = '\0';
+}
+
 /* Begins at a whole character. */
 static size_t window_start(const char *text, struct nb_span span)
 {
@@ -48,7 +61,9 @@ enum nb_status nb_point(struct nb_err *err, const char *text, struct nb_span spa
         put(line, sizeof line, n, "...");
     if (!marked) /* it is the end of the text that is wrong */
         put(mark, sizeof mark, m, "^");
-    return nb_fail(err, "%s\n  %s\n  %s\n%s", message, line, mark, right);
+    nb_fail(err, "%s\n  %s\n  %s\n%s", message, line, mark, right);
+    clean(err->text);
+    return NB_ERROR;
 }
 
 /* ---- words ---- */

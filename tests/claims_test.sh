@@ -112,6 +112,15 @@ fails 1 'which one' claim
 fails 1 'put it in quotes' claim output_mean '>=' 1
 expect "no folder for a claim that is not understood" [ ! -d results ]
 
+# ---- what experiments leave, and time ----
+nb claim 'gradient_spread(pre, layernorm, 6) > 0 where seeds=3 and d=8 and weight=w1' --quick --out left
+expect "an experiment's files have a folder" [ "$(jq -r '.runs[0].dir' left/claims.json)" = gradients_by_layer ]
+expect "its data" [ -s left/gradients_by_layer/stack_gradients.dat ]
+if gnuplot --version >/dev/null 2>&1; then
+    expect "and its picture" [ -s left/gradients_by_layer/stack_gradients.svg ]
+fi
+fails 1 'do not do for these claims; at least' claim 'speedup(rmsnorm:layernorm) > 1' --budget 1s
+
 # ---- bad input ----
 fails 1 'exclude each other' claims --quick --full
 fails 1 'unknown word "slow"; known: quick, default, full' claims --effort slow

@@ -128,7 +128,7 @@ static void questions(void **state)
         const char *text, *says;
     } wrong[] = {
         {"", "quantity is missing"}, {"x(", "value is missing"}, {"x(a", "comma or ) is missing"}, {"x() > 1", "\")\" is no value"},
-        {"x > 1 and a=1", "\"and\" is no \"where\""}, {"x > 1 where", "key is missing"}, {"\x1B[31m > 1", "  "},
+        {"x > 1 and a=1", "\"and\" is no \"where\""}, {"x > 1 where", "key is missing"}, {"\x1B[31m > 1", "\"[\" is no relation"}, {"x > 1 w\x1Bre", "\"w re\" is no \"where\""},
         {"x(1,2,3,4,5,6,7,8,9) > 1", "\"9\" is no )"},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
