@@ -334,12 +334,12 @@ struct matter {
     enum change change;
 };
 
-static void say_missing(const struct matter *m, const char *why, struct nb_observations *o)
+static void say_missing(const struct matter *m, const char *kernel, const char *why, struct nb_observations *o)
 {
     static const char *const quantities[] = {"share_of_equal_outputs", "largest_change"};
     for (size_t q = 0; q < 2; q++)
-        nb_observe_missing(o, quantities[q], "", why, "op=%s change=%s dtype=%s hidden=%zu kernel=fixed", nb_op_name(m->op),
-                           CHANGES[m->change], nb_dtype_name(m->dtype), m->n);
+        nb_observe_missing(o, quantities[q], "", why, "op=%s change=%s dtype=%s hidden=%zu kernel=%s", nb_op_name(m->op),
+                           CHANGES[m->change], nb_dtype_name(m->dtype), m->n, kernel);
 }
 
 static void say_tally(const struct matter *m, const struct tally *t, const char *kernel, struct nb_observations *o)
@@ -368,14 +368,16 @@ static void one_change(const struct nb_trial *t, const struct matter *m, struct 
     say_tally(m, &s.fixed, "fixed", o);
     say_tally(m, &s.by_shape, "auto", o);
     if (s.fixed.seen == 0)
-        say_missing(m, "no kernel of this dtype runs here", o);
+        say_missing(m, "fixed", "no kernel of this dtype runs here", o);
+    if (s.by_shape.seen == 0)
+        say_missing(m, "auto", "no kernel that chooses runs here", o);
 }
 
 /* BatchNorm takes other statistics in inference: whether it saves those of the batch says nothing of that. */
 static void change_or_why_not(const struct nb_trial *t, const struct matter *m, struct nb_observations *o)
 {
     if (m->op == NB_OP_BATCHNORM && m->change == TRAINING)
-        say_missing(m, "inference is another op of this program: batchnorm_infer", o);
+        say_missing(m, "fixed", "inference is another op of this program: batchnorm_infer", o);
     else
         one_change(t, m, o);
 }

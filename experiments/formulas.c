@@ -56,9 +56,9 @@ static double swiglu_of_2(double x)
     return swish(x) * 2;
 }
 
-const double nb_activation_at[NB_ACTIVATION_POINTS] = {-2, -1, 0, 1, 2};
+const double nb_formula_at[NB_FORMULA_POINTS] = {-2, -1, 0, 1, 2};
 
-const struct nb_activation nb_activations[NB_ACTIVATIONS] = {
+const struct nb_formula nb_formulas[NB_FORMULAS] = {
     {"relu", relu, {0, 0, 0, 1, 2}},
     {"leaky_relu", leaky_relu, {-0.02, -0.01, 0, 1, 2}},
     {"gelu", gelu, {-0.045500, -0.158655, 0, 0.841345, 1.954500}},
@@ -86,11 +86,11 @@ static enum nb_status activations(const struct nb_trial *t, struct nb_observatio
 {
     const double range = nb_trial_number(t, "range");
     (void)err;
-    for (size_t a = 0; a < NB_ACTIVATIONS; a++) {
-        const struct nb_activation *f = &nb_activations[a];
+    for (size_t a = 0; a < NB_FORMULAS; a++) {
+        const struct nb_formula *f = &nb_formulas[a];
         double worst = 0;
-        for (size_t i = 0; i < NB_ACTIVATION_POINTS; i++)
-            worst = nb_worse(worst, fabs(f->formula(nb_activation_at[i]) - f->known[i]) / (NB_ACTIVATION_DIGIT / 2));
+        for (size_t i = 0; i < NB_FORMULA_POINTS; i++)
+            worst = nb_worse(worst, fabs(f->formula(nb_formula_at[i]) - f->known[i]) / (NB_FORMULA_DIGIT / 2));
         if (nb_trial_has(t, "activation", f->name))
             nb_observe(o, "digits_missed", "", worst, "activation=%s", f->name);
     }
