@@ -29,17 +29,17 @@ static const struct example {
     const char *name;
     uint32_t op;
     size_t rows;
-    double x[ROWS][LENGTH], y[ROWS][LENGTH], digit;
+    double x[ROWS * LENGTH], y[ROWS * LENGTH], digit; /* rows one after the other */
     struct printed mean, variance, rms;
 } EXAMPLES[] = {
-    {"layernorm_1234", NB_OP_LAYERNORM, 1, {{1, 2, 3, 4}}, {{-1.3416, -0.4472, 0.4472, 1.3416}}, 1e-4, {2.5, 0.1}, {1.25, 0.01},
+    {"layernorm_1234", NB_OP_LAYERNORM, 1, {1, 2, 3, 4}, {-1.3416, -0.4472, 0.4472, 1.3416}, 1e-4, {2.5, 0.1}, {1.25, 0.01},
      {NAN, 0}},
     {"layernorm_2x3x4", NB_OP_LAYERNORM, 6,
-     {{1, 2, 3, 4}, {2, 3, 4, 5}, {3, 4, 5, 6}, {-1, -2, -3, -4}, {-2, -3, -4, -5}, {-3, -4, -5, -6}},
-     {{-1.3416, -0.4472, 0.4472, 1.3416}, {-1.3416, -0.4472, 0.4472, 1.3416}, {-1.3416, -0.4472, 0.4472, 1.3416},
-      {1.3416, 0.4472, -0.4472, -1.3416}, {1.3416, 0.4472, -0.4472, -1.3416}, {1.3416, 0.4472, -0.4472, -1.3416}},
+     {1, 2, 3, 4, 2, 3, 4, 5, 3, 4, 5, 6, -1, -2, -3, -4, -2, -3, -4, -5, -3, -4, -5, -6},
+     {-1.3416, -0.4472, 0.4472, 1.3416, -1.3416, -0.4472, 0.4472, 1.3416, -1.3416, -0.4472, 0.4472, 1.3416,
+      1.3416, 0.4472, -0.4472, -1.3416, 1.3416, 0.4472, -0.4472, -1.3416, 1.3416, 0.4472, -0.4472, -1.3416},
      1e-4, {NAN, 0}, {NAN, 0}, {NAN, 0}},
-    {"rmsnorm_1234", NB_OP_RMSNORM, 1, {{1, 2, 3, 4}}, {{0.3651, 0.7303, 1.0954, 1.4606}}, 1e-4, {NAN, 0}, {NAN, 0}, {2.7386, 1e-4}},
+    {"rmsnorm_1234", NB_OP_RMSNORM, 1, {1, 2, 3, 4}, {0.3651, 0.7303, 1.0954, 1.4606}, 1e-4, {NAN, 0}, {NAN, 0}, {2.7386, 1e-4}},
 };
 
 /* An example in one dtype, and the worst of its kernels so far. */
@@ -72,11 +72,11 @@ static void try_kernel(const struct nb_kernel *k, void *context)
     double *room = nb_sample_room((4 * n + 2 * ROWS) * sizeof *room), *x = room, *y = x + n, *got = y + n, *mean = got + n,
            *rstd = mean + ROWS;
     p.stats_out = 1;
-    nb_to_storage(k->dtype, a->e->x[0], x, n);
+    nb_to_storage(k->dtype, a->e->x, x, n);
     if (nb_call(k, &p, &(struct nb_args){.x = x, .y = y, .mean = mean, .rstd = rstd})) {
         nb_from_storage(k->dtype, y, got, n);
         for (size_t i = 0; i < n; i++)
-            a->y = nb_worse(a->y, missed(got[i], (struct printed){a->e->y[0][i], a->e->digit}, nb_storage_roundoff(k->dtype)));
+            a->y = nb_worse(a->y, missed(got[i], (struct printed){a->e->y[i], a->e->digit}, nb_storage_roundoff(k->dtype)));
         compare_statistics(a, mean, rstd, k->dtype == NB_F64);
         a->tried++;
     }

@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROWS = 9 };
+enum { SHAPE_ROWS = 41, GAIN_ROWS = 9 };
 
 static double share_of_one(unsigned long long *state)
 {
@@ -60,9 +60,9 @@ static void one_shape(const struct nb_trial *t, const char *op, bool gamma, stru
     const size_t n = (size_t)nb_trial_number(t, "hidden");
     const struct nb_kernel *k = kernel_of(op);
     const struct nb_problem p = nb_call_problem(k, 1, n, 1e-5);
-    double *x = nb_sample_room(3 * n * sizeof *x), *y = x + n, *w = y + n, skewness[ROWS], kurtosis[ROWS], order[ROWS];
+    double *x = nb_sample_room(3 * n * sizeof *x), *y = x + n, *w = y + n, skewness[SHAPE_ROWS], kurtosis[SHAPE_ROWS], order[SHAPE_ROWS];
     unsigned long long state = t->seed;
-    for (size_t r = 0; r < ROWS; r++) {
+    for (size_t r = 0; r < SHAPE_ROWS; r++) {
         nb_sample_gauss(x, n, &state);
         for (size_t i = 0; i < n; i++) {
             x[i] = exp(x[i]);
@@ -75,9 +75,9 @@ static void one_shape(const struct nb_trial *t, const char *op, bool gamma, stru
         order[r] = order_kept(x, y, n);
     }
     free(x);
-    nb_observe_median(o, "skewness_change", "", skewness, ROWS, "rows", "op=%s gamma=%s", op, gamma ? "varying" : "none");
-    nb_observe_median(o, "kurtosis_change", "", kurtosis, ROWS, "rows", "op=%s gamma=%s", op, gamma ? "varying" : "none");
-    nb_observe_median(o, "order_kept", "", order, ROWS, "rows", "op=%s gamma=%s", op, gamma ? "varying" : "none");
+    nb_observe_median(o, "skewness_change", "", skewness, SHAPE_ROWS, "rows", "op=%s gamma=%s", op, gamma ? "varying" : "none");
+    nb_observe_median(o, "kurtosis_change", "", kurtosis, SHAPE_ROWS, "rows", "op=%s gamma=%s", op, gamma ? "varying" : "none");
+    nb_observe_median(o, "order_kept", "", order, SHAPE_ROWS, "rows", "op=%s gamma=%s", op, gamma ? "varying" : "none");
 }
 
 static const struct nb_parameter SHAPE[] = {
@@ -132,9 +132,9 @@ static void one_gain(const struct nb_trial *t, size_t gamma, size_t beta, double
     const struct nb_kernel *k = kernel_of("layernorm");
     const struct nb_problem p = nb_call_problem(k, 1, HIDDEN, 1e-5);
     struct channels *c = nb_sample_room(sizeof *c);
-    double *x = nb_sample_room(2 * HIDDEN * sizeof *x), *y = x + HIDDEN, variance[ROWS], mean[ROWS];
+    double *x = nb_sample_room(2 * HIDDEN * sizeof *x), *y = x + HIDDEN, variance[GAIN_ROWS], mean[GAIN_ROWS];
     unsigned long long state = t->seed;
-    for (size_t r = 0; r < ROWS; r++) {
+    for (size_t r = 0; r < GAIN_ROWS; r++) {
         draw_channels(c, gamma, beta, size, nb_trial_number(t, "shift"), &state);
         nb_sample_gauss(x, HIDDEN, &state);
         for (size_t i = 0; i < HIDDEN; i++)
@@ -146,8 +146,8 @@ static void one_gain(const struct nb_trial *t, size_t gamma, size_t beta, double
     }
     free(x);
     free(c);
-    nb_observe_median(o, "variance_over_gamma_squared", "", variance, ROWS, "rows", where, GAMMAS[gamma], BETAS[beta], size);
-    nb_observe_median(o, "mean_off_beta", "gamma", mean, ROWS, "rows", where, GAMMAS[gamma], BETAS[beta], size);
+    nb_observe_median(o, "variance_over_gamma_squared", "", variance, GAIN_ROWS, "rows", where, GAMMAS[gamma], BETAS[beta], size);
+    nb_observe_median(o, "mean_off_beta", "gamma", mean, GAIN_ROWS, "rows", where, GAMMAS[gamma], BETAS[beta], size);
 }
 
 static const struct nb_parameter GAIN_AND_SHIFT[] = {
