@@ -223,8 +223,8 @@ static void rmsnorm(double *a, double *b)
 }
 
 static const struct nb_parameter SCALED_ERROR[] = {
-    {.name = "by", .value = "divide_by_100,minmax,layernorm,rmsnorm", .says = "how the rows [100,200,300] and [110,190,310] are scaled",
-     .kind = NB_CHOICES, .choices = "divide_by_100 minmax layernorm rmsnorm"},
+    {.name = "by", .value = "divide_by_100,minmax,layernorm,rmsnorm", 
+     .says = "how the rows [100,200,300] and [110,190,310] are scaled", .kind = NB_CHOICES, .choices = "divide_by_100 minmax layernorm rmsnorm"},
 };
 
 static enum nb_status scaled_error(const struct nb_trial *t, struct nb_observations *o, struct nb_err *err)

@@ -5,8 +5,8 @@
  *   the largest difference in units in the last place of the type. Weights: ones and powers of two, with which a product is exact,
  *   and N(1, 0.1).
  * quantization: the relative error of storing a row, sqrt(sum (Q(v)-v)^2 / sum (v-mean)^2), in as much as what matters of a row
- *   is how its elements differ, of a row N(mean, 1) scale and of its LayerNorm; error_ratio is the second over the first. int8: units of
- *   max|v|/127, as a row's own scale makes them. A row that overflows has an infinite error, and a row all of whose elements
+ *   is how its elements differ, of a row N(mean, 1) scale and of its LayerNorm; error_ratio is the second over the first. int8:
+ *   units of max|v|/127, as a row's own scale makes them. A row that overflows has an infinite error, and a row all of whose elements
  *   become 0 that of 0. */
 #include "call.h"
 #include "experiment.h"

@@ -60,7 +60,8 @@ static void one_shape(const struct nb_trial *t, const char *op, bool gamma, stru
     const size_t n = (size_t)nb_trial_number(t, "hidden");
     const struct nb_kernel *k = kernel_of(op);
     const struct nb_problem p = nb_call_problem(k, 1, n, 1e-5);
-    double *x = nb_sample_room(3 * n * sizeof *x), *y = x + n, *w = y + n, skewness[SHAPE_ROWS], kurtosis[SHAPE_ROWS], order[SHAPE_ROWS];
+    double *x = nb_sample_room(3 * n * sizeof *x), *y = x + n, *w = y + n;
+    double skewness[SHAPE_ROWS], kurtosis[SHAPE_ROWS], order[SHAPE_ROWS];
     unsigned long long state = t->seed;
     for (size_t r = 0; r < SHAPE_ROWS; r++) {
         nb_sample_gauss(x, n, &state);
