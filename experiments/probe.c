@@ -1,6 +1,6 @@
 /* probe.c: how many steps of training a small net takes to a given loss, by norm.
  *
- * training_probe: the residual net of net.h, 16 inputs, width 32, some 10 000 parameters, learns a fixed random teacher: a net of one
+ * training_probe: the residual net of net.h, 16 inputs, width 32, about 5000 parameters, learns a fixed random teacher: a net of one
  *   layer of 8 tanh, its output scaled to mean 0 and variance 1. Each step has a fresh batch, so nothing is learnt by heart; every 5
  *   steps the loss on 128 cases that are never trained on is taken, and the run ends where its moving mean (3/4 old, 1/4 new) is at most `target`. Adam with the
  *   usual constants, or gradient descent with momentum 0.9. The rate is chosen for each norm by itself: the one of the list that
