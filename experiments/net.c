@@ -209,3 +209,21 @@ double nb_net_loss(const struct nb_net *n, const double *theta, const double *x,
         backward(n, theta, x, out, batch, work, out + batch, gradient);
     return loss;
 }
+
+void nb_adam(size_t n, double *theta, const double *gradient, double *first, double *second, double rate, size_t step)
+{
+    const double fix1 = 1 - pow(0.9, (double)step), fix2 = 1 - pow(0.999, (double)step);
+    for (size_t i = 0; i < n; i++) {
+        first[i] = 0.9 * first[i] + 0.1 * gradient[i];
+        second[i] = 0.999 * second[i] + 0.001 * gradient[i] * gradient[i];
+        theta[i] -= rate * (first[i] / fix1) / (sqrt(second[i] / fix2) + 1e-8);
+    }
+}
+
+void nb_momentum(size_t n, double *theta, const double *gradient, double *first, double rate)
+{
+    for (size_t i = 0; i < n; i++) {
+        first[i] = 0.9 * first[i] + gradient[i];
+        theta[i] -= rate * first[i];
+    }
+}

@@ -35,4 +35,9 @@ size_t nb_net_work(const struct nb_net *net, size_t batch);
 double nb_net_loss(const struct nb_net *net, const double *theta, const double *x, const double *t, size_t batch, double *work,
                    double *gradient);
 
+/* One step, the step-th from 1 on, of n parameters each; first and second are 0 before the first one.
+ * Adam: Kingma and Ba 2015 (arXiv 1412.6980), algorithm 1, beta 0.9 and 0.999, eps 1e-8. Momentum: gradient descent, 0.9. */
+void nb_adam(size_t n, double *theta, const double *gradient, double *first, double *second, double rate, size_t step);
+void nb_momentum(size_t n, double *theta, const double *gradient, double *first, double rate);
+
 #endif

@@ -8,8 +8,7 @@
  *   the same weights and see the same teacher and the same cases in the same order.
  *
  * It is small. What it shows is true of this net and this task; that a large model would do the same it cannot show.
- *
- * Source  Adam: Kingma and Ba 2015 (arXiv 1412.6980), algorithm 1, beta 0.9 and 0.999, eps 1e-8 */
+ */
 #include "experiment.h"
 #include "net.h"
 #include "stats.h"
@@ -115,37 +114,20 @@ static struct learner learner_of(const struct setting *s, enum nb_net_norm norm)
     return l;
 }
 
-static void adam(struct learner *l, double rate, size_t step)
-{
-    const double fix1 = 1 - pow(0.9, (double)step), fix2 = 1 - pow(0.999, (double)step);
-    for (size_t i = 0; i < nb_net_size(&l->net); i++) {
-        l->first[i] = 0.9 * l->first[i] + 0.1 * l->gradient[i];
-        l->second[i] = 0.999 * l->second[i] + 0.001 * l->gradient[i] * l->gradient[i];
-        l->theta[i] -= rate * (l->first[i] / fix1) / (sqrt(l->second[i] / fix2) + 1e-8);
-    }
-}
-
-static void momentum(struct learner *l, double rate)
-{
-    for (size_t i = 0; i < nb_net_size(&l->net); i++) {
-        l->first[i] = 0.9 * l->first[i] + l->gradient[i];
-        l->theta[i] -= rate * l->first[i];
-    }
-}
-
 /* Steps to the target; 0 where it was not reached, or the loss ceased to be a number. */
 static size_t train(const struct setting *s, struct learner *l, double rate, const struct teacher *teacher, unsigned long long *state)
 {
     double x[BATCH * INPUTS], t[BATCH], held_x[HELD_OUT * INPUTS], held_t[HELD_OUT];
+    const size_t n = nb_net_size(&l->net);
     double smooth = 1; /* what a net loses that answers 0 */
     draw_cases(teacher, held_x, held_t, HELD_OUT, state);
     for (size_t step = 1; step <= s->most_steps; step++) {
         draw_cases(teacher, x, t, BATCH, state);
         nb_net_loss(&l->net, l->theta, x, t, BATCH, l->work, l->gradient);
         if (strcmp(s->optimizer, "adam") == 0)
-            adam(l, rate, step);
+            nb_adam(n, l->theta, l->gradient, l->first, l->second, rate, step);
         else
-            momentum(l, rate);
+            nb_momentum(n, l->theta, l->gradient, l->first, rate);
         if (step % EVERY != 0)
             continue;
         smooth += (nb_net_loss(&l->net, l->theta, held_x, held_t, HELD_OUT, l->work, NULL) - smooth) / 4;
