@@ -23,28 +23,46 @@ const struct nb_kernel *nb_call_find(uint32_t op, uint32_t dir, uint32_t fuse, c
     return best;
 }
 
-bool nb_call(const struct nb_kernel *k, const struct nb_problem *p, const struct nb_args *args)
+bool nb_prepare(struct nb_prepared *c, const struct nb_kernel *k, const struct nb_problem *p, const struct nb_args *args)
 {
-    struct nb_args a = *args;
+    *c = (struct nb_prepared){.kernel = k, .problem = *p, .args = *args};
     if (k->supports != NULL && k->supports(p) != NULL)
         return false;
     const size_t want = k->scratch_bytes != NULL ? k->scratch_bytes(p, 1) : 0, bytes = (want + 63) / 64 * 64;
-    a.size = sizeof a;
-    a.part = 0;
-    a.parts = 1;
-    a.scratch_step = bytes;
-    a.scratch = bytes > 0 ? aligned_alloc(64, bytes) : NULL;
-    NB_ASSERT(bytes == 0 || a.scratch != NULL);
-    void *own = k->prepare != NULL ? k->prepare(p, &a) : NULL;
-    const void *state = k->prepare != NULL ? own : p;
-    if (state != NULL)
-        k->run(state, &a);
-    if (state != NULL && k->reduce != NULL)
-        k->reduce(state, &a);
-    if (k->finish != NULL && own != NULL)
-        k->finish(own);
-    free(a.scratch);
-    return state != NULL;
+    c->args.size = sizeof c->args;
+    c->args.part = 0;
+    c->args.parts = 1;
+    c->args.scratch_step = bytes;
+    c->args.scratch = bytes > 0 ? aligned_alloc(64, bytes) : NULL;
+    NB_ASSERT(bytes == 0 || c->args.scratch != NULL);
+    c->own = k->prepare != NULL ? k->prepare(p, &c->args) : NULL;
+    c->state = k->prepare != NULL ? c->own : &c->problem;
+    return c->state != NULL;
+}
+
+void nb_prepared_run(const struct nb_prepared *c)
+{
+    c->kernel->run(c->state, &c->args);
+    if (c->kernel->reduce != NULL)
+        c->kernel->reduce(c->state, &c->args);
+}
+
+void nb_prepared_finish(struct nb_prepared *c)
+{
+    if (c->own != NULL && c->kernel->finish != NULL)
+        c->kernel->finish(c->own);
+    free(c->args.scratch);
+    *c = (struct nb_prepared){0};
+}
+
+bool nb_call(const struct nb_kernel *k, const struct nb_problem *p, const struct nb_args *args)
+{
+    struct nb_prepared c;
+    const bool can = nb_prepare(&c, k, p, args);
+    if (can)
+        nb_prepared_run(&c);
+    nb_prepared_finish(&c);
+    return can;
 }
 
 struct nb_problem nb_call_problem(const struct nb_kernel *k, size_t rows, size_t hidden, double eps)

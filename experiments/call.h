@@ -14,6 +14,19 @@ const struct nb_kernel *nb_call_find(uint32_t op, uint32_t dir, uint32_t fuse, c
 /* One call over all rows; size, part, parts and scratch of args are filled in. False: it does not support the problem. */
 bool nb_call(const struct nb_kernel *k, const struct nb_problem *p, const struct nb_args *args);
 
+/* A kernel made ready for calls that are timed: its state and its scratch are kept, and a call allocates nothing. args: where the data
+ * lies; scratch is its own. */
+struct nb_prepared {
+    const struct nb_kernel *kernel;
+    struct nb_problem problem;
+    struct nb_args args;
+    void *own;         /* what prepare of the kernel gave */
+    const void *state; /* what run is given: points into this struct where the kernel has no state, which must not move */
+};
+bool nb_prepare(struct nb_prepared *c, const struct nb_kernel *k, const struct nb_problem *p, const struct nb_args *args);
+void nb_prepared_run(const struct nb_prepared *c); /* all rows, and what is summed over them */
+void nb_prepared_finish(struct nb_prepared *c);    /* also of a zeroed one */
+
 /* A dense problem of rows x hidden: eps inside the root, gamma and beta of the dtype. */
 struct nb_problem nb_call_problem(const struct nb_kernel *k, size_t rows, size_t hidden, double eps);
 

@@ -2,7 +2,7 @@
 # setup.sh: what scripts/bench and scripts/test share; sourced, not run.
 # Installs the Debian packages that are missing, and builds.
 
-RUN_PACKAGES="gcc g++ make cmake pkg-config git libbenchmark-dev libhwloc-dev libjansson-dev
+RUN_PACKAGES="gcc g++ make cmake pkg-config git libbenchmark-dev libhwloc-dev libjansson-dev libopenblas-dev
  libpapi-dev gnuplot-nox fonts-dejavu-core"
 TEST_PACKAGES="$RUN_PACKAGES libcmocka-dev libmpfr-dev jq procps valgrind"
 GATE_PACKAGES="$RUN_PACKAGES valgrind"

@@ -1,0 +1,183 @@
+#include "poster.h"
+
+#include "gnuplot.h"
+#include "grammar.h"
+
+#include <math.h>
+#include <string.h>
+
+/* What a line is of: a class of implementations, as the experiments name it, in the order of cleverness. */
+static const struct {
+    const char *class, *pairing, *says;
+} CLASSES[] = {{"unfused", "unfused", "operation by operation"}, {"naive", "naive", "as the formula is written"},
+               {"tuned", "best-of-each", "best against best"}};
+
+static const struct {
+    const char *experiment, *key, *value, *says;
+} PANELS[] = {{"op_speed", "residency", "L2", "the norm alone, data in L2"},
+              {"op_speed", "residency", "DRAM", "the norm alone, data in DRAM"},
+              {"block_speed", "block", "transformer", "a whole transformer block"}};
+
+enum { CLASS_COUNT = sizeof CLASSES / sizeof *CLASSES, PANEL_COUNT = sizeof PANELS / sizeof *PANELS, POINTS_MAX = 32, SIZES_MAX = 32 };
+
+struct point {
+    double hidden, saved, low, high; /* in per cent */
+};
+struct series {
+    struct point v[POINTS_MAX];
+    size_t n;
+};
+struct poster {
+    struct series of[PANEL_COUNT][CLASS_COUNT];
+    double sizes[SIZES_MAX];
+    size_t size_count;
+};
+
+static bool where_is(const struct nb_observation *o, const char *key, const char *want)
+{
+    char value[64];
+    return nb_where_get(o->where, key, value, sizeof value) && strcmp(value, want) == 0;
+}
+
+/* The panel that an observation of an experiment belongs to; PANEL_COUNT: none. The plain case alone: f32, forward, one norm against the
+ * other. */
+static size_t panel_of(const char *experiment, const struct nb_observation *o)
+{
+    const bool op = strcmp(experiment, "op_speed") == 0;
+    for (size_t p = 0; p < PANEL_COUNT; p++)
+        if (strcmp(experiment, PANELS[p].experiment) == 0 && where_is(o, PANELS[p].key, PANELS[p].value) &&
+            (op ? where_is(o, "pair", "rmsnorm:layernorm") && where_is(o, "dtype", "f32") && where_is(o, "dir", "fwd")
+                : where_is(o, "norm", "rmsnorm") && where_is(o, "ffn", "gelu") && where_is(o, "step", "forward")))
+            return p;
+    return PANEL_COUNT;
+}
+
+static size_t class_of(const struct nb_observation *o)
+{
+    size_t c = 0;
+    while (c < CLASS_COUNT && !where_is(o, "class", CLASSES[c].class) && !where_is(o, "pairing", CLASSES[c].pairing))
+        c++;
+    return c;
+}
+
+static void add_size(struct poster *p, double hidden)
+{
+    size_t i = 0;
+    while (i < p->size_count && p->sizes[i] < hidden)
+        i++;
+    if (p->size_count == SIZES_MAX || (i < p->size_count && p->sizes[i] == hidden))
+        return;
+    memmove(&p->sizes[i + 1], &p->sizes[i], (p->size_count - i) * sizeof *p->sizes);
+    p->sizes[i] = hidden;
+    p->size_count++;
+}
+
+static void add_point(struct poster *p, const char *experiment, const struct nb_observation *o)
+{
+    char hidden[32];
+    const size_t panel = panel_of(experiment, o), class = class_of(o);
+    if (strcmp(o->quantity, "saved_time") != 0 || isnan(o->value) || panel == PANEL_COUNT || class == CLASS_COUNT ||
+        !(nb_where_get(o->where, "hidden", hidden, sizeof hidden) || nb_where_get(o->where, "d", hidden, sizeof hidden)))
+        return;
+    struct series *s = &p->of[panel][class];
+    const double size = strtod(hidden, NULL);
+    for (size_t i = 0; i < s->n; i++)
+        if (s->v[i].hidden == size) /* the first run that saw it */
+            return;
+    if (s->n == POINTS_MAX)
+        return;
+    s->v[s->n++] = (struct point){size, 100 * o->value, 100 * o->low, 100 * o->high};
+    add_size(p, size);
+}
+
+static void gather(const struct nb_hearing *h, struct poster *p)
+{
+    for (size_t i = 0; i < h->run_count; i++)
+        for (size_t j = 0; j < h->runs[i].observations.n; j++)
+            add_point(p, h->runs[i].experiment->name, &h->runs[i].observations.v[j]);
+}
+
+/* The series of a panel, one block of lines each. */
+static size_t write_panel(const struct poster *p, size_t panel, struct nb_picture *to, int *series, size_t used, double *low, double *high)
+{
+    for (size_t c = 0; c < CLASS_COUNT; c++) {
+        const struct series *s = &p->of[panel][c];
+        for (size_t i = 0; i < s->n; i++) {
+            const struct point *v = &s->v[i];
+            fprintf(to->dat, "%g %.6g %.6g %.6g\n", v->hidden, v->saved, v->low, v->high);
+            *low = fmin(*low, v->low);
+            *high = fmax(*high, v->high);
+        }
+        if (s->n > 0) {
+            fputs("\n\n", to->dat);
+            series[used++] = (int)c + 1;
+        }
+    }
+    return used;
+}
+
+/* Panels that have a line, and what the script is told of them. */
+static void describe(const struct poster *p, struct nb_picture *to)
+{
+    const char *panels[PANEL_COUNT];
+    int first[PANEL_COUNT], last[PANEL_COUNT], series[PANEL_COUNT * CLASS_COUNT];
+    size_t n = 0, used = 0;
+    double low = -5, high = 70;
+    for (size_t i = 0; i < PANEL_COUNT; i++) {
+        const size_t before = used;
+        used = write_panel(p, i, to, series, used, &low, &high);
+        if (used == before)
+            continue;
+        first[n] = (int)before + 1;
+        last[n] = (int)used;
+        panels[n++] = PANELS[i].says;
+    }
+    fprintf(to->gp, "NP = %zu\n", n);
+    nb_gp_texts(to, "PANEL", panels, n);
+    nb_gp_ints(to, "FIRST", first, n);
+    nb_gp_ints(to, "LAST", last, n);
+    nb_gp_ints(to, "SERIES", series, used);
+    fprintf(to->gp, "YMIN = %.0f\nYMAX = %.0f\n", 5 * floor(fmax(low, -100) / 5), fmin(5 * ceil(high / 5), 100));
+}
+
+static void describe_axes(const struct poster *p, struct nb_picture *to)
+{
+    const char *types[CLASS_COUNT], *labels[SIZES_MAX];
+    char text[SIZES_MAX][24];
+    int sizes[SIZES_MAX];
+    for (size_t c = 0; c < CLASS_COUNT; c++)
+        types[c] = CLASSES[c].says;
+    for (size_t i = 0; i < p->size_count; i++) {
+        snprintf(text[i], sizeof text[i], "%.0f", p->sizes[i]);
+        labels[i] = text[i];
+        sizes[i] = (int)p->sizes[i];
+    }
+    fprintf(to->gp, "NT = %d\nNX = %zu\n", CLASS_COUNT, p->size_count);
+    nb_gp_texts(to, "TYPE", types, CLASS_COUNT);
+    nb_gp_ints(to, "X", sizes, p->size_count);
+    nb_gp_texts(to, "XLABEL", labels, p->size_count);
+}
+
+enum nb_status nb_poster(const struct nb_hearing *h, const char *cpu, bool *drawn, char note[256], struct nb_err *err)
+{
+    struct poster p = {.size_count = 0};
+    char plots[4096], subtitle[200];
+    struct nb_picture picture;
+    gather(h, &p);
+    *drawn = p.size_count > 0;
+    if (!*drawn || h->dir == NULL)
+        return NB_OK;
+    enum nb_status s = nb_plots_folder(plots, h->dir, err);
+    if (s != NB_OK)
+        return s;
+    snprintf(subtitle, sizeof subtitle, "%s, f32, forward, 1 thread", cpu);
+    nb_picture_open(&picture, "claims_poster", "claims_poster.gp");
+    nb_gp_text(&picture, "NAME", "claims_poster");
+    nb_gp_text(&picture, "TITLE", "How much time does RMSNorm save in the place of LayerNorm?");
+    nb_gp_text(&picture, "SUBTITLE", subtitle);
+    describe(&p, &picture);
+    describe_axes(&p, &picture);
+    s = nb_picture_draw(&picture, plots, note, err);
+    nb_picture_free(&picture);
+    return s;
+}

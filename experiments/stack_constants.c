@@ -1,0 +1,137 @@
+/* stack_constants.c: the constants of DeepNorm and what they are made for.
+ *
+ * deepnorm_constants: of each kind of stack and depth (encoder and decoder of one depth each, where there are both):
+ *     alpha, beta         as reference/deepnorm.h has them, which the kernels are given
+ *     formula_difference  the largest relative difference of the two from the formulas as articles print them
+ *     norm_difference     the DeepNorm kernel of x and f with the printed alpha, from LayerNorm of alpha*x + f, in multiples of the
+ *                         root mean square of the output
+ *     update_bound        the sum that bounds how far a step of gradient descent moves the model's output. A sublayer with gain
+ *                         beta adds 2 beta^2/alpha^2: an encoder has 2N of them and a decoder 3M. What an encoder beside a decoder
+ *                         adds reaches the output through M cross-attentions of beta_d^2/alpha_d. The constants are made for this
+ *                         to be 1 at every depth; those of an encoder beside a decoder are printed with two digits (0.81, 0.87),
+ *                         and half a unit of the last one is worth 2.4 % of the sum
+ *     log_gain            natural logarithm of what initialization multiplies a kind of weights by
+ * Source   Wang et al. 2022, arXiv:2203.00555, figure 2 (constants; weights that beta scales: feed-forward, value, output; with gain
+ *          1: query, key), section 4 (the sums) */
+#include "call.h"
+#include "deepnorm.h"
+#include "experiment.h"
+#include "stats.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+/* As printed: factor * (inside * N^n * M^m)^power. */
+struct power {
+    double factor, inside, n, m, power;
+};
+
+static const struct printed {
+    const char *name;
+    enum nb_ref_stack stack;
+    struct power alpha, beta;
+} PRINTED[] = {
+    {"encoder_only", NB_REF_ENCODER_ONLY, {1, 2, 1, 0, 0.25}, {1, 8, 1, 0, -0.25}},
+    {"decoder_only", NB_REF_DECODER_ONLY, {1, 2, 0, 1, 0.25}, {1, 8, 0, 1, -0.25}},
+    {"encoder_of_both", NB_REF_ENCODER_OF_BOTH, {0.81, 1, 4, 1, 0.0625}, {0.87, 1, 4, 1, -0.0625}},
+    {"decoder_of_both", NB_REF_DECODER_OF_BOTH, {1, 3, 0, 1, 0.25}, {1, 12, 0, 1, -0.25}},
+};
+static const char *const SCALED[] = {"ffn", "value", "output"}, *const UNSCALED[] = {"query", "key"};
+
+static const struct nb_parameter PARAMETERS[] = {
+    {.name = "stack", .value = "encoder_only,decoder_only,encoder_of_both,decoder_of_both", .says = "kinds of stacks",
+     .kind = NB_CHOICES, .choices = "encoder_only decoder_only encoder_of_both decoder_of_both"},
+    {.name = "depth", .value = "1,6,12,18,24,100,1000", .says = "layers of the encoder, of the decoder", .kind = NB_NUMBERS,
+     .least = 1, .most = 1e6, .whole = true},
+};
+
+enum { HIDDEN = 512, ROWS = 4 };
+
+static double evaluate(const struct power *p, double depth)
+{
+    return p->factor * pow(p->inside * pow(depth, p->n) * pow(depth, p->m), p->power);
+}
+
+static double relative(double got, double want)
+{
+    return fabs(got - want) / fabs(want);
+}
+
+/* With N = M = depth. */
+static double update_bound(const struct printed *p, double depth, struct nb_ref_deepnorm c)
+{
+    const double sublayer = 2 * c.beta * c.beta / (c.alpha * c.alpha);
+    const struct nb_ref_deepnorm d = nb_ref_deepnorm(NB_REF_DECODER_OF_BOTH, (unsigned)depth, (unsigned)depth);
+    switch (p->stack) {
+    case NB_REF_DECODER_OF_BOTH:
+        return 3 * depth * sublayer;
+    case NB_REF_ENCODER_OF_BOTH:
+        return 2 * depth * sublayer * depth * d.beta * d.beta / d.alpha;
+    case NB_REF_ENCODER_ONLY:
+    case NB_REF_DECODER_ONLY:
+        break;
+    }
+    return 2 * depth * sublayer;
+}
+
+/* DeepNorm's kernel into y, LayerNorm of the sum into z; the largest distance. Without gamma and beta their mean square is one. */
+static double norm_difference(double alpha, size_t depth, uint64_t seed)
+{
+    enum { N = ROWS * HIDDEN };
+    const struct nb_kernel *deep = nb_call_find(NB_OP_DEEPNORM, NB_FWD, NB_FUSE_RESIDUAL, "twopass", NB_F64, ""),
+                           *plain = nb_call_find(NB_OP_LAYERNORM, NB_FWD, NB_FUSE_NONE, "twopass", NB_F64, "");
+    double *x = malloc(5 * N * sizeof *x), *f = x + N, *h = f + N, *y = h + N, *z = y + N, most = 0;
+    unsigned long long state = seed;
+    NB_ASSERT(deep != NULL && plain != NULL && x != NULL);
+    struct nb_problem p = nb_call_problem(deep, ROWS, HIDDEN, 1e-5), q = nb_call_problem(plain, ROWS, HIDDEN, 1e-5);
+    p.alpha = alpha;
+    p.k = depth;
+    for (size_t i = 0; i < 2 * N; i++)
+        x[i] = nb_gauss(&state);
+    NB_ASSERT(nb_call(deep, &p, &(struct nb_args){.x = x, .residual = f, .h = h, .y = y}));
+    for (size_t i = 0; i < N; i++)
+        h[i] = alpha * x[i] + f[i];
+    NB_ASSERT(nb_call(plain, &q, &(struct nb_args){.x = h, .y = z}));
+    for (size_t i = 0; i < N; i++)
+        most = !(fabs(y[i] - z[i]) <= most) ? fabs(y[i] - z[i]) : most; /* a NaN stays */
+    free(x);
+    return most;
+}
+
+static void observe_gains(struct nb_observations *o, const char *stack, size_t depth, double beta)
+{
+    for (size_t i = 0; i < sizeof SCALED / sizeof *SCALED; i++)
+        nb_observe(o, "log_gain", "", log(beta), "stack=%s depth=%zu weights=%s", stack, depth, SCALED[i]);
+    for (size_t i = 0; i < sizeof UNSCALED / sizeof *UNSCALED; i++)
+        nb_observe(o, "log_gain", "", 0, "stack=%s depth=%zu weights=%s", stack, depth, UNSCALED[i]);
+}
+
+static void one_stack(const struct nb_trial *t, const struct printed *p, double depth, struct nb_observations *o)
+{
+    static const char where[] = "stack=%s depth=%zu";
+    const size_t n = (size_t)depth;
+    const double alpha = evaluate(&p->alpha, depth), beta = evaluate(&p->beta, depth);
+    const struct nb_ref_deepnorm c = nb_ref_deepnorm(p->stack, (unsigned)n, (unsigned)n);
+    nb_observe(o, "alpha", "", c.alpha, where, p->name, n);
+    nb_observe(o, "beta", "", c.beta, where, p->name, n);
+    nb_observe(o, "formula_difference", "", fmax(relative(c.alpha, alpha), relative(c.beta, beta)), where, p->name, n);
+    nb_observe(o, "norm_difference", "", norm_difference(alpha, n, t->seed), where, p->name, n);
+    nb_observe(o, "update_bound", "", update_bound(p, depth, (struct nb_ref_deepnorm){alpha, beta}), where, p->name, n);
+    observe_gains(o, p->name, n, beta);
+}
+
+static enum nb_status deepnorm_constants(const struct nb_trial *t, struct nb_observations *o, struct nb_err *err)
+{
+    double depth[NB_NUMBERS_MAX];
+    const size_t depths = nb_trial_numbers(t, "depth", depth);
+    (void)err;
+    for (size_t i = 0; i < sizeof PRINTED / sizeof *PRINTED; i++)
+        for (size_t k = 0; k < depths && nb_trial_has(t, "stack", PRINTED[i].name); k++)
+            one_stack(t, &PRINTED[i], depth[k], o);
+    return NB_OK;
+}
+
+const struct nb_experiment nb_experiment_deepnorm_constants = {
+    "deepnorm_constants", "the constants of DeepNorm by kind of stack and depth, and the sum that they are to bound",
+    "alpha beta formula_difference norm_difference update_bound log_gain", "stack depth", PARAMETERS,
+    sizeof PARAMETERS / sizeof *PARAMETERS, false, {0.02, 0.02, 0.02}, deepnorm_constants};
