@@ -119,9 +119,10 @@ static void norm_backward(const struct nb_net *n, const double *theta, struct bl
 
 /* ---- the net ---- */
 
-/* Of each l: h_l, norm(h_l) [batch][width], its mean and rstd [batch], z = W1 norm + b1 and silu(z) [batch][inner]. */
+/* Of each l: h_l, norm(h_l) [batch][width], its mean and rstd [batch], of z = W1 norm + b1 the slope silu'(z), and a = silu(z)
+ * [batch][inner]. With s = 1/(1 + exp(-z)) a = z s and the slope is s + a (1 - s). */
 struct at {
-    double *h, *z, *a;
+    double *h, *slope, *a;
     struct kept kept;
 };
 
@@ -132,8 +133,8 @@ static size_t of_one_layer(const struct nb_net *n, size_t batch)
 
 static struct at at_layer(const struct nb_net *n, size_t batch, double *work, size_t l)
 {
-    double *h = work + l * of_one_layer(n, batch), *y = h + batch * n->width, *mean = y + batch * n->width, *z = mean + 2 * batch;
-    return (struct at){h, z, z + batch * n->inner, {y, mean, mean + batch}};
+    double *h = work + l * of_one_layer(n, batch), *y = h + batch * n->width, *mean = y + batch * n->width, *slope = mean + 2 * batch;
+    return (struct at){h, slope, slope + batch * n->inner, {y, mean, mean + batch}};
 }
 
 size_t nb_net_work(const struct nb_net *n, size_t batch)
@@ -146,15 +147,18 @@ static void block_forward(const struct nb_net *n, const double *theta, struct bl
 {
     norm_forward(n, theta, b, at.h, batch, at.kept);
     for (size_t i = 0; i < batch * n->inner; i++)
-        at.z[i] = theta[b.b1 + i % n->inner];
-    times(at.kept.y, theta + b.w1, at.z, batch, n->width, n->inner);
-    for (size_t i = 0; i < batch * n->inner; i++)
-        at.a[i] = at.z[i] / (1 + exp(-at.z[i]));
+        at.a[i] = theta[b.b1 + i % n->inner];
+    times(at.kept.y, theta + b.w1, at.a, batch, n->width, n->inner);
+    for (size_t i = 0; i < batch * n->inner; i++) {
+        const double s = 1 / (1 + exp(-at.a[i]));
+        at.a[i] *= s;
+        at.slope[i] = s + at.a[i] * (1 - s);
+    }
     memcpy(next, at.h, batch * n->width * sizeof *next);
     times(at.a, theta + b.w2, next, batch, n->inner, n->width);
 }
 
-/* dh holds the gradient of h_{l+1} and is given that of h_l. silu' = s + z s (1 - s), s = 1/(1 + exp(-z)). */
+/* dh holds the gradient of h_{l+1} and is given that of h_l. */
 static void block_backward(const struct nb_net *n, const double *theta, struct block b, size_t batch, struct at at, double *dh,
                            double *gradient)
 {
@@ -162,8 +166,7 @@ static void block_backward(const struct nb_net *n, const double *theta, struct b
     times_gradient(at.a, dh, gradient + b.w2, batch, n->inner, n->width);
     times_back(dh, theta + b.w2, dz, batch, n->inner, n->width, turned);
     for (size_t i = 0; i < batch * n->inner; i++) {
-        const double s = 1 / (1 + exp(-at.z[i]));
-        dz[i] *= s + at.z[i] * s * (1 - s);
+        dz[i] *= at.slope[i];
         gradient[b.b1 + i % n->inner] += dz[i];
     }
     times_gradient(at.kept.y, dz, gradient + b.w1, batch, n->width, n->inner);

@@ -27,7 +27,7 @@ static const struct nb_parameter TRAINING_PROBE[] = {
     {.name = "depth", .value = "2", .says = "blocks of the net", .kind = NB_NUMBERS, .least = 0, .most = 64, .whole = true},
     {.name = "target", .value = "0.03", .says = "loss that ends a run, in variances of what is learnt", .kind = NB_NUMBERS,
      .least = 1e-6, .most = 1, .single = true},
-    {.name = "seeds", .value = "20", .says = "runs of each norm", .kind = NB_NUMBERS, .least = 2, .most = 64, .whole = true,
+    {.name = "seeds", .value = "16", .says = "runs of each norm", .kind = NB_NUMBERS, .least = 2, .most = 64, .whole = true,
      .single = true},
     {.name = "steps", .value = "2000", .says = "after which a run is given up", .kind = NB_NUMBERS, .least = 5, .most = 1e6,
      .whole = true, .single = true},
