@@ -161,7 +161,8 @@ static unsigned long long seed_of(const struct nb_trial *t, size_t i)
     return seed;
 }
 
-/* The rate with the fewest steps over the pilots, where a run that is given up counts as all of its steps. The first of equals. */
+/* The rate with the fewest steps over the pilots, where a run that is given up counts as all of its steps. The first of equals; one alone needs
+ * no pilots. */
 static double best_rate(const struct setting *s, enum nb_net_norm norm)
 {
     double rate[NB_NUMBERS_MAX], best = 0;
@@ -169,7 +170,7 @@ static double best_rate(const struct setting *s, enum nb_net_norm norm)
     size_t fewest = SIZE_MAX;
     for (size_t i = 0; i < rates; i++) {
         size_t sum = 0;
-        for (size_t p = 0; p < PILOTS && sum < fewest; p++) {
+        for (size_t p = 0; rates > 1 && p < PILOTS && sum < fewest; p++) {
             struct setting pilot = *s;
             pilot.most_steps = s->most_steps < fewest - sum ? s->most_steps : fewest - sum; /* more would be no better */
             const size_t steps = one_run(&pilot, norm, rate[i], seed_of(s->trial, p));
