@@ -18,7 +18,7 @@ uint64_t nb_now(void)
 
 /* ---- norms ---- */
 
-const char *nb_class_name(enum nb_class c)
+const char *nb_block_class_name(enum nb_class c)
 {
     static const char *const names[NB_CLASSES] = {"unfused", "naive", "tuned"};
     return names[c];
@@ -64,7 +64,7 @@ static const struct nb_kernel *tuned_backward(uint32_t op)
 const struct nb_kernel *nb_norms_kernel(uint32_t op, uint32_t dir, enum nb_class c, const struct nb_problem *p)
 {
     if (c != NB_TUNED)
-        return nb_call_find(op, dir, NB_FUSE_NONE, nb_class_name(c), NB_F32, "");
+        return nb_call_find(op, dir, NB_FUSE_NONE, nb_block_class_name(c), NB_F32, "");
     return dir == NB_FWD ? tuned_forward(op, p) : tuned_backward(op);
 }
 
@@ -205,7 +205,7 @@ bool nb_block_make(struct nb_block *b, const struct nb_shape *s, nb_gemm *gemm, 
     return !b->failed;
 }
 
-void nb_block_free(struct nb_block *b)
+void nb_block_close(struct nb_block *b)
 {
     for (size_t i = 0; i < b->arrays; i++)
         free(b->owned[i]);

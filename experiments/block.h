@@ -81,7 +81,7 @@ enum nb_class {
     NB_TUNED,   /* the best known */
     NB_CLASSES
 };
-const char *nb_class_name(enum nb_class c);
+const char *nb_block_class_name(enum nb_class c);
 
 /* One norm at all places of a block; none: nothing is there, nothing is copied. */
 struct nb_norms {
@@ -107,7 +107,7 @@ double nb_block_bytes(const struct nb_shape *s);
 /* Weights of variance 1/in, input and dy of variance 1, gamma about 1, beta about 0, all from the seed. False: no memory; it must
  * be freed nevertheless. */
 bool nb_block_make(struct nb_block *b, const struct nb_shape *s, nb_gemm *gemm, unsigned long long seed);
-void nb_block_free(struct nb_block *b);
+void nb_block_close(struct nb_block *b);
 
 void nb_block_forward(struct nb_block *b, struct nb_norms *norms);
 void nb_block_backward(struct nb_block *b, struct nb_norms *norms); /* after forward of the same norms: gradients of sum(y dy) */

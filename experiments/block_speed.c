@@ -120,14 +120,14 @@ static void answer_to(const struct cell *c, struct answer *a)
     for (size_t i = 0; can && i < c->count; i++)
         if (!nb_norms_make(&norms[i], &b, c->variants[i].none, c->variants[i].op, (enum nb_class)c->variants[i].class_of)) {
             snprintf(a->why_not, sizeof a->why_not, "%s: no kernel of class %s", nb_op_name(c->variants[i].op),
-                     nb_class_name((enum nb_class)c->variants[i].class_of));
+                     nb_block_class_name((enum nb_class)c->variants[i].class_of));
             can = false;
         }
     if (can)
         nb_block_ratios(rounds, measure(c, &b, norms, rounds), c->variants, c->count, a->ratios, &a->twin);
     for (size_t i = 0; i < NB_VARIANTS; i++)
         nb_norms_free(&norms[i]);
-    nb_block_free(&b);
+    nb_block_close(&b);
     free(rounds);
 }
 
@@ -220,7 +220,7 @@ static void where_of(const struct cell *c, const struct nb_variant *v, char *whe
     const int n = snprintf(where, size, "block=%s ffn=%s d=%zu tokens=%zu batch=%zu step=%s class=%s norm=%s threads=%d",
                            s->gru ? "gru" : "transformer", s->gru ? "none" : s->swiglu ? "swiglu" : "gelu", s->d, s->gru ? 1 : s->rows,
                            s->gru ? s->rows : 1, s->training ? "training" : "forward",
-                           v->none ? "none" : nb_class_name((enum nb_class)v->class_of), v->none ? "none" : nb_op_name(v->op),
+                           v->none ? "none" : nb_block_class_name((enum nb_class)v->class_of), v->none ? "none" : nb_op_name(v->op),
                            c->threads);
     NB_ASSERT(n > 0 && (size_t)n < size);
 }
@@ -286,7 +286,7 @@ static size_t variants_of(const struct nb_trial *t, struct nb_variant *v)
     size_t n = 2;
     v[0] = v[1] = (struct nb_variant){.none = true};
     for (uint32_t c = 0; c < NB_CLASSES; c++)
-        for (size_t i = 0; nb_trial_has(t, "class", nb_class_name((enum nb_class)c)) && i < 3; i++)
+        for (size_t i = 0; nb_trial_has(t, "class", nb_block_class_name((enum nb_class)c)) && i < 3; i++)
             if (ops[i] == NB_OP_LAYERNORM || nb_trial_has(t, "norms", nb_op_name(ops[i])))
                 v[n++] = (struct nb_variant){false, ops[i], c};
     return n;

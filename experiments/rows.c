@@ -69,9 +69,12 @@ static enum nb_status row_statistics(const struct nb_trial *t, struct nb_observa
                  epss = nb_trial_numbers(t, "eps", eps);
     (void)err;
     for (size_t op = 0; op < 2; op++)
-        for (size_t i = 0; nb_trial_has(t, "op", ops[op]) && i < means * sds * epss; i++)
+        for (size_t i = 0; nb_trial_has(t, "op", ops[op]) && i < means * sds * epss; i++) {
+            if (nb_trial_stopped(t))
+                return NB_INTERRUPTED;
             one_condition(t, &(struct condition){ops[op], mean[i % means], sd[i / means % sds], eps[i / means / sds],
                                                  (size_t)nb_trial_number(t, "hidden")}, o);
+        }
     return NB_OK;
 }
 

@@ -30,7 +30,7 @@
 
 enum { EXIT_FINE = 0, EXIT_ERROR = 1, EXIT_INTERRUPTED = 130 };
 
-static const char HELP[] =
+static const char HELP_COMMANDS[] =
     "normbench: how fast and how wrong are normalization layers on this CPU, and is RMSNorm really\n"
     "faster than LayerNorm here?\n"
     "\n"
@@ -41,7 +41,7 @@ static const char HELP[] =
     "  accuracy       how wrong is each kernel, on which data, and where does it break\n"
     "  eval           run kernels on your own tensors (.npy) and judge them\n"
     "  report DIR...  make tables and plots again from the files of a run\n"
-    "  list [kernels|presets|isas]   what there is, and why something cannot run here\n"
+    "  list [kernels|presets|isas|claims|experiments]   what there is, and why something cannot run here\n"
     "  explain KERNEL what a kernel is: formula, bytes and flops, bounds, its code, worst input seen, source\n"
     "  deepnorm       alpha and beta of DeepNorm by architecture and depth\n"
     "  tune           measure which variant `auto` should run here, and write that as a file\n"
@@ -49,7 +49,10 @@ static const char HELP[] =
     "  gate --base PROGRAM   did a change make a kernel slower? Two builds, with verdicts and intervals\n"
     "  gate --counts --base PROGRAM   which kernels execute more than in another build\n"
     "  gate-selftest  how often is the gate wrong here? On itself, with and without planted slowdowns\n"
-    "  doctor         what about this machine hurts measurement, and what would help\n"
+    "  doctor         what about this machine hurts measurement, and what would help\n";
+
+/* Between the two: the commands that others add. */
+static const char HELP_REST[] =
     "  --version      version, result schema and git revision\n"
     "  --help         this text; `normbench run --help` lists every option\n"
     "\n"
@@ -62,8 +65,8 @@ static const char HELP[] =
     "  normbench check --isa all --dtype f16 --hidden 1,17,1000\n"
     "\n"
     "exit codes: 0 fine; 1 usage, input or environment; 2 a kernel failed its check or was left\n"
-    "untested, crashed or hung; 3 below a bar of this class of CPU, or more instructions than the base;\n"
-    "130 interrupted\n";
+    "untested, crashed or hung; 3 below a bar of this class of CPU, more instructions than the base, or a\n"
+    "claim that was asked is refuted; 4 a question that was asked is not resolved; 130 interrupted\n";
 
 enum option_key {
     KEY_PRESET = NB_OPTION_OTHERS, KEY_SEED, KEY_BUDGET, KEY_PROCESSES, KEY_ROUNDS, KEY_OUT, KEY_QUIET,
@@ -388,13 +391,57 @@ static bool has_word(int argc, char **argv, const char *word)
     return false;
 }
 
+/* ---- commands that others add ---- */
+
+enum { OTHERS_MAX = 8 };
+static const struct nb_command *others[OTHERS_MAX];
+static size_t other_count;
+
+void nb_cli_add(const struct nb_command *c)
+{
+    NB_ASSERT(other_count < OTHERS_MAX);
+    others[other_count++] = c;
+}
+
+/* "list WORD" is found wherever the word stands among the options of list. */
+static const struct nb_command *find_other(int argc, char **argv)
+{
+    for (size_t i = 0; i < other_count; i++) {
+        const char *name = others[i]->name;
+        const bool of_list = strncmp(name, "list ", 5) == 0;
+        if (argc > 1 && (strcmp(argv[1], name) == 0 ||
+                         (of_list && strcmp(argv[1], "list") == 0 && has_word(argc, argv, name + 5))))
+            return others[i];
+    }
+    return NULL;
+}
+
+static void print_help(FILE *f)
+{
+    fputs(HELP_COMMANDS, f);
+    for (size_t i = 0; i < other_count; i++)
+        fputs(others[i]->help, f);
+    fputs(HELP_REST, f);
+}
+
+static enum nb_status unknown_command(const char *command, struct nb_err *err)
+{
+    char more[200] = "";
+    for (size_t i = 0; i < other_count; i++)
+        if (strchr(others[i]->name, ' ') == NULL)
+            snprintf(more + strlen(more), sizeof more - strlen(more), ", %s", others[i]->name);
+    return nb_fail(err, "unknown command \"%s\"; known: run, check, accuracy, eval, report, list, explain, deepnorm, tune, count, "
+                        "gate, doctor%s. Try `normbench --help`", command, more);
+}
+
 static enum nb_status dispatch(int argc, char **argv, int *code, struct nb_err *err)
 {
     const char *command = argc > 1 ? argv[1] : "--help";
+    const struct nb_command *other = find_other(argc, argv);
     if (strcmp(command, "run") == 0 || strcmp(command, "check") == 0 ||
         strcmp(command, "accuracy") == 0 || strcmp(command, "tune") == 0 ||
         strcmp(command, "gate") == 0 || strcmp(command, "gate-selftest") == 0 ||
-        strcmp(command, "count") == 0 || strcmp(command, "doctor") == 0) {
+        strcmp(command, "count") == 0 || strcmp(command, "doctor") == 0 || (other != NULL && other->measures)) {
         enum nb_status s = not_bound_by_openmp(err);
         if (s == NB_OK)
             s = nb_counters_environment(err);
@@ -404,6 +451,8 @@ static enum nb_status dispatch(int argc, char **argv, int *code, struct nb_err *
             fputs("normbench: NB_COUNTERS_BANDS=off: counters count without a certificate; every figure of theirs "
                   "is marked uncertified and is good for tests alone\n", stderr);
     }
+    if (other != NULL)
+        return other->run(argc, argv, code, err);
     if (strcmp(command, "run") == 0)
         return cmd_run(argc, argv, code, err);
     if (strcmp(command, "check") == 0)
@@ -437,12 +486,11 @@ static enum nb_status dispatch(int argc, char **argv, int *code, struct nb_err *
         return NB_OK;
     }
     if (strcmp(command, "--help") == 0 || strcmp(command, "-h") == 0 || strcmp(command, "help") == 0) {
-        fputs(HELP, argc > 1 ? stdout : stderr);
+        print_help(argc > 1 ? stdout : stderr);
         *code = argc > 1 ? EXIT_FINE : EXIT_ERROR;
         return NB_OK;
     }
-    return nb_fail(err, "unknown command \"%s\"; known: run, check, accuracy, eval, report, list, explain, deepnorm, tune, count, gate, doctor. Try `normbench "
-                        "--help`", command);
+    return unknown_command(command, err);
 }
 
 /* Where the caller closed stdin, stdout or stderr, the next file opened would take its number and

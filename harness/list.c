@@ -169,7 +169,7 @@ enum nb_status nb_list(int argc, char **argv, int *exit_code, struct nb_err *err
         else if (strncmp(argv[i], "--plugin=", 9) == 0)
             nb_foreign_option(&foreign, NB_OPTION_PLUGIN, argv[i] + 9);
         else if (strcmp(argv[i], "--help") == 0) {
-            printf("usage: normbench list [kernels|presets|isas] [--json] [--plugin FILE] [--peers] [--tune FILE]\n");
+            printf("usage: normbench list [kernels|presets|isas|claims|experiments] [--json] [--plugin FILE] [--peers] [--tune FILE]\n");
             return NB_OK;
         } else
             what = argv[i];
@@ -184,6 +184,6 @@ enum nb_status nb_list(int argc, char **argv, int *exit_code, struct nb_err *err
     else if (strcmp(what, "presets") == 0)
         return list_presets(json, err);
     else
-        return nb_fail(err, "list: unknown word \"%s\"; known: kernels, presets, isas, --json, --plugin FILE, --peers", what);
+        return nb_fail(err, "list: unknown word \"%s\"; known: kernels, presets, isas, claims, experiments, --json, --plugin FILE, --peers", what);
     return NB_OK;
 }

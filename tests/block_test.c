@@ -230,7 +230,7 @@ static void make(struct nb_block *b, struct nb_norms *norms, const struct nb_sha
 static void unmake(struct nb_block *b, struct nb_norms *norms)
 {
     nb_norms_free(norms);
-    nb_block_free(b);
+    nb_block_close(b);
 }
 
 /* In double: a row of n by the norm of place l. */
@@ -404,7 +404,7 @@ static void gradients(void **state)
         char what[80];
         make(&b, &norms, s, i / SHAPE_COUNT);
         snprintf(what, sizeof what, "%s %s %s", s->gru ? "gru" : s->swiglu ? "swiglu" : "gelu", norms.none ? "none" : nb_op_name(norms.op),
-                 nb_class_name(norms.class_of));
+                 nb_block_class_name(norms.class_of));
         nb_block_forward(&b, &norms);
         nb_block_backward(&b, &norms);
         const size_t n = nb_block_parts(&b, &norms, parts);

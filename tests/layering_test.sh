@@ -18,11 +18,19 @@ forbid() {
         done
     done
 }
-forbid kernels harness reference inspect experiments
-forbid reference kernels harness inspect experiments
-forbid inspect kernels harness reference experiments
+forbid kernels harness reference inspect experiments court
+forbid reference kernels harness inspect experiments court
+forbid inspect kernels harness reference experiments court
 forbid harness kernels/algo kernels/simd experiments
-forbid experiments kernels/algo kernels/simd inspect
+forbid experiments kernels/algo kernels/simd inspect court
+forbid court kernels inspect # it judges what experiments observe, and calls no kernel itself
+# of the harness the program's main alone knows the court
+for name in $(headers court); do
+    if grep -rln "#include \"${name//./\\.}\"" harness | grep -v '^harness/main\.c$'; then
+        echo "FAILED: the harness includes $name of court" >&2
+        failures=$((failures + 1))
+    fi
+done
 # of harness/ an experiment knows errors and statistics alone
 for name in $(headers harness | grep -vE '^(err|stats)\.h$'); do
     if grep -rn "#include \"${name//./\\.}\"" experiments; then

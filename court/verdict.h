@@ -1,0 +1,59 @@
+/* verdict.h: from observations to a verdict. Pure functions; docs/court.md says why the rule is as it is.
+ *
+ * A cell is one observation that a test counts. It
+ *   holds   where its whole interval lies in the region, and no border of the region within its noise floor of its value
+ *   fails   where its whole interval lies outside, and no border within its noise floor
+ *   is open where neither is so, or where it rests on fewer values than make an interval
+ *   is missing where it could not be observed: it has no vote, and is told
+ * All cells hold: REPRODUCED. All fail: REFUTED. Some hold and some fail, at the confidence that all cells together ask for:
+ * CONDITIONAL, with the regime. Otherwise NOT RESOLVED. */
+#ifndef NB_COURT_VERDICT_H
+#define NB_COURT_VERDICT_H
+
+#include "experiment.h"
+#include "grammar.h"
+
+enum nb_finding { NB_UNTRIED, NB_REPRODUCED, NB_REFUTED, NB_CONDITIONAL, NB_NOT_RESOLVED, NB_NOT_TESTABLE, NB_FINDING_COUNT };
+const char *nb_finding_name(enum nb_finding f);
+
+enum nb_outcome { NB_OPEN, NB_HOLDS, NB_FAILS, NB_MISSING };
+const char *nb_outcome_name(enum nb_outcome o);
+
+/* Fewer values than these make no interval: two of them hold the median between them in one case of two. */
+enum { NB_LEAST_VALUES = 3 };
+
+/* stretch: the interval's half widths are multiplied by it first (1: as observed); exact values are not stretched. */
+enum nb_outcome nb_outcome_of(const struct nb_observation *o, const struct nb_region *r, double stretch);
+
+/* How many times as many values an open cell needs so that its interval, at its present centre and as wide as 1/sqrt(n) makes
+ * it, clears every border. INFINITY: no number would do, for a border lies at the value or within the noise floor, or nothing is
+ * random. 1 for a cell that is not open. */
+double nb_times_longer(const struct nb_observation *o, const struct nb_region *r, double stretch);
+
+/* By how much a 95 % interval has to be wider so that all of m hold together with 95 %, of a normal distribution (Bonferroni):
+ * z(1 - 0.025/m) / z(0.975). */
+double nb_stretch(size_t m);
+
+/* What a test brings: the observations of its quantity that `where` leaves. */
+struct nb_evidence {
+    const char *test;
+    struct nb_region region;
+    const struct nb_observation *const *v;
+    size_t n;
+    const char *error;        /* why the experiment did not run; NULL: it did */
+    enum nb_outcome *outcome; /* [n], written by nb_judge */
+};
+
+struct nb_judgement {
+    enum nb_finding finding;
+    bool broken;                        /* a test has no observation at all: an error of the claim, not of the machine */
+    size_t holds, fails, open, missing; /* cells */
+    double stretch; /* of the intervals that this rests on: above 1 where cells disagree */
+    double longer;  /* NOT RESOLVED: times as long would decide every cell; INFINITY: no length would; NAN: not a matter of it */
+    char regime[800]; /* CONDITIONAL: "residency=L2, not DRAM"; else "" */
+    char reason[800]; /* NOT RESOLVED, NOT TESTABLE: why; others: what is missing, or "" */
+};
+
+struct nb_judgement nb_judge(const struct nb_evidence *tests, size_t n);
+
+#endif
