@@ -30,7 +30,7 @@ static const struct nb_parameter PARAMETERS[] = {
  * checks and screening is a second a cell. */
 static const double CELL_S[] = {5, 12, 40}, SLOW = 3;
 static const double ARENA_S = 60; /* memory beyond all caches, filled anew in each process: once a dtype; more than it takes is not used */
-enum { PROCESSES = 8 };
+static const unsigned PROCESSES[] = {6, 8, 12}; /* six make an interval of 95 % */
 
 /* By effort, where nobody says which. */
 static const char *const HIDDEN[] = {"1024,4096", "256,1024,4096,16384", "64,256,512,1024,2048,4096,8192,16384"};
@@ -105,7 +105,7 @@ static enum nb_status make_preset(const struct nb_trial *t, struct nb_preset *p,
     p->blocks = calloc(1, sizeof *p->blocks);
     NB_ASSERT(p->blocks != NULL);
     p->settings.seed = t->seed;
-    p->settings.processes = PROCESSES;
+    p->settings.processes = PROCESSES[t->effort];
     p->settings.processes_given = true;
     p->settings.budget_s = t->budget_s > 0 ? t->budget_s : own_budget(t);
     enum nb_status s = nb_block_init(&p->blocks[0], "op_speed", err);
