@@ -13,18 +13,23 @@ struct asked {
 
 /* ---- the experiment of a quantity ---- */
 
-static void add_word(char *text, size_t len, const char *word)
+/* False: there is no room for it. */
+static bool add_word(char *text, size_t len, const char *word)
 {
     const size_t n = strlen(text);
-    if (n + strlen(word) + 2 < len)
-        snprintf(text + n, len - n, "%s%s", n > 0 ? " " : "", word);
+    if (n + strlen(word) + 2 >= len)
+        return false;
+    snprintf(text + n, len - n, "%s%s", n > 0 ? " " : "", word);
+    return true;
 }
 
 static enum nb_status unknown_quantity(const struct asked *a)
 {
     char right[560] = "known:";
+    bool all = true;
     for (size_t i = 0; i < nb_court_experiments(); i++)
-        add_word(right, sizeof right - 60, nb_court_experiment(i)->quantities);
+        all = add_word(right, sizeof right - 64, nb_court_experiment(i)->quantities) && all;
+    strcat(right, all ? "" : " ...");
     strcat(right, "\n`normbench list experiments` shows all of them");
     return nb_point(a->err, a->text, a->q.named, right, "no experiment observes \"%s\"", a->q.quantity);
 }
