@@ -556,7 +556,8 @@ bool nb_kernel_is_weak(const struct nb_kernel *k)
 {
     const uint32_t kind = k->bound.kind;
     return nb_op_facts(k->op)->centred && !nb_op_facts(k->op)->given && kind != NB_BOUND_TWOPASS && kind != NB_BOUND_WELFORD &&
-           kind != NB_BOUND_GUARDED && kind != NB_BOUND_EITHER && kind != NB_BOUND_GRADIENT;
+           kind != NB_BOUND_GUARDED && kind != NB_BOUND_EITHER && kind != NB_BOUND_GRADIENT &&
+           kind != NB_BOUND_GRADIENT_VARIANCE;
 }
 
 bool nb_kernel_may_win(const struct nb_kernel *k, bool allow_weak)
