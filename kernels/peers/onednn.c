@@ -682,9 +682,55 @@ static const char *supports(const struct nb_problem *p)
     return why_not_dir(p, NB_FWD);
 }
 
+#if NB_ONEDNN_RMS
+/* Its RMSNorm (3.9 to 3.13, in its reference code, too) subtracts mean(g) as LayerNorm's
+ * dx does. The library is asked: where x is 1, -1, ... and dy 1, mean(g*xhat) is 0, and dx
+ * is 1; less mean(g) it is 0. */
+static const char *why_not_rms(void)
+{
+    enum { N = 16 };
+    const struct nb_problem p = {.size = sizeof p,
+                                 .op = NB_OP_RMSNORM,
+                                 .dir = NB_BWD,
+                                 .rows = 1,
+                                 .hidden = N,
+                                 .ldx = N,
+                                 .ldy = N};
+    _Alignas(64) float scratch[3 * N];
+    float x[N], dy[N], dx[N] = {0}, rstd = 1;
+    for (size_t i = 0; i < N; i++) {
+        x[i] = i % 2 ? -1 : 1;
+        dy[i] = 1;
+    }
+    const struct nb_args a = {.size = sizeof a,
+                              .parts = 1,
+                              .x = x,
+                              .dy = dy,
+                              .dx = dx,
+                              .rstd = &rstd,
+                              .scratch = scratch};
+    void *state = prepare(&p, &a);
+    run_back(state, &a);
+    finish(state);
+    return fabsf(dx[0] - 1) < 0.1f ? NULL
+                                   : "this oneDNN's RMSNorm backward subtracts mean(g), "
+                                     "which is LayerNorm's dx";
+}
+#endif
+
 static const char *supports_back(const struct nb_problem *p)
 {
-    return why_not_dir(p, NB_BWD);
+    const char *why_not = why_not_dir(p, NB_BWD);
+#if NB_ONEDNN_RMS
+    static bool asked;
+    static const char *of_rms;
+    if (why_not == NULL && p->op == NB_OP_RMSNORM) {
+        of_rms = asked ? of_rms : why_not_rms();
+        asked = true;
+        return of_rms;
+    }
+#endif
+    return why_not;
 }
 
 /* ---- the table ----
