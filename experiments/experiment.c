@@ -166,6 +166,23 @@ void nb_observe_median(struct nb_observations *o, const char *quantity, const ch
     v->high = isnan(i.hi) ? values[n - 1] : i.hi;
 }
 
+void nb_observe_interval(struct nb_observations *o, const char *quantity, const char *unit, double value, double low, double high,
+                         double noise, size_t n, const char *of, const char *where, ...)
+{
+    struct nb_observation *v = append(o, quantity, unit);
+    va_list args;
+    va_start(args, where);
+    put_where(v, where, args);
+    va_end(args);
+    NB_ASSERT(low <= value && value <= high && n > 0 && strlen(of) < sizeof v->of);
+    strcpy(v->of, of);
+    v->n = n;
+    v->value = value;
+    v->low = low;
+    v->high = high;
+    v->noise = noise;
+}
+
 void nb_observe_missing(struct nb_observations *o, const char *quantity, const char *unit, const char *why,
                         const char *where, ...)
 {

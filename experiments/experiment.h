@@ -105,6 +105,10 @@ void nb_observe(struct nb_observations *o, const char *quantity, const char *uni
 void nb_observe_median(struct nb_observations *o, const char *quantity, const char *unit, double *values, size_t n,
                        const char *of, const char *where, ...) __attribute__((format(printf, 7, 8)));
 
+/* Adds a value with an interval that something else made: low <= value <= high. noise may be NAN. */
+void nb_observe_interval(struct nb_observations *o, const char *quantity, const char *unit, double value, double low, double high,
+                         double noise, size_t n, const char *of, const char *where, ...) __attribute__((format(printf, 10, 11)));
+
 /* Adds that it could not be observed, and why. */
 void nb_observe_missing(struct nb_observations *o, const char *quantity, const char *unit, const char *why,
                         const char *where, ...) __attribute__((format(printf, 5, 6)));

@@ -80,10 +80,30 @@ static void row_statistics(void **state)
     nb_observations_free(&o);
 }
 
+/* Two-pass, one-pass and unfused kernels are what their names say; guarded looks at three elements besides. */
+static void scans(void **state)
+{
+    (void)state;
+    static const char *const values[] = {"layernorm,rmsnorm", "64"};
+    const struct nb_trial t = {.experiment = nb_experiment_find("scans"), .values = values, .seed = 1};
+    struct nb_observations o = {0};
+    struct nb_err err;
+    assert_int_equal(t.experiment->run(&t, &o, &err), NB_OK);
+    assert_true(value_of(&o, "walks", "op=layernorm algo=twopass") == 3);
+    assert_true(value_of(&o, "walks", "op=layernorm algo=welford") == 2);
+    assert_true(value_of(&o, "walks", "op=layernorm algo=guarded") == 2 + 3 / 64.);
+    assert_true(value_of(&o, "statistic_scans", "op=rmsnorm algo=onepass") == 1);
+    assert_true(value_of(&o, "fewest_scans", "op=layernorm") == 1);
+    for (size_t i = 0; i < o.n; i++)
+        if (strcmp(o.v[i].quantity, "walks_beyond_model") == 0 && !(o.v[i].value >= 0 && o.v[i].value <= 3 / 64.))
+            fail_msg("%s reads x more often or less than its descriptor says: %g", o.v[i].where, o.v[i].value);
+    nb_observations_free(&o);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(parameters), cmocka_unit_test(observations),
-                                       cmocka_unit_test(row_statistics)};
+                                       cmocka_unit_test(row_statistics), cmocka_unit_test(scans)};
     char word[40];
     if (nb_cpu_init(word, sizeof word) != 0)
         return 1;

@@ -1,0 +1,10 @@
+/* speed.h: experiments that need the harness: timed norms, counted instructions. */
+#ifndef NB_COURT_SPEED_H
+#define NB_COURT_SPEED_H
+
+#include "experiment.h"
+
+extern const struct nb_experiment nb_experiment_op_speed;     /* speed.c */
+extern const struct nb_experiment nb_experiment_instructions; /* instructions.c */
+
+#endif
