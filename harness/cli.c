@@ -95,6 +95,7 @@ static const struct argp_option OPTIONS[] = {
     NB_OPTION_SELECT("groups", NB_KEY_GROUPS, "LIST", "groups of groupnorm: 32 (default), 1, ..."),
     NB_OPTION_SELECT("head", NB_KEY_HEAD, "LIST", "elements of a head of qknorm: 64 (default), 128, ..."),
     NB_OPTION_SELECT("depth", NB_KEY_DEPTH, "LIST", "layers of the encoder that alpha of deepnorm is of: 12 (default), 1000, ..."),
+    NB_OPTION_SELECT("momentum", NB_KEY_MOMENTUM, "M", "share of a batch in the running statistics of batchnorm: 0.1 (default), 0 to 1"),
     NB_OPTION_SELECT("stats", NB_KEY_STATS, "yes|no", "also store mean and rstd, as training does"),
     {"versus", KEY_VERSUS, "PAIRS", 0, "speedups: rmsnorm:layernorm (default, where both are selected), prmsnorm:layernorm, ...", 1},
     {"preset", KEY_PRESET, "NAME|FILE", 0, "a sweep from presets/ or a file; the options above replace its keys", 1},

@@ -94,7 +94,7 @@ static void put_models(json_t *o, const struct nb_kernel *k)
 
 static const char *const KINDS[NB_BOUND_KINDS] = {
     "exact", "round", "twopass", "onepass", "shifted", "welford", "rms", "guarded", "either",
-    "gradient"};
+    "gradient", "gradient_variance"};
 static const char *const HAZARDS[] = {"inside", "unstable", "overflow"};
 
 static json_t *bound_rows(const struct nb_kernel *k, size_t hidden)

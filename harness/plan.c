@@ -41,9 +41,21 @@ static size_t thread_bytes(const struct nb_topology *t, enum nb_residency r, uns
     }
 }
 
+/* Nothing where it is the usual one; as many digits as give it back. */
+static void momentum_text(const struct nb_cell *c, const char *before, char *text, size_t len)
+{
+    text[0] = '\0';
+    if (c->momentum == NB_MOMENTUM)
+        return;
+    snprintf(text, len, "%s%g", before, c->momentum);
+    if (strtod(text + strlen(before), NULL) != c->momentum)
+        snprintf(text, len, "%s%.17g", before, c->momentum);
+}
+
 static void cell_id(struct nb_cell *c)
 {
-    char param[16] = "", offset[16] = "", ks[64] = "", value[32];
+    char param[16] = "", offset[16] = "", ks[64] = "", value[32], momentum[40];
+    momentum_text(c, "-m", momentum, sizeof momentum);
     if (c->param_dtype != c->dtype)
         snprintf(param, sizeof param, "+%s", nb_dtype_name(c->param_dtype));
     if (c->offset != NB_OFFSET)
@@ -54,10 +66,10 @@ static void cell_id(struct nb_cell *c)
             used += snprintf(ks + used, sizeof ks - (size_t)used, "-%c%.*s", nb_k_facts[kind].mark,
                              (int)strcspn(value, "%"), value);
         }
-    snprintf(c->id, sizeof(c->id), "%s-%s-%s%s-h%zu-r%zu-t%u-%s%s%s%s%s", nb_dir_name(c->dir),
+    snprintf(c->id, sizeof(c->id), "%s-%s-%s%s-h%zu-r%zu-t%u-%s%s%s%s%s%s", nb_dir_name(c->dir),
              nb_fuse_name(c->fuse), nb_dtype_name(c->dtype), param, c->hidden, c->rows, c->threads,
              nb_residency_name(c->residency), c->stats_out ? "-stats" : "", offset,
-             c->in_place ? "-ip" : "", ks);
+             c->in_place ? "-ip" : "", ks, momentum);
 }
 
 enum { IN_PLACE_MIN = 8 };
@@ -220,6 +232,14 @@ static size_t cell_add_kernels(struct nb_cell *c, const struct nb_block *b)
     return asked;
 }
 
+static bool has_op(const struct nb_cell *c, uint32_t op)
+{
+    for (size_t i = 0; i < c->kernel_count; i++)
+        if (c->kernels[i]->op == op)
+            return true;
+    return false;
+}
+
 static bool has_kind(const struct nb_cell *c, enum nb_op_k kind)
 {
     for (size_t i = 0; i < c->kernel_count; i++)
@@ -257,6 +277,8 @@ static enum nb_status add_cell(struct nb_plan *plan, const struct nb_block *b,
     for (int kind = 1; kind < NB_K_COUNT; kind++)
         if (!has_kind(&probe, (enum nb_op_k)kind))
             wanted.k[kind] = 0;
+    if (!has_op(&probe, NB_OP_BATCHNORM))
+        wanted.momentum = NB_MOMENTUM;
     cell_id(&wanted);
     const double check = nb_check_bytes(&probe, bytes);
     free(probe.kernels);
@@ -335,6 +357,7 @@ static enum nb_status add_block(struct nb_plan *plan, const struct nb_block *giv
                                               .param_dtype = b->param_dtype.v[p] ? NB_F32 : (uint32_t)b->dtype.v[d],
                                               .hidden = b->hidden.v[h],
                                               .threads = b->threads.v[th] ? (unsigned)b->threads.v[th] : t->cores,
+                                              .momentum = b->momentum,
                                               .residency = (enum nb_residency)b->residency.v[r]},
                                           w, err);
     return s;
@@ -360,14 +383,6 @@ static const struct nb_kernel *partner(const struct nb_cell *c, const struct nb_
             return k;
     }
     return NULL;
-}
-
-static bool has_op(const struct nb_cell *c, uint32_t op)
-{
-    for (size_t i = 0; i < c->kernel_count; i++)
-        if (c->kernels[i]->op == op)
-            return true;
-    return false;
 }
 
 static bool is_paired(const struct nb_cell *c, const struct nb_kernel *base, const struct nb_kernel *test)
@@ -498,7 +513,7 @@ struct nb_problem nb_cell_problem(const struct nb_cell *c, const struct nb_kerne
                                .k = nb_k_of(k->op, c->hidden, c->k),
                                .eps = 1e-5,
                                .alpha = alpha_of(c, k),
-                               .momentum = 0.1};
+                               .momentum = c->momentum};
 }
 
 const struct nb_cell *nb_plan_find(const struct nb_plan *plan, const char *id)
@@ -512,7 +527,8 @@ const struct nb_cell *nb_plan_find(const struct nb_plan *plan, const char *id)
 void nb_cell_repro(const struct nb_cell *c, const struct nb_settings *s, const char *verb,
                    const char *kernel, char *text, size_t len)
 {
-    char foreign[512], offset[32] = "", ks[128] = "", value[32];
+    char foreign[512], offset[32] = "", ks[128] = "", value[32], momentum[48];
+    momentum_text(c, " --momentum ", momentum, sizeof momentum);
     nb_foreign_repro(kernel != NULL ? nb_kernel_find(kernel) : NULL, foreign, sizeof foreign);
     if (c->offset != NB_OFFSET)
         snprintf(offset, sizeof offset, " --offset %zu", c->offset);
@@ -523,13 +539,13 @@ void nb_cell_repro(const struct nb_cell *c, const struct nb_settings *s, const c
         }
     snprintf(text, len,
              "normbench %s%s%s%s%s%s%s --dtype %s%s --hidden %zu --rows %zu --threads %u --residency "
-             "%s%s%s%s%s --seed %llu%s",
+             "%s%s%s%s%s%s --seed %llu%s",
              verb, c->dir == NB_BWD ? " --dir bwd" : "", c->fuse != NB_FUSE_NONE ? " --fuse " : "",
              c->fuse != NB_FUSE_NONE ? nb_fuse_name(c->fuse) : "", kernel ? " --kernel '" : "", kernel ? kernel : "", kernel ? "'" : "",
              nb_dtype_name(c->dtype), c->param_dtype != c->dtype ? " --param-dtype f32" : "",
              c->hidden, c->rows, c->threads, nb_residency_name(c->residency),
              c->stats_out ? " --stats yes" : "", offset, c->in_place ? " --in-place yes" : "",
-             ks, (unsigned long long)s->seed, foreign);
+             ks, momentum, (unsigned long long)s->seed, foreign);
 }
 
 /* ---- groups ---- */
@@ -1119,13 +1135,13 @@ json_t *nb_cell_to_json(const struct nb_cell *c, const struct nb_settings *s)
     for (size_t i = 0; i < c->pairing_count; i++)
         json_array_append_new(pairings, pairing_json(&c->pairings[i]));
     nb_cell_repro(c, s, "run", NULL, repro, sizeof repro);
-    return json_pack("{ss ss ss ss ss si sI sI si ss sI sI sI sb so sI si si ss so so so}", "id", c->id, "dir",
+    return json_pack("{ss ss ss ss ss si sI sI si ss sI sI sI sb so sf sI si si ss so so so}", "id", c->id, "dir",
                      nb_dir_name(c->dir), "fuse", nb_fuse_name(c->fuse), "dtype",
                      nb_dtype_name(c->dtype), "param_dtype", nb_dtype_name(c->param_dtype),
                      "stats_out", (int)c->stats_out, "hidden", (json_int_t)c->hidden, "rows",
                      (json_int_t)c->rows, "threads", (int)c->threads, "residency",
                      nb_residency_name(c->residency), "ldx", (json_int_t)c->ldx, "ldy",
-                     (json_int_t)c->ldy, "offset", (json_int_t)c->offset, "in_place", (int)c->in_place, "k", k_json(c),
+                     (json_int_t)c->ldy, "offset", (json_int_t)c->offset, "in_place", (int)c->in_place, "k", k_json(c), "momentum", c->momentum,
                      "bytes", (json_int_t)c->bytes, "rounds", (int)c->rounds,
                      "screen_rounds", (int)c->screen_rounds, "repro", repro, "kernels", kernels, "groups", groups, "pairings", pairings);
 }
@@ -1287,13 +1303,15 @@ enum nb_status nb_cell_from_json(struct nb_cell *c, const json_t *json, struct n
     const char *id, *dir, *fuse, *dtype, *param, *residency;
     json_int_t hidden, rows, ldx, ldy, bytes, offset = NB_OFFSET;
     int stats, threads, rounds, screen_rounds, in_place = 0;
+    double momentum = NB_MOMENTUM;
     json_error_t e;
     *c = (struct nb_cell){0};
-    if (json_unpack_ex((json_t *)json, &e, 0, "{ss ss ss ss ss si sI sI si ss sI sI sI si si s?I s?b}", "id", &id,
+    if (json_unpack_ex((json_t *)json, &e, 0, "{ss ss ss ss ss si sI sI si ss sI sI sI si si s?I s?b s?F}", "id", &id,
                        "dir", &dir, "fuse", &fuse, "dtype", &dtype, "param_dtype", &param,
                        "stats_out", &stats, "hidden", &hidden, "rows", &rows, "threads", &threads,
                        "residency", &residency, "ldx", &ldx, "ldy", &ldy, "bytes", &bytes, "rounds",
-                       &rounds, "screen_rounds", &screen_rounds, "offset", &offset, "in_place", &in_place) != 0)
+                       &rounds, "screen_rounds", &screen_rounds, "offset", &offset, "in_place", &in_place, "momentum",
+                       &momentum) != 0)
         return nb_fail(err, "plan: bad cell: %s", e.text);
     const int d = nb_dtype_parse(dtype), p = nb_dtype_parse(param),
               r = nb_residency_parse(residency), way = nb_dir_parse(dir), fused = nb_fuse_parse(fuse);
@@ -1303,6 +1321,8 @@ enum nb_status nb_cell_from_json(struct nb_cell *c, const json_t *json, struct n
         return nb_fail(err, "plan: cell %s has a size that is not positive", id);
     if (offset < 0 || offset >= 4096 || offset % 64 != 0)
         return nb_fail(err, "plan: cell %s: its offset is no multiple of 64 below 4096", id);
+    if (!(momentum >= 0 && momentum <= 1))
+        return nb_fail(err, "plan: cell %s: its momentum is not within 0 to 1", id);
     if (k_from_json(c, json_object_get(json, "k"), err) != NB_OK)
         return NB_ERROR;
     snprintf(c->id, sizeof(c->id), "%s", id);
@@ -1319,6 +1339,7 @@ enum nb_status nb_cell_from_json(struct nb_cell *c, const json_t *json, struct n
     c->bytes = (size_t)bytes;
     c->offset = (size_t)offset;
     c->in_place = in_place != 0;
+    c->momentum = momentum;
     c->threads = (unsigned)threads;
     c->rounds = (unsigned)rounds;
     c->screen_rounds = (unsigned)screen_rounds;

@@ -41,6 +41,7 @@ struct nb_cell {
     size_t hidden, rows, ldx, ldy, bytes;
     size_t offset; /* y (dx; before h) lies so many bytes behind x modulo 4096, for all kernels alike */
     size_t k[NB_K_COUNT]; /* as in struct nb_block; 0: none of its kernels has one */
+    double momentum; /* of batchnorm; NB_MOMENTUM where none of its kernels is one */
     bool in_place; /* y is x, in the timed loop too: gamma, beta as in inputs.h, alpha -1 */
     unsigned threads, rounds, screen_rounds; /* of a measuring and of a screening process */
     enum nb_residency residency;

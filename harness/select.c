@@ -30,7 +30,7 @@ static const char *const KEY_NAMES[NB_KEY_COUNT] = {
     "op",   "algo",    "isa",       "dtype",  "param-dtype", "hidden",
     "rows", "threads", "residency", "kernel", "kernels",     "stats",
     "offset", "in-place", "prefix", "groups", "head",        "depth",
-    "dir",  "fuse",
+    "dir",  "fuse",    "momentum",
 };
 
 const char *nb_key_name(enum nb_key key)
@@ -400,6 +400,16 @@ static enum nb_status set_stats(struct nb_block *b, const char *value, struct nb
     return NB_OK;
 }
 
+enum nb_status nb_momentum_parse(const char *text, double *momentum, struct nb_err *err)
+{
+    char *end;
+    const double v = strtod(text, &end);
+    if (end == text || *end != '\0' || !(v >= 0 && v <= 1) || isspace((unsigned char)*text))
+        return nb_fail(err, "momentum: \"%s\" is no number from 0 to 1, such as 0.1", text);
+    *momentum = fabs(v); /* no -0 */
+    return NB_OK;
+}
+
 enum nb_status nb_block_set(struct nb_block *b, enum nb_key key, const char *value,
                             struct nb_err *err)
 {
@@ -432,6 +442,8 @@ enum nb_status nb_block_set(struct nb_block *b, enum nb_key key, const char *val
         return set_kernels(b, value, err);
     if (key == NB_KEY_STATS)
         return set_stats(b, value, err);
+    if (key == NB_KEY_MOMENTUM)
+        return nb_momentum_parse(value, &b->momentum, err);
     if (targets[key].list != NULL)
         list_free(targets[key].list);
     else
@@ -465,7 +477,7 @@ enum nb_status nb_block_init(struct nb_block *b, const char *name, struct nb_err
         {NB_KEY_OFFSET, "2112"},          {NB_KEY_IN_PLACE, "no"},
         {NB_KEY_DIR, "fwd"},              {NB_KEY_FUSE, "none"},
     };
-    *b = (struct nb_block){0};
+    *b = (struct nb_block){.momentum = NB_MOMENTUM};
     snprintf(b->name, sizeof(b->name), "%s", name);
     for (size_t i = 0; i < sizeof defaults / sizeof *defaults; i++) {
         enum nb_status s = nb_block_set(b, defaults[i].key, defaults[i].value, err);
@@ -556,7 +568,8 @@ bool nb_kernel_is_weak(const struct nb_kernel *k)
 {
     const uint32_t kind = k->bound.kind;
     return nb_op_facts(k->op)->centred && !nb_op_facts(k->op)->given && kind != NB_BOUND_TWOPASS && kind != NB_BOUND_WELFORD &&
-           kind != NB_BOUND_GUARDED && kind != NB_BOUND_EITHER && kind != NB_BOUND_GRADIENT;
+           kind != NB_BOUND_GUARDED && kind != NB_BOUND_EITHER && kind != NB_BOUND_GRADIENT &&
+           kind != NB_BOUND_GRADIENT_VARIANCE;
 }
 
 bool nb_kernel_may_win(const struct nb_kernel *k, bool allow_weak)
@@ -721,7 +734,7 @@ static enum nb_status preset_line(struct nb_preset *p, char *line, struct nb_err
     const int k = nb_key_parse(key);
     if (k < 0)
         return nb_fail(err, "unknown key \"%s\"; known: op, algo, isa, dtype, param-dtype, hidden, "
-                            "rows, threads, residency, offset, in-place, prefix, groups, head, depth, dir, fuse, kernel, kernels, stats", key);
+                            "rows, threads, residency, offset, in-place, prefix, groups, head, depth, dir, fuse, momentum, kernel, kernels, stats", key);
     struct nb_block *b = &p->blocks[p->count - 1];
     if (b->given & 1u << k)
         return nb_fail(err, "%s: given twice in block [%s]; join the values with commas", key, b->name);

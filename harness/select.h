@@ -40,7 +40,7 @@ enum nb_key {
     NB_KEY_OP, NB_KEY_ALGO, NB_KEY_ISA, NB_KEY_DTYPE, NB_KEY_PARAM_DTYPE, NB_KEY_HIDDEN,
     NB_KEY_ROWS, NB_KEY_THREADS, NB_KEY_RESIDENCY, NB_KEY_KERNEL, NB_KEY_KERNELS, NB_KEY_STATS,
     NB_KEY_OFFSET, NB_KEY_IN_PLACE, NB_KEY_PREFIX, NB_KEY_GROUPS, NB_KEY_HEAD, NB_KEY_DEPTH, NB_KEY_DIR,
-    NB_KEY_FUSE,
+    NB_KEY_FUSE, NB_KEY_MOMENTUM,
     NB_KEY_COUNT
 };
 const char *nb_key_name(enum nb_key key);
@@ -58,6 +58,7 @@ struct nb_block {
     struct nb_list k[NB_K_COUNT];         /* of ops that have one: prefix in millionths of a row, groups, head, depth */
     struct nb_words algo, isa, kernel;    /* isa may hold "all" and "best"; kernel holds globs */
     enum nb_kernel_set kernels;
+    double momentum; /* of batchnorm's running statistics */
     bool stats;
     bool references; /* also reference lines that nobody named: a check leaves nothing out */
 };
@@ -88,6 +89,10 @@ struct nb_preset {
     struct nb_block *blocks;
     size_t count;
 };
+
+/* A share from 0 to 1, as it is typed; NB_MOMENTUM where nobody says. */
+#define NB_MOMENTUM 0.1
+NB_USE_RESULT enum nb_status nb_momentum_parse(const char *text, double *momentum, struct nb_err *err);
 
 /* A block with the default of every key. */
 NB_USE_RESULT enum nb_status nb_block_init(struct nb_block *b, const char *name,

@@ -104,7 +104,9 @@ enum nb_bound_kind {
                        * within 4 standard deviations of the mean found, else that mean; y from
                        * (x-k)*rstd - d*rstd, d the mean of x - k */
     NB_BOUND_EITHER, /* that of TWOPASS or that of GUARDED, whichever is worse: a kernel that chooses */
-    NB_BOUND_GRADIENT, /* dx from saved statistics: sums of g and of g*xhat */
+    NB_BOUND_GRADIENT, /* dx from saved mean and rstd: sums of g and of g*xhat */
+    NB_BOUND_GRADIENT_VARIANCE, /* from mean and variance, which rstd is turned into and back: sums of g and of g*(x-mean);
+                                 * valid while the variance, eps included, is a normal number */
     NB_BOUND_KINDS
 };
 struct nb_bound {

@@ -75,8 +75,9 @@ void nb_ref_gradient_look(const struct nb_ref_gradient *r, struct nb_ref_gradien
  *     D_i = |g_i d_i alpha| (1 + |alpha x_i|)                        dyt, and besides once min(d_i, 64 smallest normals) |g_i alpha|.
  * b: kind NB_REF_BOUND_GRADIENT, c1 and lanes of its two sums, lambda, and c0, the roundings outside
  * the sums: 15 (layernorm), 12 (the other norms) and 14 (dyt, which has no sums) are proved
- * (gradient_judge.c, dyt.c). Where arithmetic
- * cannot hold an intermediate, or rstd is infinite, NB_REF_OVERFLOW; NB_REF_UNSTABLE where
+ * (gradient_judge.c, dyt.c). Kind NB_REF_BOUND_GRADIENT_VARIANCE, of a kernel that turns rstd into the variance
+ * 1/rstd^2 and that into an rstd again: 19 (layernorm) and 17. Where arithmetic
+ * cannot hold an intermediate, of which that variance is one, or rstd is infinite, NB_REF_OVERFLOW; NB_REF_UNSTABLE where
  * (c + c0) u is above 1/4. */
 enum nb_ref_hazard nb_ref_gradient_limit(const struct nb_ref_gradient *r,
                                          const struct nb_ref_gradient_stats *s,

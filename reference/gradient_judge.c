@@ -5,7 +5,8 @@
  *     dx = rstd (g - m1 - xhat m2)
  * in any order of the last operations, also as dy w rstd - (a + xhat b) with a = m1 rstd,
  * b = m2 rstd, and as (n g - S1 - xhat S2) (rstd/n); with FMA or without, which only leaves roundings
- * out. Not covered: xhat as x rstd - mean rstd, which rounds the mean twice, and sums of g x.
+ * out. Not covered: xhat as x rstd - mean rstd, which rounds the mean twice, and sums of g x; sums of
+ * g (x - mean) under "Variance" alone.
  *
  * xhat     The given mean is off by u|mean|, so every xhat moves by the same e, |e| <= k u,
  *          k = |mean| rstd. Then the difference, the given rstd and the product: 3 roundings,
@@ -29,6 +30,15 @@
  * f = rstd w has 2 (w = 1 + gamma: 3); |g| in dy f + xhat (S2 f) has f 2, product 1, sum 1; the other term xhat 2,
  * S2 c + 3, f 2, products 2, sum 1: c + 10, below c + G + 11.
  *
+ * Variance  A kernel that is made for saved variances is given v = s^2, s = 1/rstd, and takes r = 1/sqrt(v). The root
+ *           of a rounded square is the number itself (binary, in range), so r is off by the given rstd's rounding,
+ *           that of s and its own: 3u = e'. With FMA in both sums,
+ *               S2 = r sum g (x - mean), dx = r (g - (xhat S2 + S1) / n), xhat = (x - mean) r.
+ *           Term in |xhat| mean|g xhat|: g 1, difference 1, c, times r 1; xhat 2; FMA, quotient, difference, product 1
+ *           each; e' three times: c + 18. In mean|g|: g 1, c, the same 4, e': c + 8, below c + c0 - 8.
+ *           Without mean both differences are missing: c + 16. A term of the sum that underflows loses eta, and rstd
+ *           eta of mean(g xhat): 1 unit more, while that is below u mean|g xhat|, or u mean|g| with a mean;
+ *           elsewhere NB_REF_OVERFLOW. So c0 is 19 and 17. dgamma: difference, product and e', 5, or 4.
  * Strict    each term is a product of at most N = c + c0 + 1 factors (1 + d), |d| <= u: divided by
  *           1 - (2 (c + c0) + 20) u.
  * Underflow an operation loses eta at most, which flushing takes from its operands as well: from
@@ -174,6 +184,16 @@ static void make_limits(const struct nb_ref_gradient *r, const struct nb_ref_gra
     limits->likely = limit_of(r, b, likely, k, t);
 }
 
+/* What a variance instead of an rstd cannot hold: itself, sums of g (x - mean), and what those lose. */
+static int leaves_variance(const struct nb_ref_gradient *r, const struct nb_ref_gradient_stats *s, double u, double top,
+                           double arith_min)
+{
+    double n = (double)r->n, rstd = s->rstd.hi, X = s->xhat_max;
+    double kept = u * (X * s->mean_gx + (r->op == NB_REF_LAYERNORM ? s->mean_g : 0));
+    return !(1 / rstd / rstd <= top) || !(rstd * rstd * arith_min <= 1) || !(n * s->gx_max / rstd <= top) ||
+           !(rstd * arith_min * X <= kept);
+}
+
 /* rstd may come before or after the sums, divided by n or not, and so may w and dy. */
 static int leaves_range(const struct nb_ref_gradient *r, const struct nb_ref_gradient_stats *s,
                         double arith_max, double arith_min)
@@ -199,6 +219,8 @@ enum nb_ref_hazard nb_ref_gradient_limit(const struct nb_ref_gradient *r,
     if (!s->finite) /* NaN and Inf are counted */
         return NB_REF_INSIDE;
     if (!(s->dx_max <= t->max_out * (1 - 0x1p-6)) || leaves_range(r, s, arith_max, arith_min))
+        return NB_REF_OVERFLOW;
+    if (b->kind == NB_REF_BOUND_GRADIENT_VARIANCE && leaves_variance(r, s, t->u, arith_max * RANGE_MARGIN, arith_min))
         return NB_REF_OVERFLOW;
     return isfinite(limits->worst.body) ? NB_REF_INSIDE : NB_REF_UNSTABLE;
 }
@@ -371,6 +393,9 @@ enum nb_ref_hazard nb_ref_shares_limit(const struct nb_ref_shares *of, enum nb_r
     if (which == NB_REF_DGAMMA &&
         (!(of->rstd_max <= top) || !(of->sigma_max * arith_min <= 1) || !(of->d_max <= top) ||
          !(of->xhat_max <= top) || !(of->dy_max * fmax(of->rstd_max, 1) <= top)))
+        return NB_REF_OVERFLOW;
+    if (which == NB_REF_DGAMMA && b->kind == NB_REF_BOUND_GRADIENT_VARIANCE &&
+        (!(of->sigma_max * of->sigma_max <= top) || !(of->rstd_max * of->rstd_max * arith_min <= 1)))
         return NB_REF_OVERFLOW;
     for (size_t i = 0; i < of->n; i++)
         if (column_leaves_range(of, which, i, top, out))

@@ -113,7 +113,8 @@ enum nb_ref_bound_kind {
     NB_REF_BOUND_RMS,
     NB_REF_BOUND_GUARDED,
     NB_REF_BOUND_EITHER,
-    NB_REF_BOUND_GRADIENT /* of dx: backward.h */
+    NB_REF_BOUND_GRADIENT, /* of dx: backward.h */
+    NB_REF_BOUND_GRADIENT_VARIANCE
 };
 struct nb_ref_bound {
     enum nb_ref_bound_kind kind;

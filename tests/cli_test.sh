@@ -84,6 +84,29 @@ nb run --kernels headline --hidden 64 --processes 1 --rounds 1 --quiet --out "$o
 expect "a name that is no UTF-8 is no trouble: $rc" [ "$rc" = 0 ]
 expect "its command can be read again" grep -q "bad?" "$odd/report.md"
 
+# momentum of batchnorm: checked, in the id and in the line that reproduces; of no other op
+for m in 0 0.25 1; do
+    nb check --op batchnorm --momentum $m --dtype f32,bf16 --hidden 33 --rows 9 --json --quiet
+    expect "--momentum $m exits 0, not $rc" [ "$rc" = 0 ]
+    expect "--momentum $m passes and says so" jq -se --arg m "$m" '[.[]|select(.type=="check" and (.kernel|test("^batchnorm")))]|length > 4 and
+        all(.verdict=="PASS" and (.cell|endswith("-m"+$m)) and (.repro|contains(" --momentum "+$m+" ")))' out >jq.out
+done
+for usual in '--op batchnorm' '--op batchnorm --momentum 0.1' '--op layernorm,batchnorm_infer --momentum 0.5'; do
+    nb check $usual --kernels headline --hidden 33 --rows 9 --json --quiet
+    expect "$usual: nothing is said of a momentum" jq -se '[.[]|select(.type=="check")]|length > 1 and
+        all(.verdict=="PASS" and (.cell|test("-m[0-9]")|not) and (.repro|contains("momentum")|not))' out >jq.out
+done
+nb run --op batchnorm --kernels headline --momentum 0.3333333333333333 --hidden 64 --rows 20 --processes 1 --rounds 1 --quiet --out momentum
+expect "a run with a momentum exits 0, not $rc" [ "$rc" = 0 ]
+expect "the plan has it" jq -e '.cells[0].momentum == 0.3333333333333333' momentum/plan.json >jq.out
+expect "the workers have it" jq -se '[.[]|select(.kernel|test("^batchnorm"))]|length > 0 and
+    all(.repro|contains(" --momentum 0.33333333333333331 "))' momentum/checks.jsonl >jq.out
+for m in -0.1 1.5 nan '' x 0.5x ' 0.5' 0,1; do
+    fails 1 "momentum: \"$m\" is no number from 0 to 1, such as 0.1" check --op batchnorm --momentum "$m"
+done
+preset '[a]\nop = batchnorm\nmomentum = 2\n'
+fails 1 'bad.preset:3: momentum: "2" is no number from 0 to 1' run --preset ./bad.preset
+
 nb --help
 expect "help exits 0" [ "$rc" = 0 ]
 expect "help shows examples" grep -q "normbench run --preset" out

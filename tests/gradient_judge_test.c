@@ -91,7 +91,8 @@ enum form {
     FACTORED, /* rstd (g - m1 - xhat m2) */
     TERMS,    /* g rstd - (a + xhat b) */
     UNDIVIDED, /* (n g - S1 - xhat S2) (rstd / n) */
-    GAIN_APART /* dy f + xhat (S2 f), S2 = sum dy xhat, f = rstd w: of a gain that is the same for all elements */
+    GAIN_APART, /* dy f + xhat (S2 f), S2 = sum dy xhat, f = rstd w: of a gain that is the same for all elements */
+    VARIANCE    /* rstd (g - (S1 + xhat S2) / n), S2 = rstd sum g (x - mean), rstd = 1/sqrt(v), v from the given one */
 };
 static const struct way {
     size_t lanes;
@@ -102,6 +103,7 @@ static const struct way {
     {1, 0, TERMS},     {1, 1, TERMS},     {16, 0, TERMS},     {16, 1, TERMS},
     {1, 0, UNDIVIDED}, {1, 1, UNDIVIDED}, {16, 0, UNDIVIDED}, {16, 1, UNDIVIDED},
     {1, 0, GAIN_APART}, {1, 1, GAIN_APART}, {16, 0, GAIN_APART}, {16, 1, GAIN_APART},
+    {1, 1, VARIANCE},   {16, 1, VARIANCE},
 };
 
 enum flaw {
@@ -128,6 +130,10 @@ static struct kernel kernel_of(const struct nb_ref_gradient *r, const struct nb_
         k.rstd *= 1.03f;
     if (flaw == NOT_CENTRED)
         k.mean = 0;
+    if (way.form == VARIANCE) {
+        const float sigma = 1 / k.rstd;
+        k.rstd = 1 / sqrtf(sigma * sigma);
+    }
     return k;
 }
 
@@ -160,6 +166,8 @@ static float sum_of(const struct kernel *k, int along_xhat)
         n = k->r->k;
     for (size_t i = 0; i < n; i++) {
         float *a = &acc[i % k->way.lanes], g = g_of(k, i), xhat = along_xhat ? xhat_of(k, i) : 1;
+        if (along_xhat && k->way.form == VARIANCE)
+            xhat = (float)k->r->x[i] - k->mean;
         *a = k->way.fused ? fmaf(g, xhat, *a) : *a + g * xhat;
     }
     for (size_t width = k->way.lanes / 2; width > 0; width /= 2)
@@ -197,6 +205,11 @@ static float gain_apart(const struct kernel *k, size_t i, float s2)
     return multiply_add(k, g_of(k, i), f, xhat_of(k, i) * (-s2 * f));
 }
 
+static float divided_last(const struct kernel *k, size_t i, float s1, float s2, float n)
+{
+    return k->rstd * (g_of(k, i) - multiply_add(k, xhat_of(k, i), s2 * k->rstd, s1) / n);
+}
+
 static void run(const struct kernel *k, const struct nb_ref_type *t)
 {
     const struct nb_ref_gradient *r = k->r;
@@ -212,6 +225,8 @@ static void run(const struct kernel *k, const struct nb_ref_type *t)
             d = terms(k, i, s1 / n, own * (1 / n));
         else if (k->way.form == GAIN_APART)
             d = gain_apart(k, i, own / n);
+        else if (k->way.form == VARIANCE)
+            d = divided_last(k, i, s1, own, n);
         else
             d = undivided(k, i, s1, own, n);
         got[i] = rounded((double)d, t);
@@ -226,18 +241,20 @@ struct judged {
     enum nb_ref_hazard hazard;
 };
 
-static struct nb_ref_bound bound_of(const struct nb_ref_gradient *r, double lanes,
+static struct nb_ref_bound bound_of(const struct nb_ref_gradient *r, const struct way *w,
                                     const struct nb_ref_type *t)
 {
-    return (struct nb_ref_bound){NB_REF_BOUND_GRADIENT, 1, r->op == NB_REF_LAYERNORM ? 15 : 12,
-                                 lanes, 0, t->u_out > 0 ? LAMBDA_16 : LAMBDA};
+    const int more = w->form == VARIANCE, mean = r->op == NB_REF_LAYERNORM;
+    return (struct nb_ref_bound){more ? NB_REF_BOUND_GRADIENT_VARIANCE : NB_REF_BOUND_GRADIENT, 1,
+                                 more ? (mean ? 19 : 17) : (mean ? 15 : 12), (double)w->lanes, 0,
+                                 t->u_out > 0 ? LAMBDA_16 : LAMBDA};
 }
 
 static struct judged judge(const struct kernel *k, const struct nb_ref_gradient_stats *s,
                            const struct nb_ref_type *t)
 {
     struct judged j;
-    struct nb_ref_bound b = bound_of(k->r, (double)k->way.lanes, t);
+    struct nb_ref_bound b = bound_of(k->r, &k->way, t);
     j.hazard = nb_ref_gradient_limit(k->r, s, t, &b, FLT_MAX, FLT_MIN, &j.limits);
     nb_ref_gradient_judge(k->r, s, dx, t, &j.limits, got, scratch, &j.e);
     return j;
@@ -301,6 +318,8 @@ static void check_way(const struct norm *m, const struct family *f, const struct
 /* The gain of a row can be kept apart where it has one. */
 static int has_form(const struct nb_ref_gradient *r, const struct way *w)
 {
+    if (w->form == VARIANCE)
+        return r->op == NB_REF_LAYERNORM || r->op == NB_REF_RMSNORM;
     return w->form != GAIN_APART || nb_ref_is_sum(r->op);
 }
 
@@ -475,6 +494,7 @@ struct set {
     size_t rows, repeats, parts;
     int fused;
     enum flaw flaw;
+    enum form form;
 };
 
 /* Rows of one gamma. */
@@ -498,7 +518,7 @@ static enum flaw flaw_of(const struct set *set, size_t row)
 
 static void sum_rows(const struct set *set, const struct nb_ref_type *t, struct nb_ref_shares *sums)
 {
-    const struct way way = {1, set->fused, FACTORED};
+    const struct way way = {1, set->fused, set->form};
     *sums = begin_sums();
     if (set->norm->op == NB_REF_SCALENORM) {
         sums->n = 1;
@@ -529,7 +549,8 @@ static struct judged judge_sums(const struct set *set, enum nb_ref_share which,
             sum += of[part][i];
         got[i] = rounded((double)sum, t);
     }
-    const struct nb_ref_bound b = {NB_REF_BOUND_GRADIENT, 1, 12, 1, 0, LAMBDA};
+    const struct nb_ref_bound b = {set->form == VARIANCE ? NB_REF_BOUND_GRADIENT_VARIANCE : NB_REF_BOUND_GRADIENT, 1, 12, 1,
+                                   0, LAMBDA};
     j.hazard = nb_ref_shares_limit(sums, which, t, &b, FLT_MAX, FLT_MIN, &j.limits);
     nb_ref_shares_judge(sums, which, t, &j.limits, got, scratch, &j.e);
     return j;
@@ -543,7 +564,7 @@ static void check_sums(const struct set *set, const struct nb_ref_type *t, doubl
     for (int which = NB_REF_DGAMMA; which <= (sums.dbeta ? NB_REF_DBETA : NB_REF_DGAMMA); which++) {
         struct judged j = judge_sums(set, (enum nb_ref_share)which, t, &sums);
         int likely = is_likely(set->family, set->pull, t) && t->u_out == 0;
-        if (j.hazard == NB_REF_OVERFLOW && t->max_out < 1e5) /* f16 */
+        if (j.hazard == NB_REF_OVERFLOW && (t->max_out < 1e5 || set->form == VARIANCE)) /* f16 */
             continue;
         if (j.hazard != NB_REF_INSIDE || j.e.nonfinite || j.e.compared != sums.n ||
             !(j.e.share <= 1) || (likely && !(j.e.share_likely <= 1)))
@@ -573,9 +594,14 @@ static void sums_stay_inside(void **state)
                     for (size_t c = 0; c < LENGTH(counts); c++) {
                         const size_t *count = counts[c];
                         struct set set = {&norms[m], &families[f], &pulls[p], count[0],
-                                          count[1],  count[2],     (int)(m & 1), NONE};
+                                          count[1],  count[2],     (int)(m & 1), NONE, FACTORED};
                         int many = count[1] > 1, beyond = t == 2 && families[f].base > 6e4;
-                        if (!beyond && !(many && (t > 0 || f > 2 || m > 1)))
+                        if (beyond || (many && (t > 0 || f > 2 || m > 1)))
+                            continue;
+                        check_sums(&set, nb_ref_type_find(type_names[t]), worst, &runs);
+                        set.form = VARIANCE;
+                        set.fused = 1;
+                        if (m < 2)
                             check_sums(&set, nb_ref_type_find(type_names[t]), worst, &runs);
                     }
     printf("observed: %zu sums over rows; f32 share %.3f (dgamma), %.3f (dbeta), of likely ones %.3f, "
@@ -608,7 +634,7 @@ static void mutants_of_sums_leave_the_limits(void **state)
         size_t count[3] = {0, 0, 0};
         for (size_t m = 0; m < LENGTH(norms); m++)
             for (size_t f = 0; f < 2; f++) {
-                struct set set = {&norms[m], &families[f], &pulls[0], ROWS_MAX, 1, 1, 0, wrong[i].flaw};
+                struct set set = {&norms[m], &families[f], &pulls[0], ROWS_MAX, 1, 1, 0, wrong[i].flaw, FACTORED};
                 struct nb_ref_shares sums;
                 int gain = norms[m].op == NB_REF_SCALENORM;
                 int columns = wrong[i].flaw == NEXT_COLUMN || wrong[i].which == NB_REF_DBETA;
@@ -726,6 +752,9 @@ static void limits_are_as_derived(void **state)
     assert_true(fabs(limits_of(&r, &b, "f32").limits.worst.body / (c + 16) - 1) < 1e-4);
     r = make_row(&norms[0], &families[3], &pulls[0], 4096, t); /* k = 1e5 */
     assert_true(fabs(limits_of(&r, &b, "f32").limits.worst.body / 1e5 - 1) < 0.05);
+    b.kind = NB_REF_BOUND_GRADIENT_VARIANCE;
+    assert_true(fabs(limits_of(&r, &b, "f32").limits.worst.body / 1e5 - 1) < 0.05);
+    b.kind = NB_REF_BOUND_GRADIENT;
     r = make_row(&norms[5], &families[0], &pulls[3], 4096, t); /* g is constant */
     j = limits_of(&r, &b, "f32");
     assert_true(j.limits.likely.body == j.limits.worst.body && j.hazard == NB_REF_INSIDE);
@@ -765,6 +794,44 @@ static void hazards_are_seen(void **state)
             if (limits_of(&r, &b, cases[c].type).hazard != cases[c].hazard)
                 fail_msg("case %zu, %s", c, norms[m].name);
         }
+}
+
+/* Where rstd is a normal number and the variance is none, or sums of g (x - mean) overflow; in rows that others take. */
+static void hazards_of_a_variance_are_seen(void **state)
+{
+    (void)state;
+    const struct nb_ref_type *t = nb_ref_type_find("f32");
+    struct nb_ref_bound b = {NB_REF_BOUND_GRADIENT, 1, 19, 1, 0, 4};
+    static const struct {
+        double x, dy, eps; /* factors */
+        enum nb_ref_hazard hazard;
+    } cases[] = {
+        {1, 1, 1e-5, NB_REF_INSIDE},      {1e18, 1, 1e-5, NB_REF_INSIDE},  {1e20, 1, 1e-5, NB_REF_OVERFLOW},
+        {1e18, 1e19, 1e-5, NB_REF_OVERFLOW}, {1e-18, 1, 0, NB_REF_INSIDE}, {1e-20, 1, 0, NB_REF_OVERFLOW},
+        {1e-10, 1e-22, 0, NB_REF_OVERFLOW}, {0, 1, 1e-5, NB_REF_INSIDE},   {1e-20, 1, 1e-5, NB_REF_INSIDE},
+    };
+    for (size_t c = 0; c < LENGTH(cases); c++)
+        for (size_t m = 0; m < 2; m++) {
+            struct nb_ref_gradient r = make_row(&norms[m], &families[0], &pulls[0], 768, t);
+            for (size_t i = 0; i < r.n; i++)
+                x[i] *= cases[c].x, dy[i] *= cases[c].dy;
+            r.eps = cases[c].eps;
+            b.kind = NB_REF_BOUND_GRADIENT;
+            assert_int_equal(limits_of(&r, &b, "f32").hazard, NB_REF_INSIDE);
+            b.kind = NB_REF_BOUND_GRADIENT_VARIANCE;
+            if (limits_of(&r, &b, "f32").hazard != cases[c].hazard)
+                fail_msg("case %zu, %s", c, norms[m].name);
+        }
+}
+
+/* What the bound of a kernel that is given a variance rests on; of floats of [1, 4), others differ by powers of 4. */
+static void roots_of_squares_are_exact(void **state)
+{
+    (void)state;
+    size_t wrong = 0;
+    for (float s = 1; s < 4; s = nextafterf(s, 4))
+        wrong += sqrtf(s * s) != s;
+    assert_int_equal(wrong, 0);
 }
 
 static void hazards_of_sums_are_seen(void **state)
@@ -821,6 +888,8 @@ int main(void)
         cmocka_unit_test(numbers_beside_inf_are_judged),
         cmocka_unit_test(limits_are_as_derived),
         cmocka_unit_test(hazards_are_seen),
+        cmocka_unit_test(hazards_of_a_variance_are_seen),
+        cmocka_unit_test(roots_of_squares_are_exact),
         cmocka_unit_test(hazards_of_sums_are_seen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -206,6 +206,33 @@ static void deepnorm_is_fused(void **state)
     nb_plan_free(&plan);
 }
 
+/* What kernels are told is what was asked for, from the plan as it is read back, too; other ops keep the usual one. */
+static void momentum_reaches_batchnorm(void **state)
+{
+    (void)state;
+    const char *const keys[][2] = {{"op", "batchnorm,layernorm"}, {"momentum", "0.25"}, {"fuse", "none,residual"}, {"hidden", "64"}};
+    struct nb_plan plan = plan_of(keys, 4);
+    struct nb_err err;
+    size_t seen[2] = {0};
+    for (size_t i = 0; i < plan.count; i++) {
+        json_t *json = nb_cell_to_json(&plan.cells[i], &plan.settings);
+        struct nb_cell back;
+        assert_int_equal(nb_cell_from_json(&back, json, &err), NB_OK);
+        for (size_t k = 0; k < back.kernel_count; k++) {
+            const bool batch = plan.cells[i].fuse == NB_FUSE_NONE;
+            assert_true(nb_cell_problem(&plan.cells[i], back.kernels[k]).momentum == (batch ? 0.25 : NB_MOMENTUM));
+            assert_true(nb_cell_problem(&back, back.kernels[k]).momentum == (batch ? 0.25 : NB_MOMENTUM));
+            seen[batch]++;
+        }
+        nb_cell_free(&back);
+        json_object_set_new(json, "momentum", json_real(1.5));
+        assert_int_equal(nb_cell_from_json(&back, json, &err), NB_ERROR);
+        json_decref(json);
+    }
+    assert_true(plan.count == 2 && seen[0] > 0 && seen[1] > 0);
+    nb_plan_free(&plan);
+}
+
 /* Both directions: h is kept, and dres and dx are two outputs backward. */
 static void deepnorm_goes_back(void **state)
 {
@@ -1240,6 +1267,7 @@ int main(void)
         cmocka_unit_test(offsets_are_cells),
         cmocka_unit_test(fusions_are_cells),
         cmocka_unit_test(deepnorm_is_fused),
+        cmocka_unit_test(momentum_reaches_batchnorm),
         cmocka_unit_test(deepnorm_goes_back),
         cmocka_unit_test(fusing_is_paired_with_not_fusing),
         cmocka_unit_test(offsets_in_plans),

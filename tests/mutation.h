@@ -77,7 +77,8 @@ static inline struct nb_cell mutation_cell(const struct nb_kernel *k, unsigned w
     const size_t hidden = has_pieces(k) ? 66 : HIDDEN;
     return (struct nb_cell){.id = "mutation", .dir = k->dir, .fuse = k->fuse, .dtype = k->dtype, .param_dtype = k->dtype,
                             .hidden = hidden, .rows = where & MANY_ROWS ? MANY : ROWS, .ldx = hidden, .ldy = hidden,
-                            .k = {[NB_K_GROUPS] = 3, [NB_K_HEAD] = 22}, .threads = 1, .residency = NB_L2};
+                            .k = {[NB_K_GROUPS] = 3, [NB_K_HEAD] = 22}, .threads = 1, .residency = NB_L2,
+                            .momentum = NB_MOMENTUM};
 }
 
 static inline struct nb_check_result mutation_check(const struct nb_cell *c, const struct nb_kernel *mutant)

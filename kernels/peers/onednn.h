@@ -1,4 +1,4 @@
-/* onednn.h: LayerNorm (from 3.8 on also RMSNorm) of oneDNN, forward. */
+/* onednn.h: LayerNorm (from 3.8 on also RMSNorm) of oneDNN, forward and backward. */
 #ifndef NB_ONEDNN_H
 #define NB_ONEDNN_H
 
