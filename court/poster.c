@@ -116,10 +116,26 @@ static size_t write_panel(const struct poster *p, size_t panel, struct nb_pictur
     return used;
 }
 
+/* The lengths that a panel has points at, with a space between two. */
+static void write_sizes(const struct poster *p, size_t panel, char *text, size_t len)
+{
+    size_t used = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < p->size_count; i++) {
+        bool seen = false;
+        for (size_t c = 0; c < CLASS_COUNT; c++)
+            for (size_t j = 0; j < p->of[panel][c].n; j++)
+                seen = seen || p->of[panel][c].v[j].hidden == p->sizes[i];
+        if (seen && used < len)
+            used += (size_t)snprintf(text + used, len - used, "%s%.0f", used > 0 ? " " : "", p->sizes[i]);
+    }
+}
+
 /* Panels that have a line, and what the script is told of them. */
 static void describe(const struct poster *p, struct nb_picture *to)
 {
-    const char *panels[PANEL_COUNT];
+    const char *panels[PANEL_COUNT], *ticks[PANEL_COUNT];
+    char text[PANEL_COUNT][SIZES_MAX * 12];
     int first[PANEL_COUNT], last[PANEL_COUNT], series[PANEL_COUNT * CLASS_COUNT];
     size_t n = 0, used = 0;
     double low = -5, high = 70;
@@ -130,10 +146,13 @@ static void describe(const struct poster *p, struct nb_picture *to)
             continue;
         first[n] = (int)before + 1;
         last[n] = (int)used;
+        write_sizes(p, i, text[n], sizeof text[n]);
+        ticks[n] = text[n];
         panels[n++] = PANELS[i].says;
     }
     fprintf(to->gp, "NP = %zu\n", n);
     nb_gp_texts(to, "PANEL", panels, n);
+    nb_gp_texts(to, "TICKS", ticks, n);
     nb_gp_ints(to, "FIRST", first, n);
     nb_gp_ints(to, "LAST", last, n);
     nb_gp_ints(to, "SERIES", series, used);
@@ -142,20 +161,11 @@ static void describe(const struct poster *p, struct nb_picture *to)
 
 static void describe_axes(const struct poster *p, struct nb_picture *to)
 {
-    const char *types[CLASS_COUNT], *labels[SIZES_MAX];
-    char text[SIZES_MAX][24];
-    int sizes[SIZES_MAX];
+    const char *types[CLASS_COUNT];
     for (size_t c = 0; c < CLASS_COUNT; c++)
         types[c] = CLASSES[c].says;
-    for (size_t i = 0; i < p->size_count; i++) {
-        snprintf(text[i], sizeof text[i], "%.0f", p->sizes[i]);
-        labels[i] = text[i];
-        sizes[i] = (int)p->sizes[i];
-    }
-    fprintf(to->gp, "NT = %d\nNX = %zu\n", CLASS_COUNT, p->size_count);
+    fprintf(to->gp, "NT = %d\nXMIN = %.0f\nXMAX = %.0f\n", CLASS_COUNT, p->sizes[0], p->sizes[p->size_count - 1]);
     nb_gp_texts(to, "TYPE", types, CLASS_COUNT);
-    nb_gp_ints(to, "X", sizes, p->size_count);
-    nb_gp_texts(to, "XLABEL", labels, p->size_count);
 }
 
 enum nb_status nb_poster(const struct nb_hearing *h, const char *cpu, bool *drawn, char note[256], struct nb_err *err)

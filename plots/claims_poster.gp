@@ -1,6 +1,6 @@
 # Time that RMSNorm saves in LayerNorm's place, against hidden: one panel a place of the data and one of whole blocks, one line a class of
 # implementations. Behind: what is claimed.
-# Given above: NAME TITLE SUBTITLE NP PANEL FIRST LAST SERIES NT TYPE NX X XLABEL YMIN YMAX
+# Given above: NAME TITLE SUBTITLE NP PANEL TICKS FIRST LAST SERIES NT TYPE XMIN XMAX YMIN YMAX
 HEAD = 105.0; FOOT = 165.0; ROW = 560.0
 H = HEAD + FOOT + ROW
 LEFT = 130.0; RIGHT = 30.0; GAP = 40.0; UNDER = 98.0; OVER = 45.0
@@ -12,7 +12,7 @@ do for [T = 1:2] {
     set multiplot
     set border 3 lc rgb PALE
     set logscale x 2
-    set xrange [X[1] / 1.6 : X[NX] * 1.6]
+    set xrange [XMIN / 1.6 : XMAX * 1.6]
     set yrange [YMIN : YMAX]
     set grid ytics ls 10
     set label 1 TITLE at screen 0.5, screen 1 - 34 / H center font head_font(T)
@@ -26,7 +26,7 @@ do for [T = 1:2] {
         set bmargin at screen YB / H; set tmargin at screen 1 - (HEAD + OVER) / H
         set ytics nomirror out textcolor rgb INK
         set xtics () nomirror out textcolor rgb INK
-        do for [I = 1:NX] { set xtics add (XLABEL[I] X[I]) }
+        do for [X in TICKS[P]] { set xtics add (X X + 0) }
         set label 4 PANEL[P] at graph 0.5, graph 1 center offset 0, 0.9
         set label 5 'hidden (elements a row)' at graph 0.5, screen (YB - 73) / H center
         set format y (P == 1 ? '%.0f %%' : '')

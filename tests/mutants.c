@@ -1,13 +1,16 @@
 /* mutants.c: normbench with kernels that are wrong on purpose. Each must get its verdict and no time.
  * All are RMSNorm over f32 rows, forward but for one, and right
- * but for what their name says. */
+ * but for what their name says. With NB_SLOW set, the naive RMSNorm of scalar code is right and takes 30 % longer. */
 #include "cli.h"
+#include "court.h"
 #include "nb_kernel.h"
 #include "registry.h"
 
 #include <math.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 typedef void (*row_function)(const struct nb_problem *p, const struct nb_args *a, const float *x,
@@ -248,8 +251,39 @@ static const struct nb_kernel kernels[] = {
 static const struct nb_kernel_table table = {NB_KERNEL_ABI, sizeof kernels / sizeof *kernels,
                                              kernels};
 
+/* ---- a right kernel that is slow ---- */
+
+static void (*not_slowed)(const void *state, const struct nb_args *a);
+
+/* All rows, then three in ten of them again, but where their x is no more. */
+static void run_slowed(const void *state, const struct nb_args *a)
+{
+    struct nb_problem some = *(const struct nb_problem *)state;
+    some.rows = some.rows * 3 / 10;
+    not_slowed(state, a);
+    if (a->x != a->y)
+        not_slowed(&some, a);
+}
+
+/* Descriptors are constant data: their page is made writable for once. */
+static void slow_down(void)
+{
+    const struct nb_kernel *k = nb_kernel_find("rmsnorm_fwd_naive__f32_scalar");
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), first = (uintptr_t)&k->run / page * page;
+    if (mprotect((void *)first, page, PROT_READ | PROT_WRITE) != 0)
+        abort();
+    struct nb_kernel *writable = (struct nb_kernel *)(uintptr_t)k;
+    not_slowed = k->run;
+    writable->run = run_slowed;
+    if (mprotect((void *)first, page, PROT_READ) != 0)
+        abort();
+}
+
 int main(int argc, char **argv)
 {
+    if (getenv("NB_SLOW") != NULL)
+        slow_down();
     nb_registry_add(&table, NB_OURS);
+    nb_court_register();
     return nb_main(argc, argv);
 }
