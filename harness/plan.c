@@ -54,7 +54,7 @@ static void momentum_text(const struct nb_cell *c, const char *before, char *tex
 
 static void cell_id(struct nb_cell *c)
 {
-    char param[16] = "", offset[16] = "", ks[64] = "", value[32], momentum[40];
+    char param[16] = "", offset[16] = "", ks[64] = "", value[32], momentum[32];
     momentum_text(c, "-m", momentum, sizeof momentum);
     if (c->param_dtype != c->dtype)
         snprintf(param, sizeof param, "+%s", nb_dtype_name(c->param_dtype));

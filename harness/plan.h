@@ -36,7 +36,7 @@ struct nb_pairing {
 /* (op pair, dir, fuse, dtype, hidden, rows, threads, residency, offset, in place). Lengths in elements, bytes = x + y +
  * gamma + beta of one window (backward: x + dy + dx + gamma + dgamma + dbeta and their sums; fused: residual and, where it is written, h as well, backward dres); DRAM and cold cells rotate over an arena of windows. */
 struct nb_cell {
-    char id[128];
+    char id[144];
     uint32_t dir, fuse, dtype, param_dtype, stats_out;
     size_t hidden, rows, ldx, ldy, bytes;
     size_t offset; /* y (dx; before h) lies so many bytes behind x modulo 4096, for all kernels alike */

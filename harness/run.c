@@ -599,7 +599,7 @@ static enum nb_status run_process(struct job *j, unsigned process, struct nb_err
     const struct nb_plan *plan = &j->plan;
     size_t *order = calloc(plan->count, sizeof *order);
     enum nb_status s = NB_OK;
-    char detail[160];
+    char detail[192];
     NB_ASSERT(order != NULL);
     nb_plan_order(plan, process, order);
     for (size_t i = 0; s == NB_OK && i < plan->count; i++) {
