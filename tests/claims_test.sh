@@ -182,4 +182,12 @@ while IFS= read -r example; do
     expect "its example is understood: $example" [ "$rc" != 1 ]
 done <examples
 expect "there are two" [ "${example_count:-0}" = 2 ]
+
+# ---- docs/claims.md is what the newest run in results/ says ----
+kept=$(find "$source/results" -maxdepth 1 -name '*-claims' | sort | tail -n 1)
+expect "a run is kept" [ -n "$kept" ]
+expect "docs/claims.md is made of it: scripts/docs-claims results/$(basename "$kept") >docs/claims.md" \
+    diff -q <("$source/scripts/docs-claims" "$kept") "$source/docs/claims.md"
+expect "it has every claim of the registry" [ "$(grep -c '^## ' "$source/docs/claims.md")" = \
+    "$(find "$source/reference/claims" -name '*.claim' | wc -l)" ]
 finish
