@@ -267,6 +267,7 @@ static json_t *observation_json(const struct nb_observation *o)
     json_object_set_new(j, "n", json_integer((json_int_t)o->n));
     json_object_set_new(j, "of", text_json(o->of));
     json_object_set_new(j, "missing", text_or_null(o->missing));
+    json_object_set_new(j, "once", json_boolean(o->once));
     return j;
 }
 
@@ -329,8 +330,9 @@ static json_t *case_json(const struct nb_account *a, const struct nb_case_of *c)
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         json_object_set_new(j, texts[i][0], text_or_null(texts[i][1]));
     json_object_set_new(j, "against", against);
-    json_object_set_new(j, "cells", json_pack("{sI sI sI sI}", "holds", (json_int_t)v->holds, "fails", (json_int_t)v->fails, "open",
-                                              (json_int_t)v->open, "missing", (json_int_t)v->missing));
+    json_object_set_new(j, "cells", json_pack("{sI sI sI sI sI}", "holds", (json_int_t)v->holds, "fails", (json_int_t)v->fails, "open",
+                                              (json_int_t)v->open, "missing", (json_int_t)v->missing, "lost",
+                                              (json_int_t)v->lost));
     json_object_set_new(j, "stretch", number(v->stretch));
     json_object_set_new(j, "times_longer", number(v->finding == NB_NOT_RESOLVED ? v->longer : NAN));
     json_object_set_new(j, "tests", tests);

@@ -137,10 +137,18 @@ static double floor_of(const struct rep_cell *c)
     return floor;
 }
 
+static const char DOUBTFUL[] = "a copy of a kernel differed from its original in this cell by more than chance";
+static const char BEATEN[] = "the kernel that screening chose was not the fastest of its op in the end";
+static const char NO_CELL[] = "this cell was not measured: the budget does not reach for it, or the machine has no such memory";
+static const char NO_TIME[] = "a kernel has no time in this cell";
+static const char NO_KERNEL[] = "there is no such kernel";
+
+/* Only a kernel that does not exist is missing in every run. */
 static void put_missing(const struct asked *a, const char *where, const char *why)
 {
-    nb_observe_missing(a->o, "speedup", "", why, "%s", where);
-    nb_observe_missing(a->o, "saved_time", "", why, "%s", where);
+    static const char *const quantities[] = {"speedup", "saved_time"};
+    for (size_t q = 0; q < 2; q++)
+        (why == NO_KERNEL ? nb_observe_missing : nb_observe_missing_once)(a->o, quantities[q], "", why, "%s", where);
 }
 
 /* Of a speedup in a cell; missing: why there is none, or NULL. */
@@ -163,10 +171,22 @@ static void put(const struct asked *a, const struct rep_cell *c, const struct re
                         where);
 }
 
-static const char DOUBTFUL[] = "a copy of a kernel differed from its original in this cell by more than chance";
-static const char BEATEN[] = "the kernel that screening chose was not the fastest of its op in the end";
-static const char NO_CELL[] = "this cell was not measured: the budget does not reach for it, or the machine has no such memory";
-static const char NO_TIME[] = "there is no such kernel, or it has no time in this cell";
+/* Whether the cell has a kernel of an op, timed or not; class: NULL, or that of a kernel without a trick. */
+static bool exists(const struct rep_cell *c, const char *op, const char *class)
+{
+    for (size_t i = 0; i < c->nentries; i++) {
+        const struct rep_kernel *k = c->entries[i].kernel;
+        if (rep_is_op(k, op) && (class == NULL || (rep_same(k->algo, class) && k->trick[0] == '\0')))
+            return true;
+    }
+    return false;
+}
+
+/* Why a kernel of either op has no time. */
+static const char *why_none(const struct asked *a, const struct rep_cell *c, const char *test_class, const char *base_class)
+{
+    return exists(c, a->test, test_class) && exists(c, a->base, base_class) ? NO_TIME : NO_KERNEL;
+}
 
 /* The kernel of a class, without a trick. */
 static const struct rep_entry *of_class(const struct rep_cell *c, const char *op, const char *class)
@@ -182,7 +202,7 @@ static const struct rep_entry *of_class(const struct rep_cell *c, const char *op
 static void best_against_best(const struct asked *a, const struct rep_cell *c)
 {
     const struct rep_pairing *p = rep_best_pairing(c, a->test, a->base);
-    const char *missing = !rep_has_speedup(p) ? NO_TIME : rep_is_beaten(p) ? BEATEN : c->doubtful ? DOUBTFUL : NULL;
+    const char *missing = !rep_has_speedup(p) ? why_none(a, c, NULL, NULL) : rep_is_beaten(p) ? BEATEN : c->doubtful ? DOUBTFUL : NULL;
     put(a, c, missing == NULL ? &p->speedup : NULL, missing);
 }
 
@@ -198,7 +218,7 @@ static void class_against(const struct asked *a, const struct rep_cell *c)
         b = of_class(c, a->base, class);
     else if (rep_has_speedup(p) && p->base != NULL)
         b = rep_entry_of(c, p->base);
-    const char *missing = t == NULL || b == NULL ? NO_TIME : c->doubtful ? DOUBTFUL : NULL;
+    const char *missing = t == NULL || b == NULL ? why_none(a, c, class, a->pairing[n] == '\0' ? class : NULL) : c->doubtful ? DOUBTFUL : NULL;
     struct rep_estimate e = {NAN, NAN, NAN, NAN, 0};
     if (missing == NULL)
         e = rep_speed_over(a->run, c, t, b);

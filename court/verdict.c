@@ -98,12 +98,13 @@ double nb_stretch(size_t m)
 
 static void judge_cells(const struct nb_evidence *tests, size_t n, double stretch, struct nb_judgement *j)
 {
-    j->holds = j->fails = j->open = j->missing = 0;
+    j->holds = j->fails = j->open = j->missing = j->lost = 0;
     j->stretch = stretch;
     for (size_t t = 0; t < n; t++)
         for (size_t i = 0; i < tests[t].n; i++) {
             const enum nb_outcome o = tests[t].outcome[i] = nb_outcome_of(tests[t].v[i], &tests[t].region, stretch);
             ++*(o == NB_HOLDS ? &j->holds : o == NB_FAILS ? &j->fails : o == NB_OPEN ? &j->open : &j->missing);
+            j->lost += o == NB_MISSING && tests[t].v[i]->once;
         }
 }
 
@@ -181,6 +182,9 @@ static void unresolved(const struct nb_evidence *tests, size_t n, bool mixed, st
     j->finding = NB_NOT_RESOLVED;
     if (mixed)
         say(j, "cells disagree, but not with the certainty that %zu cells together ask for", random_cells(tests, n));
+    if (j->lost > 0)
+        say(j, "%zu of %zu cells were not observed in this run and may be in another", j->lost,
+            j->holds + j->fails + j->open + j->missing);
     if (j->open == 0)
         return;
     say(j, "%zu of %zu cells are open", j->open, j->open + j->holds + j->fails);
@@ -228,7 +232,7 @@ struct nb_judgement nb_judge(const struct nb_evidence *tests, size_t n)
     if (j.holds > 0 && j.fails > 0) {
         j.finding = NB_CONDITIONAL;
         find_regime(tests, n, &j);
-    } else if (mixed || j.open > 0 || (untried > 0 && untried < n))
+    } else if (mixed || j.open > 0 || j.lost > 0 || (untried > 0 && untried < n))
         unresolved(tests, n, mixed, &j);
     else if (untried == 0)
         j.finding = j.holds > 0 ? NB_REPRODUCED : NB_REFUTED;

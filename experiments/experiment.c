@@ -195,6 +195,19 @@ void nb_observe_missing(struct nb_observations *o, const char *quantity, const c
     snprintf(v->missing, sizeof v->missing, "%s", why);
 }
 
+void nb_observe_missing_once(struct nb_observations *o, const char *quantity, const char *unit, const char *why,
+                             const char *where, ...)
+{
+    char text[sizeof o->v->where];
+    va_list args;
+    va_start(args, where);
+    const int n = vsnprintf(text, sizeof text, where, args);
+    va_end(args);
+    NB_ASSERT(n >= 0 && (size_t)n < sizeof text);
+    nb_observe_missing(o, quantity, unit, why, "%s", text);
+    o->v[o->n - 1].once = true;
+}
+
 void nb_observations_free(struct nb_observations *o)
 {
     free(o->v);

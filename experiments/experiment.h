@@ -26,6 +26,7 @@ struct nb_observation {
     size_t n;           /* of what the interval is over; 0: exact, nothing is random or timed */
     char of[16];        /* "processes", "seeds", "rows"; "" where n is 0 */
     char missing[200];  /* why there is no value; "" where there is one */
+    bool once;          /* missing: in this run; another may have it */
 };
 
 /* Observations in the order in which they were made. Zeroed: none. */
@@ -109,9 +110,13 @@ void nb_observe_median(struct nb_observations *o, const char *quantity, const ch
 void nb_observe_interval(struct nb_observations *o, const char *quantity, const char *unit, double value, double low, double high,
                          double noise, size_t n, const char *of, const char *where, ...) __attribute__((format(printf, 10, 11)));
 
-/* Adds that it could not be observed, and why. */
+/* Adds that it cannot be observed here, in whichever run, and why. */
 void nb_observe_missing(struct nb_observations *o, const char *quantity, const char *unit, const char *why,
                         const char *where, ...) __attribute__((format(printf, 5, 6)));
+
+/* The same of what another run of the same trial may observe: a process that died, a disturbed cell. */
+void nb_observe_missing_once(struct nb_observations *o, const char *quantity, const char *unit, const char *why,
+                             const char *where, ...) __attribute__((format(printf, 5, 6)));
 void nb_observations_free(struct nb_observations *o);
 
 /* N(0,1) from nb_random's state (stats.h). */

@@ -225,8 +225,10 @@ static void rule(void **state)
 {
     (void)state;
     struct nb_observation yes = seen(1.1, 1.2, 1.3, 9, "k=1"), no = seen(0.5, 0.6, 0.7, 9, "k=2"), open = seen(0.8, 1.05, 1.4, 9, "k=3"),
-                          gone = seen(NAN, NAN, NAN, 0, "k=4");
+                          gone = seen(NAN, NAN, NAN, 0, "k=4"), lost = gone;
     strcpy(gone.missing, "no such library");
+    strcpy(lost.missing, "disturbed");
+    lost.once = true;
     const struct {
         struct nb_observation o[3];
         size_t n, first;
@@ -248,6 +250,12 @@ static void rule(void **state)
         {{yes, gone}, 2, 1, NB_NOT_RESOLVED, "", "test b could not be tried: no such library"},
         {{no, gone}, 2, 1, NB_NOT_RESOLVED, "", "test b could not be tried"},
         {{yes, no, gone}, 3, 2, NB_CONDITIONAL, "k=1, not 2", "test b could not be tried"},
+        {{yes, lost}, 2, 2, NB_NOT_RESOLVED, "", "1 of 2 cells were not observed in this run and may be in another; 1 of 2 cells of test a could "
+         "not be observed: disturbed"},
+        {{no, lost}, 2, 2, NB_NOT_RESOLVED, "", "may be in another"},
+        {{yes, no, lost}, 3, 3, NB_CONDITIONAL, "k=1, not 2", "1 of 3 cells of test a could not"},
+        {{lost}, 1, 1, NB_NOT_RESOLVED, "", "test a could not be tried: disturbed"},
+        {{lost, gone}, 2, 1, NB_NOT_RESOLVED, "", "test b could not be tried: no such library"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const struct nb_judgement j = judge(rows[i].o, rows[i].n, rows[i].first, at_least(1));
@@ -383,6 +391,35 @@ static void properties(void **state)
     for (int f = NB_REPRODUCED; f <= NB_NOT_RESOLVED; f++)
         assert_true(count[f] > 200); /* none of it is vacuous */
     assert_true(resolved > 200);
+}
+
+/* What a run loses of its cells never makes a verdict the opposite of that of another run that loses others. */
+static void losing(void **state)
+{
+    (void)state;
+    unsigned long long random = 11;
+    size_t count[NB_FINDING_COUNT] = {0};
+    for (int turn = 0; turn < 20000; turn++) {
+        struct nb_observation o[2][CELLS];
+        struct nb_region r;
+        enum nb_finding f[2];
+        const size_t n = 1 + (size_t)(nb_random(&random) % 4);
+        random_case(&random, o[0], n, &r);
+        memcpy(o[1], o[0], sizeof o[0]);
+        for (size_t run = 0; run < 2; run++) {
+            for (size_t i = 0; i < n; i++)
+                if (uniform(&random) < 0.3) {
+                    o[run][i].value = o[run][i].low = o[run][i].high = NAN;
+                    o[run][i].once = true;
+                    strcpy(o[run][i].missing, "disturbed");
+                }
+            count[f[run] = judge(o[run], n, n, r).finding]++;
+        }
+        assert_false((f[0] == NB_REPRODUCED && f[1] == NB_REFUTED) || (f[0] == NB_REFUTED && f[1] == NB_REPRODUCED));
+        assert_false(f[0] == NB_CONDITIONAL && (f[1] == NB_REPRODUCED || f[1] == NB_REFUTED));
+    }
+    for (int k = NB_REPRODUCED; k <= NB_NOT_RESOLVED; k++)
+        assert_true(count[k] > 200);
 }
 
 /* n as times_longer says, and a little more, makes an interval that is not open. */
@@ -809,7 +846,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(regions),    cmocka_unit_test(terms),       cmocka_unit_test(questions), cmocka_unit_test(pointing),
         cmocka_unit_test(outcomes),   cmocka_unit_test(rule),        cmocka_unit_test(many_cells), cmocka_unit_test(longer),
-        cmocka_unit_test(properties), cmocka_unit_test(longer_suffices), cmocka_unit_test(regimes), cmocka_unit_test(claim_right),
+        cmocka_unit_test(properties), cmocka_unit_test(losing), cmocka_unit_test(longer_suffices), cmocka_unit_test(regimes), cmocka_unit_test(claim_right),
         cmocka_unit_test(claim_wrong), cmocka_unit_test(asking),     cmocka_unit_test(hearing),   cmocka_unit_test(interrupted),
         cmocka_unit_test(budget),     cmocka_unit_test(infinite),    cmocka_unit_test(experiments)};
     char word[40];
