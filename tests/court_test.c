@@ -789,6 +789,13 @@ static void budget(void **state)
     assert_true(h.runs[0].budget_s == 30 && h.runs[1].budget_s == 30 && h.runs[2].budget_s == 0 && nb_hearing_seconds(&h) == 62);
     assert_int_equal(nb_hearing_run(&h, &err), NB_OK);
     nb_hearing_free(&h);
+    struct nb_hearing untimed = {.effort = NB_USUAL, .budget_s = 1.9};
+    nb_hearing_plan(&untimed, chosen + 2, 1);
+    assert_int_equal(nb_hearing_budget(&untimed, &err), NB_ERROR);
+    says("untimed", err.text, "1.9 s do not do for these claims; at least 2 s");
+    untimed.budget_s = 2;
+    assert_int_equal(nb_hearing_budget(&untimed, &err), NB_OK);
+    nb_hearing_free(&untimed);
     for (size_t i = 0; i < 3; i++)
         nb_claim_free(&c[i]);
 }
