@@ -2,6 +2,7 @@
 
 #include "host.h"
 #include "markup.h"
+#include "options.h"
 
 #include <math.h>
 #include <string.h>
@@ -200,12 +201,17 @@ void nb_account_count(const struct nb_hearing *h, char *text, size_t len)
     }
 }
 
-void nb_account_repro(const struct nb_account *a, const struct nb_claim *c, char *text, size_t len)
+char *nb_account_repro(const struct nb_account *a, const struct nb_claim *c)
 {
-    if (a->registry == NULL)
-        snprintf(text, len, "%s", a->command);
-    else
-        snprintf(text, len, "normbench claims --id %s%s", c->id, a->options);
+    char *text = NULL;
+    size_t len = 0;
+    FILE *f = open_memstream(&text, &len);
+    NB_ASSERT(f != NULL);
+    fputs(a->registry == NULL ? "normbench claim " : "normbench claims --id ", f);
+    nb_option_word(f, a->registry == NULL ? c->statement : c->id);
+    fputs(a->options, f);
+    NB_ASSERT(fclose(f) == 0);
+    return text;
 }
 
 /* ---- claims.json ---- */
@@ -317,18 +323,18 @@ static json_t *case_json(const struct nb_account *a, const struct nb_case_of *c)
     const struct nb_claim *claim = c->claim;
     const struct nb_judgement *v = &c->judgement;
     json_t *j = json_object(), *against = json_array(), *tests = json_array();
-    char repro[2600];
+    char *repro = nb_account_repro(a, claim);
     for (size_t i = 0; i < claim->against_count; i++)
         json_array_append_new(against, text_json(claim->against[i]));
     for (size_t t = 0; t < claim->test_count && v->finding != NB_UNTRIED; t++)
         json_array_append_new(tests, test_json(a->hearing, c, t));
-    nb_account_repro(a, claim, repro, sizeof repro);
     const char *const texts[][2] = {{"id", claim->id}, {"title", claim->title}, {"statement", claim->statement},
                                     {"source", claim->source}, {"refuted_by", claim->refuted_by}, {"why", claim->why},
                                     {"verdict", nb_finding_name(v->finding)}, {"regime", v->regime}, {"reason", v->reason},
                                     {"repro", repro}};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         json_object_set_new(j, texts[i][0], text_or_null(texts[i][1]));
+    free(repro);
     json_object_set_new(j, "against", against);
     json_object_set_new(j, "cells", json_pack("{sI sI sI sI sI}", "holds", (json_int_t)v->holds, "fails", (json_int_t)v->fails, "open",
                                               (json_int_t)v->open, "missing", (json_int_t)v->missing, "lost",
@@ -454,7 +460,7 @@ static void md_cells(FILE *f, const struct nb_case_of *c)
 
 static void md_section(FILE *f, const struct nb_account *a, const struct nb_case_of *c)
 {
-    char repro[2600];
+    char *repro = nb_account_repro(a, c->claim);
     fputs("\n## ", f);
     nb_md(f, c->claim->id);
     fputs(": ", f);
@@ -475,9 +481,9 @@ static void md_section(FILE *f, const struct nb_account *a, const struct nb_case
     for (size_t t = 0; t < c->claim->test_count && c->judgement.finding != NB_UNTRIED; t++)
         md_test(f, a, c, t);
     md_item(f, "why", c->claim->why);
-    nb_account_repro(a, c->claim, repro, sizeof repro);
     fputs("- again: ", f);
     nb_md_code(f, repro);
+    free(repro);
     fputc('\n', f);
     if (c->judgement.finding != NB_UNTRIED)
         md_cells(f, c);

@@ -47,7 +47,7 @@ struct cli {
     bool quick, full, json, quiet;
     bool asks; /* the command is `claim` */
     char *command;
-    char options[200]; /* those that matter for a line that repeats it */
+    char *options; /* those that matter for a line that repeats it */
 };
 
 static error_t parse_option(int key, char *arg, struct argp_state *state)
@@ -87,11 +87,29 @@ static enum nb_status read_effort(const struct cli *c, enum nb_effort *effort, s
     return nb_fail(err, "--effort: unknown word \"%s\"; known: quick, default, full", word);
 }
 
-static void add_option(struct cli *c, const char *name, const char *value)
+static void add_option(FILE *f, const char *name, const char *value)
 {
-    const size_t n = strlen(c->options);
-    if (value != NULL && n < sizeof c->options)
-        snprintf(c->options + n, sizeof c->options - n, " --%s %s", name, value);
+    if (value == NULL)
+        return;
+    fprintf(f, " --%s ", name);
+    nb_option_word(f, value);
+}
+
+/* The registry is named unless it is the one that came with the program. */
+static char *options_of(const struct cli *c, enum nb_effort effort)
+{
+    char *text = NULL;
+    size_t len = 0;
+    const char *variable = getenv("NB_CLAIMS_DIR");
+    FILE *f = open_memstream(&text, &len);
+    NB_ASSERT(f != NULL);
+    add_option(f, "effort", effort == NB_QUICK ? "quick" : effort == NB_FULL ? "full" : NULL);
+    add_option(f, "seed", c->seed);
+    add_option(f, "budget", c->budget);
+    if (!c->asks)
+        add_option(f, "registry", c->registry != NULL ? c->registry : variable != NULL && variable[0] != '\0' ? variable : NULL);
+    NB_ASSERT(fclose(f) == 0);
+    return text;
 }
 
 static enum nb_status read_numbers(struct cli *c, struct nb_hearing *h, struct nb_err *err)
@@ -103,10 +121,7 @@ static enum nb_status read_numbers(struct cli *c, struct nb_hearing *h, struct n
     if (s == NB_OK && c->budget != NULL)
         s = nb_parse_seconds("--budget", c->budget, &h->budget_s, err);
     h->seed = seed;
-    add_option(c, "effort", h->effort == NB_QUICK ? "quick" : h->effort == NB_FULL ? "full" : NULL);
-    add_option(c, "seed", c->seed);
-    add_option(c, "budget", c->budget);
-    add_option(c, "registry", c->registry);
+    c->options = options_of(c, h->effort);
     return s;
 }
 
@@ -337,6 +352,7 @@ static void free_show(struct cli *c, struct show *s)
     nb_hearing_free(&s->h);
     json_decref(s->host);
     free(c->command);
+    free(c->options);
 }
 
 static enum nb_status cmd_claims(int argc, char **argv, int *code, struct nb_err *err)
@@ -396,12 +412,13 @@ static enum nb_status cmd_claim(int argc, char **argv, int *code, struct nb_err 
         "  normbench claim 'output_variance(layernorm) in [0.99, 1.01] where sd=1e-3|1'\n"
         "  normbench list experiments                       # quantities, arguments and parameters";
     struct cli c = {.asks = true, .command = nb_option_command(argc, argv)};
-    struct show s = {.account.command = c.command, .account.options = c.options};
+    struct show s = {.account.command = c.command};
     struct nb_claim claim = {.path = NULL};
     const struct nb_claim *const chosen = &claim;
     nb_option_parse(CLAIM_OPTIONS, parse_option, "'QUANTITY RELATION [where TERMS]'", doc, argc, argv, &c);
     enum nb_status status = c.text == NULL ? nb_fail(err, "claim: which one? `normbench claim --help` has examples")
                                            : read_numbers(&c, &s.h, err);
+    s.account.options = c.options;
     if (status == NB_OK)
         status = nb_ask(&claim, c.text, err);
     if (status == NB_OK) {

@@ -82,11 +82,18 @@ plant P1 $'op = rmsnorm\nmean = 1,5\nsd = 1' '>= 0.1'
 cp -r registry other
 NB_CLAIMS_DIR=other nb claims --id P8 --out by_variable
 expect "NB_CLAIMS_DIR names a registry" [ "$rc" = 0 ]
+expect "its repro line names it, too" [ "$(jq -r '.claims[0].repro' by_variable/claims.json)" = "normbench claims --id P8 --registry other" ]
+cp -r registry "a registry that isn't short: $(printf 'x%.0s' $(seq 150))"
+nb claims --registry a\ reg* --id P8 --seed 5 --out quoted
+again=$(jq -r '.claims[0].repro' quoted/claims.json)
+expect "a shell reads it back" eval "nb ${again#normbench } --out requoted; [ \$rc = 0 ]"
+expect "and it is the same line" [ "$(jq -r '.claims[0].repro' requoted/claims.json)" = "$again" ]
 
 # ---- a claim of one's own ----
 nb claim 'output_mean(rmsnorm) >= 0.5 where mean=1 and sd=1' --out a1
 expect "it holds: 0, not $rc" [ "$rc" = 0 ]
 verdict ask REPRODUCED
+expect "its repro line leaves out the folder" [ "$(jq -r '.claims[0].repro' a1/claims.json)" = "normbench claim 'output_mean(rmsnorm) >= 0.5 where mean=1 and sd=1'" ]
 expect "only what was asked is run" [ "$(jq -c '.runs[0] | [.parameters.op, .parameters.mean, (.observations | length)]' a1/claims.json)" = '["rmsnorm","1",3]' ]
 nb claim 'output_mean(layernorm) >= 0.5 where mean=1 and sd=1' --out a2
 expect "refuted: 3, not $rc" [ "$rc" = 3 ]

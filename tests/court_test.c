@@ -738,6 +738,12 @@ static void hearing(void **state)
     says("md", text, "apt-get install \\`it\\`");
     says("md", text, "a\\|b");
     free(text);
+    char *again = nb_account_repro(&a, &c[0]);
+    assert_string_equal(again, "normbench claims --id ask");
+    free(again);
+    again = nb_account_repro(&(struct nb_account){.options = " --seed 3"}, &c[0]);
+    assert_string_equal(again, "normbench claim 'fake.q(1) > 1' --seed 3");
+    free(again);
     nb_hearing_free(&h);
     for (size_t i = 0; i < N; i++)
         nb_claim_free(&c[i]);
