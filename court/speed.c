@@ -12,18 +12,49 @@
 #define RESIDENCIES "L1 L2 L3 DRAM cold"
 #define PAIRINGS "best-of-each naive unfused naive:best unfused:best"
 
+/* ---- parameters that are texts ---- */
+
+static enum nb_status check_key(enum nb_key key, const char *text, struct nb_err *err)
+{
+    struct nb_block b;
+    enum nb_status s = nb_block_init(&b, "op_speed", err);
+    if (s == NB_OK)
+        s = nb_block_set(&b, key, text, err);
+    nb_block_free(&b);
+    return s;
+}
+
+static enum nb_status check_hidden(const char *text, struct nb_err *err)
+{
+    return strcmp(text, "auto") == 0 ? NB_OK : check_key(NB_KEY_HIDDEN, text, err);
+}
+
+static enum nb_status check_isa(const char *text, struct nb_err *err)
+{
+    return strchr(text, ' ') == NULL ? check_key(NB_KEY_ISA, text, err) : nb_fail(err, "isa: words have a comma and no space between two");
+}
+
+static enum nb_status check_pair(const char *text, struct nb_err *err)
+{
+    struct nb_settings s = nb_settings_default();
+    struct nb_err inner;
+    return nb_versus_parse(&s, text, &inner) == NB_OK ? NB_OK : nb_fail(err, "pair: %s", inner.text);
+}
+
 static const struct nb_parameter PARAMETERS[] = {
-    {.name = "pair", .value = "rmsnorm:layernorm", .says = "norms, test:base; a list with commas", .kind = NB_TEXT},
+    {.name = "pair", .value = "rmsnorm:layernorm", .says = "norms, test:base; a list with commas", .kind = NB_TEXT,
+     .check = check_pair},
     {.name = "pairing", .value = "best-of-each", .says = "which kernels stand for the two: the fastest of each, those of one class, or "
      "a class of the test against the best of the base", .kind = NB_CHOICES, .choices = PAIRINGS},
     {.name = "dir", .value = "fwd", .says = "forward, backward, or a training step: forward with statistics and backward",
      .kind = NB_CHOICES, .choices = "fwd bwd training"},
     {.name = "dtype", .value = "f32,bf16", .says = "of x and y", .kind = NB_CHOICES, .choices = DTYPES},
-    {.name = "hidden", .value = "auto", .says = "elements of a row: a list, 64:16384:x2, or auto: more of them with more effort", .kind = NB_TEXT},
+    {.name = "hidden", .value = "auto", .says = "elements of a row: a list, 64:16384:x2, or auto: more of them with more effort", .kind = NB_TEXT,
+     .check = check_hidden},
     {.name = "residency", .value = "L2,DRAM", .says = "where the data lies", .kind = NB_CHOICES, .choices = RESIDENCIES},
     {.name = "threads", .value = "1", .says = "threads", .kind = NB_NUMBERS, .least = 1, .most = 1024, .whole = true, .single = true},
     {.name = "prefix", .value = "0.0625", .says = "share of a row that prmsnorm looks at", .kind = NB_NUMBERS, .least = 1e-6, .most = 1, .single = true},
-    {.name = "isa", .value = "best", .says = "instruction set: best, scalar, avx2, ...", .kind = NB_TEXT},
+    {.name = "isa", .value = "best", .says = "instruction set: best, scalar, avx2, ...", .kind = NB_TEXT, .check = check_isa},
 };
 
 /* Seconds of measuring that a cell is given, by effort: of contenders, and where slower kernels are among them. What a run adds for
@@ -155,8 +186,9 @@ static void put_missing(const struct asked *a, const char *where, const char *wh
 static void put(const struct asked *a, const struct rep_cell *c, const struct rep_estimate *e, const char *missing)
 {
     char where[200];
-    snprintf(where, sizeof where, "pair=%s:%s pairing=%s dir=%s dtype=%s hidden=%zu residency=%s threads=%s", a->test, a->base,
-             a->pairing, a->dir, a->dtype, a->hidden, a->residency, nb_trial_text(a->trial, "threads"));
+    snprintf(where, sizeof where, "pair=%s:%s pairing=%s dir=%s dtype=%s hidden=%zu residency=%s threads=%s isa=%.40s", a->test,
+             a->base, a->pairing, a->dir, a->dtype, a->hidden, a->residency, nb_trial_text(a->trial, "threads"),
+             nb_trial_text(a->trial, "isa"));
     if (missing == NULL && !isfinite(e->value))
         missing = "the two have no time in the same rounds";
     if (missing == NULL && !isfinite(e->lo))

@@ -46,7 +46,7 @@ enum nb_status nb_parameter_check(const struct nb_parameter *p, const char *text
 {
     size_t count = 0;
     if (p->kind == NB_TEXT)
-        return NB_OK;
+        return p->check != NULL ? p->check(text, err) : NB_OK;
     for (const char *rest = text, *word; count == 0 || *rest != '\0'; count++) {
         const size_t n = next_word(&rest, &word);
         enum nb_status s = NB_OK;

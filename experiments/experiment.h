@@ -42,11 +42,12 @@ struct nb_parameter {
     enum nb_parameter_kind {
         NB_NUMBERS, /* a comma-separated list of numbers from least to most; whole: without a fraction */
         NB_CHOICES, /* a comma-separated list of the words in choices */
-        NB_TEXT     /* anything, read by the experiment itself */
+        NB_TEXT     /* read by the experiment itself */
     } kind;
     double least, most;
     bool whole, single;   /* single: one value, no list */
     const char *choices;  /* words with one space between two */
+    enum nb_status (*check)(const char *text, struct nb_err *err); /* of a text, naming the parameter; NULL: anything will do */
 };
 
 enum nb_effort { NB_QUICK, NB_USUAL, NB_FULL };
