@@ -4,6 +4,7 @@
 #include "ask.h"
 #include "cpu.h"
 #include "hearing.h"
+#include "poster.h"
 #include "regime.h"
 #include "speed.h"
 #include "stats.h"
@@ -861,6 +862,63 @@ static void experiments(void **state)
     }
 }
 
+/* ---- the poster ---- */
+
+static void saved(struct nb_observations *o, double v, size_t n, const char *residency, const char *pairing, size_t hidden, const char *rest)
+{
+    static const char where[] = "pair=rmsnorm:layernorm pairing=%s dir=fwd dtype=f32 hidden=%zu residency=%s %s";
+    if (isnan(v))
+        nb_observe_missing_once(o, "saved_time", "", "disturbed", where, pairing, hidden, residency, rest);
+    else
+        nb_observe_interval(o, "saved_time", "", v, v - 0.03, v + 0.02, 0.01, n, "processes", where, pairing, hidden, residency, rest);
+}
+
+static char *text_of(const char *path)
+{
+    char *text = calloc(1 << 16, 1);
+    FILE *f = fopen(path, "r");
+    assert_true(f != NULL && text != NULL);
+    assert_true(fread(text, 1, (1 << 16) - 1, f) > 0);
+    fclose(f);
+    return text;
+}
+
+/* Only one thread and the best instruction set are drawn; the subtitle says how many processes and how many cells are missing. */
+static void poster(void **state)
+{
+    (void)state;
+    static const char *const residencies[] = {"L2", "DRAM"}, *const pairings[] = {"unfused", "naive", "best-of-each"};
+    struct nb_run_of run = {.experiment = &nb_experiment_op_speed, .done = true};
+    char dir[] = "/tmp/court_test_XXXXXX", path[200], note[256] = "";
+    bool drawn = false;
+    struct nb_err err;
+    assert_non_null(mkdtemp(dir));
+    for (size_t i = 0; i < 6; i++)
+        for (size_t k = 0; k < 4; k++)
+            saved(&run.observations, i == 5 && k == 3 ? NAN : 0.45 - 0.1 * (double)(i % 3) - 0.02 * (double)k, k == 1 ? 6 : 8, residencies[i / 3],
+                  pairings[i % 3], (size_t)256 << 2 * k, "threads=1 isa=best");
+    saved(&run.observations, 0.77, 4, "L2", "naive", 4096, "threads=2 isa=best");
+    saved(&run.observations, 0.77, 4, "L2", "naive", 64, "threads=1 isa=scalar");
+    const struct nb_hearing h = {.runs = &run, .run_count = 1, .dir = dir};
+    assert_int_equal(nb_poster(&h, "a processor", &drawn, note, &err), NB_OK);
+    assert_true(drawn);
+    snprintf(path, sizeof path, "%s/plots/claims_poster.gp", dir);
+    char *text = text_of(path);
+    says("poster", text, "a processor, f32, forward, 1 thread, 6 processes; 1 cell missing");
+    free(text);
+    snprintf(path, sizeof path, "%s/plots/claims_poster.dat", dir);
+    text = text_of(path);
+    assert_null(strstr(text, "77 "));
+    says("poster", text, "256 45 42 47");
+    free(text);
+    nb_observations_free(&run.observations);
+    const char *const names[] = {"/plots/claims_poster.gp", "/plots/claims_poster.dat", "/plots/claims_poster.svg", "/plots/claims_poster.png", "/plots", ""};
+    for (size_t i = 0; i < sizeof names / sizeof *names && getenv("KEEP_POSTER") == NULL; i++) {
+        snprintf(path, sizeof path, "%s%s", dir, names[i]);
+        (void)remove(path);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -868,7 +926,7 @@ int main(void)
         cmocka_unit_test(outcomes),   cmocka_unit_test(rule),        cmocka_unit_test(many_cells), cmocka_unit_test(longer),
         cmocka_unit_test(properties), cmocka_unit_test(losing), cmocka_unit_test(longer_suffices), cmocka_unit_test(regimes), cmocka_unit_test(claim_right),
         cmocka_unit_test(claim_wrong), cmocka_unit_test(asking),     cmocka_unit_test(hearing),   cmocka_unit_test(interrupted),
-        cmocka_unit_test(budget),     cmocka_unit_test(infinite),    cmocka_unit_test(experiments)};
+        cmocka_unit_test(budget),     cmocka_unit_test(infinite),   cmocka_unit_test(poster),    cmocka_unit_test(experiments)};
     char word[40];
     if (nb_cpu_init(word, sizeof word) != 0)
         return 1;
