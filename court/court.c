@@ -127,15 +127,16 @@ static enum nb_status read_numbers(struct cli *c, struct nb_hearing *h, struct n
 
 /* ---- which claims ---- */
 
+static const char BETWEEN[] = ", ";
+
 static enum nb_status choose(const struct nb_claims *all, const char *ids, const struct nb_claim **chosen, size_t *n, struct nb_err *err)
 {
     char id[80];
     *n = 0;
     for (size_t i = 0; ids == NULL && i < all->n; i++)
         chosen[(*n)++] = &all->v[i];
-    for (const char *p = ids; p != NULL; p = strchr(p, ',') != NULL ? strchr(p, ',') + 1 : NULL) {
-        p += strspn(p, " ");
-        snprintf(id, sizeof id, "%.*s", (int)strcspn(p, ", "), p);
+    for (const char *p = ids != NULL ? ids + strspn(ids, BETWEEN) : ""; *p != '\0'; p += strcspn(p, BETWEEN), p += strspn(p, BETWEEN)) {
+        snprintf(id, sizeof id, "%.*s", (int)strcspn(p, BETWEEN), p);
         const struct nb_claim *c = nb_claims_find(all, id);
         if (c == NULL)
             return nb_fail(err, "--id: there is no claim \"%s\"; `normbench list claims` shows them: %s to %s", id, all->v[0].id,
@@ -146,7 +147,7 @@ static enum nb_status choose(const struct nb_claims *all, const char *ids, const
         if (!again)
             chosen[(*n)++] = c;
     }
-    return NB_OK;
+    return *n > 0 ? NB_OK : nb_fail(err, "--id: names no claim; `normbench list claims` shows them");
 }
 
 /* ---- files ---- */

@@ -139,6 +139,7 @@ expect "which is no interruption" jq -e '.interrupted == false and .claims[0].ve
 fails 1 'exclude each other' claims --quick --full
 fails 1 'unknown word "slow"; known: quick, default, full' claims --effort slow
 fails 1 'there is no claim "C99"' claims --id C99
+fails 1 'names no claim' claims --id ' ,'
 fails 1 'not a whole number' claims --seed x
 fails 1 'is not a time' claims --budget soon
 fails 1 'exists already' claims --id C05 --out a1
@@ -174,6 +175,8 @@ expect "the same table" diff <(sed '/^files in/d' piped.out) <("$normbench" clai
 expect "a full disk is an error: $?" [ $? = 1 ]
 nb claims --registry registry --id P8 --quick
 nb claims --registry registry --id P8 --quick
+nb claims --registry registry --id 'P2  P8, P5' --out spaces
+expect "spaces and commas stand between ids" [ "$(jq -c '[.claims[].id]' spaces/claims.json)" = '["P2","P8","P5"]' ]
 expect "two in one second have folders of their own" [ "$(find results -mindepth 1 -maxdepth 1 -name 'claims-*Z*' | wc -l)" = 2 ]
 plant P1 $'op = rmsnorm\nmean = '"$(seq -s, 1 64)"$'\nsd = '"$(seq -s, 1 64)"$'\neps = '"$(seq -s, 1 8)"$'\nhidden = 65536' '>= 0.1'
 "$normbench" claims --registry registry --id P8,P1 --out stopped >out 2>err &
