@@ -160,9 +160,27 @@ static void say(struct nb_judgement *j, const char *format, ...)
     va_end(args);
 }
 
+/* Whether it is open for nothing but too few values. */
+static bool only_few(const struct nb_observation *o, const struct nb_region *r, double stretch)
+{
+    struct nb_observation enough = *o;
+    enough.n = NB_LEAST_VALUES;
+    return is_random(o) && o->n < NB_LEAST_VALUES && !is_missing(o) && nb_outcome_of(&enough, r, stretch) != NB_OPEN;
+}
+
+static size_t count_few(const struct nb_evidence *tests, size_t n, double stretch)
+{
+    size_t count = 0;
+    for (size_t t = 0; t < n; t++)
+        for (size_t i = 0; i < tests[t].n; i++)
+            count += only_few(tests[t].v[i], &tests[t].region, stretch);
+    return count;
+}
+
 /* The longest that any open cell takes; how many of them no length would decide. */
 static void find_longer(const struct nb_evidence *tests, size_t n, struct nb_judgement *j)
 {
+    const size_t few = count_few(tests, n, j->stretch);
     size_t never = 0;
     j->longer = 1;
     for (size_t t = 0; t < n; t++)
@@ -171,6 +189,10 @@ static void find_longer(const struct nb_evidence *tests, size_t n, struct nb_jud
             never += isinf(times);
             j->longer = fmax(j->longer, times);
         }
+    if (few > 0)
+        say(j, "%zu of them rest on fewer values than make an interval: at least %d are needed", few, NB_LEAST_VALUES);
+    if (few == j->open)
+        return;
     if (never > 0)
         say(j, "no length would decide %zu of them: the border lies at the value or within the noise floor", never);
     else

@@ -226,7 +226,7 @@ static void rule(void **state)
 {
     (void)state;
     struct nb_observation yes = seen(1.1, 1.2, 1.3, 9, "k=1"), no = seen(0.5, 0.6, 0.7, 9, "k=2"), open = seen(0.8, 1.05, 1.4, 9, "k=3"),
-                          gone = seen(NAN, NAN, NAN, 0, "k=4"), lost = gone;
+                          gone = seen(NAN, NAN, NAN, 0, "k=4"), lost = gone, few = seen(1.1, 1.2, 1.3, 2, "k=5");
     strcpy(gone.missing, "no such library");
     strcpy(lost.missing, "disturbed");
     lost.once = true;
@@ -253,6 +253,7 @@ static void rule(void **state)
         {{yes, no, gone}, 3, 2, NB_CONDITIONAL, "k=1, not 2", "test b could not be tried"},
         {{yes, lost}, 2, 2, NB_NOT_RESOLVED, "", "1 of 2 cells were not observed in this run and may be in another; 1 of 2 cells of test a could "
          "not be observed: disturbed"},
+        {{yes, few}, 2, 2, NB_NOT_RESOLVED, "", "1 of 2 cells are open; 1 of them rest on fewer values than make an interval: at least 3 are needed"},
         {{no, lost}, 2, 2, NB_NOT_RESOLVED, "", "may be in another"},
         {{yes, no, lost}, 3, 3, NB_CONDITIONAL, "k=1, not 2", "1 of 3 cells of test a could not"},
         {{lost}, 1, 1, NB_NOT_RESOLVED, "", "test a could not be tried: disturbed"},
