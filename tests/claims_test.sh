@@ -167,6 +167,11 @@ nb claims --registry bad --out half
 expect "the others are tried in spite of it" [ "$(jq '[.claims[] | select(.verdict == "REFUTED")] | length' half/claims.json)" = "$(jq '[.claims[] | select(.verdict == "REFUTED")] | length' planted/claims.json)" ]
 expect "exit 1, not $rc" [ "$rc" = 1 ]
 
+nb claims --id $'\e[31mC05\xc2\x9b\xe2\x80\xae'
+expect "no escape of --id reaches the terminal" [ "$(grep -cP '[\x1b\x9b\xae]' err)" = 0 ]
+rm -rf bad && cp -r registry bad && mkfifo bad/P9.claim
+fails 1 'bad/P9.claim: is no regular file' claims --registry bad
+
 # ---- how it is called ----
 "$normbench" claims --registry registry --out piped 2>err | cat >piped.out
 expect "plain in a pipe" [ "$(grep -c $'\x1b\|\r' piped.out err)" = "$(printf 'piped.out:0\nerr:0')" ]

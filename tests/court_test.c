@@ -558,6 +558,8 @@ static void claim_wrong(void **state)
         {HEAD "[test a]\nexperiment = row_statistics\nquantity = output_mean\nholds = about 1\n",
          ":11: holds: \"about\" is no relation\n  about 1\n  ^^^^^\nsay >= 1.1"},
         {HEAD TEST "where = mean>>1\n", ":14: where: \">\" is no value\n  mean>>1\n       ^\na term is key=value"},
+        {HEAD "x = \xC2\x9B[0m\n", ":8: control character U+009B"}, {HEAD "x = a\xE2\x80\xAE" "b\n", "control character U+202E"},
+        {HEAD "x = \xE2\x81\xA9\n", "control character U+2069"},
         {HEAD "x = \x01\n", ":8: control byte 0x01"}, {HEAD "x = \x1B[0m\n", "control byte 0x1b"}, {HEAD "x = \xFF\n", ":8: not UTF-8"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
