@@ -23,7 +23,7 @@ enum { EXIT_HOLDS = 0, EXIT_FAULT = 1, EXIT_REFUTED = 3, EXIT_UNRESOLVED = 4 };
 
 /* ---- options ---- */
 
-enum option_key { KEY_ID = NB_OPTION_OTHERS, KEY_EFFORT, KEY_QUICK, KEY_FULL, KEY_BUDGET, KEY_SEED, KEY_OUT, KEY_REGISTRY, KEY_JSON, KEY_QUIET };
+enum option_key { KEY_ID = NB_OPTION_OTHERS, KEY_EFFORT, KEY_QUICK, KEY_FULL, KEY_BUDGET, KEY_SEED, KEY_OUT, KEY_REGISTRY, KEY_JSON, KEY_QUIET, KEY_FORCE };
 
 #define OPTIONS_COMMON                                                                                                             \
     {"effort", KEY_EFFORT, "quick|default|full", 0, "how long it may take; what is asked is the same", 1},                         \
@@ -34,7 +34,8 @@ enum option_key { KEY_ID = NB_OPTION_OTHERS, KEY_EFFORT, KEY_QUICK, KEY_FULL, KE
     {"out", KEY_OUT, "DIR", 0, "a folder that does not exist yet: claims.json, claims.md, host.json, what experiments leave; "     \
                                "default results/claims-<UTC>", 2},                                                                 \
     {"json", KEY_JSON, 0, 0, "claims.json on stdout in place of the table", 2},                                                    \
-    {"quiet", KEY_QUIET, 0, 0, "no progress and no table", 2}
+    {"quiet", KEY_QUIET, 0, 0, "no progress and no table", 2},                                                                     \
+    {"force", KEY_FORCE, 0, 0, "time also where times mean nothing (no free core, an emulator)", 2}
 
 static const struct argp_option CLAIMS_OPTIONS[] = {
     {"id", KEY_ID, "LIST", 0, "these claims alone: C07,C40 (default: all)", 1},
@@ -44,7 +45,7 @@ static const struct argp_option CLAIM_OPTIONS[] = {OPTIONS_COMMON, {0}};
 
 struct cli {
     const char *id, *effort, *budget, *seed, *out, *registry, *text;
-    bool quick, full, json, quiet;
+    bool quick, full, json, quiet, force;
     bool asks; /* the command is `claim` */
     char *command;
     char *options; /* those that matter for a line that repeats it */
@@ -55,8 +56,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     struct cli *c = state->input;
     const struct nb_option_text texts[] = {{KEY_ID, &c->id}, {KEY_EFFORT, &c->effort}, {KEY_BUDGET, &c->budget}, {KEY_SEED, &c->seed},
                                            {KEY_OUT, &c->out}, {KEY_REGISTRY, &c->registry}};
-    bool *const flags[] = {&c->quick, &c->full, &c->json, &c->quiet};
-    static const int keys[] = {KEY_QUICK, KEY_FULL, KEY_JSON, KEY_QUIET};
+    bool *const flags[] = {&c->quick, &c->full, &c->json, &c->quiet, &c->force};
+    static const int keys[] = {KEY_QUICK, KEY_FULL, KEY_JSON, KEY_QUIET, KEY_FORCE};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (key == keys[i]) {
             *flags[i] = true;
@@ -108,6 +109,7 @@ static char *options_of(const struct cli *c, enum nb_effort effort)
     add_option(f, "budget", c->budget);
     if (!c->asks)
         add_option(f, "registry", c->registry != NULL ? c->registry : variable != NULL && variable[0] != '\0' ? variable : NULL);
+    fputs(c->force ? " --force" : "", f);
     NB_ASSERT(fclose(f) == 0);
     return text;
 }
@@ -122,6 +124,8 @@ static enum nb_status read_numbers(struct cli *c, struct nb_hearing *h, struct n
         s = nb_parse_seconds("--budget", c->budget, &h->budget_s, err);
     h->seed = seed;
     c->options = options_of(c, h->effort);
+    if (c->force) /* what the experiments run asks for it there */
+        NB_ASSERT(setenv("NB_FORCE", "1", 1) == 0);
     return s;
 }
 
@@ -441,6 +445,10 @@ static enum nb_status cmd_claim(int argc, char **argv, int *code, struct nb_err 
 static enum nb_status list_options(int argc, char **argv, const char *what, bool *json, const char **registry, struct nb_err *err)
 {
     for (int i = 2; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0) {
+            printf("Usage: normbench list %s [--json]%s\n", what, registry != NULL ? " [--registry DIR]" : "");
+            exit(fflush(stdout) == 0 ? EXIT_HOLDS : EXIT_FAULT);
+        }
         if (strcmp(argv[i], "--json") == 0)
             *json = true;
         else if (registry != NULL && strcmp(argv[i], "--registry") == 0 && i + 1 < argc)

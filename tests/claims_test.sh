@@ -192,6 +192,14 @@ wait $pid
 rc=$?
 expect "Ctrl-C: 130, not $rc" [ $rc = 130 ]
 expect "what was finished is written" [ "$(jq -c '[.interrupted, [.claims[].verdict]]' stopped/claims.json)" = '[true,["NOT TESTABLE","UNTRIED"]]' ]
+nb claims --registry registry --id P8 --force --out forced
+expect "--force is taken, and repeated in the repro line" [ "$(jq -r '.claims[0].repro' forced/claims.json)" = "normbench claims --id P8 --registry registry --force" ]
+nb claim 'output_mean(rmsnorm) >= 0.5 where mean=1 and sd=1' --force --out forced_claim
+expect "by claim, too: 0, not $rc" [ "$rc" = 0 ]
+for list in claims experiments; do
+    nb list $list --help
+    expect "list $list --help" grep -q "^Usage: normbench list $list" out
+done
 nb --help
 expect "the help lists claims and claim" [ "$(grep -cE '^  claims? ' out)" = 2 ]
 for command in claims claim; do
