@@ -247,17 +247,18 @@ static enum nb_status read_host(struct show *s, struct nb_err *err)
     return NB_OK;
 }
 
+/* Verdicts before what else could fill a disk. */
 static enum nb_status write_files(struct show *s, char note[256], struct nb_err *err)
 {
     size_t pictures = 0;
     bool poster = false;
     json_t *json = nb_account_json(&s->account);
     json_object_set_new(s->host, "after", nb_host_moment());
-    enum nb_status status = write_json(s->h.dir, "host.json", s->host, err);
-    if (status == NB_OK)
-        status = write_json(s->h.dir, "claims.json", json, err);
+    enum nb_status status = write_json(s->h.dir, "claims.json", json, err);
     if (status == NB_OK)
         status = write_md(&s->account, s->h.dir, err);
+    if (status == NB_OK)
+        status = write_json(s->h.dir, "host.json", s->host, err);
     if (status == NB_OK)
         status = nb_hearing_pictures(&s->h, &pictures, note, err);
     if (status == NB_OK)

@@ -15,6 +15,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static void says(const char *what, const char *text, const char *want)
 {
@@ -865,6 +866,27 @@ static void experiments(void **state)
     }
 }
 
+/* ---- files of experiments ---- */
+
+/* A picture's data that a full disk refuses is left out, and the observations are there. */
+static void full_disk(void **state)
+{
+    (void)state;
+    struct nb_claim c = asked("gradient_spread(pre, layernorm, 2) > 0 where seeds=3 and d=8 and weight=w1");
+    char dir[] = "/tmp/court_test_XXXXXX", path[100];
+    struct nb_observations o = {0};
+    struct nb_err err = {""};
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/stack_gradients.dat", dir);
+    assert_int_equal(symlink("/dev/full", path), 0);
+    const struct nb_trial t = {.experiment = c.tests[0].experiment, .values = (const char *const *)c.tests[0].values, .seed = 1, .dir = dir};
+    assert_int_equal(t.experiment->run(&t, &o, &err), NB_OK);
+    assert_true(o.n > 0);
+    assert_int_equal(rmdir(dir), 0); /* nothing is left in it */
+    nb_observations_free(&o);
+    nb_claim_free(&c);
+}
+
 /* ---- the poster ---- */
 
 static void saved(struct nb_observations *o, double v, size_t n, const char *residency, const char *pairing, size_t hidden, const char *rest)
@@ -929,7 +951,7 @@ int main(void)
         cmocka_unit_test(outcomes),   cmocka_unit_test(rule),        cmocka_unit_test(many_cells), cmocka_unit_test(longer),
         cmocka_unit_test(properties), cmocka_unit_test(losing), cmocka_unit_test(longer_suffices), cmocka_unit_test(regimes), cmocka_unit_test(claim_right),
         cmocka_unit_test(claim_wrong), cmocka_unit_test(asking),     cmocka_unit_test(hearing),   cmocka_unit_test(interrupted),
-        cmocka_unit_test(budget),     cmocka_unit_test(infinite),   cmocka_unit_test(poster),    cmocka_unit_test(experiments)};
+        cmocka_unit_test(budget),     cmocka_unit_test(infinite),   cmocka_unit_test(poster), cmocka_unit_test(full_disk),    cmocka_unit_test(experiments)};
     char word[40];
     if (nb_cpu_init(word, sizeof word) != 0)
         return 1;
