@@ -214,6 +214,8 @@ char *nb_account_repro(const struct nb_account *a, const struct nb_claim *c)
     return text;
 }
 
+static const char *const EFFORTS[] = {"quick", "default", "full"};
+
 /* ---- claims.json ---- */
 
 /* JSON has neither NaN nor infinity: null, and the words inf and -inf. */
@@ -347,7 +349,6 @@ static json_t *case_json(const struct nb_account *a, const struct nb_case_of *c)
 
 json_t *nb_account_json(const struct nb_account *a)
 {
-    static const char *const efforts[] = {"quick", "default", "full"};
     const struct nb_hearing *h = a->hearing;
     json_t *j = json_object(), *runs = json_array(), *claims = json_array();
     for (size_t i = 0; i < h->run_count; i++)
@@ -356,7 +357,7 @@ json_t *nb_account_json(const struct nb_account *a)
         json_array_append_new(claims, case_json(a, &h->cases[i]));
     const char *const texts[][2] = {{"command", a->command}, {"version", NB_VERSION}, {"git", nb_host_git()},
                                     {"compiler", a->compiler}, {"cpu", a->cpu}, {"registry", a->registry},
-                                    {"effort", efforts[h->effort]}};
+                                    {"effort", EFFORTS[h->effort]}};
     json_object_set_new(j, "schema", json_integer(1));
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         json_object_set_new(j, texts[i][0], text_or_null(texts[i][1]));
@@ -515,7 +516,8 @@ void nb_account_md(FILE *f, const struct nb_account *a)
     nb_md(f, a->compiler);
     fprintf(f, "; normbench " NB_VERSION ", git ");
     nb_md(f, nb_host_git());
-    fprintf(f, "; seed %llu; %.0f s. How verdicts are formed: docs/court.md.\n\n", (unsigned long long)h->seed, a->seconds);
+    fprintf(f, "; effort %s; seed %llu; %.0f s. How verdicts are formed: docs/court.md.\n\n", EFFORTS[h->effort],
+            (unsigned long long)h->seed, a->seconds);
     nb_md_code(f, a->command);
     fputs("\n\n| id | verdict | claim | measured | noise floor | regime, or why |\n|---|---|---|---|---|---|\n", f);
     for (size_t i = 0; i < h->case_count; i++)

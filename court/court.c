@@ -26,7 +26,7 @@ enum { EXIT_HOLDS = 0, EXIT_FAULT = 1, EXIT_REFUTED = 3, EXIT_UNRESOLVED = 4 };
 enum option_key { KEY_ID = NB_OPTION_OTHERS, KEY_EFFORT, KEY_QUICK, KEY_FULL, KEY_BUDGET, KEY_SEED, KEY_OUT, KEY_REGISTRY, KEY_JSON, KEY_QUIET, KEY_FORCE };
 
 #define OPTIONS_COMMON                                                                                                             \
-    {"effort", KEY_EFFORT, "quick|default|full", 0, "how long it may take; what is asked is the same", 1},                         \
+    {"effort", KEY_EFFORT, "quick|default|full", 0, "how long it may take; with more, lengths that are auto (op_speed, block_speed) are more", 1},     \
     {"quick", KEY_QUICK, 0, 0, "--effort quick", 1},                                                                               \
     {"full", KEY_FULL, 0, 0, "--effort full", 1},                                                                                  \
     {"budget", KEY_BUDGET, "TIME", 0, "time for all of it: 60s, 5m; what is timed shares what the rest leaves", 1},                \

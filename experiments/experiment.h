@@ -56,7 +56,7 @@ enum nb_effort { NB_QUICK, NB_USUAL, NB_FULL };
 struct nb_trial {
     const struct nb_experiment *experiment;
     const char *const *values; /* a text for each of its parameters, checked by nb_trial_check */
-    enum nb_effort effort;     /* how long it may take; what is asked for is the same */
+    enum nb_effort effort;     /* how long it may take, and how many values and lengths "auto" are */
     uint64_t seed;
     double budget_s;           /* of one that is timed: about so long; 0: its own choice by effort */
     const char *dir;           /* an existing folder for files of its own; NULL: none are wanted */

@@ -749,6 +749,7 @@ static void hearing(void **state)
     says("md", text, "no &lt;memory&gt; \\| here");
     says("md", text, "apt-get install \\`it\\`");
     says("md", text, "a\\|b");
+    says("md", text, "; effort default; seed 1; ");
     free(text);
     char *again = nb_account_repro(&a, &c[0]);
     assert_string_equal(again, "normbench claims --id ask");
