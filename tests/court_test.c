@@ -888,6 +888,31 @@ static void full_disk(void **state)
     nb_claim_free(&c);
 }
 
+static size_t questions_asked;
+
+static bool stop_after_five(void)
+{
+    return ++questions_asked > 5;
+}
+
+/* Ctrl-C is seen between two kernels and between two seeds. */
+static void stopping(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"share_of_equal_outputs(layernorm, alone) >= 1 where dtype=f32 and hidden=768",
+                                        "change_by_batch_mates(layernorm) >= 1 where batch=2"};
+    for (size_t i = 0; i < 2; i++) {
+        struct nb_claim c = asked(texts[i]);
+        struct nb_observations o = {0};
+        struct nb_err err = {""};
+        questions_asked = 0;
+        const struct nb_trial t = {.experiment = c.tests[0].experiment, .values = (const char *const *)c.tests[0].values, .seed = 1, .stop = stop_after_five};
+        assert_int_equal(t.experiment->run(&t, &o, &err), NB_INTERRUPTED);
+        nb_observations_free(&o);
+        nb_claim_free(&c);
+    }
+}
+
 /* ---- the poster ---- */
 
 static void saved(struct nb_observations *o, double v, size_t n, const char *residency, const char *pairing, size_t hidden, const char *rest)
@@ -952,7 +977,7 @@ int main(void)
         cmocka_unit_test(outcomes),   cmocka_unit_test(rule),        cmocka_unit_test(many_cells), cmocka_unit_test(longer),
         cmocka_unit_test(properties), cmocka_unit_test(losing), cmocka_unit_test(longer_suffices), cmocka_unit_test(regimes), cmocka_unit_test(claim_right),
         cmocka_unit_test(claim_wrong), cmocka_unit_test(asking),     cmocka_unit_test(hearing),   cmocka_unit_test(interrupted),
-        cmocka_unit_test(budget),     cmocka_unit_test(infinite),   cmocka_unit_test(poster), cmocka_unit_test(full_disk),    cmocka_unit_test(experiments)};
+        cmocka_unit_test(budget),     cmocka_unit_test(infinite),   cmocka_unit_test(poster), cmocka_unit_test(full_disk), cmocka_unit_test(stopping),    cmocka_unit_test(experiments)};
     char word[40];
     if (nb_cpu_init(word, sizeof word) != 0)
         return 1;
