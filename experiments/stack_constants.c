@@ -1,15 +1,17 @@
 /* stack_constants.c: the constants of DeepNorm and what they are made for.
  *
- * deepnorm_constants: of each kind of stack and depth (encoder and decoder of one depth each, where there are both):
+ * deepnorm_constants: of each kind of stack, N layers of an encoder and M of a decoder, where it has them (0: it has none). Stacks of
+ *   both are tried with every N and every M, so that an N in the place of an M is seen:
  *     alpha, beta         as reference/deepnorm.h has them, which the kernels are given
  *     formula_difference  the largest relative difference of the two from the formulas as articles print them
  *     norm_difference     the DeepNorm kernel of x and f with the printed alpha, from LayerNorm of alpha*x + f, in multiples of the
  *                         root mean square of the output
  *     update_bound        the sum that bounds how far a step of gradient descent moves the model's output. A sublayer with gain
- *                         beta adds 2 beta^2/alpha^2: an encoder has 2N of them and a decoder 3M. What an encoder beside a decoder
- *                         adds reaches the output through M cross-attentions of beta_d^2/alpha_d. The constants are made for this
- *                         to be 1 at every depth; those of an encoder beside a decoder are printed with two digits (0.81, 0.87),
- *                         and half a unit of the last one is worth 2.4 % of the sum
+ *                         beta adds 2 beta^2/alpha^2: an encoder has 2N of them, a decoder alone 2M and one behind an encoder 3M. What an
+ *                         encoder beside a decoder adds reaches the output through M cross-attentions of beta_d^2/alpha_d, d for
+ *                         the decoder. The constants are made for this to be 1 at every depth; those of an encoder beside a
+ *                         decoder are printed with two digits (0.81, 0.87), and half a unit of the last one is worth 2.4 % of
+ *                         the sum
  *     log_gain            natural logarithm of what initialization multiplies a kind of weights by
  * Source   Wang et al. 2022, arXiv:2203.00555, figure 2 (constants; weights that beta scales: feed-forward, value, output; with gain
  *          1: query, key), section 4 (the sums) */
@@ -41,15 +43,22 @@ static const char *const SCALED[] = {"ffn", "value", "output"}, *const UNSCALED[
 static const struct nb_parameter PARAMETERS[] = {
     {.name = "stack", .value = "encoder_only,decoder_only,encoder_of_both,decoder_of_both", .says = "kinds of stacks",
      .kind = NB_CHOICES, .choices = "encoder_only decoder_only encoder_of_both decoder_of_both"},
-    {.name = "depth", .value = "1,6,12,18,24,100,1000", .says = "layers of the encoder, of the decoder", .kind = NB_NUMBERS,
-     .least = 1, .most = 1e6, .whole = true},
+    {.name = "encoder", .value = "1,6,12,100,1000", .says = "layers of the encoder", .kind = NB_NUMBERS, .least = 1, .most = 1e6,
+     .whole = true},
+    {.name = "decoder", .value = "1,6,18,24,1000", .says = "layers of the decoder", .kind = NB_NUMBERS, .least = 1, .most = 1e6,
+     .whole = true},
 };
 
 enum { HIDDEN = 512, ROWS = 4 };
 
-static double evaluate(const struct power *p, double depth)
+/* Layers of encoder and decoder; 0: the stack has none, and no formula of it has any. */
+struct layers {
+    size_t n, m;
+};
+
+static double evaluate(const struct power *p, struct layers l)
 {
-    return p->factor * pow(p->inside * pow(depth, p->n) * pow(depth, p->m), p->power);
+    return p->factor * pow(p->inside * pow((double)l.n, p->n) * pow((double)l.m, p->m), p->power);
 }
 
 static double relative(double got, double want)
@@ -57,21 +66,23 @@ static double relative(double got, double want)
     return fabs(got - want) / fabs(want);
 }
 
-/* With N = M = depth. */
-static double update_bound(const struct printed *p, double depth, struct nb_ref_deepnorm c)
+static double update_bound(const struct printed *p, struct layers l, struct nb_ref_deepnorm c)
 {
     const double sublayer = 2 * c.beta * c.beta / (c.alpha * c.alpha);
-    const struct nb_ref_deepnorm d = nb_ref_deepnorm(NB_REF_DECODER_OF_BOTH, (unsigned)depth, (unsigned)depth);
+    const double n = (double)l.n, m = (double)l.m;
+    struct nb_ref_deepnorm d;
     switch (p->stack) {
     case NB_REF_DECODER_OF_BOTH:
-        return 3 * depth * sublayer;
+        return 3 * m * sublayer;
     case NB_REF_ENCODER_OF_BOTH:
-        return 2 * depth * sublayer * depth * d.beta * d.beta / d.alpha;
-    case NB_REF_ENCODER_ONLY:
+        d = nb_ref_deepnorm(NB_REF_DECODER_OF_BOTH, (unsigned)l.n, (unsigned)l.m);
+        return 2 * n * sublayer * m * d.beta * d.beta / d.alpha;
     case NB_REF_DECODER_ONLY:
+        return 2 * m * sublayer;
+    case NB_REF_ENCODER_ONLY:
         break;
     }
-    return 2 * depth * sublayer;
+    return 2 * n * sublayer;
 }
 
 /* DeepNorm's kernel into y, LayerNorm of the sum into z; the largest distance. Without gamma and beta their mean square is one. */
@@ -98,40 +109,51 @@ static double norm_difference(double alpha, size_t depth, uint64_t seed)
     return most;
 }
 
-static void observe_gains(struct nb_observations *o, const char *stack, size_t depth, double beta)
+static void observe_gains(struct nb_observations *o, const char *stack, struct layers l, double beta)
 {
+    static const char where[] = "stack=%s encoder=%zu decoder=%zu weights=%s";
     for (size_t i = 0; i < sizeof SCALED / sizeof *SCALED; i++)
-        nb_observe(o, "log_gain", "", log(beta), "stack=%s depth=%zu weights=%s", stack, depth, SCALED[i]);
+        nb_observe(o, "log_gain", "", log(beta), where, stack, l.n, l.m, SCALED[i]);
     for (size_t i = 0; i < sizeof UNSCALED / sizeof *UNSCALED; i++)
-        nb_observe(o, "log_gain", "", 0, "stack=%s depth=%zu weights=%s", stack, depth, UNSCALED[i]);
+        nb_observe(o, "log_gain", "", 0, where, stack, l.n, l.m, UNSCALED[i]);
 }
 
-static void one_stack(const struct nb_trial *t, const struct printed *p, double depth, struct nb_observations *o)
+static void one_stack(const struct nb_trial *t, const struct printed *p, struct layers l, struct nb_observations *o)
 {
-    static const char where[] = "stack=%s depth=%zu";
-    const size_t n = (size_t)depth;
-    const double alpha = evaluate(&p->alpha, depth), beta = evaluate(&p->beta, depth);
-    const struct nb_ref_deepnorm c = nb_ref_deepnorm(p->stack, (unsigned)n, (unsigned)n);
-    nb_observe(o, "alpha", "", c.alpha, where, p->name, n);
-    nb_observe(o, "beta", "", c.beta, where, p->name, n);
-    nb_observe(o, "formula_difference", "", fmax(relative(c.alpha, alpha), relative(c.beta, beta)), where, p->name, n);
-    nb_observe(o, "norm_difference", "", norm_difference(alpha, n, t->seed), where, p->name, n);
-    nb_observe(o, "update_bound", "", update_bound(p, depth, (struct nb_ref_deepnorm){alpha, beta}), where, p->name, n);
-    observe_gains(o, p->name, n, beta);
+    static const char where[] = "stack=%s encoder=%zu decoder=%zu";
+    const bool encoder = p->stack == NB_REF_ENCODER_ONLY || p->stack == NB_REF_ENCODER_OF_BOTH;
+    const double alpha = evaluate(&p->alpha, l), beta = evaluate(&p->beta, l), off = norm_difference(alpha, encoder ? l.n : l.m, t->seed);
+    const struct nb_ref_deepnorm c = nb_ref_deepnorm(p->stack, (unsigned)l.n, (unsigned)l.m);
+    nb_observe(o, "alpha", "", c.alpha, where, p->name, l.n, l.m);
+    nb_observe(o, "beta", "", c.beta, where, p->name, l.n, l.m);
+    nb_observe(o, "formula_difference", "", fmax(relative(c.alpha, alpha), relative(c.beta, beta)), where, p->name, l.n, l.m);
+    nb_observe(o, "norm_difference", "", off, where, p->name, l.n, l.m);
+    nb_observe(o, "update_bound", "", update_bound(p, l, (struct nb_ref_deepnorm){alpha, beta}), where, p->name, l.n, l.m);
+    observe_gains(o, p->name, l, beta);
+}
+
+/* The layers that a kind of stack is tried with, into v; {0}, a single one, where it has none of them. */
+static size_t layers_of(const struct nb_trial *t, bool has, const char *parameter, double *v)
+{
+    v[0] = 0;
+    return has ? nb_trial_numbers(t, parameter, v) : 1;
 }
 
 static enum nb_status deepnorm_constants(const struct nb_trial *t, struct nb_observations *o, struct nb_err *err)
 {
-    double depth[NB_NUMBERS_MAX];
-    const size_t depths = nb_trial_numbers(t, "depth", depth);
     (void)err;
-    for (size_t i = 0; i < sizeof PRINTED / sizeof *PRINTED; i++)
-        for (size_t k = 0; k < depths && nb_trial_has(t, "stack", PRINTED[i].name); k++)
-            one_stack(t, &PRINTED[i], depth[k], o);
+    for (size_t i = 0; i < sizeof PRINTED / sizeof *PRINTED; i++) {
+        const struct printed *p = &PRINTED[i];
+        double encoder[NB_NUMBERS_MAX], decoder[NB_NUMBERS_MAX];
+        const size_t ns = layers_of(t, p->stack != NB_REF_DECODER_ONLY, "encoder", encoder),
+                     ms = layers_of(t, p->stack != NB_REF_ENCODER_ONLY, "decoder", decoder);
+        for (size_t k = 0; k < ns * ms && nb_trial_has(t, "stack", p->name); k++)
+            one_stack(t, p, (struct layers){(size_t)encoder[k / ms], (size_t)decoder[k % ms]}, o);
+    }
     return NB_OK;
 }
 
 const struct nb_experiment nb_experiment_deepnorm_constants = {
-    "deepnorm_constants", "the constants of DeepNorm by kind of stack and depth, and the sum that they are to bound",
-    "alpha beta formula_difference norm_difference update_bound log_gain", "stack depth", PARAMETERS,
+    "deepnorm_constants", "the constants of DeepNorm by kind of stack and layers, and the sum that they are to bound",
+    "alpha beta formula_difference norm_difference update_bound log_gain", "stack encoder decoder", PARAMETERS,
     sizeof PARAMETERS / sizeof *PARAMETERS, false, {0.02, 0.02, 0.02}, deepnorm_constants};

@@ -466,10 +466,15 @@ static void constants(void **state)
         const char *where;
         double alpha, beta; /* digits of another program */
     } rows[] = {
-        {"stack=encoder_only depth=6", 1.861210, 0.379918},       {"stack=decoder_only depth=1000", 6.687403, 0.105737},
-        {"stack=encoder_of_both depth=18", 1.998746, 0.352571},   {"stack=decoder_of_both depth=18", 2.710806, 0.260847},
+        {"stack=encoder_only encoder=6 decoder=0", 1.861210, 0.379918},
+        {"stack=decoder_only encoder=0 decoder=1000", 6.687403, 0.105737},
+        {"stack=encoder_of_both encoder=18 decoder=18", 1.998746, 0.352571},
+        {"stack=encoder_of_both encoder=6 decoder=18", 1.518719, 0.464010},
+        {"stack=encoder_of_both encoder=18 decoder=6", 1.866112, 0.377630},
+        {"stack=decoder_of_both encoder=18 decoder=18", 2.710806, 0.260847},
+        {"stack=decoder_of_both encoder=6 decoder=18", 2.710806, 0.260847},
     };
-    struct nb_observations o = RUN("deepnorm_constants", "depth=6,18,1000");
+    struct nb_observations o = RUN("deepnorm_constants", "encoder=6,18", "decoder=6,18,1000");
     check_quantities("deepnorm_constants", &o);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         assert_true(fabs(value(&o, "alpha", rows[i].where) - rows[i].alpha) < 1e-6);
@@ -478,8 +483,24 @@ static void constants(void **state)
         assert_true(value(&o, "norm_difference", rows[i].where) < 1e-12);
         assert_true(fabs(value(&o, "update_bound", rows[i].where) - 1) < (strstr(rows[i].where, "encoder_of_both") ? 0.024 : 1e-12));
     }
-    assert_true(near(value(&o, "log_gain", "stack=encoder_only depth=1000 weights=output"), log(0.25 / sqrt(sqrt(8000. / 256)))));
-    assert_true(value(&o, "log_gain", "stack=encoder_only depth=6 weights=key") == 0);
+    assert_true(near(value(&o, "log_gain", "stack=decoder_only encoder=0 decoder=1000 weights=output"), log(0.25 / sqrt(sqrt(8000. / 256)))));
+    assert_true(value(&o, "log_gain", "stack=encoder_only encoder=6 decoder=0 weights=key") == 0);
+    nb_observations_free(&o);
+}
+
+/* N and M exchanged, planted: the constants that a stack would get, and what its update would then be, are far outside of what is
+ * asked, but where N = M. */
+static void exchanged_layers(void **state)
+{
+    (void)state;
+    static const char straight[] = "stack=encoder_of_both encoder=6 decoder=18", exchanged[] = "stack=encoder_of_both encoder=18 decoder=6";
+    struct nb_observations o = RUN("deepnorm_constants", "encoder=6,18", "decoder=6,18");
+    const double alpha = value(&o, "alpha", straight), beta = value(&o, "beta", straight), wrong_alpha = value(&o, "alpha", exchanged),
+                 wrong_beta = value(&o, "beta", exchanged), bound = value(&o, "update_bound", straight),
+                 gain = pow(wrong_beta / beta * alpha / wrong_alpha, 2);
+    assert_true(fabs(bound - 1) < 0.024);
+    assert_true(fabs(wrong_alpha / alpha - pow(3, 3. / 16)) < 1e-12); /* (18^4 6 / (6^4 18))^(1/16) = (3^3)^(1/16) */
+    assert_true(fabs(gain - pow(3, -0.75)) < 1e-12 && fabs(bound * gain - 1) > 0.5);
     nb_observations_free(&o);
 }
 
@@ -515,7 +536,7 @@ int main(void)
         cmocka_unit_test(one_layer_by_hand), cmocka_unit_test(attention_by_hand), cmocka_unit_test(weights_and_data),
         cmocka_unit_test(gradients_by_layer), cmocka_unit_test(gradients_file), cmocka_unit_test(gradients_of_each_matrix),
         cmocka_unit_test(vanishing), cmocka_unit_test(hidden_growth), cmocka_unit_test(update_size), cmocka_unit_test(planted_alpha),
-        cmocka_unit_test(not_finite), cmocka_unit_test(constants), cmocka_unit_test(refusals)};
+        cmocka_unit_test(not_finite), cmocka_unit_test(constants), cmocka_unit_test(exchanged_layers), cmocka_unit_test(refusals)};
     char word[40];
     if (nb_cpu_init(word, sizeof word) != 0)
         return 1;
