@@ -100,8 +100,11 @@ enum nb_status nb_stack_each_cell(const struct nb_trial *t, const struct nb_stac
             if (s == NULL)
                 return nb_fail(err, "not enough memory for a stack of %zu layers with d = %zu; a lower depth or d would do", c->depth,
                                c->d);
+            s->stop = t->stop;
             visit(context, i, k, s);
             nb_stack_free(s);
+            if (nb_trial_stopped(t))
+                return NB_INTERRUPTED;
             done += (double)c->depth;
         }
     }

@@ -895,13 +895,14 @@ static bool stop_after_five(void)
     return ++questions_asked > 5;
 }
 
-/* Ctrl-C is seen between two kernels and between two seeds. */
+/* Ctrl-C is seen between two kernels, two seeds and two layers. */
 static void stopping(void **state)
 {
     (void)state;
     static const char *const texts[] = {"share_of_equal_outputs(layernorm, alone) >= 1 where dtype=f32 and hidden=768",
-                                        "change_by_batch_mates(layernorm) >= 1 where batch=2"};
-    for (size_t i = 0; i < 2; i++) {
+                                        "change_by_batch_mates(layernorm) >= 1 where batch=2",
+                                        "gradient_spread(pre, layernorm, 20) > 0 where seeds=1 and d=8 and weight=w1"};
+    for (size_t i = 0; i < 3; i++) {
         struct nb_claim c = asked(texts[i]);
         struct nb_observations o = {0};
         struct nb_err err = {""};
