@@ -2,6 +2,7 @@
 
 #include "host.h"
 #include "markup.h"
+#include "options.h"
 
 #include <math.h>
 #include <string.h>
@@ -200,13 +201,20 @@ void nb_account_count(const struct nb_hearing *h, char *text, size_t len)
     }
 }
 
-void nb_account_repro(const struct nb_account *a, const struct nb_claim *c, char *text, size_t len)
+char *nb_account_repro(const struct nb_account *a, const struct nb_claim *c)
 {
-    if (a->registry == NULL)
-        snprintf(text, len, "%s", a->command);
-    else
-        snprintf(text, len, "normbench claims --id %s%s", c->id, a->options);
+    char *text = NULL;
+    size_t len = 0;
+    FILE *f = open_memstream(&text, &len);
+    NB_ASSERT(f != NULL);
+    fputs(a->registry == NULL ? "normbench claim " : "normbench claims --id ", f);
+    nb_option_word(f, a->registry == NULL ? c->statement : c->id);
+    fputs(a->options, f);
+    NB_ASSERT(fclose(f) == 0);
+    return text;
 }
+
+static const char *const EFFORTS[] = {"quick", "default", "full"};
 
 /* ---- claims.json ---- */
 
@@ -267,6 +275,7 @@ static json_t *observation_json(const struct nb_observation *o)
     json_object_set_new(j, "n", json_integer((json_int_t)o->n));
     json_object_set_new(j, "of", text_json(o->of));
     json_object_set_new(j, "missing", text_or_null(o->missing));
+    json_object_set_new(j, "once", json_boolean(o->once));
     return j;
 }
 
@@ -316,21 +325,22 @@ static json_t *case_json(const struct nb_account *a, const struct nb_case_of *c)
     const struct nb_claim *claim = c->claim;
     const struct nb_judgement *v = &c->judgement;
     json_t *j = json_object(), *against = json_array(), *tests = json_array();
-    char repro[2600];
+    char *repro = nb_account_repro(a, claim);
     for (size_t i = 0; i < claim->against_count; i++)
         json_array_append_new(against, text_json(claim->against[i]));
     for (size_t t = 0; t < claim->test_count && v->finding != NB_UNTRIED; t++)
         json_array_append_new(tests, test_json(a->hearing, c, t));
-    nb_account_repro(a, claim, repro, sizeof repro);
     const char *const texts[][2] = {{"id", claim->id}, {"title", claim->title}, {"statement", claim->statement},
                                     {"source", claim->source}, {"refuted_by", claim->refuted_by}, {"why", claim->why},
                                     {"verdict", nb_finding_name(v->finding)}, {"regime", v->regime}, {"reason", v->reason},
                                     {"repro", repro}};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         json_object_set_new(j, texts[i][0], text_or_null(texts[i][1]));
+    free(repro);
     json_object_set_new(j, "against", against);
-    json_object_set_new(j, "cells", json_pack("{sI sI sI sI}", "holds", (json_int_t)v->holds, "fails", (json_int_t)v->fails, "open",
-                                              (json_int_t)v->open, "missing", (json_int_t)v->missing));
+    json_object_set_new(j, "cells", json_pack("{sI sI sI sI sI}", "holds", (json_int_t)v->holds, "fails", (json_int_t)v->fails, "open",
+                                              (json_int_t)v->open, "missing", (json_int_t)v->missing, "lost",
+                                              (json_int_t)v->lost));
     json_object_set_new(j, "stretch", number(v->stretch));
     json_object_set_new(j, "times_longer", number(v->finding == NB_NOT_RESOLVED ? v->longer : NAN));
     json_object_set_new(j, "tests", tests);
@@ -339,7 +349,6 @@ static json_t *case_json(const struct nb_account *a, const struct nb_case_of *c)
 
 json_t *nb_account_json(const struct nb_account *a)
 {
-    static const char *const efforts[] = {"quick", "default", "full"};
     const struct nb_hearing *h = a->hearing;
     json_t *j = json_object(), *runs = json_array(), *claims = json_array();
     for (size_t i = 0; i < h->run_count; i++)
@@ -348,7 +357,7 @@ json_t *nb_account_json(const struct nb_account *a)
         json_array_append_new(claims, case_json(a, &h->cases[i]));
     const char *const texts[][2] = {{"command", a->command}, {"version", NB_VERSION}, {"git", nb_host_git()},
                                     {"compiler", a->compiler}, {"cpu", a->cpu}, {"registry", a->registry},
-                                    {"effort", efforts[h->effort]}};
+                                    {"effort", EFFORTS[h->effort]}};
     json_object_set_new(j, "schema", json_integer(1));
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         json_object_set_new(j, texts[i][0], text_or_null(texts[i][1]));
@@ -452,7 +461,7 @@ static void md_cells(FILE *f, const struct nb_case_of *c)
 
 static void md_section(FILE *f, const struct nb_account *a, const struct nb_case_of *c)
 {
-    char repro[2600];
+    char *repro = nb_account_repro(a, c->claim);
     fputs("\n## ", f);
     nb_md(f, c->claim->id);
     fputs(": ", f);
@@ -473,9 +482,9 @@ static void md_section(FILE *f, const struct nb_account *a, const struct nb_case
     for (size_t t = 0; t < c->claim->test_count && c->judgement.finding != NB_UNTRIED; t++)
         md_test(f, a, c, t);
     md_item(f, "why", c->claim->why);
-    nb_account_repro(a, c->claim, repro, sizeof repro);
     fputs("- again: ", f);
     nb_md_code(f, repro);
+    free(repro);
     fputc('\n', f);
     if (c->judgement.finding != NB_UNTRIED)
         md_cells(f, c);
@@ -507,7 +516,8 @@ void nb_account_md(FILE *f, const struct nb_account *a)
     nb_md(f, a->compiler);
     fprintf(f, "; normbench " NB_VERSION ", git ");
     nb_md(f, nb_host_git());
-    fprintf(f, "; seed %llu; %.0f s. How verdicts are formed: docs/court.md.\n\n", (unsigned long long)h->seed, a->seconds);
+    fprintf(f, "; effort %s; seed %llu; %.0f s. How verdicts are formed: docs/court.md.\n\n", EFFORTS[h->effort],
+            (unsigned long long)h->seed, a->seconds);
     nb_md_code(f, a->command);
     fputs("\n\n| id | verdict | claim | measured | noise floor | regime, or why |\n|---|---|---|---|---|---|\n", f);
     for (size_t i = 0; i < h->case_count; i++)

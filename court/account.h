@@ -32,8 +32,8 @@ void nb_account_count(const struct nb_hearing *h, char *text, size_t len);
 json_t *nb_account_json(const struct nb_account *a);
 void nb_account_md(FILE *f, const struct nb_account *a);
 
-/* The command that tries this claim alone. */
-void nb_account_repro(const struct nb_account *a, const struct nb_claim *c, char *text, size_t len);
+/* The command that tries this claim alone, into a folder of its own; to be freed. */
+char *nb_account_repro(const struct nb_account *a, const struct nb_claim *c);
 
 /* The experiments and their parameters, and the claims of a registry, as lists. */
 void nb_list_experiments(FILE *f, bool json);

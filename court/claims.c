@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { FILE_MAX = 64 << 10, LINE_MAX_LEN = 2000, ENTRIES_MAX = 64, TITLE_MAX = 60, ID_MAX = 15, CLAIMS_MAX = 1000 };
 
@@ -347,24 +348,31 @@ static enum nb_status read_entry(struct parser *p, char *line, unsigned number)
     return NB_OK;
 }
 
-/* A byte that has no place in a line of text, or -1; a tab has, and a CR before the newline. */
-static int control_in(const char *line, size_t n)
+/* Of a character that has no place in a line of text its number, else -1: control characters but a tab and a CR before the newline, and
+ * those that turn the direction of writing, with which a line would show another text than it has. */
+static long control_in(const char *line, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        const unsigned char c = (unsigned char)line[i];
-        if ((c < ' ' && c != '\t' && !(c == '\r' && i + 1 == n)) || c == 0x7f)
-            return c;
+        const unsigned char *c = (const unsigned char *)line + i;
+        const size_t left = n - i;
+        if ((*c < ' ' && *c != '\t' && !(*c == '\r' && left == 1)) || *c == 0x7f)
+            return *c;
+        if (left > 1 && c[0] == 0xC2 && c[1] >= 0x80 && c[1] < 0xA0)
+            return c[1];
+        if (left > 2 && nb_is_bidi(line + i))
+            return ((c[0] & 0x0F) << 12) | ((c[1] & 0x3F) << 6) | (c[2] & 0x3F);
     }
     return -1;
 }
 
 static enum nb_status read_line(struct parser *p, char *line, size_t n, unsigned number)
 {
-    const int control = control_in(line, n);
+    const long control = control_in(line, n);
     if (n > LINE_MAX_LEN)
         return fail_at(p, number, "line longer than %d characters", LINE_MAX_LEN);
     if (control >= 0)
-        return fail_at(p, number, "control byte 0x%02x; a claim is plain text", (unsigned)control);
+        return fail_at(p, number, control < 0x80 ? "control byte 0x%02lx; a claim is plain text" : "control character U+%04lX; a claim is plain text",
+                       (unsigned long)control);
     line[n] = '\0';
     if (characters(line) < 0)
         return fail_at(p, number, "not UTF-8");
@@ -439,8 +447,11 @@ const char *nb_claims_dir(void)
 
 static enum nb_status load_file(struct nb_claim *c, const char *path, struct nb_err *err)
 {
-    FILE *f = fopen(path, "re");
+    struct stat is;
     *c = (struct nb_claim){.path = NULL};
+    if (stat(path, &is) == 0 && !S_ISREG(is.st_mode))
+        return nb_fail(err, "%s: is no regular file", path);
+    FILE *f = fopen(path, "re");
     if (f == NULL)
         return nb_fail(err, "%s: %s", path, strerror(errno));
     char *text = malloc(FILE_MAX + 1);

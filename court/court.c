@@ -23,10 +23,10 @@ enum { EXIT_HOLDS = 0, EXIT_FAULT = 1, EXIT_REFUTED = 3, EXIT_UNRESOLVED = 4 };
 
 /* ---- options ---- */
 
-enum option_key { KEY_ID = NB_OPTION_OTHERS, KEY_EFFORT, KEY_QUICK, KEY_FULL, KEY_BUDGET, KEY_SEED, KEY_OUT, KEY_REGISTRY, KEY_JSON, KEY_QUIET };
+enum option_key { KEY_ID = NB_OPTION_OTHERS, KEY_EFFORT, KEY_QUICK, KEY_FULL, KEY_BUDGET, KEY_SEED, KEY_OUT, KEY_REGISTRY, KEY_JSON, KEY_QUIET, KEY_FORCE };
 
 #define OPTIONS_COMMON                                                                                                             \
-    {"effort", KEY_EFFORT, "quick|default|full", 0, "how long it may take; what is asked is the same", 1},                         \
+    {"effort", KEY_EFFORT, "quick|default|full", 0, "how long it may take; with more, lengths that are auto (op_speed, block_speed) are more", 1},     \
     {"quick", KEY_QUICK, 0, 0, "--effort quick", 1},                                                                               \
     {"full", KEY_FULL, 0, 0, "--effort full", 1},                                                                                  \
     {"budget", KEY_BUDGET, "TIME", 0, "time for all of it: 60s, 5m; what is timed shares what the rest leaves", 1},                \
@@ -34,7 +34,8 @@ enum option_key { KEY_ID = NB_OPTION_OTHERS, KEY_EFFORT, KEY_QUICK, KEY_FULL, KE
     {"out", KEY_OUT, "DIR", 0, "a folder that does not exist yet: claims.json, claims.md, host.json, what experiments leave; "     \
                                "default results/claims-<UTC>", 2},                                                                 \
     {"json", KEY_JSON, 0, 0, "claims.json on stdout in place of the table", 2},                                                    \
-    {"quiet", KEY_QUIET, 0, 0, "no progress and no table", 2}
+    {"quiet", KEY_QUIET, 0, 0, "no progress and no table", 2},                                                                     \
+    {"force", KEY_FORCE, 0, 0, "time also where times mean nothing (no free core, an emulator)", 2}
 
 static const struct argp_option CLAIMS_OPTIONS[] = {
     {"id", KEY_ID, "LIST", 0, "these claims alone: C07,C40 (default: all)", 1},
@@ -44,10 +45,10 @@ static const struct argp_option CLAIM_OPTIONS[] = {OPTIONS_COMMON, {0}};
 
 struct cli {
     const char *id, *effort, *budget, *seed, *out, *registry, *text;
-    bool quick, full, json, quiet;
+    bool quick, full, json, quiet, force;
     bool asks; /* the command is `claim` */
     char *command;
-    char options[200]; /* those that matter for a line that repeats it */
+    char *options; /* those that matter for a line that repeats it */
 };
 
 static error_t parse_option(int key, char *arg, struct argp_state *state)
@@ -55,8 +56,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     struct cli *c = state->input;
     const struct nb_option_text texts[] = {{KEY_ID, &c->id}, {KEY_EFFORT, &c->effort}, {KEY_BUDGET, &c->budget}, {KEY_SEED, &c->seed},
                                            {KEY_OUT, &c->out}, {KEY_REGISTRY, &c->registry}};
-    bool *const flags[] = {&c->quick, &c->full, &c->json, &c->quiet};
-    static const int keys[] = {KEY_QUICK, KEY_FULL, KEY_JSON, KEY_QUIET};
+    bool *const flags[] = {&c->quick, &c->full, &c->json, &c->quiet, &c->force};
+    static const int keys[] = {KEY_QUICK, KEY_FULL, KEY_JSON, KEY_QUIET, KEY_FORCE};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (key == keys[i]) {
             *flags[i] = true;
@@ -87,11 +88,30 @@ static enum nb_status read_effort(const struct cli *c, enum nb_effort *effort, s
     return nb_fail(err, "--effort: unknown word \"%s\"; known: quick, default, full", word);
 }
 
-static void add_option(struct cli *c, const char *name, const char *value)
+static void add_option(FILE *f, const char *name, const char *value)
 {
-    const size_t n = strlen(c->options);
-    if (value != NULL && n < sizeof c->options)
-        snprintf(c->options + n, sizeof c->options - n, " --%s %s", name, value);
+    if (value == NULL)
+        return;
+    fprintf(f, " --%s ", name);
+    nb_option_word(f, value);
+}
+
+/* The registry is named unless it is the one that came with the program. */
+static char *options_of(const struct cli *c, enum nb_effort effort)
+{
+    char *text = NULL;
+    size_t len = 0;
+    const char *variable = getenv("NB_CLAIMS_DIR");
+    FILE *f = open_memstream(&text, &len);
+    NB_ASSERT(f != NULL);
+    add_option(f, "effort", effort == NB_QUICK ? "quick" : effort == NB_FULL ? "full" : NULL);
+    add_option(f, "seed", c->seed);
+    add_option(f, "budget", c->budget);
+    if (!c->asks)
+        add_option(f, "registry", c->registry != NULL ? c->registry : variable != NULL && variable[0] != '\0' ? variable : NULL);
+    fputs(c->force ? " --force" : "", f);
+    NB_ASSERT(fclose(f) == 0);
+    return text;
 }
 
 static enum nb_status read_numbers(struct cli *c, struct nb_hearing *h, struct nb_err *err)
@@ -103,14 +123,15 @@ static enum nb_status read_numbers(struct cli *c, struct nb_hearing *h, struct n
     if (s == NB_OK && c->budget != NULL)
         s = nb_parse_seconds("--budget", c->budget, &h->budget_s, err);
     h->seed = seed;
-    add_option(c, "effort", h->effort == NB_QUICK ? "quick" : h->effort == NB_FULL ? "full" : NULL);
-    add_option(c, "seed", c->seed);
-    add_option(c, "budget", c->budget);
-    add_option(c, "registry", c->registry);
+    c->options = options_of(c, h->effort);
+    if (c->force) /* what the experiments run asks for it there */
+        NB_ASSERT(setenv("NB_FORCE", "1", 1) == 0);
     return s;
 }
 
 /* ---- which claims ---- */
+
+static const char BETWEEN[] = ", ";
 
 static enum nb_status choose(const struct nb_claims *all, const char *ids, const struct nb_claim **chosen, size_t *n, struct nb_err *err)
 {
@@ -118,9 +139,8 @@ static enum nb_status choose(const struct nb_claims *all, const char *ids, const
     *n = 0;
     for (size_t i = 0; ids == NULL && i < all->n; i++)
         chosen[(*n)++] = &all->v[i];
-    for (const char *p = ids; p != NULL; p = strchr(p, ',') != NULL ? strchr(p, ',') + 1 : NULL) {
-        p += strspn(p, " ");
-        snprintf(id, sizeof id, "%.*s", (int)strcspn(p, ", "), p);
+    for (const char *p = ids != NULL ? ids + strspn(ids, BETWEEN) : ""; *p != '\0'; p += strcspn(p, BETWEEN), p += strspn(p, BETWEEN)) {
+        snprintf(id, sizeof id, "%.*s", (int)strcspn(p, BETWEEN), p);
         const struct nb_claim *c = nb_claims_find(all, id);
         if (c == NULL)
             return nb_fail(err, "--id: there is no claim \"%s\"; `normbench list claims` shows them: %s to %s", id, all->v[0].id,
@@ -131,7 +151,7 @@ static enum nb_status choose(const struct nb_claims *all, const char *ids, const
         if (!again)
             chosen[(*n)++] = c;
     }
-    return NB_OK;
+    return *n > 0 ? NB_OK : nb_fail(err, "--id: names no claim; `normbench list claims` shows them");
 }
 
 /* ---- files ---- */
@@ -227,17 +247,18 @@ static enum nb_status read_host(struct show *s, struct nb_err *err)
     return NB_OK;
 }
 
+/* Verdicts before what else could fill a disk. */
 static enum nb_status write_files(struct show *s, char note[256], struct nb_err *err)
 {
     size_t pictures = 0;
     bool poster = false;
     json_t *json = nb_account_json(&s->account);
     json_object_set_new(s->host, "after", nb_host_moment());
-    enum nb_status status = write_json(s->h.dir, "host.json", s->host, err);
-    if (status == NB_OK)
-        status = write_json(s->h.dir, "claims.json", json, err);
+    enum nb_status status = write_json(s->h.dir, "claims.json", json, err);
     if (status == NB_OK)
         status = write_md(&s->account, s->h.dir, err);
+    if (status == NB_OK)
+        status = write_json(s->h.dir, "host.json", s->host, err);
     if (status == NB_OK)
         status = nb_hearing_pictures(&s->h, &pictures, note, err);
     if (status == NB_OK)
@@ -337,6 +358,7 @@ static void free_show(struct cli *c, struct show *s)
     nb_hearing_free(&s->h);
     json_decref(s->host);
     free(c->command);
+    free(c->options);
 }
 
 static enum nb_status cmd_claims(int argc, char **argv, int *code, struct nb_err *err)
@@ -396,12 +418,13 @@ static enum nb_status cmd_claim(int argc, char **argv, int *code, struct nb_err 
         "  normbench claim 'output_variance(layernorm) in [0.99, 1.01] where sd=1e-3|1'\n"
         "  normbench list experiments                       # quantities, arguments and parameters";
     struct cli c = {.asks = true, .command = nb_option_command(argc, argv)};
-    struct show s = {.account.command = c.command, .account.options = c.options};
+    struct show s = {.account.command = c.command};
     struct nb_claim claim = {.path = NULL};
     const struct nb_claim *const chosen = &claim;
     nb_option_parse(CLAIM_OPTIONS, parse_option, "'QUANTITY RELATION [where TERMS]'", doc, argc, argv, &c);
     enum nb_status status = c.text == NULL ? nb_fail(err, "claim: which one? `normbench claim --help` has examples")
                                            : read_numbers(&c, &s.h, err);
+    s.account.options = c.options;
     if (status == NB_OK)
         status = nb_ask(&claim, c.text, err);
     if (status == NB_OK) {
@@ -423,6 +446,10 @@ static enum nb_status cmd_claim(int argc, char **argv, int *code, struct nb_err 
 static enum nb_status list_options(int argc, char **argv, const char *what, bool *json, const char **registry, struct nb_err *err)
 {
     for (int i = 2; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0) {
+            printf("Usage: normbench list %s [--json]%s\n", what, registry != NULL ? " [--registry DIR]" : "");
+            exit(fflush(stdout) == 0 ? EXIT_HOLDS : EXIT_FAULT);
+        }
         if (strcmp(argv[i], "--json") == 0)
             *json = true;
         else if (registry != NULL && strcmp(argv[i], "--registry") == 0 && i + 1 < argc)

@@ -72,10 +72,10 @@ enum nb_status nb_hearing_budget(struct nb_hearing *h, struct nb_err *err)
         least += e->timed ? e->seconds[NB_QUICK] : 0;
         timed += e->timed ? e->seconds[h->effort] : 0;
     }
-    if (!(h->budget_s > 0) || !(timed > 0))
+    if (!(h->budget_s > 0))
         return NB_OK;
     if (h->budget_s < fixed + least)
-        return nb_fail(err, "--budget: %.0f s do not do for these claims; at least %.0f s: %.0f s for what is timed, %.0f s for the "
+        return nb_fail(err, "--budget: %g s do not do for these claims; at least %.0f s: %.0f s for what is timed, %.0f s for the "
                             "rest; or choose fewer with --id", h->budget_s, ceil(fixed + least), ceil(least), ceil(fixed));
     for (size_t i = 0; i < h->run_count; i++) {
         const struct nb_experiment *e = h->runs[i].experiment;

@@ -31,8 +31,10 @@ static enum nb_status count(const struct nb_trial *t, const char *file, struct n
     const enum nb_status s = nb_child_run((char *const *)(uintptr_t)argv, NULL, 0, &status, err);
     if (s != NB_OK)
         return s;
-    if (WIFSIGNALED(status) || WEXITSTATUS(status) == 130)
+    if (nb_trial_stopped(t) || (WIFEXITED(status) && WEXITSTATUS(status) == 130))
         return NB_INTERRUPTED;
+    if (WIFSIGNALED(status))
+        return nb_fail(err, "normbench count was ended by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
     return WEXITSTATUS(status) == 0 ? NB_OK
                                     : nb_fail(err, "normbench count failed with exit code %d; try: normbench count --op "
                                                    "layernorm,rmsnorm (it needs valgrind: apt-get install valgrind)",

@@ -26,11 +26,14 @@ struct point {
 struct series {
     struct point v[POINTS_MAX];
     size_t n;
+    double missing[POINTS_MAX]; /* sizes that some run could not observe */
+    size_t missing_count;
 };
 struct poster {
     struct series of[PANEL_COUNT][CLASS_COUNT];
     double sizes[SIZES_MAX];
     size_t size_count;
+    size_t least_n; /* processes of the point that has the fewest; 0: none */
 };
 
 static bool where_is(const struct nb_observation *o, const char *key, const char *want)
@@ -39,14 +42,15 @@ static bool where_is(const struct nb_observation *o, const char *key, const char
     return nb_where_get(o->where, key, value, sizeof value) && strcmp(value, want) == 0;
 }
 
-/* The panel that an observation of an experiment belongs to; PANEL_COUNT: none. The plain case alone: f32, forward, one norm against the
- * other. */
+/* The panel that an observation of an experiment belongs to; PANEL_COUNT: none. The plain case alone: f32, forward, one thread, the best
+ * instruction set, one norm against the other. */
 static size_t panel_of(const char *experiment, const struct nb_observation *o)
 {
     const bool op = strcmp(experiment, "op_speed") == 0;
     for (size_t p = 0; p < PANEL_COUNT; p++)
-        if (strcmp(experiment, PANELS[p].experiment) == 0 && where_is(o, PANELS[p].key, PANELS[p].value) &&
-            (op ? where_is(o, "pair", "rmsnorm:layernorm") && where_is(o, "dtype", "f32") && where_is(o, "dir", "fwd")
+        if (strcmp(experiment, PANELS[p].experiment) == 0 && where_is(o, "threads", "1") && where_is(o, PANELS[p].key, PANELS[p].value) &&
+            (op ? where_is(o, "pair", "rmsnorm:layernorm") && where_is(o, "dtype", "f32") && where_is(o, "dir", "fwd") &&
+                      where_is(o, "isa", "best")
                 : where_is(o, "norm", "rmsnorm") && where_is(o, "ffn", "gelu") && where_is(o, "step", "forward")))
             return p;
     return PANEL_COUNT;
@@ -72,29 +76,70 @@ static void add_size(struct poster *p, double hidden)
     p->size_count++;
 }
 
-static void add_point(struct poster *p, const char *experiment, const struct nb_observation *o)
+/* Of a size the first run counts that saw it. */
+static void add_point(struct poster *p, struct series *s, double size, const struct nb_observation *o)
 {
-    char hidden[32];
-    const size_t panel = panel_of(experiment, o), class = class_of(o);
-    if (strcmp(o->quantity, "saved_time") != 0 || isnan(o->value) || panel == PANEL_COUNT || class == CLASS_COUNT ||
-        !(nb_where_get(o->where, "hidden", hidden, sizeof hidden) || nb_where_get(o->where, "d", hidden, sizeof hidden)))
-        return;
-    struct series *s = &p->of[panel][class];
-    const double size = strtod(hidden, NULL);
     for (size_t i = 0; i < s->n; i++)
-        if (s->v[i].hidden == size) /* the first run that saw it */
+        if (s->v[i].hidden == size)
             return;
     if (s->n == POINTS_MAX)
         return;
     s->v[s->n++] = (struct point){size, 100 * o->value, 100 * o->low, 100 * o->high};
+    p->least_n = p->least_n == 0 || o->n < p->least_n ? o->n : p->least_n;
     add_size(p, size);
+}
+
+static void add_missing(struct series *s, double size)
+{
+    for (size_t i = 0; i < s->missing_count; i++)
+        if (s->missing[i] == size)
+            return;
+    if (s->missing_count < POINTS_MAX)
+        s->missing[s->missing_count++] = size;
+}
+
+static void add_observation(struct poster *p, const char *experiment, const struct nb_observation *o)
+{
+    char hidden[32];
+    const size_t panel = panel_of(experiment, o), class = class_of(o);
+    if (strcmp(o->quantity, "saved_time") != 0 || panel == PANEL_COUNT || class == CLASS_COUNT ||
+        !(nb_where_get(o->where, "hidden", hidden, sizeof hidden) || nb_where_get(o->where, "d", hidden, sizeof hidden)))
+        return;
+    if (isnan(o->value))
+        add_missing(&p->of[panel][class], strtod(hidden, NULL));
+    else
+        add_point(p, &p->of[panel][class], strtod(hidden, NULL), o);
+}
+
+/* Cells that no run observed. */
+static size_t missing_of(const struct poster *p)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < PANEL_COUNT * CLASS_COUNT; i++) {
+        const struct series *s = &p->of[i / CLASS_COUNT][i % CLASS_COUNT];
+        for (size_t m = 0; m < s->missing_count; m++) {
+            bool seen = false;
+            for (size_t k = 0; k < s->n; k++)
+                seen = seen || s->v[k].hidden == s->missing[m];
+            count += !seen;
+        }
+    }
+    return count;
+}
+
+static void subtitle_of(const struct poster *p, const char *cpu, char *text, size_t len)
+{
+    const size_t missing = missing_of(p);
+    const int n = snprintf(text, len, "%.100s, f32, forward, 1 thread, %zu processes", cpu, p->least_n);
+    if (missing > 0)
+        snprintf(text + n, len - (size_t)n, "; %zu cell%s missing", missing, missing > 1 ? "s" : "");
 }
 
 static void gather(const struct nb_hearing *h, struct poster *p)
 {
     for (size_t i = 0; i < h->run_count; i++)
         for (size_t j = 0; j < h->runs[i].observations.n; j++)
-            add_point(p, h->runs[i].experiment->name, &h->runs[i].observations.v[j]);
+            add_observation(p, h->runs[i].experiment->name, &h->runs[i].observations.v[j]);
 }
 
 /* The series of a panel, one block of lines each. */
@@ -180,7 +225,7 @@ enum nb_status nb_poster(const struct nb_hearing *h, const char *cpu, bool *draw
     enum nb_status s = nb_plots_folder(plots, h->dir, err);
     if (s != NB_OK)
         return s;
-    snprintf(subtitle, sizeof subtitle, "%s, f32, forward, 1 thread", cpu);
+    subtitle_of(&p, cpu, subtitle, sizeof subtitle);
     nb_picture_open(&picture, "claims_poster", "claims_poster.gp");
     nb_gp_text(&picture, "NAME", "claims_poster");
     nb_gp_text(&picture, "TITLE", "How much time does RMSNorm save in the place of LayerNorm?");

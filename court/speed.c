@@ -12,18 +12,49 @@
 #define RESIDENCIES "L1 L2 L3 DRAM cold"
 #define PAIRINGS "best-of-each naive unfused naive:best unfused:best"
 
+/* ---- parameters that are texts ---- */
+
+static enum nb_status check_key(enum nb_key key, const char *text, struct nb_err *err)
+{
+    struct nb_block b;
+    enum nb_status s = nb_block_init(&b, "op_speed", err);
+    if (s == NB_OK)
+        s = nb_block_set(&b, key, text, err);
+    nb_block_free(&b);
+    return s;
+}
+
+static enum nb_status check_hidden(const char *text, struct nb_err *err)
+{
+    return strcmp(text, "auto") == 0 ? NB_OK : check_key(NB_KEY_HIDDEN, text, err);
+}
+
+static enum nb_status check_isa(const char *text, struct nb_err *err)
+{
+    return strchr(text, ' ') == NULL ? check_key(NB_KEY_ISA, text, err) : nb_fail(err, "isa: words have a comma and no space between two");
+}
+
+static enum nb_status check_pair(const char *text, struct nb_err *err)
+{
+    struct nb_settings s = nb_settings_default();
+    struct nb_err inner;
+    return nb_versus_parse(&s, text, &inner) == NB_OK ? NB_OK : nb_fail(err, "pair: %s", inner.text);
+}
+
 static const struct nb_parameter PARAMETERS[] = {
-    {.name = "pair", .value = "rmsnorm:layernorm", .says = "norms, test:base; a list with commas", .kind = NB_TEXT},
+    {.name = "pair", .value = "rmsnorm:layernorm", .says = "norms, test:base; a list with commas", .kind = NB_TEXT,
+     .check = check_pair},
     {.name = "pairing", .value = "best-of-each", .says = "which kernels stand for the two: the fastest of each, those of one class, or "
      "a class of the test against the best of the base", .kind = NB_CHOICES, .choices = PAIRINGS},
     {.name = "dir", .value = "fwd", .says = "forward, backward, or a training step: forward with statistics and backward",
      .kind = NB_CHOICES, .choices = "fwd bwd training"},
     {.name = "dtype", .value = "f32,bf16", .says = "of x and y", .kind = NB_CHOICES, .choices = DTYPES},
-    {.name = "hidden", .value = "auto", .says = "elements of a row: a list, 64:16384:x2, or auto: more of them with more effort", .kind = NB_TEXT},
+    {.name = "hidden", .value = "auto", .says = "elements of a row: a list, 64:16384:x2, or auto: more of them with more effort", .kind = NB_TEXT,
+     .check = check_hidden},
     {.name = "residency", .value = "L2,DRAM", .says = "where the data lies", .kind = NB_CHOICES, .choices = RESIDENCIES},
     {.name = "threads", .value = "1", .says = "threads", .kind = NB_NUMBERS, .least = 1, .most = 1024, .whole = true, .single = true},
     {.name = "prefix", .value = "0.0625", .says = "share of a row that prmsnorm looks at", .kind = NB_NUMBERS, .least = 1e-6, .most = 1, .single = true},
-    {.name = "isa", .value = "best", .says = "instruction set: best, scalar, avx2, ...", .kind = NB_TEXT},
+    {.name = "isa", .value = "best", .says = "instruction set: best, scalar, avx2, ...", .kind = NB_TEXT, .check = check_isa},
 };
 
 /* Seconds of measuring that a cell is given, by effort: of contenders, and where slower kernels are among them. What a run adds for
@@ -137,18 +168,27 @@ static double floor_of(const struct rep_cell *c)
     return floor;
 }
 
+static const char DOUBTFUL[] = "a copy of a kernel differed from its original in this cell by more than chance";
+static const char BEATEN[] = "the kernel that screening chose was not the fastest of its op in the end";
+static const char NO_CELL[] = "this cell was not measured: the budget does not reach for it, or the machine has no such memory";
+static const char NO_TIME[] = "a kernel has no time in this cell";
+static const char NO_KERNEL[] = "there is no such kernel";
+
+/* Only a kernel that does not exist is missing in every run. */
 static void put_missing(const struct asked *a, const char *where, const char *why)
 {
-    nb_observe_missing(a->o, "speedup", "", why, "%s", where);
-    nb_observe_missing(a->o, "saved_time", "", why, "%s", where);
+    static const char *const quantities[] = {"speedup", "saved_time"};
+    for (size_t q = 0; q < 2; q++)
+        (why == NO_KERNEL ? nb_observe_missing : nb_observe_missing_once)(a->o, quantities[q], "", why, "%s", where);
 }
 
 /* Of a speedup in a cell; missing: why there is none, or NULL. */
 static void put(const struct asked *a, const struct rep_cell *c, const struct rep_estimate *e, const char *missing)
 {
     char where[200];
-    snprintf(where, sizeof where, "pair=%s:%s pairing=%s dir=%s dtype=%s hidden=%zu residency=%s threads=%s", a->test, a->base,
-             a->pairing, a->dir, a->dtype, a->hidden, a->residency, nb_trial_text(a->trial, "threads"));
+    snprintf(where, sizeof where, "pair=%s:%s pairing=%s dir=%s dtype=%s hidden=%zu residency=%s threads=%s isa=%.40s", a->test,
+             a->base, a->pairing, a->dir, a->dtype, a->hidden, a->residency, nb_trial_text(a->trial, "threads"),
+             nb_trial_text(a->trial, "isa"));
     if (missing == NULL && !isfinite(e->value))
         missing = "the two have no time in the same rounds";
     if (missing == NULL && !isfinite(e->lo))
@@ -163,10 +203,22 @@ static void put(const struct asked *a, const struct rep_cell *c, const struct re
                         where);
 }
 
-static const char DOUBTFUL[] = "a copy of a kernel differed from its original in this cell by more than chance";
-static const char BEATEN[] = "the kernel that screening chose was not the fastest of its op in the end";
-static const char NO_CELL[] = "this cell was not measured: the budget does not reach for it, or the machine has no such memory";
-static const char NO_TIME[] = "there is no such kernel, or it has no time in this cell";
+/* Whether the cell has a kernel of an op, timed or not; class: NULL, or that of a kernel without a trick. */
+static bool exists(const struct rep_cell *c, const char *op, const char *class)
+{
+    for (size_t i = 0; i < c->nentries; i++) {
+        const struct rep_kernel *k = c->entries[i].kernel;
+        if (rep_is_op(k, op) && (class == NULL || (rep_same(k->algo, class) && k->trick[0] == '\0')))
+            return true;
+    }
+    return false;
+}
+
+/* Why a kernel of either op has no time. */
+static const char *why_none(const struct asked *a, const struct rep_cell *c, const char *test_class, const char *base_class)
+{
+    return exists(c, a->test, test_class) && exists(c, a->base, base_class) ? NO_TIME : NO_KERNEL;
+}
 
 /* The kernel of a class, without a trick. */
 static const struct rep_entry *of_class(const struct rep_cell *c, const char *op, const char *class)
@@ -182,7 +234,7 @@ static const struct rep_entry *of_class(const struct rep_cell *c, const char *op
 static void best_against_best(const struct asked *a, const struct rep_cell *c)
 {
     const struct rep_pairing *p = rep_best_pairing(c, a->test, a->base);
-    const char *missing = !rep_has_speedup(p) ? NO_TIME : rep_is_beaten(p) ? BEATEN : c->doubtful ? DOUBTFUL : NULL;
+    const char *missing = !rep_has_speedup(p) ? why_none(a, c, NULL, NULL) : rep_is_beaten(p) ? BEATEN : c->doubtful ? DOUBTFUL : NULL;
     put(a, c, missing == NULL ? &p->speedup : NULL, missing);
 }
 
@@ -198,7 +250,7 @@ static void class_against(const struct asked *a, const struct rep_cell *c)
         b = of_class(c, a->base, class);
     else if (rep_has_speedup(p) && p->base != NULL)
         b = rep_entry_of(c, p->base);
-    const char *missing = t == NULL || b == NULL ? NO_TIME : c->doubtful ? DOUBTFUL : NULL;
+    const char *missing = t == NULL || b == NULL ? why_none(a, c, class, a->pairing[n] == '\0' ? class : NULL) : c->doubtful ? DOUBTFUL : NULL;
     struct rep_estimate e = {NAN, NAN, NAN, NAN, 0};
     if (missing == NULL)
         e = rep_speed_over(a->run, c, t, b);

@@ -98,12 +98,13 @@ double nb_stretch(size_t m)
 
 static void judge_cells(const struct nb_evidence *tests, size_t n, double stretch, struct nb_judgement *j)
 {
-    j->holds = j->fails = j->open = j->missing = 0;
+    j->holds = j->fails = j->open = j->missing = j->lost = 0;
     j->stretch = stretch;
     for (size_t t = 0; t < n; t++)
         for (size_t i = 0; i < tests[t].n; i++) {
             const enum nb_outcome o = tests[t].outcome[i] = nb_outcome_of(tests[t].v[i], &tests[t].region, stretch);
             ++*(o == NB_HOLDS ? &j->holds : o == NB_FAILS ? &j->fails : o == NB_OPEN ? &j->open : &j->missing);
+            j->lost += o == NB_MISSING && tests[t].v[i]->once;
         }
 }
 
@@ -159,9 +160,27 @@ static void say(struct nb_judgement *j, const char *format, ...)
     va_end(args);
 }
 
+/* Whether it is open for nothing but too few values. */
+static bool only_few(const struct nb_observation *o, const struct nb_region *r, double stretch)
+{
+    struct nb_observation enough = *o;
+    enough.n = NB_LEAST_VALUES;
+    return is_random(o) && o->n < NB_LEAST_VALUES && !is_missing(o) && nb_outcome_of(&enough, r, stretch) != NB_OPEN;
+}
+
+static size_t count_few(const struct nb_evidence *tests, size_t n, double stretch)
+{
+    size_t count = 0;
+    for (size_t t = 0; t < n; t++)
+        for (size_t i = 0; i < tests[t].n; i++)
+            count += only_few(tests[t].v[i], &tests[t].region, stretch);
+    return count;
+}
+
 /* The longest that any open cell takes; how many of them no length would decide. */
 static void find_longer(const struct nb_evidence *tests, size_t n, struct nb_judgement *j)
 {
+    const size_t few = count_few(tests, n, j->stretch);
     size_t never = 0;
     j->longer = 1;
     for (size_t t = 0; t < n; t++)
@@ -170,6 +189,10 @@ static void find_longer(const struct nb_evidence *tests, size_t n, struct nb_jud
             never += isinf(times);
             j->longer = fmax(j->longer, times);
         }
+    if (few > 0)
+        say(j, "%zu of them rest on fewer values than make an interval: at least %d are needed", few, NB_LEAST_VALUES);
+    if (few == j->open)
+        return;
     if (never > 0)
         say(j, "no length would decide %zu of them: the border lies at the value or within the noise floor", never);
     else
@@ -181,6 +204,9 @@ static void unresolved(const struct nb_evidence *tests, size_t n, bool mixed, st
     j->finding = NB_NOT_RESOLVED;
     if (mixed)
         say(j, "cells disagree, but not with the certainty that %zu cells together ask for", random_cells(tests, n));
+    if (j->lost > 0)
+        say(j, "%zu of %zu cells were not observed in this run and may be in another", j->lost,
+            j->holds + j->fails + j->open + j->missing);
     if (j->open == 0)
         return;
     say(j, "%zu of %zu cells are open", j->open, j->open + j->holds + j->fails);
@@ -228,7 +254,7 @@ struct nb_judgement nb_judge(const struct nb_evidence *tests, size_t n)
     if (j.holds > 0 && j.fails > 0) {
         j.finding = NB_CONDITIONAL;
         find_regime(tests, n, &j);
-    } else if (mixed || j.open > 0 || (untried > 0 && untried < n))
+    } else if (mixed || j.open > 0 || j.lost > 0 || (untried > 0 && untried < n))
         unresolved(tests, n, mixed, &j);
     else if (untried == 0)
         j.finding = j.holds > 0 ? NB_REPRODUCED : NB_REFUTED;

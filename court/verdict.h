@@ -4,7 +4,8 @@
  *   holds   where its whole interval lies in the region, and no border of the region within its noise floor of its value
  *   fails   where its whole interval lies outside, and no border within its noise floor
  *   is open where neither is so, or where it rests on fewer values than make an interval
- *   is missing where it could not be observed: it has no vote, and is told
+ *   is missing where it could not be observed, and is told. What no run here could observe has no vote. What another run may observe
+ *     (once of its observation) might hold or fail: it leaves all-hold and all-fail undecided, as an open cell does
  * All cells hold: REPRODUCED. All fail: REFUTED. Some hold and some fail, at the confidence that all cells together ask for:
  * CONDITIONAL, with the regime. Otherwise NOT RESOLVED. */
 #ifndef NB_COURT_VERDICT_H
@@ -48,6 +49,7 @@ struct nb_judgement {
     enum nb_finding finding;
     bool broken;                        /* a test has no observation at all: an error of the claim, not of the machine */
     size_t holds, fails, open, missing; /* cells */
+    size_t lost;    /* of the missing ones those that another run may have */
     double stretch; /* of the intervals that this rests on: above 1 where cells disagree */
     double longer;  /* NOT RESOLVED: times as long would decide every cell; INFINITY: no length would; NAN: not a matter of it */
     char regime[800]; /* CONDITIONAL: "residency=L2, not DRAM"; else "" */

@@ -65,8 +65,10 @@ static enum nb_status batch_mates(const struct nb_trial *t, struct nb_observatio
     for (size_t op = 0; op < OP_COUNT; op++)
         for (size_t i = 0; nb_trial_has(t, "op", OPS[op]) && i < batches; i++) {
             unsigned long long state = t->seed;
-            for (size_t s = 0; s < SEEDS; s++)
+            for (size_t s = 0; s < SEEDS && !nb_trial_stopped(t); s++)
                 change[s] = change_of_row(kernel_of(OPS[op]), (size_t)batch[i], (size_t)nb_trial_number(t, "hidden"), &state);
+            if (nb_trial_stopped(t))
+                return NB_INTERRUPTED;
             nb_observe_median(o, "change_by_batch_mates", "", change, SEEDS, "seeds", "op=%s batch=%g", OPS[op], batch[i]);
         }
     return NB_OK;
@@ -200,6 +202,7 @@ struct rows {
     size_t n, bytes;
     const char *x, *others, *gamma, *beta;
     enum change change;
+    const struct nb_trial *trial;
     struct tally {
         size_t same, seen;
         double largest;
@@ -307,6 +310,8 @@ static void call_and_save(const struct nb_kernel *k, const struct rows *s, struc
 static void compare_bits(const struct nb_kernel *k, void *context)
 {
     struct rows *s = context;
+    if (nb_trial_stopped(s->trial))
+        return;
     const struct nb_problem p = nb_call_problem(k, ROWS, s->n, 1e-5);
     char *y = nb_sample_room(2 * ROWS * s->bytes), *z = y + ROWS * s->bytes;
     struct nb_args a = {.x = s->x, .gamma = s->gamma, .beta = s->beta, .y = y};
@@ -358,7 +363,7 @@ static void one_change(const struct nb_trial *t, const struct matter *m, struct 
     double *v = nb_sample_room(all * sizeof *v);
     char *stored = nb_sample_room(all * nb_dtype_bytes(m->dtype));
     struct rows s = {.n = m->n, .bytes = bytes, .x = stored, .others = stored + ROWS * bytes, .gamma = stored + 2 * ROWS * bytes,
-                     .beta = stored + (2 * ROWS + 1) * bytes, .change = m->change};
+                     .beta = stored + (2 * ROWS + 1) * bytes, .change = m->change, .trial = t};
     unsigned long long state = t->seed;
     nb_sample_gauss(v, all, &state);
     nb_to_storage(m->dtype, v, stored, all);
@@ -402,6 +407,8 @@ static enum nb_status same_bits(const struct nb_trial *t, struct nb_observations
         if (nb_trial_has(t, "op", op) && nb_trial_has(t, "change", CHANGES[m.change]) &&
             nb_trial_has(t, "dtype", nb_dtype_name(m.dtype)))
             change_or_why_not(t, &m, o);
+        if (nb_trial_stopped(t))
+            return NB_INTERRUPTED;
     }
     return NB_OK;
 }

@@ -55,6 +55,7 @@ struct cell {
 /* What a process sends back. */
 struct answer {
     char why_not[128]; /* "": it could */
+    bool once;         /* another run may */
     struct nb_ratios ratios[NB_VARIANTS];
     double twin;
 };
@@ -115,6 +116,7 @@ static void answer_to(const struct cell *c, struct answer *a)
     snprintf(a->why_not, sizeof a->why_not, "%.*s", (int)sizeof a->why_not - 1, err.text);
     if (can && (rounds == NULL || !nb_block_make(&b, &c->shape, gemm, c->seed))) {
         snprintf(a->why_not, sizeof a->why_not, "not enough memory");
+        a->once = true;
         can = false;
     }
     for (size_t i = 0; can && i < c->count; i++)
@@ -191,9 +193,11 @@ static enum nb_status ask(const struct nb_trial *t, const struct cell *c, struct
         ;
     if (nb_trial_stopped(t))
         return NB_INTERRUPTED;
-    if (!whole)
+    if (!whole) {
+        a->once = true;
         snprintf(a->why_not, sizeof a->why_not, "the process ended before its time (%s %d)", WIFSIGNALED(status) ? "signal" : "exit",
                  WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+    }
     return NB_OK;
 }
 
@@ -248,7 +252,7 @@ static void observe_one(const struct cell *c, const struct quantity *q, size_t v
     char where[sizeof o->v->where];
     where_of(c, &c->variants[v], where, sizeof where);
     if (a[n - 1].why_not[0] != '\0') {
-        nb_observe_missing(o, q->name, q->unit, a[n - 1].why_not, "%s", where);
+        (a[n - 1].once ? nb_observe_missing_once : nb_observe_missing)(o, q->name, q->unit, a[n - 1].why_not, "%s", where);
         return;
     }
     for (size_t i = 0; i < n; i++)

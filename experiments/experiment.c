@@ -46,7 +46,7 @@ enum nb_status nb_parameter_check(const struct nb_parameter *p, const char *text
 {
     size_t count = 0;
     if (p->kind == NB_TEXT)
-        return NB_OK;
+        return p->check != NULL ? p->check(text, err) : NB_OK;
     for (const char *rest = text, *word; count == 0 || *rest != '\0'; count++) {
         const size_t n = next_word(&rest, &word);
         enum nb_status s = NB_OK;
@@ -193,6 +193,19 @@ void nb_observe_missing(struct nb_observations *o, const char *quantity, const c
     va_end(args);
     v->value = v->low = v->high = NAN;
     snprintf(v->missing, sizeof v->missing, "%s", why);
+}
+
+void nb_observe_missing_once(struct nb_observations *o, const char *quantity, const char *unit, const char *why,
+                             const char *where, ...)
+{
+    char text[sizeof o->v->where];
+    va_list args;
+    va_start(args, where);
+    const int n = vsnprintf(text, sizeof text, where, args);
+    va_end(args);
+    NB_ASSERT(n >= 0 && (size_t)n < sizeof text);
+    nb_observe_missing(o, quantity, unit, why, "%s", text);
+    o->v[o->n - 1].once = true;
 }
 
 void nb_observations_free(struct nb_observations *o)

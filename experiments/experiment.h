@@ -26,6 +26,7 @@ struct nb_observation {
     size_t n;           /* of what the interval is over; 0: exact, nothing is random or timed */
     char of[16];        /* "processes", "seeds", "rows"; "" where n is 0 */
     char missing[200];  /* why there is no value; "" where there is one */
+    bool once;          /* missing: in this run; another may have it */
 };
 
 /* Observations in the order in which they were made. Zeroed: none. */
@@ -41,11 +42,12 @@ struct nb_parameter {
     enum nb_parameter_kind {
         NB_NUMBERS, /* a comma-separated list of numbers from least to most; whole: without a fraction */
         NB_CHOICES, /* a comma-separated list of the words in choices */
-        NB_TEXT     /* anything, read by the experiment itself */
+        NB_TEXT     /* read by the experiment itself */
     } kind;
     double least, most;
     bool whole, single;   /* single: one value, no list */
     const char *choices;  /* words with one space between two */
+    enum nb_status (*check)(const char *text, struct nb_err *err); /* of a text, naming the parameter; NULL: anything will do */
 };
 
 enum nb_effort { NB_QUICK, NB_USUAL, NB_FULL };
@@ -54,7 +56,7 @@ enum nb_effort { NB_QUICK, NB_USUAL, NB_FULL };
 struct nb_trial {
     const struct nb_experiment *experiment;
     const char *const *values; /* a text for each of its parameters, checked by nb_trial_check */
-    enum nb_effort effort;     /* how long it may take; what is asked for is the same */
+    enum nb_effort effort;     /* how long it may take, and how many values and lengths "auto" are */
     uint64_t seed;
     double budget_s;           /* of one that is timed: about so long; 0: its own choice by effort */
     const char *dir;           /* an existing folder for files of its own; NULL: none are wanted */
@@ -109,9 +111,13 @@ void nb_observe_median(struct nb_observations *o, const char *quantity, const ch
 void nb_observe_interval(struct nb_observations *o, const char *quantity, const char *unit, double value, double low, double high,
                          double noise, size_t n, const char *of, const char *where, ...) __attribute__((format(printf, 10, 11)));
 
-/* Adds that it could not be observed, and why. */
+/* Adds that it cannot be observed here, in whichever run, and why. */
 void nb_observe_missing(struct nb_observations *o, const char *quantity, const char *unit, const char *why,
                         const char *where, ...) __attribute__((format(printf, 5, 6)));
+
+/* The same of what another run of the same trial may observe: a process that died, a disturbed cell. */
+void nb_observe_missing_once(struct nb_observations *o, const char *quantity, const char *unit, const char *why,
+                             const char *where, ...) __attribute__((format(printf, 5, 6)));
 void nb_observations_free(struct nb_observations *o);
 
 /* N(0,1) from nb_random's state (stats.h). */

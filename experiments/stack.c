@@ -313,11 +313,16 @@ static double log_sum(const double *z, size_t n)
     return most + log(sum);
 }
 
+static bool stopped(const struct nb_stack *s)
+{
+    return s->stop != NULL && s->stop();
+}
+
 double nb_stack_forward(struct nb_stack *s)
 {
     const size_t n = s->rows * s->c.d, classes = s->c.classes;
     double loss = 0;
-    for (size_t i = 0; i < 2 * s->c.depth; i++) {
+    for (size_t i = 0; i < 2 * s->c.depth && !stopped(s); i++) {
         double *x = s->x + i * n;
         sublayer_forward(s, i, x);
         if (is_post(s))
@@ -362,7 +367,7 @@ static void top_back(const struct nb_stack *s, nb_stack_each *each, void *contex
 void nb_stack_backward(struct nb_stack *s, nb_stack_each *each, void *context)
 {
     top_back(s, each, context);
-    for (size_t i = 2 * s->c.depth; i-- > 0;) {
+    for (size_t i = 2 * s->c.depth; i-- > 0 && !stopped(s);) {
         sublayer_backward(s, i, s->x + i * s->rows * s->c.d);
         for (size_t w = 2; w-- > 0;)
             each(context, 2 * i + w, nb_stack_matrix(s, 2 * i + w), s->pass->dweights[w], square(s));

@@ -46,6 +46,7 @@ struct nb_stack {
     double *logits;  /* [rows][classes] */
     size_t *labels;  /* [rows] */
     struct nb_stack_pass *pass; /* of one sublayer at a time */
+    bool (*stop)(void);         /* asked before each sublayer; what comes after true is void. NULL: nobody asks */
 };
 
 /* NULL: not enough memory. nb_cpu_init must have run. */

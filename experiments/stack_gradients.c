@@ -222,7 +222,8 @@ static enum nb_status write_data(struct gradients *g, struct nb_err *err)
     fprintf(f, "# scheme norm depth layer median low high weight: norm of a layer's gradient, over %zu seeds\n", g->grid.seeds);
     for (size_t i = 0; i < g->grid.cells; i++)
         write_cell(g, i, weight, f);
-    return nb_stack_data_close(f, g->t->dir, "stack_gradients.dat", err);
+    nb_stack_data_close(f, g->t->dir, "stack_gradients.dat");
+    return NB_OK;
 }
 
 static enum nb_status gradients_by_layer(const struct nb_trial *t, struct nb_observations *o, struct nb_err *err)

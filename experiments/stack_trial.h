@@ -48,9 +48,9 @@ typedef void nb_stack_visit(void *context, size_t cell, size_t seed, struct nb_s
 NB_USE_RESULT enum nb_status nb_stack_each_cell(const struct nb_trial *t, const struct nb_stack_grid *g, nb_stack_visit *visit,
                                                 void *context, struct nb_err *err);
 
-/* DIR/name for writing. */
+/* DIR/name for writing, of a picture. What cannot be written decides no verdict: it goes nowhere, and closing removes what is cut short. */
 NB_USE_RESULT enum nb_status nb_stack_data(const char *dir, const char *name, FILE **f, struct nb_err *err);
-NB_USE_RESULT enum nb_status nb_stack_data_close(FILE *f, const char *dir, const char *name, struct nb_err *err);
+void nb_stack_data_close(FILE *f, const char *dir, const char *name);
 
 /* The median of values, as nb_observe_median takes it, and its interval. Reorders values. */
 struct nb_stack_summary {

@@ -13,6 +13,7 @@
 #include "gate_counts.h"
 #include "host.h"
 #include "list.h"
+#include "markup.h"
 #include "options.h"
 #include "report.h"
 #include "run.h"
@@ -521,7 +522,9 @@ int nb_main(int argc, char **argv)
     }
     const enum nb_status s = dispatch(argc, argv, &code, &err);
     if (s != NB_OK) {
-        fprintf(stderr, "normbench: %s\n", err.text);
+        fputs("normbench: ", stderr);
+        nb_plain_lines(stderr, err.text);
+        fputc('\n', stderr);
         return s == NB_INTERRUPTED ? EXIT_INTERRUPTED : EXIT_ERROR;
     }
     if (fflush(stdout) != 0) {

@@ -18,13 +18,19 @@ static size_t utf8_bytes(const unsigned char *s)
     return wrong ? 0 : n;
 }
 
+bool nb_is_bidi(const char *s)
+{
+    const unsigned char *c = (const unsigned char *)s;
+    return c[0] == 0xE2 && ((c[1] == 0x80 && c[2] >= 0xAA && c[2] <= 0xAE) || (c[1] == 0x81 && c[2] >= 0xA6 && c[2] <= 0xA9));
+}
+
 /* Control characters have one byte, or two (U+0080..9F). */
 size_t nb_next_char(const char **s, char out[4])
 {
     const unsigned char *from = (const unsigned char *)*s;
     size_t n = utf8_bytes(from);
     bool control = from[0] < 0x20 || from[0] == 0x7F ||
-                   (n == 2 && from[0] == 0xC2 && from[1] < 0xA0);
+                   (n == 2 && from[0] == 0xC2 && from[1] < 0xA0) || (n == 3 && nb_is_bidi(*s));
     *s += n ? n : 1;
     if (n == 0 || control) {
         out[0] = control ? ' ' : '?';
@@ -39,6 +45,17 @@ void nb_plain(FILE *f, const char *s)
     char c[4];
     for (s = s ? s : "unknown"; *s;)
         fwrite(c, 1, nb_next_char(&s, c), f);
+}
+
+void nb_plain_lines(FILE *f, const char *s)
+{
+    for (; *s != '\0'; s += *s == '\n') {
+        char c[4];
+        while (*s != '\0' && *s != '\n')
+            fwrite(c, 1, nb_next_char(&s, c), f);
+        if (*s == '\n')
+            fputc('\n', f);
+    }
 }
 
 void nb_plain_padded(FILE *f, const char *s, int width)

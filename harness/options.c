@@ -71,19 +71,32 @@ void nb_option_parse(const struct argp_option *options, argp_parser_t parser, co
     argp_parse(&argp, argc - 1, argv + 1, 0, NULL, input);
 }
 
+/* A quote within quotes ends them, stands escaped, and begins them again. */
+void nb_option_word(FILE *f, const char *word)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=.,:/+";
+    if (word[0] != '\0' && strspn(word, plain) == strlen(word)) {
+        fputs(word, f);
+        return;
+    }
+    fputc('\'', f);
+    for (; *word != '\0'; word++)
+        fputs(*word == '\'' ? "'\\''" : (char[]){*word, '\0'}, f);
+    fputc('\'', f);
+}
+
 char *nb_option_command(int argc, char **argv)
 {
-    size_t len = 64;
-    for (int i = 0; i < argc; i++)
-        len += strlen(argv[i]) + 3;
-    char *text = calloc(len, 1);
-    NB_ASSERT(text != NULL);
-    strcpy(text, "normbench");
+    char *text = NULL;
+    size_t len = 0;
+    FILE *f = open_memstream(&text, &len);
+    NB_ASSERT(f != NULL);
+    fputs("normbench", f);
     for (int i = 1; i < argc; i++) {
-        const bool plain = strspn(argv[i], "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                           "0123456789-_=.,:/+") == strlen(argv[i]);
-        sprintf(text + strlen(text), plain ? " %s" : " '%s'", argv[i]);
+        fputc(' ', f);
+        nb_option_word(f, argv[i]);
     }
+    NB_ASSERT(fclose(f) == 0);
     return text;
 }
 

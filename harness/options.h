@@ -5,6 +5,7 @@
 #include "select.h"
 
 #include <argp.h>
+#include <stdio.h>
 
 /* Options of the selection have the key of enum nb_key, counted from here. */
 enum { NB_OPTION_SELECTION = 1000, NB_OPTION_OTHERS = 2000 };
@@ -25,6 +26,9 @@ bool nb_option_take(int key, const char *arg, const struct nb_option_text *texts
  * end it; an error with exit code 1. args: of arguments that are no options, as argp takes it; NULL: none. */
 void nb_option_parse(const struct argp_option *options, argp_parser_t parser, const char *args, const char *doc,
                      int argc, char **argv, void *input);
+
+/* A word as a shell reads it back. */
+void nb_option_word(FILE *f, const char *word);
 
 /* What was typed, in quotes where a shell needs them; to be freed. Before nb_option_parse, which changes argv. */
 char *nb_option_command(int argc, char **argv);

@@ -82,11 +82,18 @@ plant P1 $'op = rmsnorm\nmean = 1,5\nsd = 1' '>= 0.1'
 cp -r registry other
 NB_CLAIMS_DIR=other nb claims --id P8 --out by_variable
 expect "NB_CLAIMS_DIR names a registry" [ "$rc" = 0 ]
+expect "its repro line names it, too" [ "$(jq -r '.claims[0].repro' by_variable/claims.json)" = "normbench claims --id P8 --registry other" ]
+cp -r registry "a registry that isn't short: $(printf 'x%.0s' $(seq 150))"
+nb claims --registry a\ reg* --id P8 --seed 5 --out quoted
+again=$(jq -r '.claims[0].repro' quoted/claims.json)
+expect "a shell reads it back" eval "nb ${again#normbench } --out requoted; [ \$rc = 0 ]"
+expect "and it is the same line" [ "$(jq -r '.claims[0].repro' requoted/claims.json)" = "$again" ]
 
 # ---- a claim of one's own ----
 nb claim 'output_mean(rmsnorm) >= 0.5 where mean=1 and sd=1' --out a1
 expect "it holds: 0, not $rc" [ "$rc" = 0 ]
 verdict ask REPRODUCED
+expect "its repro line leaves out the folder" [ "$(jq -r '.claims[0].repro' a1/claims.json)" = "normbench claim 'output_mean(rmsnorm) >= 0.5 where mean=1 and sd=1'" ]
 expect "only what was asked is run" [ "$(jq -c '.runs[0] | [.parameters.op, .parameters.mean, (.observations | length)]' a1/claims.json)" = '["rmsnorm","1",3]' ]
 nb claim 'output_mean(layernorm) >= 0.5 where mean=1 and sd=1' --out a2
 expect "refuted: 3, not $rc" [ "$rc" = 3 ]
@@ -121,10 +128,18 @@ if gnuplot --version >/dev/null 2>&1; then
 fi
 fails 1 'do not do for these claims; at least' claim 'speedup(rmsnorm:layernorm) > 1' --budget 1s
 
+# ---- a child that a signal ends: valgrind kills who calls it ----
+mkdir bin
+printf '#!/bin/sh\nkill -SEGV $PPID\nsleep 1\n' >bin/valgrind
+chmod +x bin/valgrind
+PATH=$PWD/bin:$PATH fails 1 'normbench count was ended by signal 11' claim 'instruction_ratio > 1 where hidden=64 and dtype=f32' --out killed
+expect "which is no interruption" jq -e '.interrupted == false and .claims[0].verdict == "NOT TESTABLE"' killed/claims.json >jq.out
+
 # ---- bad input ----
 fails 1 'exclude each other' claims --quick --full
 fails 1 'unknown word "slow"; known: quick, default, full' claims --effort slow
 fails 1 'there is no claim "C99"' claims --id C99
+fails 1 'names no claim' claims --id ' ,'
 fails 1 'not a whole number' claims --seed x
 fails 1 'is not a time' claims --budget soon
 fails 1 'exists already' claims --id C05 --out a1
@@ -152,6 +167,11 @@ nb claims --registry bad --out half
 expect "the others are tried in spite of it" [ "$(jq '[.claims[] | select(.verdict == "REFUTED")] | length' half/claims.json)" = "$(jq '[.claims[] | select(.verdict == "REFUTED")] | length' planted/claims.json)" ]
 expect "exit 1, not $rc" [ "$rc" = 1 ]
 
+nb claims --id $'\e[31mC05\xc2\x9b\xe2\x80\xae'
+expect "no escape of --id reaches the terminal" [ "$(grep -cP '[\x1b\x9b\xae]' err)" = 0 ]
+rm -rf bad && cp -r registry bad && mkfifo bad/P9.claim
+fails 1 'bad/P9.claim: is no regular file' claims --registry bad
+
 # ---- how it is called ----
 "$normbench" claims --registry registry --out piped 2>err | cat >piped.out
 expect "plain in a pipe" [ "$(grep -c $'\x1b\|\r' piped.out err)" = "$(printf 'piped.out:0\nerr:0')" ]
@@ -160,6 +180,8 @@ expect "the same table" diff <(sed '/^files in/d' piped.out) <("$normbench" clai
 expect "a full disk is an error: $?" [ $? = 1 ]
 nb claims --registry registry --id P8 --quick
 nb claims --registry registry --id P8 --quick
+nb claims --registry registry --id 'P2  P8, P5' --out spaces
+expect "spaces and commas stand between ids" [ "$(jq -c '[.claims[].id]' spaces/claims.json)" = '["P2","P8","P5"]' ]
 expect "two in one second have folders of their own" [ "$(find results -mindepth 1 -maxdepth 1 -name 'claims-*Z*' | wc -l)" = 2 ]
 plant P1 $'op = rmsnorm\nmean = '"$(seq -s, 1 64)"$'\nsd = '"$(seq -s, 1 64)"$'\neps = '"$(seq -s, 1 8)"$'\nhidden = 65536' '>= 0.1'
 "$normbench" claims --registry registry --id P8,P1 --out stopped >out 2>err &
@@ -170,6 +192,14 @@ wait $pid
 rc=$?
 expect "Ctrl-C: 130, not $rc" [ $rc = 130 ]
 expect "what was finished is written" [ "$(jq -c '[.interrupted, [.claims[].verdict]]' stopped/claims.json)" = '[true,["NOT TESTABLE","UNTRIED"]]' ]
+nb claims --registry registry --id P8 --force --out forced
+expect "--force is taken, and repeated in the repro line" [ "$(jq -r '.claims[0].repro' forced/claims.json)" = "normbench claims --id P8 --registry registry --force" ]
+nb claim 'output_mean(rmsnorm) >= 0.5 where mean=1 and sd=1' --force --out forced_claim
+expect "by claim, too: 0, not $rc" [ "$rc" = 0 ]
+for list in claims experiments; do
+    nb list $list --help
+    expect "list $list --help" grep -q "^Usage: normbench list $list" out
+done
 nb --help
 expect "the help lists claims and claim" [ "$(grep -cE '^  claims? ' out)" = 2 ]
 for command in claims claim; do

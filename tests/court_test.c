@@ -4,6 +4,7 @@
 #include "ask.h"
 #include "cpu.h"
 #include "hearing.h"
+#include "poster.h"
 #include "regime.h"
 #include "speed.h"
 #include "stats.h"
@@ -14,6 +15,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static void says(const char *what, const char *text, const char *want)
 {
@@ -225,8 +227,10 @@ static void rule(void **state)
 {
     (void)state;
     struct nb_observation yes = seen(1.1, 1.2, 1.3, 9, "k=1"), no = seen(0.5, 0.6, 0.7, 9, "k=2"), open = seen(0.8, 1.05, 1.4, 9, "k=3"),
-                          gone = seen(NAN, NAN, NAN, 0, "k=4");
+                          gone = seen(NAN, NAN, NAN, 0, "k=4"), lost = gone, few = seen(1.1, 1.2, 1.3, 2, "k=5");
     strcpy(gone.missing, "no such library");
+    strcpy(lost.missing, "disturbed");
+    lost.once = true;
     const struct {
         struct nb_observation o[3];
         size_t n, first;
@@ -248,6 +252,13 @@ static void rule(void **state)
         {{yes, gone}, 2, 1, NB_NOT_RESOLVED, "", "test b could not be tried: no such library"},
         {{no, gone}, 2, 1, NB_NOT_RESOLVED, "", "test b could not be tried"},
         {{yes, no, gone}, 3, 2, NB_CONDITIONAL, "k=1, not 2", "test b could not be tried"},
+        {{yes, lost}, 2, 2, NB_NOT_RESOLVED, "", "1 of 2 cells were not observed in this run and may be in another; 1 of 2 cells of test a could "
+         "not be observed: disturbed"},
+        {{yes, few}, 2, 2, NB_NOT_RESOLVED, "", "1 of 2 cells are open; 1 of them rest on fewer values than make an interval: at least 3 are needed"},
+        {{no, lost}, 2, 2, NB_NOT_RESOLVED, "", "may be in another"},
+        {{yes, no, lost}, 3, 3, NB_CONDITIONAL, "k=1, not 2", "1 of 3 cells of test a could not"},
+        {{lost}, 1, 1, NB_NOT_RESOLVED, "", "test a could not be tried: disturbed"},
+        {{lost, gone}, 2, 1, NB_NOT_RESOLVED, "", "test b could not be tried: no such library"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const struct nb_judgement j = judge(rows[i].o, rows[i].n, rows[i].first, at_least(1));
@@ -385,6 +396,35 @@ static void properties(void **state)
     assert_true(resolved > 200);
 }
 
+/* What a run loses of its cells never makes a verdict the opposite of that of another run that loses others. */
+static void losing(void **state)
+{
+    (void)state;
+    unsigned long long random = 11;
+    size_t count[NB_FINDING_COUNT] = {0};
+    for (int turn = 0; turn < 20000; turn++) {
+        struct nb_observation o[2][CELLS];
+        struct nb_region r;
+        enum nb_finding f[2];
+        const size_t n = 1 + (size_t)(nb_random(&random) % 4);
+        random_case(&random, o[0], n, &r);
+        memcpy(o[1], o[0], sizeof o[0]);
+        for (size_t run = 0; run < 2; run++) {
+            for (size_t i = 0; i < n; i++)
+                if (uniform(&random) < 0.3) {
+                    o[run][i].value = o[run][i].low = o[run][i].high = NAN;
+                    o[run][i].once = true;
+                    strcpy(o[run][i].missing, "disturbed");
+                }
+            count[f[run] = judge(o[run], n, n, r).finding]++;
+        }
+        assert_false((f[0] == NB_REPRODUCED && f[1] == NB_REFUTED) || (f[0] == NB_REFUTED && f[1] == NB_REPRODUCED));
+        assert_false(f[0] == NB_CONDITIONAL && (f[1] == NB_REPRODUCED || f[1] == NB_REFUTED));
+    }
+    for (int k = NB_REPRODUCED; k <= NB_NOT_RESOLVED; k++)
+        assert_true(count[k] > 200);
+}
+
 /* n as times_longer says, and a little more, makes an interval that is not open. */
 static void longer_suffices(void **state)
 {
@@ -507,6 +547,10 @@ static void claim_wrong(void **state)
         {HEAD "[test a]\nexperiment = row_statistics\nhiden = 3\n",
          ":10: unknown key \"hiden\"; known in [test]: experiment quantity where holds, and of row_statistics: op mean sd eps hidden"},
         {HEAD "[test a]\nexperiment = row_statistics\nhidden = 1\n", ":10: hidden: 1 is not a whole number from 2 to 65536"},
+        {HEAD "[test a]\nexperiment = op_speed\nhidden = 64:16:x2\n", "C1.claim:10: hidden"},
+        {HEAD "[test a]\nexperiment = op_speed\nhidden = many\n", "C1.claim:10: hidden"},
+        {HEAD "[test a]\nexperiment = op_speed\npair = rmsnorm-layernorm\n", "C1.claim:10: pair: "},
+        {HEAD "[test a]\nexperiment = op_speed\nisa = sse9\n", "C1.claim:10: isa"},
         {HEAD "[test a]\nexperiment = row_statistics\nop = dyt\n", ":10: op: unknown word \"dyt\"; known: layernorm rmsnorm"},
         {HEAD "[test a]\nexperiment = row_statistics\nquantity = speedup\nholds = > 1\n",
          ":10: quantity: row_statistics observes no \"speedup\"; it observes: output_mean output_variance"},
@@ -515,6 +559,8 @@ static void claim_wrong(void **state)
         {HEAD "[test a]\nexperiment = row_statistics\nquantity = output_mean\nholds = about 1\n",
          ":11: holds: \"about\" is no relation\n  about 1\n  ^^^^^\nsay >= 1.1"},
         {HEAD TEST "where = mean>>1\n", ":14: where: \">\" is no value\n  mean>>1\n       ^\na term is key=value"},
+        {HEAD "x = \xC2\x9B[0m\n", ":8: control character U+009B"}, {HEAD "x = a\xE2\x80\xAE" "b\n", "control character U+202E"},
+        {HEAD "x = \xE2\x81\xA9\n", "control character U+2069"},
         {HEAD "x = \x01\n", ":8: control byte 0x01"}, {HEAD "x = \x1B[0m\n", "control byte 0x1b"}, {HEAD "x = \xFF\n", ":8: not UTF-8"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -615,6 +661,9 @@ static void asking(void **state)
         {"q > 1", "2 experiments observe \"q\"\n  q > 1\n  ^\nsay EXPERIMENT.QUANTITY with one of: fake fake_other"},
         {"row_statistics.q > 1", "no experiment observes"},
         {"fake.q(1, well, x) > 1", "takes no such argument\n  fake.q(1, well, x) > 1\n                  ^\nin brackets: level what"},
+        {"speedup(rmsnorm:rms) > 1", "^^^^^^^^^^^"},
+        {"speedup > 1 where isa=sse9", "isa"},
+        {"speedup > 1 where hidden=auto|x", "hidden"},
         {"fake_other.q(1) > 1", "it has no arguments; say `where`"},
         {"fake.q(7|99) > 1", "99 is not a number from 0 to 9\n  fake.q(7|99) > 1\n         ^^^^\n"},
         {"fake.q > 1 where what=magic", "unknown word \"magic\"; known: well fail"},
@@ -700,7 +749,14 @@ static void hearing(void **state)
     says("md", text, "no &lt;memory&gt; \\| here");
     says("md", text, "apt-get install \\`it\\`");
     says("md", text, "a\\|b");
+    says("md", text, "; effort default; seed 1; ");
     free(text);
+    char *again = nb_account_repro(&a, &c[0]);
+    assert_string_equal(again, "normbench claims --id ask");
+    free(again);
+    again = nb_account_repro(&(struct nb_account){.options = " --seed 3"}, &c[0]);
+    assert_string_equal(again, "normbench claim 'fake.q(1) > 1' --seed 3");
+    free(again);
     nb_hearing_free(&h);
     for (size_t i = 0; i < N; i++)
         nb_claim_free(&c[i]);
@@ -752,6 +808,13 @@ static void budget(void **state)
     assert_true(h.runs[0].budget_s == 30 && h.runs[1].budget_s == 30 && h.runs[2].budget_s == 0 && nb_hearing_seconds(&h) == 62);
     assert_int_equal(nb_hearing_run(&h, &err), NB_OK);
     nb_hearing_free(&h);
+    struct nb_hearing untimed = {.effort = NB_USUAL, .budget_s = 1.9};
+    nb_hearing_plan(&untimed, chosen + 2, 1);
+    assert_int_equal(nb_hearing_budget(&untimed, &err), NB_ERROR);
+    says("untimed", err.text, "1.9 s do not do for these claims; at least 2 s");
+    untimed.budget_s = 2;
+    assert_int_equal(nb_hearing_budget(&untimed, &err), NB_OK);
+    nb_hearing_free(&untimed);
     for (size_t i = 0; i < 3; i++)
         nb_claim_free(&c[i]);
 }
@@ -804,14 +867,118 @@ static void experiments(void **state)
     }
 }
 
+/* ---- files of experiments ---- */
+
+/* A picture's data that a full disk refuses is left out, and the observations are there. */
+static void full_disk(void **state)
+{
+    (void)state;
+    struct nb_claim c = asked("gradient_spread(pre, layernorm, 2) > 0 where seeds=3 and d=8 and weight=w1");
+    char dir[] = "/tmp/court_test_XXXXXX", path[100];
+    struct nb_observations o = {0};
+    struct nb_err err = {""};
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/stack_gradients.dat", dir);
+    assert_int_equal(symlink("/dev/full", path), 0);
+    const struct nb_trial t = {.experiment = c.tests[0].experiment, .values = (const char *const *)c.tests[0].values, .seed = 1, .dir = dir};
+    assert_int_equal(t.experiment->run(&t, &o, &err), NB_OK);
+    assert_true(o.n > 0);
+    assert_int_equal(rmdir(dir), 0); /* nothing is left in it */
+    nb_observations_free(&o);
+    nb_claim_free(&c);
+}
+
+static size_t questions_asked;
+
+static bool stop_after_five(void)
+{
+    return ++questions_asked > 5;
+}
+
+/* Ctrl-C is seen between two kernels, two seeds and two layers. */
+static void stopping(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"share_of_equal_outputs(layernorm, alone) >= 1 where dtype=f32 and hidden=768",
+                                        "change_by_batch_mates(layernorm) >= 1 where batch=2",
+                                        "gradient_spread(pre, layernorm, 20) > 0 where seeds=1 and d=8 and weight=w1"};
+    for (size_t i = 0; i < 3; i++) {
+        struct nb_claim c = asked(texts[i]);
+        struct nb_observations o = {0};
+        struct nb_err err = {""};
+        questions_asked = 0;
+        const struct nb_trial t = {.experiment = c.tests[0].experiment, .values = (const char *const *)c.tests[0].values, .seed = 1, .stop = stop_after_five};
+        assert_int_equal(t.experiment->run(&t, &o, &err), NB_INTERRUPTED);
+        nb_observations_free(&o);
+        nb_claim_free(&c);
+    }
+}
+
+/* ---- the poster ---- */
+
+static void saved(struct nb_observations *o, double v, size_t n, const char *residency, const char *pairing, size_t hidden, const char *rest)
+{
+    static const char where[] = "pair=rmsnorm:layernorm pairing=%s dir=fwd dtype=f32 hidden=%zu residency=%s %s";
+    if (isnan(v))
+        nb_observe_missing_once(o, "saved_time", "", "disturbed", where, pairing, hidden, residency, rest);
+    else
+        nb_observe_interval(o, "saved_time", "", v, v - 0.03, v + 0.02, 0.01, n, "processes", where, pairing, hidden, residency, rest);
+}
+
+static char *text_of(const char *path)
+{
+    char *text = calloc(1 << 16, 1);
+    FILE *f = fopen(path, "r");
+    assert_true(f != NULL && text != NULL);
+    assert_true(fread(text, 1, (1 << 16) - 1, f) > 0);
+    fclose(f);
+    return text;
+}
+
+/* Only one thread and the best instruction set are drawn; the subtitle says how many processes and how many cells are missing. */
+static void poster(void **state)
+{
+    (void)state;
+    static const char *const residencies[] = {"L2", "DRAM"}, *const pairings[] = {"unfused", "naive", "best-of-each"};
+    struct nb_run_of run = {.experiment = &nb_experiment_op_speed, .done = true};
+    char dir[] = "/tmp/court_test_XXXXXX", path[200], note[256] = "";
+    bool drawn = false;
+    struct nb_err err;
+    assert_non_null(mkdtemp(dir));
+    for (size_t i = 0; i < 6; i++)
+        for (size_t k = 0; k < 4; k++)
+            saved(&run.observations, i == 5 && k == 3 ? NAN : 0.45 - 0.1 * (double)(i % 3) - 0.02 * (double)k, k == 1 ? 6 : 8, residencies[i / 3],
+                  pairings[i % 3], (size_t)256 << 2 * k, "threads=1 isa=best");
+    saved(&run.observations, 0.77, 4, "L2", "naive", 4096, "threads=2 isa=best");
+    saved(&run.observations, 0.77, 4, "L2", "naive", 64, "threads=1 isa=scalar");
+    const struct nb_hearing h = {.runs = &run, .run_count = 1, .dir = dir};
+    assert_int_equal(nb_poster(&h, "a processor", &drawn, note, &err), NB_OK);
+    assert_true(drawn);
+    snprintf(path, sizeof path, "%s/plots/claims_poster.gp", dir);
+    char *text = text_of(path);
+    says("poster", text, "a processor, f32, forward, 1 thread, 6 processes; 1 cell missing");
+    free(text);
+    snprintf(path, sizeof path, "%s/plots/claims_poster.dat", dir);
+    text = text_of(path);
+    assert_null(strstr(text, "77 "));
+    says("poster", text, "256 45 42 47");
+    free(text);
+    nb_observations_free(&run.observations);
+    const char *const names[] = {"/plots/claims_poster.gp", "/plots/claims_poster.dat", "/plots/claims_poster.svg", "/plots/claims_poster.png", "/plots", ""};
+    for (size_t i = 0; i < sizeof names / sizeof *names && getenv("KEEP_POSTER") == NULL; i++) {
+        snprintf(path, sizeof path, "%s%s", dir, names[i]);
+        (void)remove(path);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(regions),    cmocka_unit_test(terms),       cmocka_unit_test(questions), cmocka_unit_test(pointing),
         cmocka_unit_test(outcomes),   cmocka_unit_test(rule),        cmocka_unit_test(many_cells), cmocka_unit_test(longer),
-        cmocka_unit_test(properties), cmocka_unit_test(longer_suffices), cmocka_unit_test(regimes), cmocka_unit_test(claim_right),
+        cmocka_unit_test(properties), cmocka_unit_test(losing), cmocka_unit_test(longer_suffices), cmocka_unit_test(regimes), cmocka_unit_test(claim_right),
         cmocka_unit_test(claim_wrong), cmocka_unit_test(asking),     cmocka_unit_test(hearing),   cmocka_unit_test(interrupted),
-        cmocka_unit_test(budget),     cmocka_unit_test(infinite),    cmocka_unit_test(experiments)};
+        cmocka_unit_test(budget),     cmocka_unit_test(infinite),   cmocka_unit_test(poster), cmocka_unit_test(full_disk), cmocka_unit_test(stopping),    cmocka_unit_test(experiments)};
     char word[40];
     if (nb_cpu_init(word, sizeof word) != 0)
         return 1;
