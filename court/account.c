@@ -447,6 +447,7 @@ static void md_cells(FILE *f, const struct nb_case_of *c)
         all += c->tests[t].n;
     if (all < 2)
         return;
+    fprintf(f, "\n<details><summary>%zu cells</summary>\n", all);
     fputs("\n| test | where | value | interval | n | outcome |\n|---|---|---|---|---|---|\n", f);
     for (int holds = 0; holds < 2; holds++)
         for (size_t t = 0; t < c->claim->test_count; t++)
@@ -457,6 +458,7 @@ static void md_cells(FILE *f, const struct nb_case_of *c)
                 }
     if (all > shown)
         fprintf(f, "\nAnd %zu more: `claims.json`.\n", all - shown);
+    fputs("\n</details>\n", f);
 }
 
 static void md_section(FILE *f, const struct nb_account *a, const struct nb_case_of *c)
