@@ -301,7 +301,7 @@ static void transformer_in_double(const struct nb_block *b, const struct nb_norm
 {
     static double qkv[ROWS][3 * D];
     const size_t d = b->shape.d, inner = b->weight[3].in;
-    double x[D], a[D], o[D], h[D], f[WIDE];
+    double x[D], a[D], o[D] = {0}, h[D], f[WIDE];
     assert_int_equal(inner, b->shape.swiglu ? 256 : 4 * d); /* 8 * 64 / 3 = 170.7 */
     for (size_t r = 0; r <= row; r++) {
         for (size_t i = 0; i < d; i++)
