@@ -96,19 +96,27 @@ static void add_option(FILE *f, const char *name, const char *value)
     nb_option_word(f, value);
 }
 
+/* The folder of claims that was asked for; NULL: that of the program. */
+static const char *own_registry(const struct cli *c)
+{
+    const char *variable = getenv("NB_CLAIMS_DIR");
+    if (c->registry != NULL)
+        return c->registry;
+    return variable != NULL && variable[0] != '\0' ? variable : NULL;
+}
+
 /* The registry is named unless it is the one that came with the program. */
 static char *options_of(const struct cli *c, enum nb_effort effort)
 {
     char *text = NULL;
     size_t len = 0;
-    const char *variable = getenv("NB_CLAIMS_DIR");
     FILE *f = open_memstream(&text, &len);
     NB_ASSERT(f != NULL);
     add_option(f, "effort", effort == NB_QUICK ? "quick" : effort == NB_FULL ? "full" : NULL);
     add_option(f, "seed", c->seed);
     add_option(f, "budget", c->budget);
     if (!c->asks)
-        add_option(f, "registry", c->registry != NULL ? c->registry : variable != NULL && variable[0] != '\0' ? variable : NULL);
+        add_option(f, "registry", own_registry(c));
     fputs(c->force ? " --force" : "", f);
     NB_ASSERT(fclose(f) == 0);
     return text;
@@ -377,11 +385,12 @@ static enum nb_status cmd_claims(int argc, char **argv, int *code, struct nb_err
     const struct nb_claim **chosen = NULL;
     size_t n = 0;
     nb_option_parse(CLAIMS_OPTIONS, parse_option, NULL, doc, argc, argv, &c);
-    s.account.registry = c.registry != NULL ? c.registry : nb_claims_dir();
+    const char *own = own_registry(&c);
+    s.account.registry = own != NULL ? own : "that of the program";
     enum nb_status status = read_numbers(&c, &s.h, err);
     s.account.options = c.options;
     if (status == NB_OK)
-        status = nb_claims_load(&all, s.account.registry, err);
+        status = nb_claims_load(&all, own != NULL ? own : nb_claims_dir(), err);
     if (status == NB_OK) {
         chosen = calloc(all.n + 1, sizeof *chosen);
         NB_ASSERT(chosen != NULL);
