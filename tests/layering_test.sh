@@ -18,16 +18,17 @@ forbid() {
         done
     done
 }
-forbid kernels harness reference inspect experiments court
-forbid reference kernels harness inspect experiments court
-forbid inspect kernels harness reference experiments court
+forbid kernels harness reference inspect experiments court fleet
+forbid reference kernels harness inspect experiments court fleet
+forbid inspect kernels harness reference experiments court fleet
 forbid harness kernels/algo kernels/simd experiments
-forbid experiments kernels/algo kernels/simd inspect court
-forbid court kernels inspect # it judges what experiments observe, and calls no kernel itself
-# of the harness the program's main alone knows the court
-for name in $(headers court); do
+forbid experiments kernels/algo kernels/simd inspect court fleet
+forbid fleet kernels reference inspect experiments court # it reads files of runs
+forbid court kernels inspect fleet # it judges what experiments observe, and calls no kernel itself
+# of the harness the program's main alone knows the court and the fleet
+for name in $(headers court) $(headers fleet); do
     if grep -rln "#include \"${name//./\\.}\"" harness | grep -v '^harness/main\.c$'; then
-        echo "FAILED: the harness includes $name of court" >&2
+        echo "FAILED: the harness includes $name" >&2
         failures=$((failures + 1))
     fi
 done

@@ -3,6 +3,7 @@
  * but for what their name says. With NB_SLOW set, the naive RMSNorm of scalar code is right and takes 30 % longer. */
 #include "cli.h"
 #include "court.h"
+#include "fleet.h"
 #include "nb_kernel.h"
 #include "registry.h"
 
@@ -285,5 +286,6 @@ int main(int argc, char **argv)
         slow_down();
     nb_registry_add(&table, NB_OURS);
     nb_court_register();
+    nb_fleet_register();
     return nb_main(argc, argv);
 }

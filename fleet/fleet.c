@@ -1,0 +1,6 @@
+#include "fleet.h"
+#include "cli.h"
+
+void nb_fleet_register(void)
+{
+}
