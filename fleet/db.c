@@ -36,6 +36,9 @@ enum nb_status nb_db_fail(struct nb_db *db, struct nb_err *err)
     case SQLITE_FULL:
         return nb_fail(err, "%.400s: the disk is full; what was imported before is kept",
                        db->path);
+    case SQLITE_IOERR:
+        return nb_fail(err, "%.400s: %.200s; has the disk room, and may a file be so large?",
+                       db->path, said);
     default:
         return nb_fail(err, "%.400s: %.400s", db->path, said);
     }

@@ -107,13 +107,14 @@ static void write_panels(const struct picture *p, struct nb_picture *to)
     int runs[PANELS_MOST];
     for (size_t k = 0; k < p->n; k++) {
         const struct nb_history_series *s = p->shown[k];
-        snprintf(cell[k], sizeof cell[k], "%.90s, machine %lld", s->cell,
-                 (long long)p->h->sites[s->site].machine);
+        const struct nb_history_site *site = &p->h->sites[s->site];
+        snprintf(cell[k], sizeof cell[k], "%.60s, %.40s (machine %lld)", s->cell,
+                 site->cpu[0] ? site->cpu : "CPU unknown", (long long)site->machine);
         kernels[k] = s->kernel;
         cells[k] = cell[k];
         labels[k] = s->measure == NB_OF_ROOF ? "speed / speed of the roof"
                                              : "speed / speed of the reference";
-        runs[k] = (int)p->h->sites[s->site].runs;
+        runs[k] = (int)site->runs;
     }
     fprintf(to->gp, "NP = %zu\n", p->n);
     nb_gp_texts(to, "KERNEL", kernels, p->n);

@@ -112,7 +112,7 @@ static void put_series(FILE *f, const struct nb_history *h,
     fprintf(f, "  %4zu  %-22s  ", s->measured, value);
     for (size_t i = 0; i < s->nchanges; i++) {
         if (i > 0)
-            fprintf(f, "\n%117s", "");
+            fprintf(f, "\n%119s", "");
         put_change(f, h, s, &s->changes[i]);
     }
     fputs(s->nchanges                      ? "\n"

@@ -92,10 +92,10 @@ static sqlite3_stmt *prepare_one(struct nb_db *db, const char *sql, struct guard
         (void)nb_fail(err, "there is no statement; try \"SELECT * FROM run\"");
         return NULL;
     }
-    while (*rest && sqlite3_prepare_v2(db->sql, rest, -1, &more, &rest) == SQLITE_OK &&
-           more == NULL)
-        ;
-    const bool alone = *rest == 0 && more == NULL;
+    int rc = SQLITE_OK;
+    while (*rest && rc == SQLITE_OK && more == NULL)
+        rc = sqlite3_prepare_v2(db->sql, rest, -1, &more, &rest);
+    const bool alone = rc == SQLITE_OK && more == NULL;
     sqlite3_finalize(more);
     if (alone && sqlite3_stmt_readonly(s) && sqlite3_column_count(s) > 0)
         return s;

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { DEPTH = 256 };
+enum { DEPTH = 256, CUTS = 4 };
 
 /* The quote that ends the string which begins at s. NULL: it does not end. */
 static char *string_end(char *s, const char *end)
@@ -48,12 +48,33 @@ static bool is_one_of(const char *key, size_t len, const char *const *keys)
     return false;
 }
 
-/* Newlines stay, so that errors name the right line. */
-static void empty(char *first, const char *last)
+/* What was left out: so that errors name the line of the file. */
+struct cut {
+    const char *at;
+    size_t lines;
+};
+
+/* A text in the making: what is kept moves to the front, over what was left out. */
+struct text {
+    char *from, *to, *end; /* of what is not yet read; where it goes */
+    struct cut cuts[CUTS];
+    size_t cut_count;
+};
+
+static void keep(struct text *t, const char *until)
 {
-    for (char *s = first + 1; s < last; s++)
-        if (*s != '\n')
-            *s = ' ';
+    const size_t n = (size_t)(until - t->from);
+    memmove(t->to, t->from, n);
+    t->to += n;
+    t->from += n;
+}
+
+static void leave_out(struct text *t, const char *until)
+{
+    struct cut *c = &t->cuts[t->cut_count++];
+    *c = (struct cut){.at = t->to};
+    for (; t->from < until; t->from++)
+        c->lines += *t->from == '\n';
 }
 
 static char *skip_space(char *s, const char *end)
@@ -65,30 +86,33 @@ static char *skip_space(char *s, const char *end)
 
 /* Behind the key that begins at s and its value, where that is an array or object. Leaves
  * what is broken to the parser: NULL. */
-static char *pass_key(char *s, const char *end, const char *const *keys)
+static char *pass_key(struct text *t, char *s, const char *const *keys)
 {
-    char *quote = string_end(s, end);
+    char *quote = string_end(s, t->end);
     if (quote == NULL)
         return NULL;
-    char *value = skip_space(quote + 1, end);
-    if (value >= end || *value != ':')
+    char *value = skip_space(quote + 1, t->end);
+    if (value >= t->end || *value != ':')
         return quote + 1;
-    value = skip_space(value + 1, end);
-    if (value >= end || (*value != '[' && *value != '{'))
+    value = skip_space(value + 1, t->end);
+    if (value >= t->end || (*value != '[' && *value != '{'))
         return value;
-    char *last = value_end(value, end);
-    if (last != NULL && is_one_of(s + 1, (size_t)(quote - s - 1), keys))
-        empty(value, last);
+    char *last = value_end(value, t->end);
+    if (last != NULL && t->cut_count < CUTS &&
+        is_one_of(s + 1, (size_t)(quote - s - 1), keys)) {
+        keep(t, value + 1);
+        leave_out(t, last);
+    }
     return last ? last + 1 : NULL;
 }
 
-static void empty_values(char *text, const char *end, const char *const *keys)
+static void reduce(struct text *t, const char *const *keys)
 {
-    char *s = skip_space(text, end);
-    if (s >= end || *s != '{')
-        return;
-    for (s++; s != NULL && s < end && *s != '}';)
-        s = *s == '"' ? pass_key(s, end, keys) : s + 1;
+    char *s = skip_space(t->from, t->end);
+    const bool object = s < t->end && *s == '{';
+    for (s++; object && s != NULL && s < t->end && *s != '}';)
+        s = *s == '"' ? pass_key(t, s, keys) : s + 1;
+    keep(t, t->end);
 }
 
 /* NULL: it cannot be read, errno says why. */
@@ -121,8 +145,12 @@ json_t *nb_json_without(const char *path, const char *const *keys, json_error_t 
         snprintf(where->text, sizeof where->text, "%s", strerror(errno));
         return NULL;
     }
-    empty_values(text, text + n, keys);
-    json_t *json = json_loadb(text, n, JSON_REJECT_DUPLICATES, where);
+    struct text t = {.from = text, .to = text, .end = text + n};
+    reduce(&t, keys);
+    json_t *json = json_loadb(text, (size_t)(t.to - text), JSON_REJECT_DUPLICATES, where);
+    for (size_t i = 0; json == NULL && i < t.cut_count; i++)
+        if (t.cuts[i].at - text < where->position)
+            where->line += (int)t.cuts[i].lines;
     free(text);
     return json;
 }

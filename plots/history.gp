@@ -22,6 +22,7 @@ do for [T = 1:2] {
         XL = LEFT + C * (PW + GAP); YB = H - HEAD - (R + 1) * ROW + UNDER
         set lmargin at screen XL / W; set rmargin at screen (XL + PW) / W
         set bmargin at screen YB / H; set tmargin at screen 1 - (HEAD + R * ROW + OVER) / H
+        set xrange [*:*]; set yrange [*:*]
         stats NAME.'.dat' index 2 * (P - 1) using 3 nooutput name 'LO'
         stats NAME.'.dat' index 2 * (P - 1) using 4 nooutput name 'HI'
         SPAN = HI_max - LO_min; if (SPAN <= 0) { SPAN = 0.1 * abs(HI_max) }
