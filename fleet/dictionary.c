@@ -1,4 +1,5 @@
 #include "dictionary.h"
+#include "buffers.h"
 
 #include <string.h>
 
@@ -55,22 +56,68 @@ static sqlite3_stmt *prepare_complete(const struct nb_dictionary *d, struct nb_d
     return nb_db_prepare(db, t.sql, err);
 }
 
-enum nb_status nb_dictionary_open(struct nb_dictionary *d, struct nb_db *db,
-                                  struct nb_err *err)
+/* ---- what was asked for ---- */
+
+/* Runs say the same names again and again. A table by the hash of name and facts, which
+ * stops taking more when it is half full. */
+enum { SLOTS = 1 << 16 };
+
+struct nb_dictionary_seen {
+    char *key; /* NULL: free */
+    size_t len;
+    int64_t id;
+};
+
+/* Name and facts, each with its end behind a byte that says whether it is known; 0: they
+ * are too long to be kept. */
+static size_t key_of(const struct nb_dictionary *d, const char *name,
+                     const char *const *facts, char *key, size_t room)
 {
-    d->find = prepare_find(d, db, err);
-    d->insert = d->find ? prepare_insert(d, db, err) : NULL;
-    d->complete = d->insert ? prepare_complete(d, db, err) : NULL;
-    return d->complete ? NB_OK : NB_ERROR;
+    size_t n = 0;
+    for (size_t i = 0; i == 0 || d->columns[i - 1]; i++) {
+        const char *text = i == 0 ? name : facts[i - 1];
+        const size_t len = text ? strlen(text) + 1 : 0;
+        if (n + 1 + len > room)
+            return 0;
+        key[n++] = text != NULL;
+        memcpy(key + n, text ? text : "", len);
+        n += len;
+    }
+    return n;
 }
 
-void nb_dictionary_close(struct nb_dictionary *d)
+/* Its place, or the free one that it would take. */
+static struct nb_dictionary_seen *slot_of(const struct nb_dictionary *d, const char *key,
+                                          size_t len)
 {
-    sqlite3_finalize(d->find);
-    sqlite3_finalize(d->insert);
-    sqlite3_finalize(d->complete);
-    d->find = d->insert = d->complete = NULL;
+    size_t i = nb_hash_bytes(0, key, len) % SLOTS;
+    while (d->seen[i].key != NULL &&
+           (d->seen[i].len != len || memcmp(d->seen[i].key, key, len) != 0))
+        i = (i + 1) % SLOTS;
+    return &d->seen[i];
 }
+
+static void remember(struct nb_dictionary *d, const char *key, size_t len, int64_t id)
+{
+    struct nb_dictionary_seen *s = slot_of(d, key, len);
+    if (s->key != NULL || d->seen_count == SLOTS / 2)
+        return;
+    *s = (struct nb_dictionary_seen){malloc(len), len, id};
+    NB_ASSERT(s->key != NULL && "out of memory");
+    memcpy(s->key, key, len);
+    d->seen_count++;
+}
+
+void nb_dictionary_forget(struct nb_dictionary *d)
+{
+    for (size_t i = 0; d->seen != NULL && i < SLOTS; i++) {
+        free(d->seen[i].key);
+        d->seen[i].key = NULL;
+    }
+    d->seen_count = 0;
+}
+
+/* ---- the table ---- */
 
 static void bind_all(const struct nb_dictionary *d, sqlite3_stmt *s, const char *name,
                      const char *const *facts)
@@ -108,9 +155,8 @@ static enum nb_status change(struct nb_dictionary *d, struct nb_db *db, sqlite3_
     return nb_db_run(db, s, err);
 }
 
-enum nb_status nb_dictionary_id(struct nb_dictionary *d, struct nb_db *db,
-                                const char *name, const char *const *facts, int64_t *id,
-                                struct nb_err *err)
+static enum nb_status look_up(struct nb_dictionary *d, struct nb_db *db, const char *name,
+                              const char *const *facts, int64_t *id, struct nb_err *err)
 {
     bool row, lacks = false;
     nb_db_bind(d->find, "s", name);
@@ -126,4 +172,43 @@ enum nb_status nb_dictionary_id(struct nb_dictionary *d, struct nb_db *db,
             status = change(d, db, d->complete, name, facts, err);
     }
     return status;
+}
+
+enum nb_status nb_dictionary_id(struct nb_dictionary *d, struct nb_db *db,
+                                const char *name, const char *const *facts, int64_t *id,
+                                struct nb_err *err)
+{
+    char key[1024];
+    const size_t len = key_of(d, name, facts, key, sizeof key);
+    const struct nb_dictionary_seen *seen = len ? slot_of(d, key, len) : NULL;
+    if (seen != NULL && seen->key != NULL) {
+        *id = seen->id;
+        return NB_OK;
+    }
+    enum nb_status status = look_up(d, db, name, facts, id, err);
+    if (status == NB_OK && len)
+        remember(d, key, len, *id);
+    return status;
+}
+
+enum nb_status nb_dictionary_open(struct nb_dictionary *d, struct nb_db *db,
+                                  struct nb_err *err)
+{
+    d->find = prepare_find(d, db, err);
+    d->insert = d->find ? prepare_insert(d, db, err) : NULL;
+    d->complete = d->insert ? prepare_complete(d, db, err) : NULL;
+    d->seen = calloc(SLOTS, sizeof *d->seen);
+    NB_ASSERT(d->seen != NULL && "out of memory");
+    return d->complete ? NB_OK : NB_ERROR;
+}
+
+void nb_dictionary_close(struct nb_dictionary *d)
+{
+    sqlite3_finalize(d->find);
+    sqlite3_finalize(d->insert);
+    sqlite3_finalize(d->complete);
+    d->find = d->insert = d->complete = NULL;
+    nb_dictionary_forget(d);
+    free(d->seen);
+    d->seen = NULL;
 }

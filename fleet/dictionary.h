@@ -15,11 +15,16 @@ struct nb_dictionary {
     const char *columns[NB_FACTS_MAX + 1]; /* end with NULL */
     size_t fixed;
     sqlite3_stmt *find, *insert, *complete;
+    struct nb_dictionary_seen
+        *seen; /* what was asked for, so that it is not looked up again */
+    size_t seen_count;
 };
 
 NB_USE_RESULT enum nb_status nb_dictionary_open(struct nb_dictionary *d, struct nb_db *db,
                                                 struct nb_err *err);
 void nb_dictionary_close(struct nb_dictionary *d);
+/* After a rollback, which may have taken entries back. */
+void nb_dictionary_forget(struct nb_dictionary *d);
 
 /* The number of a name, which is entered where it is new. facts: a text for each column;
  * NULL: not known. Facts that were not known are completed. */

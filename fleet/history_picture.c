@@ -102,16 +102,18 @@ static void write_marks(const struct picture *p, struct nb_picture *to)
 
 static void write_panels(const struct picture *p, struct nb_picture *to)
 {
-    const char *kernels[PANELS_MOST], *cells[PANELS_MOST], *labels[PANELS_MOST];
-    char cell[PANELS_MOST][160];
+    const char *kernels[PANELS_MOST], *cells[PANELS_MOST], *labels[PANELS_MOST],
+        *axes[PANELS_MOST];
+    char axis[PANELS_MOST][100];
     int runs[PANELS_MOST];
     for (size_t k = 0; k < p->n; k++) {
         const struct nb_history_series *s = p->shown[k];
         const struct nb_history_site *site = &p->h->sites[s->site];
-        snprintf(cell[k], sizeof cell[k], "%.60s, %.40s (machine %lld)", s->cell,
-                 site->cpu[0] ? site->cpu : "CPU unknown", (long long)site->machine);
+        snprintf(axis[k], sizeof axis[k], "run, on %.44s (machine %lld)",
+                 site->cpu[0] ? site->cpu : "an unknown CPU", (long long)site->machine);
+        axes[k] = axis[k];
         kernels[k] = s->kernel;
-        cells[k] = cell[k];
+        cells[k] = s->cell;
         labels[k] = s->measure == NB_OF_ROOF ? "speed / speed of the roof"
                                              : "speed / speed of the reference";
         runs[k] = (int)site->runs;
@@ -120,6 +122,7 @@ static void write_panels(const struct picture *p, struct nb_picture *to)
     nb_gp_texts(to, "KERNEL", kernels, p->n);
     nb_gp_texts(to, "CELL", cells, p->n);
     nb_gp_texts(to, "LABEL", labels, p->n);
+    nb_gp_texts(to, "AXIS", axes, p->n);
     nb_gp_ints(to, "RUNS", runs, p->n);
 }
 
@@ -138,7 +141,8 @@ enum nb_status nb_history_picture(const struct nb_history *h, const char *dir,
         return NB_OK;
     }
     snprintf(subtitle, sizeof subtitle,
-             "%zu of %zu series, the largest changes first; points: runs with their "
+             "%zu of %zu series, the largest changes first; points: runs in the order of "
+             "time, with their "
              "intervals; red: where a new level begins",
              p.n, h->nseries);
     nb_picture_open(&to, "history", "history.gp");

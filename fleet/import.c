@@ -250,6 +250,10 @@ static enum nb_status save(struct nb_import *im, const struct nb_summary *s,
         status = write_all(im, s, folder, content, replaces, err);
     if (status != NB_OK) {
         (void)sqlite3_exec(im->db->sql, "ROLLBACK TO run; RELEASE run", NULL, NULL, NULL);
+        struct nb_dictionary *const each[] = {&im->machine, &im->kernel, &im->cell,
+                                              &im->pairing};
+        for (size_t i = 0; i < 4; i++)
+            nb_dictionary_forget(each[i]);
         return name_folder(im, folder, err);
     }
     return nb_db_exec(im->db, "RELEASE run", err);

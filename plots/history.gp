@@ -1,5 +1,5 @@
 # Ratios over runs in the order of time, one panel a series, and where their level changes.
-# Given above: NAME TITLE SUBTITLE NP KERNEL CELL LABEL RUNS FIRST LAST AT MARK
+# Given above: NAME TITLE SUBTITLE NP KERNEL CELL LABEL AXIS RUNS FIRST LAST AT MARK
 COLS = NP == 1 ? 1 : 2
 ROWS = int((NP + COLS - 1) / COLS)
 HEAD = 105.0; FOOT = 20.0; ROW = NP == 1 ? 640.0 : 460.0
@@ -30,7 +30,7 @@ do for [T = 1:2] {
         set yrange [LO_min - 0.06 * SPAN : HI_max + 0.22 * SPAN]
         set label 4 KERNEL[P] at graph 0.5, graph 1 center offset 0, 1.7
         set label 5 CELL[P] at graph 0.5, graph 1 center offset 0, 0.6 textcolor rgb PALE
-        set label 6 'run, in the order of time' at graph 0.5, screen (YB - 62) / H center
+        set label 6 AXIS[P] at graph 0.5, screen (YB - 62) / H center
         set ylabel LABEL[P]
         unset arrow
         unset for [K = 20:90] label K
@@ -42,8 +42,12 @@ do for [T = 1:2] {
             else { set label 20 + K MARK[K] at AT[K] - 0.5, graph Y left offset 0.5, 0 textcolor rgb VERMILLION }
         }
         DENSE = RUNS[P] > 200
-        plot NAME.'.dat' index 2 * (P - 1) using 1:2:3:4 with yerrorbars lw (DENSE ? 1 : 2) pt 7 ps (DENSE ? 0.3 : 0.8) * SIZE(T) lc rgb SKY, \
-             NAME.'.dat' index 2 * (P - 1) + 1 using 1:2 with lines lw 3.5 lc rgb BLUE
+        set errorbars (DENSE ? 0 : 0.6)
+        set pointintervalbox 0
+        DAT = NAME.'.dat'
+        plot DAT index 2 * (P - 1) using 1:2:3:4 with yerrorbars lw (DENSE ? 1 : 2) pt 0 lc rgb (DENSE ? '#B9DCF2' : SKY), \
+             DAT index 2 * (P - 1) using 1:2 with points pt 7 ps (DENSE ? 0.35 : 0.8) * SIZE(T) lc rgb BLUE, \
+             DAT index 2 * (P - 1) + 1 using 1:2 with lines lw 3.5 lc rgb INK
         unset label 1; unset label 2
     }
     unset label; unset arrow; unset ylabel
