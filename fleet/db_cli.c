@@ -54,7 +54,6 @@ static const struct argp_option SQL_OPTIONS[] = {
     {"timeout", KEY_TIMEOUT, "TIME", 0, "of the statement (default 60s)", 1},
     OPTIONS_FORM,
     {0}};
-static const struct argp_option SCHEMA_OPTIONS[] = {{0}};
 
 struct cli {
     const char *db, *wait, *timeout;
@@ -343,7 +342,7 @@ static const struct sub {
      "GLOB 'rmsnorm*' AND "
      "residency = 'L2'\"",
      cmd_sql},
-    {"schema", "db schema", SCHEMA_OPTIONS, NULL,
+    {"schema", "db schema", NULL, NULL,
      "The tables and views of the index, with a sentence for each column.", cmd_schema},
 };
 enum { SUB_COUNT = sizeof SUBS / sizeof *SUBS };

@@ -1,11 +1,11 @@
 #include "history.h"
+#include "report_data.h"
 #include "stats.h"
 
 #include <math.h>
 #include <string.h>
 
 enum { SEED = 1, PROCESSES_MOST = 10000 };
-static const double INTERVAL = 0.95; /* what intervals of a run have at least */
 
 /* ---- one ratio ---- */
 
@@ -17,7 +17,7 @@ static double confidence_of(size_t processes)
         return NAN;
     for (size_t i = 0; i < processes; i++)
         v[i] = (double)i;
-    return nb_median_interval(v, processes, INTERVAL).confidence;
+    return nb_median_interval(v, processes, 1 - rep_alpha).confidence;
 }
 
 /* Verdicts without a time (docs/schema.md, checks.jsonl). */

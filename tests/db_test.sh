@@ -152,6 +152,18 @@ for ms in 010 020 040 060 080 110 150 200 300; do
     grep -q 'is empty' err || expect "killed after $ms ms: each run is whole: $(tail -1 out)" [ "$(tail -1 out)" = 0 ]
 done
 expect "some were killed" [ $killed -gt 0 ]
+stopped=0
+for ms in 030 050 070 090 120 150 200 300; do
+    rm -f t.sqlite
+    "$normbench" db import --quiet --db t.sqlite many >out 2>err &
+    pid=$!
+    sleep 0.$ms
+    kill -TERM $pid 2>/dev/null
+    wait $pid
+    [ $? = 130 ] && stopped=1 && break
+done
+expect "interrupted: exit 130" [ $stopped = 1 ]
+expect "what was imported is kept, and said so" grep -qF 'interrupted; the runs imported so far are kept' err
 nb db import --quiet --db k.sqlite many
 expect "and the rest comes in: exit $rc" [ $rc = 0 ]
 nb db sql --db k.sqlite --csv "SELECT count(*) FROM result"
