@@ -64,12 +64,13 @@ missing_tools() {
 (their Debian names: $*)"
 }
 
-# build DIR [cmake options]: configures once, then builds; quiet unless it fails.
+# build DIR [cmake options]: configures once, then builds all or $TARGETS; quiet unless it fails.
 build() {
     dir=$1
     shift
     log=$(mktemp)
-    if ! { cmake -S . -B "$dir" "$@" && cmake --build "$dir" -j "$(nproc)"; } >"$log" 2>&1; then
+    # shellcheck disable=SC2086 # a list of words
+    if ! { cmake -S . -B "$dir" "$@" && cmake --build "$dir" -j "$(nproc)" ${TARGETS:+--target $TARGETS}; } >"$log" 2>&1; then
         cat "$log" >&2
         rm -f "$log"
         die "the build in $dir failed"
