@@ -23,7 +23,7 @@ has() { grep -qzxF "$2" "/proc/$1/environ" 2>/dev/null; }
 ours() {
     local p
     for p in /proc/[0-9]*; do
-        has "${p#/proc/}" "SLURM_CONF=$SLURM_CONF" && echo "${p#/proc/}"| grep -qxF "SLURM_CONF=$SLURM_CONF" && echo "${p#/proc/}"
+        has "${p#/proc/}" "SLURM_CONF=$SLURM_CONF" && echo "${p#/proc/}"
     done
 }
 end_slurm() {
@@ -226,7 +226,7 @@ merged 2
 run_of() { # NODE: the pid of its `normbench run`
     local p
     for p in $(ours); do
-        grep -qzx run "/proc/$p/cmdline" 2>/dev/null && grep -qzF "$dir/nodes/$1/run-" "/proc/$p/cmdline" && echo "$p" && return| grep -q "^[^ ]* run .*$dir/nodes/$1/run-" && echo "$p" && return
+        grep -qzx run "/proc/$p/cmdline" 2>/dev/null && grep -qzF "$dir/nodes/$1/run-" "/proc/$p/cmdline" && echo "$p"
     done
 }
 step_of() { # NODE: all processes of its job, the shell first
@@ -235,13 +235,16 @@ step_of() { # NODE: all processes of its job, the shell first
         has "$p" "SLURMD_NODENAME=$1" && echo "$p"
     done
 }
-kill_step() { # at once: none shall see another end
-    local pids
-    pids=$(step_of "$1")
-    # shellcheck disable=SC2086 # a list
-    kill -STOP $pids 2>/dev/null
-    # shellcheck disable=SC2086
-    kill -9 $pids 2>/dev/null
+stepd_of() { # NODE: the daemon of Slurm that looks after its job
+    local p parent
+    for p in $(step_of "$1"); do
+        parent=$(awk '{print $4}' "/proc/$p/stat" 2>/dev/null)
+        [ "$(cat "/proc/$parent/comm" 2>/dev/null)" = slurmstepd ] && echo "$parent"
+    done
+}
+kill_at_once() { # PIDS: none shall see another end
+    kill -STOP "$@" 2>/dev/null
+    kill -9 "$@" 2>/dev/null
 }
 submit "${long_plan[@]}"
 expect "n1 measures" within 60 some_units n1 3
@@ -250,8 +253,9 @@ expect "both run" is_state n1 running
 kill -9 "$(run_of n1)"
 expect "n1 fails" within 20 is_state n1 failed
 expect "by that signal: $(why n1)" grep -q '^killed by signal 9' <<<"$(why n1)"
-kill_step n2
-expect "n2 fails" within 20 is_state n2 failed
+# shellcheck disable=SC2046 # lists
+kill_at_once $(step_of n2)
+expect "n2 fails" within 30 is_state n2 failed
 expect "without a word of its own: $(why n2)" grep -q '^Slurm: FAILED.*its end was not written' <<<"$(why n2)"
 expect "nothing of it lives on" [ -z "$(step_of n2)" ]
 expect "the merge ends" within 30 merge_ended
@@ -261,12 +265,12 @@ before=$(units n1) before_n2=$(units n2)
 nb cluster resubmit "$dir"
 expect "both again: $rc" [ "$(grep -c '^again: ' out)" = 2 ]
 expect "n2 goes on" within 60 some_units n2 $((before_n2 + 3))
-kill -9 "${daemon[n2]}" # and with it all that runs on the node
-kill_step n2
+# shellcheck disable=SC2046
+kill_at_once "${daemon[n2]}" $(stepd_of n2) $(step_of n2)
 expect "n1 ends well all the same" within 120 is_state n1 done
 expect "nothing of it was measured again: $before units, $(units n1)" [ "$(jq -r 'select(.type=="done")|"\(.process) \(.cell)"' \
     "$dir/nodes/n1/run-1/samples.jsonl" | sort | uniq -d)" = "" ]
-expect "it was continued" jq -e .resumed "$dir/nodes/n1/begun-2.json"
+expect "it was continued" [ "$(jq .resumed "$dir/nodes/n1/begun-2.json")" = true ]
 expect "n2 is lost" within 60 is_state n2 lost
 expect "for its node failed: $(why n2)" grep -q 'NODE_FAIL' <<<"$(why n2)"
 expect "the merge ends" within 60 merge_ended
