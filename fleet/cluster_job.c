@@ -16,7 +16,8 @@ enum { TRIES_MAX = 100000 };
 
 /* ---- files ---- */
 
-enum nb_status nb_cluster_write(const char *dir, const char *name, json_t *object, struct nb_err *err)
+enum nb_status nb_cluster_write(const char *dir, const char *name, json_t *object,
+                                struct nb_err *err)
 {
     const time_t now = time(NULL);
     struct tm utc;
@@ -27,28 +28,32 @@ enum nb_status nb_cluster_write(const char *dir, const char *name, json_t *objec
     char *text = json_dumps(object, JSON_INDENT(1));
     json_decref(object);
     if (text == NULL)
-        return nb_fail(err, "%.400s/%s: a text is no UTF-8, so it cannot be written", dir, name);
+        return nb_fail(err, "%.400s/%s: a text is no UTF-8, so it cannot be written", dir,
+                       name);
     const enum nb_status s = nb_file_write(dir, name, text, strlen(text), err);
     free(text);
     return s;
 }
 
 /* object is NULL where there is no such file. */
-static enum nb_status load_object(const char *dir, const char *name, json_t **object, struct nb_err *err)
+static enum nb_status load_object(const char *dir, const char *name, json_t **object,
+                                  struct nb_err *err)
 {
     char path[NB_PATH];
     json_error_t where;
     nb_file_path(path, dir, name, "");
     *object = NULL;
     if (access(path, R_OK) != 0)
-        return errno == ENOENT ? NB_OK : nb_fail(err, "%.400s: %s", path, strerror(errno));
+        return errno == ENOENT ? NB_OK
+                               : nb_fail(err, "%.400s: %s", path, strerror(errno));
     *object = json_load_file(path, JSON_REJECT_DUPLICATES, &where);
     if (*object == NULL)
         return nb_fail(err, "%.400s:%d: %.200s", path, where.line, where.text);
     const json_t *schema = json_object_get(*object, "schema");
     if (json_is_integer(schema) && json_integer_value(schema) > NB_CLUSTER_SCHEMA)
-        nb_fail(err, "%.400s has schema %lld, this program reads %d: use a newer normbench", path,
-                (long long)json_integer_value(schema), NB_CLUSTER_SCHEMA);
+        nb_fail(err,
+                "%.400s has schema %lld, this program reads %d: use a newer normbench",
+                path, (long long)json_integer_value(schema), NB_CLUSTER_SCHEMA);
     else if (json_integer_value(schema) != NB_CLUSTER_SCHEMA)
         nb_fail(err, "%.400s: \"schema\" is missing or no positive integer", path);
     else
@@ -67,18 +72,21 @@ enum nb_status nb_cluster_self(char path[NB_PATH], struct nb_err *err)
     return NB_OK;
 }
 
-enum nb_status nb_cluster_job_words(const struct nb_cluster_job *j, const char *key, struct nb_argv *a,
-                                    struct nb_err *err)
+enum nb_status nb_cluster_job_words(const struct nb_cluster_job *j, const char *key,
+                                    struct nb_argv *a, struct nb_err *err)
 {
     const json_t *list = json_object_get(j->facts, key);
     for (size_t i = 0; i < json_array_size(list); i++) {
         const char *word = json_string_value(json_array_get(list, i));
         if (word == NULL)
-            return nb_fail(err, "%.400s/job.json: \"%s\" holds something that is no text", j->dir, key);
+            return nb_fail(err, "%.400s/job.json: \"%s\" holds something that is no text",
+                           j->dir, key);
         nb_argv_add(a, "%s", word);
     }
-    return json_is_array(list) ? NB_OK
-                               : nb_fail(err, "%.400s/job.json: \"%s\" should be an array of texts", j->dir, key);
+    return json_is_array(list)
+               ? NB_OK
+               : nb_fail(err, "%.400s/job.json: \"%s\" should be an array of texts",
+                         j->dir, key);
 }
 
 /* ---- one task ---- */
@@ -123,7 +131,8 @@ static enum nb_status count_tries(struct nb_cluster_task *t, struct nb_err *err)
 }
 
 /* WHAT-K.json of a task; NULL where there is none. */
-static enum nb_status load_word(const struct nb_cluster_task *t, const char *what, json_t **object, struct nb_err *err)
+static enum nb_status load_word(const struct nb_cluster_task *t, const char *what,
+                                json_t **object, struct nb_err *err)
 {
     char name[64];
     snprintf(name, sizeof name, "%s-%u.json", what, t->tries);
@@ -140,7 +149,8 @@ static void copy_text(char *to, size_t len, const json_t *object, const char *ke
 static void copy_id(char id[NB_SLURM_ID], const json_t *object)
 {
     const char *text = json_string_value(json_object_get(object, "job"));
-    if (text != NULL && text[0] != '\0' && strlen(text) < NB_SLURM_ID && strspn(text, "0123456789") == strlen(text))
+    if (text != NULL && text[0] != '\0' && strlen(text) < NB_SLURM_ID &&
+        strspn(text, "0123456789") == strlen(text))
         strcpy(id, text);
 }
 
@@ -207,7 +217,8 @@ struct nb_cluster_task *nb_cluster_job_task(struct nb_cluster_job *j, const char
     NB_ASSERT(j->tasks != NULL && "out of memory");
     struct nb_cluster_task *t = &j->tasks[j->count++];
     *t = (struct nb_cluster_task){.node = strdup(node), .code = -1};
-    NB_ASSERT(t->node != NULL && asprintf(&t->dir, "%s/nodes/%s", j->dir, node) > 0 && "out of memory");
+    NB_ASSERT(t->node != NULL && asprintf(&t->dir, "%s/nodes/%s", j->dir, node) > 0 &&
+              "out of memory");
     enum nb_status s = count_tries(t, &err);
     if (s == NB_OK)
         s = load_object(t->dir, "node.json", &t->facts, &err);
@@ -224,7 +235,8 @@ struct nb_cluster_task *nb_cluster_job_task(struct nb_cluster_job *j, const char
 
 static int by_node(const void *a, const void *b)
 {
-    return strverscmp(((const struct nb_cluster_task *)a)->node, ((const struct nb_cluster_task *)b)->node);
+    return strverscmp(((const struct nb_cluster_task *)a)->node,
+                      ((const struct nb_cluster_task *)b)->node);
 }
 
 static enum nb_status load_tasks(struct nb_cluster_job *j, struct nb_err *err)
@@ -259,17 +271,22 @@ static enum nb_status read_facts(struct nb_cluster_job *j, struct nb_err *err)
     return s;
 }
 
-enum nb_status nb_cluster_job_open(struct nb_cluster_job *j, const char *dir, struct nb_err *err)
+enum nb_status nb_cluster_job_open(struct nb_cluster_job *j, const char *dir,
+                                   struct nb_err *err)
 {
     char path[PATH_MAX];
     *j = (struct nb_cluster_job){0};
     if (realpath(dir, path) == NULL || strlen(path) > NB_PATH - 512)
-        return nb_fail(err, "%.400s: %s", dir, errno != 0 ? strerror(errno) : "the path is too long");
+        return nb_fail(err, "%.400s: %s", dir,
+                       errno != 0 ? strerror(errno) : "the path is too long");
     snprintf(j->dir, sizeof j->dir, "%s", path);
     enum nb_status s = load_object(j->dir, "job.json", &j->facts, err);
     if (s == NB_OK && j->facts == NULL)
-        s = nb_fail(err, "%.400s: no job.json in it; `normbench cluster submit` makes the folder of a sweep and tells "
-                         "its name", dir);
+        s = nb_fail(err,
+                    "%.400s: no job.json in it; `normbench cluster submit` makes the "
+                    "folder of a sweep and tells "
+                    "its name",
+                    dir);
     if (s == NB_OK)
         s = read_facts(j, err);
     if (s != NB_OK)
@@ -277,7 +294,8 @@ enum nb_status nb_cluster_job_open(struct nb_cluster_job *j, const char *dir, st
     return s;
 }
 
-enum nb_status nb_cluster_job_load(struct nb_cluster_job *j, const char *dir, struct nb_err *err)
+enum nb_status nb_cluster_job_load(struct nb_cluster_job *j, const char *dir,
+                                   struct nb_err *err)
 {
     enum nb_status s = nb_cluster_job_open(j, dir, err);
     if (s != NB_OK)

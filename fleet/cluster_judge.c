@@ -1,5 +1,5 @@
-/* cluster_judge.c: what became of a task, from its files and from what Slurm says of its job. The files win: what a node
- * wrote is so, whatever Slurm has heard of it. */
+/* cluster_judge.c: what became of a task, from its files and from what Slurm says of its
+ * job. The files win: what a node wrote is so, whatever Slurm has heard of it. */
 #include "cluster_job.h"
 
 #include <string.h>
@@ -9,7 +9,8 @@ enum { SILENT_S = 15 * 60 };
 
 const char *nb_cluster_state_name(enum nb_cluster_state s)
 {
-    static const char *const names[] = {"not submitted", "pending", "running", "done", "failed", "lost"};
+    static const char *const names[] = {"not submitted", "pending", "running",
+                                        "done",          "failed",  "lost"};
     return names[s];
 }
 
@@ -31,7 +32,8 @@ static enum nb_cluster_state judge_end(struct nb_cluster_task *t)
     }
     char code[40] = "";
     if (t->code >= 0)
-        snprintf(code, sizeof code, "exit %lld%s", t->code, t->reason[0] != '\0' ? ": " : "");
+        snprintf(code, sizeof code, "exit %lld%s", t->code,
+                 t->reason[0] != '\0' ? ": " : "");
     snprintf(t->why, sizeof t->why, "%s%s", code, t->reason);
     return NB_TASK_FAILED;
 }
@@ -40,21 +42,27 @@ static enum nb_cluster_state judge_end(struct nb_cluster_task *t)
 static bool is_one_of(const char *state, const char *const *words)
 {
     for (; *words != NULL; words++)
-        if (strncmp(state, *words, strlen(*words)) == 0 && strchr(" +", state[strlen(*words)]) != NULL)
+        if (strncmp(state, *words, strlen(*words)) == 0 &&
+            strchr(" +", state[strlen(*words)]) != NULL)
             return true;
     return false;
 }
 
-/* The job is at its end, or Slurm has forgotten it, and no word of the task's end was written. */
-static enum nb_cluster_state judge_silence(struct nb_cluster_task *t, const struct nb_slurm_job *job)
+/* The job is at its end, or Slurm has forgotten it, and no word of the task's end was
+ * written. */
+static enum nb_cluster_state judge_silence(struct nb_cluster_task *t,
+                                           const struct nb_slurm_job *job)
 {
-    static const char *const lost[] = {"NODE_FAIL", "BOOT_FAIL", "COMPLETED", "REVOKED", NULL};
-    const char *when = t->begun ? "it began, but its end was not written" : "it never began";
+    static const char *const lost[] = {"NODE_FAIL", "BOOT_FAIL", "COMPLETED", "REVOKED",
+                                       NULL};
+    const char *when =
+        t->begun ? "it began, but its end was not written" : "it never began";
     if (job == NULL) {
         snprintf(t->why, sizeof t->why, "Slurm does not know its job any more; %s", when);
         return NB_TASK_LOST;
     }
-    snprintf(t->why, sizeof t->why, "Slurm: %.60s, %.100s; %s", job->state, job->reason, when);
+    snprintf(t->why, sizeof t->why, "Slurm: %.60s, %.100s; %s", job->state, job->reason,
+             when);
     return is_one_of(job->state, lost) ? NB_TASK_LOST : NB_TASK_FAILED;
 }
 
@@ -65,19 +73,23 @@ static enum nb_cluster_state judge_files(struct nb_cluster_task *t)
         return NB_TASK_PENDING;
     }
     if (t->silent_s > SILENT_S) {
-        snprintf(t->why, sizeof t->why, "nothing was written for %.0f minutes", t->silent_s / 60);
+        snprintf(t->why, sizeof t->why, "nothing was written for %.0f minutes",
+                 t->silent_s / 60);
         return NB_TASK_LOST;
     }
     snprintf(t->why, sizeof t->why, "last sign %.0f s ago", t->silent_s);
     return NB_TASK_RUNNING;
 }
 
-void nb_cluster_judge(struct nb_cluster_task *t, const struct nb_slurm_job *job, bool answered)
+void nb_cluster_judge(struct nb_cluster_task *t, const struct nb_slurm_job *job,
+                      bool answered)
 {
-    static const char *const waits[] = {"PENDING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD",
-                                        "SPECIAL_EXIT", NULL};
-    static const char *const runs[] = {"RUNNING", "COMPLETING", "CONFIGURING", "SUSPENDED", "STAGE_OUT", "SIGNALING",
-                                       "STOPPED", "RESIZING", NULL};
+    static const char *const waits[] = {
+        "PENDING",       "REQUEUED",     "REQUEUE_FED", "REQUEUE_HOLD",
+        "RESV_DEL_HOLD", "SPECIAL_EXIT", NULL};
+    static const char *const runs[] = {"RUNNING",   "COMPLETING", "CONFIGURING",
+                                       "SUSPENDED", "STAGE_OUT",  "SIGNALING",
+                                       "STOPPED",   "RESIZING",   NULL};
     t->why[0] = '\0';
     if (t->broken[0] != '\0') {
         t->state = NB_TASK_LOST;
@@ -86,12 +98,15 @@ void nb_cluster_judge(struct nb_cluster_task *t, const struct nb_slurm_job *job,
         t->state = NB_TASK_UNSENT;
     } else if (t->ended) {
         t->state = judge_end(t);
-    } else if (!answered || t->id[0] == '\0') { /* begun by hand: Slurm knows nothing of it */
+    } else if (!answered ||
+               t->id[0] == '\0') { /* begun by hand: Slurm knows nothing of it */
         t->state = judge_files(t);
-    } else if (job != NULL && (is_one_of(job->state, waits) || is_one_of(job->state, runs))) {
+    } else if (job != NULL &&
+               (is_one_of(job->state, waits) || is_one_of(job->state, runs))) {
         t->state = is_one_of(job->state, waits) ? NB_TASK_PENDING : NB_TASK_RUNNING;
         snprintf(t->why, sizeof t->why, "Slurm: %.60s%s%.100s", job->state,
-                 t->state == NB_TASK_PENDING ? ", " : "", t->state == NB_TASK_PENDING ? job->reason : "");
+                 t->state == NB_TASK_PENDING ? ", " : "",
+                 t->state == NB_TASK_PENDING ? job->reason : "");
     } else {
         t->state = judge_silence(t, job);
     }
@@ -120,5 +135,6 @@ void nb_cluster_job_judge(struct nb_cluster_job *j, struct nb_slurm_jobs *jobs)
     if (jobs->answered)
         recall(j, jobs);
     for (size_t i = 0; i < j->count; i++)
-        nb_cluster_judge(&j->tasks[i], nb_slurm_find(jobs, j->tasks[i].id), jobs->answered);
+        nb_cluster_judge(&j->tasks[i], nb_slurm_find(jobs, j->tasks[i].id),
+                         jobs->answered);
 }

@@ -1,5 +1,6 @@
-/* cluster_merge.c: what the runs of a sweep become together: a database, a comparison, a page. Each is made by a command of
- * this program; where one fails the others are made all the same, and merge.md says what is missing and why. */
+/* cluster_merge.c: what the runs of a sweep become together: a database, a comparison, a
+ * page. Each is made by a command of this program; where one fails the others are made
+ * all the same, and merge.md says what is missing and why. */
 #include "child.h"
 #include "cluster.h"
 #include "cluster_job.h"
@@ -12,14 +13,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* A page is read by people: with more runs than this it holds one of each type of node. */
+/* A page is read by people: with more runs than this it holds one of each type of node.
+ */
 enum { PAGE_RUNS = 16, MERGES_MAX = 100000 };
 
 struct merge {
     struct nb_cluster_job job;
     char dir[NB_PATH]; /* merge-M */
     char name[32];
-    char **run;        /* of each task, its run's folder; NULL: not merged, for its why */
+    char **run; /* of each task, its run's folder; NULL: not merged, for its why */
     size_t merged;
 };
 
@@ -40,8 +42,9 @@ static char *usable_run(struct nb_cluster_task *t)
     if (t->run == 0 || !t->finished) {
         const size_t n = strlen(t->why);
         if (t->run > 0)
-            snprintf(t->why + n, sizeof t->why - n, "%srun-%u is kept: a part of a run, which resubmit continues", n ? "; " : "",
-                     t->run);
+            snprintf(t->why + n, sizeof t->why - n,
+                     "%srun-%u is kept: a part of a run, which resubmit continues",
+                     n ? "; " : "", t->run);
         return NULL;
     }
     nb_argv_add(&path, "%s/run-%u", t->dir, t->run);
@@ -89,15 +92,17 @@ static enum nb_status point_to(const struct merge *m, struct nb_err *err)
     nb_file_path(link, m->job.dir, "merged", "");
     nb_file_path(part, m->job.dir, ".merged.", m->name);
     (void)unlink(part);
-    return symlink(m->name, part) == 0 && rename(part, link) == 0 ? NB_OK
-                                                                  : nb_fail(err, "%.400s: %s", link, strerror(errno));
+    return symlink(m->name, part) == 0 && rename(part, link) == 0
+               ? NB_OK
+               : nb_fail(err, "%.400s: %s", link, strerror(errno));
 }
 
 /* ---- what is made ---- */
 
 static bool same_type(const struct nb_cluster_task *a, const struct nb_cluster_task *b)
 {
-    const json_t *x = json_object_get(a->facts, "type"), *y = json_object_get(b->facts, "type");
+    const json_t *x = json_object_get(a->facts, "type"),
+                 *y = json_object_get(b->facts, "type");
     return x != NULL && json_equal(x, y);
 }
 
@@ -115,7 +120,8 @@ static void add_runs(const struct merge *m, struct nb_argv *a, bool for_page)
     const bool each_type = for_page && m->merged > PAGE_RUNS;
     size_t added = 0;
     for (size_t i = 0; i < m->job.count; i++)
-        if (m->run[i] != NULL && !(each_type && (added >= PAGE_RUNS || is_repeated(m, i)))) {
+        if (m->run[i] != NULL &&
+            !(each_type && (added >= PAGE_RUNS || is_repeated(m, i)))) {
             nb_argv_add(a, "%s", m->run[i]);
             added++;
         }
@@ -140,7 +146,8 @@ static void run_step(struct step *s, const struct nb_argv *a)
         snprintf(s->said, sizeof s->said, "%.650s", last_words(&said));
         s->said[strcspn(s->said, "\n")] = '\0';
         if (s->said[0] == '\0')
-            snprintf(s->said, sizeof s->said, "it failed without a word (status %d)", said.status);
+            snprintf(s->said, sizeof s->said, "it failed without a word (status %d)",
+                     said.status);
     } else {
         nb_plain_lines(stdout, said.out);
     }
@@ -190,22 +197,29 @@ static void write_task(FILE *f, const struct merge *m, size_t i)
 
 static void write_step(FILE *f, const struct step *s, const char *file, const char *what)
 {
-    fprintf(f, s->said[0] != '\0' ? "- %s: not made: " : "- %s: [%s](%s)", what, file, file);
+    fprintf(f, s->said[0] != '\0' ? "- %s: not made: " : "- %s: [%s](%s)", what, file,
+            file);
     nb_md(f, s->said);
     fputc('\n', f);
 }
 
-static enum nb_status write_page(const struct merge *m, const struct step steps[3], struct nb_err *err)
+static enum nb_status write_page(const struct merge *m, const struct step steps[3],
+                                 struct nb_err *err)
 {
     char *text = NULL;
     size_t len = 0;
     FILE *f = open_memstream(&text, &len);
     NB_ASSERT(f != NULL);
-    fprintf(f, "# %s\n\n%zu of %zu nodes are merged here.\n\n", m->job.name, m->merged, m->job.count);
+    fprintf(f, "# %s\n\n%zu of %zu nodes are merged here.\n\n", m->job.name, m->merged,
+            m->job.count);
     write_step(f, &steps[1], "compare/compare.md", "comparison of the machines");
-    write_step(f, &steps[2], "page.html", m->merged > PAGE_RUNS ? "page, with one run of each type of node" : "page");
-    write_step(f, &steps[0], "normbench.sqlite", "database, for `normbench db sql` and `normbench history`");
-    fputs("\n| node | merged | run | CPU | state | what |\n|---|---|---|---|---|---|\n", f);
+    write_step(f, &steps[2], "page.html",
+               m->merged > PAGE_RUNS ? "page, with one run of each type of node"
+                                     : "page");
+    write_step(f, &steps[0], "normbench.sqlite",
+               "database, for `normbench db sql` and `normbench history`");
+    fputs("\n| node | merged | run | CPU | state | what |\n|---|---|---|---|---|---|\n",
+          f);
     for (size_t i = 0; i < m->job.count; i++)
         write_task(f, m, i);
     NB_ASSERT(fclose(f) == 0);
@@ -220,7 +234,8 @@ static void tell(const struct merge *m, const struct step steps[3])
 {
     for (size_t i = 0; i < m->job.count; i++)
         if (m->run[i] == NULL) {
-            fprintf(stderr, "not merged: %s, %s: ", m->job.tasks[i].node, nb_cluster_state_name(m->job.tasks[i].state));
+            fprintf(stderr, "not merged: %s, %s: ", m->job.tasks[i].node,
+                    nb_cluster_state_name(m->job.tasks[i].state));
             nb_plain(stderr, m->job.tasks[i].why);
             fputc('\n', stderr);
         }
@@ -246,7 +261,8 @@ static enum nb_status make_all(struct merge *m, int *code, struct nb_err *err)
         s = make_folder(m, err);
     for (size_t i = 0; s == NB_OK && i < 3; i++) {
         if (i == 1 && m->merged < 2) {
-            snprintf(steps[i].said, sizeof steps[i].said, "one run alone: there is nothing to compare it with");
+            snprintf(steps[i].said, sizeof steps[i].said,
+                     "one run alone: there is nothing to compare it with");
             steps[i].skipped = true;
         } else {
             make_step(m, &steps[i], self);
@@ -268,8 +284,10 @@ static enum nb_status none_of_them(const struct merge *m, struct nb_err *err)
     const struct nb_cluster_task *t = m->job.count > 0 ? &m->job.tasks[0] : NULL;
     if (t == NULL)
         return nb_fail(err, "%.400s: no node has begun", m->job.dir);
-    return nb_fail(err, "%.400s: nothing to merge: no node has a whole run; %.60s, for one, is %s: %.300s", m->job.dir,
-                   t->node, nb_cluster_state_name(t->state), t->why);
+    return nb_fail(err,
+                   "%.400s: nothing to merge: no node has a whole run; %.60s, for one, "
+                   "is %s: %.300s",
+                   m->job.dir, t->node, nb_cluster_state_name(t->state), t->why);
 }
 
 enum nb_status nb_cluster_merge(int argc, char **argv, int *code, struct nb_err *err)

@@ -19,8 +19,8 @@ bool nb_cluster_name_ok(const char *name)
 
 /* ---- a line of sinfo ---- */
 
-/* A state ends in signs of what else is up with the node: '*' it does not answer, '~' it is powered down until it is
- * wanted, '$' it is kept for maintenance, ... */
+/* A state ends in signs of what else is up with the node: '*' it does not answer, '~' it
+ * is powered down until it is wanted, '$' it is kept for maintenance, ... */
 static int rank_of(const char *state)
 {
     static const char *const can_be_had[] = {"idle",      "planned",    "mixed",
@@ -30,7 +30,8 @@ static int rank_of(const char *state)
         return -1;
     for (size_t i = 0; i < sizeof can_be_had / sizeof *can_be_had; i++)
         if (strlen(can_be_had[i]) == length && strncmp(state, can_be_had[i], length) == 0)
-            return (int)(2 * i) + (state[length] != '\0'); /* 1: must be powered up first */
+            return (int)(2 * i) +
+                   (state[length] != '\0'); /* 1: must be powered up first */
     return -1;
 }
 
@@ -63,15 +64,20 @@ static enum nb_status read_node(struct nb_cluster_node *n, char *line, size_t nu
     unsigned long *const numbers[] = {&n->cpus, &n->sockets, &n->cores, &n->threads,
                                       &n->memory_mb};
     if (!cut(line, f))
-        return nb_fail(err, "line %zu of sinfo has not the %d fields it was asked for: \"%.200s\"",
-                       number, FIELDS, line);
+        return nb_fail(
+            err, "line %zu of sinfo has not the %d fields it was asked for: \"%.200s\"",
+            number, FIELDS, line);
     if (!nb_cluster_name_ok(f[0]))
-        return nb_fail(err, "sinfo names a node \"%.200s\"; a host name has letters, digits, '-', '_' "
-                            "and '.', and begins with a letter or digit", f[0]);
+        return nb_fail(
+            err,
+            "sinfo names a node \"%.200s\"; a host name has letters, digits, '-', '_' "
+            "and '.', and begins with a letter or digit",
+            f[0]);
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         if (!read_number(f[2 + i], numbers[i]))
-            return nb_fail(err, "sinfo says \"%.100s\" of node %s where a number should be", f[2 + i],
-                           f[0]);
+            return nb_fail(err,
+                           "sinfo says \"%.100s\" of node %s where a number should be",
+                           f[2 + i], f[0]);
     n->name = f[0];
     n->state = f[1];
     n->features = strcmp(f[7], "(null)") == 0 ? "" : f[7];
@@ -93,7 +99,7 @@ static unsigned long gib(const struct nb_cluster_node *n)
 
 static int by_type(const struct nb_cluster_node *a, const struct nb_cluster_node *b)
 {
-    const int order[] = {strcmp(a->features, b->features), by_number(a->cpus, b->cpus),
+    const int order[] = {strcmp(a->features, b->features),  by_number(a->cpus, b->cpus),
                          by_number(a->sockets, b->sockets), by_number(a->cores, b->cores),
                          by_number(a->threads, b->threads), by_number(gib(a), gib(b))};
     for (size_t i = 0; i < sizeof order / sizeof *order; i++)
@@ -128,7 +134,7 @@ static void number_types(struct nb_cluster_nodes *c)
     qsort(c->v, c->n, sizeof *c->v, by_rank);
     c->types = 0;
     for (size_t i = 0; i < c->n; i++)
-        c->v[i].type = i == 0                               ? c->types++
+        c->v[i].type = i == 0                                 ? c->types++
                        : by_type(&c->v[i - 1], &c->v[i]) == 0 ? c->v[i - 1].type
                                                               : c->types++;
 }
@@ -140,7 +146,8 @@ enum nb_status nb_cluster_nodes_parse(struct nb_cluster_nodes *c, const char *te
     size_t lines = 1, number = 0;
     for (const char *p = text; *p != '\0'; p++)
         lines += *p == '\n';
-    *c = (struct nb_cluster_nodes){.text = strdup(text), .v = calloc(lines, sizeof *c->v)};
+    *c =
+        (struct nb_cluster_nodes){.text = strdup(text), .v = calloc(lines, sizeof *c->v)};
     NB_ASSERT(c->text != NULL && c->v != NULL && "out of memory");
     for (char *line = c->text, *next; s == NB_OK && line != NULL; line = next) {
         next = strchr(line, '\n');
@@ -196,8 +203,11 @@ enum nb_status nb_cluster_nodes_keep(struct nb_cluster_nodes *c, const char *con
     size_t kept = 0;
     if (constraint[0] == '\0' || strpbrk(constraint, "()[]*! \t") != NULL ||
         (any && strpbrk(constraint, "&,") != NULL))
-        return nb_fail(err, "--constraint \"%.200s\": a feature, several that must all be there (a&b), or "
-                            "several of which one must (a|b)", constraint);
+        return nb_fail(err,
+                       "--constraint \"%.200s\": a feature, several that must all be "
+                       "there (a&b), or "
+                       "several of which one must (a|b)",
+                       constraint);
     for (size_t i = 0; i < c->n; i++)
         if (fulfils(c->v[i].features, constraint, any))
             c->v[kept++] = c->v[i];

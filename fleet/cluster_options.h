@@ -1,5 +1,6 @@
-/* cluster_options.h: the words behind `normbench cluster submit`: some are ours, some Slurm's, all others those of `normbench
- * run` on the nodes, which gets them as they are. */
+/* cluster_options.h: the words behind `normbench cluster submit`: some are ours, some
+ * Slurm's, all others those of `normbench run` on the nodes, which gets them as they are.
+ */
 #ifndef NB_CLUSTER_OPTIONS_H
 #define NB_CLUSTER_OPTIONS_H
 
@@ -16,7 +17,8 @@ struct nb_cluster_options {
 };
 
 /* `--help` and options that do not exist end the program, as with every command. */
-NB_USE_RESULT enum nb_status nb_cluster_options_parse(struct nb_cluster_options *o, int argc, char **argv,
+NB_USE_RESULT enum nb_status nb_cluster_options_parse(struct nb_cluster_options *o,
+                                                      int argc, char **argv,
                                                       struct nb_err *err);
 void nb_cluster_options_free(struct nb_cluster_options *o);
 

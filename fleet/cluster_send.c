@@ -1,7 +1,9 @@
-/* cluster_send.c: gives Slurm the jobs of a sweep. One job a node, bound to it by --nodelist, all of one name.
+/* cluster_send.c: gives Slurm the jobs of a sweep. One job a node, bound to it by
+ * --nodelist, all of one name.
  *
- * Not one array: its tasks share their options, so none could be bound to a node of its own, and two might meet on the same
- * node. A job a node can also be submitted again alone, has an exit code of its own, and needs no MaxArraySize. */
+ * Not one array: its tasks share their options, so none could be bound to a node of its
+ * own, and two might meet on the same node. A job a node can also be submitted again
+ * alone, has an exit code of its own, and needs no MaxArraySize. */
 #include "cluster_send.h"
 
 #include "datadir.h"
@@ -31,25 +33,32 @@ static void add_output(struct nb_argv *a, const char *dir, const char *name)
 static enum nb_status add_script(struct nb_argv *a, const char *name, struct nb_err *err)
 {
     char path[NB_PATH], script[NB_PATH];
-    nb_file_path(script, nb_data_dir("NB_SLURM_DIR", "slurm", NB_SLURM_DIR, path, sizeof path), name, "");
+    nb_file_path(script,
+                 nb_data_dir("NB_SLURM_DIR", "slurm", NB_SLURM_DIR, path, sizeof path),
+                 name, "");
     if (access(script, R_OK) != 0)
-        return nb_fail(err, "the job script is missing: %.400s: %s; NB_SLURM_DIR names another folder that has it", script,
-                       strerror(errno));
+        return nb_fail(err,
+                       "the job script is missing: %.400s: %s; NB_SLURM_DIR names "
+                       "another folder that has it",
+                       script, strerror(errno));
     nb_argv_add(a, "%s", script);
     return NB_OK;
 }
 
 static void print_command(const struct nb_argv *a)
 {
-    char *text = nb_option_command((int)a->n, a->v); /* begins with "normbench" in place of a->v[0] */
+    char *text = nb_option_command(
+        (int)a->n, a->v); /* begins with "normbench" in place of a->v[0] */
     printf("  %s", a->v[0]);
     nb_plain(stdout, text + strlen("normbench"));
     putchar('\n');
     free(text);
 }
 
-/* A job of one task that Slurm shall not begin again by itself: its node may never come back. */
-static enum nb_status begin_job(const struct nb_cluster_job *j, struct nb_argv *a, struct nb_err *err)
+/* A job of one task that Slurm shall not begin again by itself: its node may never come
+ * back. */
+static enum nb_status begin_job(const struct nb_cluster_job *j, struct nb_argv *a,
+                                struct nb_err *err)
 {
     nb_argv_add(a, "sbatch");
     const enum nb_status s = nb_cluster_job_words(j, "sbatch", a, err);
@@ -60,8 +69,10 @@ static enum nb_status begin_job(const struct nb_cluster_job *j, struct nb_argv *
     return s;
 }
 
-/* The whole node: all its CPUs and memory, nobody beside it. A minute before its limit the script is told. */
-static enum nb_status node_args(const struct nb_cluster_job *j, const struct nb_cluster_task *t, unsigned number,
+/* The whole node: all its CPUs and memory, nobody beside it. A minute before its limit
+ * the script is told. */
+static enum nb_status node_args(const struct nb_cluster_job *j,
+                                const struct nb_cluster_task *t, unsigned number,
                                 struct nb_argv *a, struct nb_err *err)
 {
     char output[64];
@@ -83,7 +94,9 @@ static enum nb_status node_args(const struct nb_cluster_job *j, const struct nb_
     return s;
 }
 
-static enum nb_status submit_node(const struct nb_cluster_job *j, struct nb_cluster_task *t, bool dry_run, struct nb_err *err)
+static enum nb_status submit_node(const struct nb_cluster_job *j,
+                                  struct nb_cluster_task *t, bool dry_run,
+                                  struct nb_err *err)
 {
     struct nb_argv a = {0};
     char name[64];
@@ -101,7 +114,8 @@ static enum nb_status submit_node(const struct nb_cluster_job *j, struct nb_clus
 }
 
 /* The merge waits for all, however they end. */
-static enum nb_status submit_merge(struct nb_cluster_job *j, const char *after, bool dry_run, struct nb_err *err)
+static enum nb_status submit_merge(struct nb_cluster_job *j, const char *after,
+                                   bool dry_run, struct nb_err *err)
 {
     struct nb_argv a = {0};
     enum nb_status s = begin_job(j, &a, err);
@@ -116,7 +130,8 @@ static enum nb_status submit_merge(struct nb_cluster_job *j, const char *after, 
     else if (s == NB_OK)
         s = nb_slurm_submit(&a, j->merge_id, err);
     if (s == NB_OK && !dry_run)
-        s = nb_cluster_write(j->dir, "merge.json", json_pack("{s:s}", "job", j->merge_id), err);
+        s = nb_cluster_write(j->dir, "merge.json", json_pack("{s:s}", "job", j->merge_id),
+                             err);
     nb_argv_free(&a);
     return s;
 }
@@ -125,10 +140,12 @@ static enum nb_status submit_merge(struct nb_cluster_job *j, const char *after, 
 
 bool nb_cluster_is_open(const struct nb_cluster_task *t)
 {
-    return t->state == NB_TASK_UNSENT || t->state == NB_TASK_FAILED || t->state == NB_TASK_LOST;
+    return t->state == NB_TASK_UNSENT || t->state == NB_TASK_FAILED ||
+           t->state == NB_TASK_LOST;
 }
 
-enum nb_status nb_cluster_send(struct nb_cluster_job *j, bool dry_run, size_t *taken, struct nb_err *err)
+enum nb_status nb_cluster_send(struct nb_cluster_job *j, bool dry_run, size_t *taken,
+                               struct nb_err *err)
 {
     enum nb_status first = NB_OK;
     struct nb_err one;
@@ -154,8 +171,11 @@ enum nb_status nb_cluster_send(struct nb_cluster_job *j, bool dry_run, size_t *t
     }
     NB_ASSERT(fclose(f) == 0);
     if (*taken > 0 && submit_merge(j, after, dry_run, &one) != NB_OK && first == NB_OK)
-        first = nb_fail(err, "the %zu tasks were submitted, but not the merge: %.600s; when they have ended: normbench cluster "
-                             "merge %.200s", waits, one.text, j->dir);
+        first = nb_fail(err,
+                        "the %zu tasks were submitted, but not the merge: %.600s; when "
+                        "they have ended: normbench cluster "
+                        "merge %.200s",
+                        waits, one.text, j->dir);
     free(after);
     return first;
 }

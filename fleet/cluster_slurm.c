@@ -48,13 +48,17 @@ static const char *words(char *text)
 }
 
 /* Starts it; an error is that it could not be, that it failed, or that it was ended. */
-static enum nb_status ask(const struct nb_argv *a, struct nb_child_said *said, struct nb_err *err)
+static enum nb_status ask(const struct nb_argv *a, struct nb_child_said *said,
+                          struct nb_err *err)
 {
     struct nb_err start;
     *said = (struct nb_child_said){0};
     if (nb_child_listen(a->v, said, &start) != NB_OK)
-        return nb_fail(err, "%s; Slurm's programs must be in PATH: this is done on a node from which jobs are "
-                            "submitted. Without Slurm: `normbench cluster submit --by-hand`", start.text);
+        return nb_fail(err,
+                       "%s; Slurm's programs must be in PATH: this is done on a node "
+                       "from which jobs are "
+                       "submitted. Without Slurm: `normbench cluster submit --by-hand`",
+                       start.text);
     if (WIFSIGNALED(said->status))
         return nb_fail(err, "%s was ended by signal %d", a->v[0], WTERMSIG(said->status));
     if (!went_well(said->status))
@@ -88,7 +92,9 @@ static enum nb_status no_such_partition(const char *partition, struct nb_err *er
         if (*p == '\n')
             *p = p[1] != '\0' ? ',' : '\0';
     if (s == NB_OK)
-        s = nb_fail(err, "--partition %.100s: Slurm knows no such partition, or it has no nodes; known: %.600s",
+        s = nb_fail(err,
+                    "--partition %.100s: Slurm knows no such partition, or it has no "
+                    "nodes; known: %.600s",
                     partition, known);
     free(known);
     nb_argv_free(&a);
@@ -116,13 +122,18 @@ enum nb_status nb_slurm_nodes(const char *partition, char **text, struct nb_err 
 /* ---- sbatch ---- */
 
 /* --parsable prints the job, and behind a ';' the cluster where there are several. */
-enum nb_status nb_slurm_submit(const struct nb_argv *sbatch, char id[NB_SLURM_ID], struct nb_err *err)
+enum nb_status nb_slurm_submit(const struct nb_argv *sbatch, char id[NB_SLURM_ID],
+                               struct nb_err *err)
 {
     char *text = NULL;
     enum nb_status s = ask_text(sbatch, &text, err);
     const size_t digits = s == NB_OK ? strspn(text, "0123456789") : 0;
-    if (s == NB_OK && (digits == 0 || digits >= NB_SLURM_ID || strchr(";\n", text[digits]) == NULL))
-        s = nb_fail(err, "sbatch --parsable says \"%.200s\" where the number of the job should be", text);
+    if (s == NB_OK &&
+        (digits == 0 || digits >= NB_SLURM_ID || strchr(";\n", text[digits]) == NULL))
+        s = nb_fail(
+            err,
+            "sbatch --parsable says \"%.200s\" where the number of the job should be",
+            text);
     if (s == NB_OK)
         snprintf(id, NB_SLURM_ID, "%.*s", (int)digits, text);
     free(text);
@@ -131,7 +142,8 @@ enum nb_status nb_slurm_submit(const struct nb_argv *sbatch, char id[NB_SLURM_ID
 
 /* ---- squeue and sacct ---- */
 
-/* Lines of id, state and reason, with a separator between; other lines are not about jobs of ours. */
+/* Lines of id, state and reason, with a separator between; other lines are not about jobs
+ * of ours. */
 static void add_jobs(struct nb_slurm_jobs *jobs, char *text)
 {
     for (char *line = text, *next; line != NULL && *line != '\0'; line = next) {
@@ -158,7 +170,8 @@ void nb_slurm_jobs_ask(struct nb_slurm_jobs *jobs, const char *name)
     nb_argv_add(&a, "--noheader");
     nb_argv_add(&a, "--states=all");
     nb_argv_add(&a, "--name=%s", name);
-    nb_argv_add(&a, "--format=%s", "%i" NB_CLUSTER_SEPARATOR "%T" NB_CLUSTER_SEPARATOR "%r");
+    nb_argv_add(&a, "--format=%s",
+                "%i" NB_CLUSTER_SEPARATOR "%T" NB_CLUSTER_SEPARATOR "%r");
     jobs->answered = ask_text(&a, &jobs->text[0], &err) == NB_OK;
     if (jobs->answered)
         add_jobs(jobs, jobs->text[0]);

@@ -22,14 +22,15 @@ static void print_files(const struct nb_cluster_task *t)
     if (t->state == NB_TASK_FAILED || t->state == NB_TASK_LOST)
         printf(" (nodes/%s/%s-%u.txt)", t->node, t->begun ? "log" : "slurm", t->tries);
     if (t->run > 0)
-        printf("%s nodes/%s/run-%u%s", t->state == NB_TASK_DONE ? "" : ";", t->node, t->run,
-               t->finished ? "" : ", a part of a run");
+        printf("%s nodes/%s/run-%u%s", t->state == NB_TASK_DONE ? "" : ";", t->node,
+               t->run, t->finished ? "" : ", a part of a run");
 }
 
 static void print_task(const struct nb_cluster_task *t, int width)
 {
-    printf("  %-*s  %-13s  try %-2u  %s%-8s", width, t->node, nb_cluster_state_name(t->state), t->tries,
-           t->id[0] != '\0' ? "job " : "    ", t->id);
+    printf("  %-*s  %-13s  try %-2u  %s%-8s", width, t->node,
+           nb_cluster_state_name(t->state), t->tries, t->id[0] != '\0' ? "job " : "    ",
+           t->id);
     nb_plain(stdout, t->why);
     if (t->why[0] != '\0' && t->state == NB_TASK_DONE)
         fputs(": ", stdout);
@@ -42,7 +43,8 @@ static void print_counts(const size_t count[STATES])
     const char *comma = "";
     for (int s = 0; s < STATES; s++)
         if (count[s] > 0) {
-            printf("%s%zu %s", comma, count[s], nb_cluster_state_name((enum nb_cluster_state)s));
+            printf("%s%zu %s", comma, count[s],
+                   nb_cluster_state_name((enum nb_cluster_state)s));
             comma = ", ";
         }
     putchar('\n');
@@ -50,7 +52,8 @@ static void print_counts(const size_t count[STATES])
 
 static void print_merge(const struct nb_cluster_job *j, const struct nb_slurm_jobs *jobs)
 {
-    const struct nb_slurm_job *m = j->merge_id[0] != '\0' ? nb_slurm_find(jobs, j->merge_id) : NULL;
+    const struct nb_slurm_job *m =
+        j->merge_id[0] != '\0' ? nb_slurm_find(jobs, j->merge_id) : NULL;
     if (j->merge_id[0] == '\0')
         return;
     printf("merge: job %s", j->merge_id);
@@ -65,7 +68,8 @@ static void print_merge(const struct nb_cluster_job *j, const struct nb_slurm_jo
 
 static void print_advice(const struct nb_cluster_job *j, const size_t count[STATES])
 {
-    if (count[NB_TASK_FAILED] + count[NB_TASK_LOST] + count[NB_TASK_UNSENT] > 0 && !j->by_hand) {
+    if (count[NB_TASK_FAILED] + count[NB_TASK_LOST] + count[NB_TASK_UNSENT] > 0 &&
+        !j->by_hand) {
         fputs("again, what failed or was lost: normbench cluster resubmit ", stdout);
         nb_plain(stdout, j->dir);
         putchar('\n');
@@ -77,7 +81,8 @@ static void print_advice(const struct nb_cluster_job *j, const size_t count[STAT
     }
 }
 
-static void print_job(const struct nb_cluster_job *j, const struct nb_slurm_jobs *jobs, const size_t count[STATES])
+static void print_job(const struct nb_cluster_job *j, const struct nb_slurm_jobs *jobs,
+                      const size_t count[STATES])
 {
     const int width = widest_name(j);
     if (!j->by_hand && !jobs->answered) {
@@ -90,7 +95,8 @@ static void print_job(const struct nb_cluster_job *j, const struct nb_slurm_jobs
     for (size_t i = 0; i < j->count; i++)
         print_task(&j->tasks[i], width);
     if (j->ignored > 0)
-        printf("  left out: %zu folders in nodes/ whose names no node can have\n", j->ignored);
+        printf("  left out: %zu folders in nodes/ whose names no node can have\n",
+               j->ignored);
     print_merge(j, jobs);
     print_advice(j, count);
 }
@@ -105,25 +111,30 @@ static json_t *text_or_null(const char *s)
 
 static json_t *task_json(const struct nb_cluster_task *t)
 {
-    json_t *o = json_pack("{s:s, s:s, s:i, s:o, s:o, s:o, s:b, s:o}", "node", t->node, "state",
-                          nb_cluster_state_name(t->state), "tries", (int)t->tries, "job", text_or_null(t->id), "exit",
-                          t->ended && t->code >= 0 ? json_integer(t->code) : json_null(), "why", text_or_null(t->why),
-                          "whole", (int)t->finished, "run", json_null());
+    json_t *o =
+        json_pack("{s:s, s:s, s:i, s:o, s:o, s:o, s:b, s:o}", "node", t->node, "state",
+                  nb_cluster_state_name(t->state), "tries", (int)t->tries, "job",
+                  text_or_null(t->id), "exit",
+                  t->ended && t->code >= 0 ? json_integer(t->code) : json_null(), "why",
+                  text_or_null(t->why), "whole", (int)t->finished, "run", json_null());
     if (o != NULL && t->run > 0)
         json_object_set_new(o, "run", json_sprintf("nodes/%s/run-%u", t->node, t->run));
     return o;
 }
 
-static enum nb_status print_json(const struct nb_cluster_job *j, const struct nb_slurm_jobs *jobs, struct nb_err *err)
+static enum nb_status print_json(const struct nb_cluster_job *j,
+                                 const struct nb_slurm_jobs *jobs, struct nb_err *err)
 {
     json_t *nodes = json_array();
     for (size_t i = 0; i < j->count; i++)
         json_array_append_new(nodes, task_json(&j->tasks[i]));
-    json_t *o = json_pack("{s:i, s:s, s:s, s:b, s:o, s:o}", "schema", NB_CLUSTER_SCHEMA, "name", j->name, "dir", j->dir,
-                          "slurm", (int)jobs->answered, "merge", text_or_null(j->merge_id), "nodes", nodes);
+    json_t *o = json_pack("{s:i, s:s, s:s, s:b, s:o, s:o}", "schema", NB_CLUSTER_SCHEMA,
+                          "name", j->name, "dir", j->dir, "slurm", (int)jobs->answered,
+                          "merge", text_or_null(j->merge_id), "nodes", nodes);
     if (o == NULL || json_dumpf(o, stdout, JSON_INDENT(1)) != 0) {
         json_decref(o);
-        return nb_fail(err, "cluster status: a text of the folder is no UTF-8, or stdout cannot be written");
+        return nb_fail(err, "cluster status: a text of the folder is no UTF-8, or stdout "
+                            "cannot be written");
     }
     putchar('\n');
     json_decref(o);
@@ -142,7 +153,10 @@ enum nb_status nb_cluster_status(int argc, char **argv, int *code, struct nb_err
     for (int i = 3; i < argc; i++) {
         const bool is_json = strcmp(argv[i], "--json") == 0;
         if (!is_json && (dir != NULL || argv[i][0] == '-'))
-            return nb_fail(err, "cluster status: unexpected \"%.100s\"; usage: normbench cluster status DIR [--json]", argv[i]);
+            return nb_fail(err,
+                           "cluster status: unexpected \"%.100s\"; usage: normbench "
+                           "cluster status DIR [--json]",
+                           argv[i]);
         json = json || is_json;
         dir = is_json ? dir : argv[i];
     }

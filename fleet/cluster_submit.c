@@ -1,4 +1,5 @@
-/* cluster_submit.c: `cluster submit` and `cluster resubmit`: which nodes, in which folder, and what the user is told. */
+/* cluster_submit.c: `cluster submit` and `cluster resubmit`: which nodes, in which
+ * folder, and what the user is told. */
 #define _GNU_SOURCE /* asprintf */
 #include "cluster.h"
 #include "cluster_nodes.h"
@@ -17,16 +18,21 @@
 
 /* ---- the folder ---- */
 
-static enum nb_status find_folder(struct nb_cluster_job *j, const struct nb_cluster_options *o, struct nb_err *err)
+static enum nb_status find_folder(struct nb_cluster_job *j,
+                                  const struct nb_cluster_options *o, struct nb_err *err)
 {
     char base[PATH_MAX], stamp[32];
     const char *dir = o->dir != NULL ? o->dir : "results";
     const time_t now = time(NULL);
     struct tm utc;
     if (o->dir == NULL && !o->dry_run && mkdir(dir, 0777) != 0 && errno != EEXIST)
-        return nb_fail(err, "cannot make results/ here: %s; choose a shared folder with --dir", strerror(errno));
-    if (realpath(dir, base) == NULL && (o->dir != NULL || !o->dry_run || realpath(".", base) == NULL))
-        return nb_fail(err, "--dir %.400s: %s; it should be a folder that all nodes see", dir, strerror(errno));
+        return nb_fail(err,
+                       "cannot make results/ here: %s; choose a shared folder with --dir",
+                       strerror(errno));
+    if (realpath(dir, base) == NULL &&
+        (o->dir != NULL || !o->dry_run || realpath(".", base) == NULL))
+        return nb_fail(err, "--dir %.400s: %s; it should be a folder that all nodes see",
+                       dir, strerror(errno));
     if (access(base, W_OK) != 0)
         return nb_fail(err, "--dir %.400s cannot be written: %s", dir, strerror(errno));
     if (strlen(base) > NB_PATH - 1024)
@@ -59,37 +65,47 @@ static json_t *texts(const struct nb_argv *a)
     return list;
 }
 
-static enum nb_status make_facts(struct nb_cluster_job *j, const struct nb_cluster_options *o, const char *command,
+static enum nb_status make_facts(struct nb_cluster_job *j,
+                                 const struct nb_cluster_options *o, const char *command,
                                  struct nb_err *err)
 {
     char cwd[PATH_MAX];
     if (getcwd(cwd, sizeof cwd) == NULL)
         return nb_fail(err, "the present folder has no name: %s", strerror(errno));
-    j->facts = json_pack("{s:s, s:s, s:s, s:s, s:b, s:s?, s:o, s:o, s:o}", "name", j->name, "version", NB_VERSION, "command",
-                         command, "cwd", cwd, "by_hand", (int)o->by_hand, "names", o->names, "sbatch", texts(&o->sbatch),
-                         "sbatch_task", texts(&o->sbatch_task), "run", texts(&o->run));
+    j->facts =
+        json_pack("{s:s, s:s, s:s, s:s, s:b, s:s?, s:o, s:o, s:o}", "name", j->name,
+                  "version", NB_VERSION, "command", command, "cwd", cwd, "by_hand",
+                  (int)o->by_hand, "names", o->names, "sbatch", texts(&o->sbatch),
+                  "sbatch_task", texts(&o->sbatch_task), "run", texts(&o->run));
     return j->facts != NULL ? NB_OK
-                            : nb_fail(err, "an option or the name of this folder is no UTF-8 and cannot be handed on");
+                            : nb_fail(err, "an option or the name of this folder is no "
+                                           "UTF-8 and cannot be handed on");
 }
 
-static enum nb_status link_to(const struct nb_cluster_job *j, const char *name, const char *target, struct nb_err *err)
+static enum nb_status link_to(const struct nb_cluster_job *j, const char *name,
+                              const char *target, struct nb_err *err)
 {
     char path[NB_PATH];
     nb_file_path(path, j->dir, name, "");
-    return symlink(target, path) == 0 ? NB_OK : nb_fail(err, "%.400s: %s", path, strerror(errno));
+    return symlink(target, path) == 0 ? NB_OK
+                                      : nb_fail(err, "%.400s: %s", path, strerror(errno));
 }
 
-static enum nb_status link_source(const struct nb_cluster_job *j, const struct nb_cluster_options *o, struct nb_err *err)
+static enum nb_status link_source(const struct nb_cluster_job *j,
+                                  const struct nb_cluster_options *o, struct nb_err *err)
 {
     const char *source = o->source != NULL ? o->source : NB_SOURCE_DIR;
     char path[PATH_MAX], lists[NB_PATH];
     nb_file_path(lists, source, "CMakeLists.txt", "");
     if (access(lists, R_OK) != 0 || realpath(source, path) == NULL)
-        return nb_fail(err, "--build node: no sources in %.400s; --source names their folder", source);
+        return nb_fail(err,
+                       "--build node: no sources in %.400s; --source names their folder",
+                       source);
     return link_to(j, "source", path, err);
 }
 
-static enum nb_status make_folder(const struct nb_cluster_job *j, const struct nb_cluster_options *o, struct nb_err *err)
+static enum nb_status make_folder(const struct nb_cluster_job *j,
+                                  const struct nb_cluster_options *o, struct nb_err *err)
 {
     char self[NB_PATH], nodes[NB_PATH];
     nb_file_path(nodes, j->dir, "nodes", "");
@@ -100,7 +116,8 @@ static enum nb_status make_folder(const struct nb_cluster_job *j, const struct n
         s = link_to(j, "normbench", self, err);
     if (s == NB_OK && o->build_on_node)
         s = link_source(j, o, err);
-    return s == NB_OK ? nb_cluster_write(j->dir, "job.json", json_incref(j->facts), err) : s;
+    return s == NB_OK ? nb_cluster_write(j->dir, "job.json", json_incref(j->facts), err)
+                      : s;
 }
 
 /* Of a sweep of which Slurm took nothing, nothing stays. */
@@ -133,7 +150,8 @@ static void print_type(const struct nb_cluster_nodes *c, size_t first, size_t en
         had += c->v[i].rank >= 0;
     fputs("  ", stdout);
     nb_cluster_node_print(stdout, &c->v[first]);
-    printf(": %zu node%s, %zu can be had; chosen:", end - first, end - first == 1 ? "" : "s", had);
+    printf(": %zu node%s, %zu can be had; chosen:", end - first,
+           end - first == 1 ? "" : "s", had);
     for (size_t i = first; i < end; i++)
         if (c->v[i].chosen && chosen++ < NAMES_SHOWN)
             printf(" %s", c->v[i].name);
@@ -166,20 +184,26 @@ static json_t *type_text(const struct nb_cluster_node *n)
     return json;
 }
 
-static enum nb_status add_task(struct nb_cluster_job *j, const struct nb_cluster_node *n, bool dry_run, struct nb_err *err)
+static enum nb_status add_task(struct nb_cluster_job *j, const struct nb_cluster_node *n,
+                               bool dry_run, struct nb_err *err)
 {
     struct nb_cluster_task *t = &j->tasks[j->count];
     *t = (struct nb_cluster_task){.node = strdup(n->name)};
-    NB_ASSERT(t->node != NULL && asprintf(&t->dir, "%s/nodes/%s", j->dir, n->name) > 0 && "out of memory");
+    NB_ASSERT(t->node != NULL && asprintf(&t->dir, "%s/nodes/%s", j->dir, n->name) > 0 &&
+              "out of memory");
     j->count++;
     if (dry_run)
         return NB_OK;
     if (mkdir(t->dir, 0777) != 0)
         return nb_fail(err, "%.400s: %s", t->dir, strerror(errno));
-    return nb_cluster_write(t->dir, "node.json", json_pack("{s:s, s:o}", "node", n->name, "type", type_text(n)), err);
+    return nb_cluster_write(
+        t->dir, "node.json",
+        json_pack("{s:s, s:o}", "node", n->name, "type", type_text(n)), err);
 }
 
-static enum nb_status add_tasks(struct nb_cluster_job *j, const struct nb_cluster_nodes *c, bool dry_run, struct nb_err *err)
+static enum nb_status add_tasks(struct nb_cluster_job *j,
+                                const struct nb_cluster_nodes *c, bool dry_run,
+                                struct nb_err *err)
 {
     enum nb_status s = NB_OK;
     j->tasks = calloc(c->n + 1, sizeof *j->tasks);
@@ -190,7 +214,8 @@ static enum nb_status add_tasks(struct nb_cluster_job *j, const struct nb_cluste
     return s;
 }
 
-static enum nb_status choose_nodes(struct nb_cluster_nodes *c, const struct nb_cluster_options *o, struct nb_err *err)
+static enum nb_status choose_nodes(struct nb_cluster_nodes *c,
+                                   const struct nb_cluster_options *o, struct nb_err *err)
 {
     char *text = NULL;
     enum nb_status s = nb_slurm_nodes(o->partition, &text, err);
@@ -202,12 +227,16 @@ static enum nb_status choose_nodes(struct nb_cluster_nodes *c, const struct nb_c
     if (s != NB_OK)
         return s;
     if (c->n == 0)
-        return nb_fail(err, "--constraint %.200s: no node of %.100s has that; `sinfo -p %.100s -o '%%N %%f'` lists their features",
+        return nb_fail(err,
+                       "--constraint %.200s: no node of %.100s has that; `sinfo -p "
+                       "%.100s -o '%%N %%f'` lists their features",
                        o->constraint, o->partition, o->partition);
     const size_t chosen = nb_cluster_nodes_choose(c, o->per_type);
     print_types(c);
     return chosen > 0 ? NB_OK
-                      : nb_fail(err, "of %zu nodes of %.100s none can be had now: the first, %.100s, is %.60s; `sinfo -R` tells why",
+                      : nb_fail(err,
+                                "of %zu nodes of %.100s none can be had now: the first, "
+                                "%.100s, is %.60s; `sinfo -R` tells why",
                                 c->n, o->partition, c->v[0].name, c->v[0].state);
 }
 
@@ -215,22 +244,26 @@ static enum nb_status choose_nodes(struct nb_cluster_nodes *c, const struct nb_c
 
 static void tell_submitted(const struct nb_cluster_job *j, size_t taken)
 {
-    printf("%zu job%s, and %s that merges when they have ended\nin ", taken, taken == 1 ? "" : "s", j->merge_id);
+    printf("%zu job%s, and %s that merges when they have ended\nin ", taken,
+           taken == 1 ? "" : "s", j->merge_id);
     nb_plain(stdout, j->dir);
     fputs("\nhow far it is: normbench cluster status ", stdout);
     nb_plain(stdout, j->dir);
     putchar('\n');
 }
 
-static enum nb_status submit_to_slurm(struct nb_cluster_job *j, const struct nb_cluster_options *o,
-                                      const struct nb_cluster_nodes *c, struct nb_err *err)
+static enum nb_status submit_to_slurm(struct nb_cluster_job *j,
+                                      const struct nb_cluster_options *o,
+                                      const struct nb_cluster_nodes *c,
+                                      struct nb_err *err)
 {
     size_t taken = 0;
     enum nb_status s = o->dry_run ? NB_OK : make_folder(j, o, err);
     if (s == NB_OK)
         s = add_tasks(j, c, o->dry_run, err);
     if (s == NB_OK && o->dry_run)
-        puts("would be submitted, with the numbers of the jobs in place of the names behind afterany:");
+        puts("would be submitted, with the numbers of the jobs in place of the names "
+             "behind afterany:");
     if (s == NB_OK)
         s = nb_cluster_send(j, o->dry_run, &taken, err);
     if (taken == 0 && !o->dry_run)
@@ -240,7 +273,9 @@ static enum nb_status submit_to_slurm(struct nb_cluster_job *j, const struct nb_
     return s;
 }
 
-static enum nb_status prepare_by_hand(struct nb_cluster_job *j, const struct nb_cluster_options *o, struct nb_err *err)
+static enum nb_status prepare_by_hand(struct nb_cluster_job *j,
+                                      const struct nb_cluster_options *o,
+                                      struct nb_err *err)
 {
     char path[NB_PATH];
     enum nb_status s = o->dry_run ? NB_OK : make_folder(j, o, err);
@@ -248,9 +283,11 @@ static enum nb_status prepare_by_hand(struct nb_cluster_job *j, const struct nb_
         remove_folder(j);
         return s;
     }
-    const char *scripts = nb_data_dir("NB_SLURM_DIR", "slurm", NB_SLURM_DIR, path, sizeof path);
-    const char *const lines[][3] = {{"on each machine, one at a time or at once:\n  ", scripts, "/node-job.sh "},
-                                    {"then, on any of them:\n  ", "", "normbench cluster merge "}};
+    const char *scripts =
+        nb_data_dir("NB_SLURM_DIR", "slurm", NB_SLURM_DIR, path, sizeof path);
+    const char *const lines[][3] = {
+        {"on each machine, one at a time or at once:\n  ", scripts, "/node-job.sh "},
+        {"then, on any of them:\n  ", "", "normbench cluster merge "}};
     for (size_t i = 0; i < 2; i++) {
         printf("%s%s%s", lines[i][0], lines[i][1], lines[i][2]);
         nb_option_word(stdout, j->dir);
@@ -274,7 +311,8 @@ enum nb_status nb_cluster_submit(int argc, char **argv, int *code, struct nb_err
     if (s == NB_OK)
         s = make_facts(&j, &o, command, err);
     if (s == NB_OK)
-        s = o.by_hand ? prepare_by_hand(&j, &o, err) : submit_to_slurm(&j, &o, &nodes, err);
+        s = o.by_hand ? prepare_by_hand(&j, &o, err)
+                      : submit_to_slurm(&j, &o, &nodes, err);
     nb_cluster_job_free(&j);
     nb_cluster_nodes_free(&nodes);
     nb_cluster_options_free(&o);
@@ -290,20 +328,23 @@ static enum nb_status resubmit(struct nb_cluster_job *j, bool dry_run, struct nb
     size_t taken = 0, open = 0;
     nb_slurm_jobs_ask(&jobs, j->name);
     const bool answered = jobs.answered;
-    enum nb_status s = answered ? NB_OK
-                                : nb_fail(err, "which tasks still run is not known: %.800s", jobs.why);
+    enum nb_status s =
+        answered ? NB_OK
+                 : nb_fail(err, "which tasks still run is not known: %.800s", jobs.why);
     nb_cluster_job_judge(j, &jobs);
     nb_slurm_jobs_free(&jobs);
     for (size_t i = 0; s == NB_OK && i < j->count; i++)
         if (nb_cluster_is_open(&j->tasks[i])) {
             open++;
-            printf("again: %s, which is %s%s", j->tasks[i].node, nb_cluster_state_name(j->tasks[i].state),
+            printf("again: %s, which is %s%s", j->tasks[i].node,
+                   nb_cluster_state_name(j->tasks[i].state),
                    j->tasks[i].why[0] ? ": " : "");
             nb_plain(stdout, j->tasks[i].why);
             putchar('\n');
         }
     if (s == NB_OK && open == 0)
-        printf("nothing to submit again: of %zu nodes none has failed or is lost\n", j->count);
+        printf("nothing to submit again: of %zu nodes none has failed or is lost\n",
+               j->count);
     if (s == NB_OK && open > 0)
         s = nb_cluster_send(j, dry_run, &taken, err);
     if (taken > 0 && !dry_run)
@@ -322,7 +363,10 @@ enum nb_status nb_cluster_resubmit(int argc, char **argv, int *code, struct nb_e
     if (s != NB_OK)
         return s;
     if (j.by_hand)
-        s = nb_fail(err, "%.400s is swept by hand: run node-job.sh again on the machine; it goes on where it stopped", j.dir);
+        s = nb_fail(err,
+                    "%.400s is swept by hand: run node-job.sh again on the machine; it "
+                    "goes on where it stopped",
+                    j.dir);
     if (s == NB_OK)
         s = resubmit(&j, dry_run, err);
     nb_cluster_job_free(&j);

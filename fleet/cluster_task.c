@@ -1,5 +1,6 @@
-/* cluster_task.c: one node's part of a sweep: goes on with the run of an earlier try where it can, begins one where not, and
- * writes how it ended. Runs on the node, in the place of the program that measures. */
+/* cluster_task.c: one node's part of a sweep: goes on with the run of an earlier try
+ * where it can, begins one where not, and writes how it ended. Runs on the node, in the
+ * place of the program that measures. */
 #define _GNU_SOURCE /* strsignal */
 #include "child.h"
 #include "cluster.h"
@@ -35,7 +36,8 @@ static enum nb_status own_name(char *name, size_t len, struct nb_err *err)
 }
 
 /* A node that nobody submitted gets its folder now. */
-static enum nb_status make_folder(const struct nb_cluster_job *j, const char *node, struct nb_err *err)
+static enum nb_status make_folder(const struct nb_cluster_job *j, const char *node,
+                                  struct nb_err *err)
 {
     char path[NB_PATH], facts[NB_PATH];
     nb_file_path(path, j->dir, "nodes/", node);
@@ -44,7 +46,8 @@ static enum nb_status make_folder(const struct nb_cluster_job *j, const char *no
     nb_file_path(facts, path, "node.json", "");
     if (access(facts, F_OK) == 0)
         return NB_OK;
-    return nb_cluster_write(path, "node.json", json_pack("{s:s, s:b}", "node", node, "by_hand", 1), err);
+    return nb_cluster_write(path, "node.json",
+                            json_pack("{s:s, s:b}", "node", node, "by_hand", 1), err);
 }
 
 static enum nb_status read_number(const char *text, unsigned *number, struct nb_err *err)
@@ -54,7 +57,10 @@ static enum nb_status read_number(const char *text, unsigned *number, struct nb_
     *number = (unsigned)n;
     return text[0] >= '1' && text[0] <= '9' && *end == '\0' && n <= 100000
                ? NB_OK
-               : nb_fail(err, "cluster task: TRY is \"%.100s\"; it should be a number from 1 on", text);
+               : nb_fail(
+                     err,
+                     "cluster task: TRY is \"%.100s\"; it should be a number from 1 on",
+                     text);
 }
 
 static enum nb_status find_part(struct part *p, int argc, char **argv, struct nb_err *err)
@@ -63,7 +69,10 @@ static enum nb_status find_part(struct part *p, int argc, char **argv, struct nb
     const char *node = argc > 4 && argv[4][0] != '\0' ? argv[4] : host;
     enum nb_status s = own_name(host, sizeof host, err);
     if (s == NB_OK && !nb_cluster_name_ok(node))
-        s = nb_fail(err, "cluster task: \"%.200s\" is no name of a node: letters, digits, '-', '_' and '.'", node);
+        s = nb_fail(err,
+                    "cluster task: \"%.200s\" is no name of a node: letters, digits, "
+                    "'-', '_' and '.'",
+                    node);
     if (s == NB_OK)
         s = make_folder(&p->job, node, err);
     if (s != NB_OK)
@@ -78,7 +87,8 @@ static enum nb_status find_part(struct part *p, int argc, char **argv, struct nb
 
 /* ---- its words in the folder ---- */
 
-static enum nb_status write_word(const struct part *p, const char *what, json_t *object, struct nb_err *err)
+static enum nb_status write_word(const struct part *p, const char *what, json_t *object,
+                                 struct nb_err *err)
 {
     char name[64];
     snprintf(name, sizeof name, "%s-%u.json", what, p->number);
@@ -94,8 +104,10 @@ static enum nb_status write_begin(const struct part *p, struct nb_err *err)
     nb_file_path(ended, p->task->dir, run, "");
     (void)unlink(ended); /* of the same try, which Slurm began again */
     snprintf(run, sizeof run, "run-%u", p->run);
-    return s == NB_OK ? write_word(p, "begun", json_pack("{s:s, s:s?, s:s, s:b}", "host", host, "job", job, "run", run,
-                                                         "resumed", p->resumed), err)
+    return s == NB_OK ? write_word(p, "begun",
+                                   json_pack("{s:s, s:s?, s:s, s:b}", "host", host, "job",
+                                             job, "run", run, "resumed", p->resumed),
+                                   err)
                       : s;
 }
 
@@ -113,16 +125,20 @@ static json_t *plain_text(const char *s)
     return json;
 }
 
-static enum nb_status write_end(const struct part *p, int status, const char *words, struct nb_err *err)
+static enum nb_status write_end(const struct part *p, int status, const char *words,
+                                struct nb_err *err)
 {
     json_t *o = json_object();
     char line[512] = "";
     if (WIFSIGNALED(status))
-        snprintf(line, sizeof line, "killed by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
+        snprintf(line, sizeof line, "killed by signal %d (%s)", WTERMSIG(status),
+                 strsignal(WTERMSIG(status)));
     else if (WEXITSTATUS(status) != 0 && words == NULL)
         nb_last_line(p->task->dir, p->log, line, sizeof line);
-    json_object_set_new(o, "exit", WIFEXITED(status) ? json_integer(WEXITSTATUS(status)) : json_null());
-    json_object_set_new(o, "signal", WIFSIGNALED(status) ? json_integer(WTERMSIG(status)) : json_null());
+    json_object_set_new(
+        o, "exit", WIFEXITED(status) ? json_integer(WEXITSTATUS(status)) : json_null());
+    json_object_set_new(
+        o, "signal", WIFSIGNALED(status) ? json_integer(WTERMSIG(status)) : json_null());
     json_object_set_new(o, "reason", plain_text(words != NULL ? words : line));
     return write_word(p, "ended", o, err);
 }
@@ -133,14 +149,16 @@ static enum nb_status write_end(const struct part *p, int status, const char *wo
 static void add_resume_options(struct nb_argv *a, const struct nb_argv *asked)
 {
     for (size_t i = 0; i < asked->n; i++) {
-        if (strcmp(asked->v[i], "--force") == 0 || strncmp(asked->v[i], "--timeout=", 10) == 0)
+        if (strcmp(asked->v[i], "--force") == 0 ||
+            strncmp(asked->v[i], "--timeout=", 10) == 0)
             nb_argv_add(a, "%s", asked->v[i]);
         if (strcmp(asked->v[i], "--timeout") == 0 && i + 1 < asked->n)
             nb_argv_add(a, "--timeout=%s", asked->v[i + 1]);
     }
 }
 
-static enum nb_status make_args(const struct part *p, struct nb_argv *a, struct nb_err *err)
+static enum nb_status make_args(const struct part *p, struct nb_argv *a,
+                                struct nb_err *err)
 {
     struct nb_argv asked = {0};
     char self[NB_PATH];
@@ -160,7 +178,8 @@ static enum nb_status make_args(const struct part *p, struct nb_argv *a, struct 
 }
 
 /* Starts a program whose words go to the log of this try. */
-static enum nb_status run_logged(const struct part *p, const struct nb_argv *a, int *status, struct nb_err *err)
+static enum nb_status run_logged(const struct part *p, const struct nb_argv *a,
+                                 int *status, struct nb_err *err)
 {
     char path[NB_PATH];
     nb_file_path(path, p->task->dir, p->log, "");
@@ -191,8 +210,9 @@ static enum nb_status run_once(const struct part *p, int *status, struct nb_err 
     if (s == NB_OK)
         s = make_args(p, &a, err);
     if (s == NB_OK) {
-        fprintf(stderr, "%s, try %u: %s %s/run-%u; what it says goes to %s beside it\n", p->task->node, p->number,
-                p->resumed ? "goes on with" : "measures into", p->task->dir, p->run, p->log);
+        fprintf(stderr, "%s, try %u: %s %s/run-%u; what it says goes to %s beside it\n",
+                p->task->node, p->number, p->resumed ? "goes on with" : "measures into",
+                p->task->dir, p->run, p->log);
         s = run_logged(p, &a, status, err);
     }
     nb_argv_free(&a);
@@ -213,8 +233,8 @@ static void choose_new_run(struct part *p)
     }
 }
 
-/* An earlier run is continued; where that is refused at once (another machine, another program) a new one is begun, and
- * the earlier one stays as it is. */
+/* An earlier run is continued; where that is refused at once (another machine, another
+ * program) a new one is begun, and the earlier one stays as it is. */
 static enum nb_status run_or_resume(struct part *p, int *status, struct nb_err *err)
 {
     enum nb_status s = NB_OK;
@@ -226,7 +246,9 @@ static enum nb_status run_or_resume(struct part *p, int *status, struct nb_err *
         if (s != NB_OK || !WIFEXITED(*status) || WEXITSTATUS(*status) != 1 ||
             size_of(p, "samples.jsonl") + size_of(p, "checks.jsonl") != before)
             return s;
-        fprintf(stderr, "run-%u cannot be continued here; it stays, and a new run begins\n", p->run);
+        fprintf(stderr,
+                "run-%u cannot be continued here; it stays, and a new run begins\n",
+                p->run);
     }
     choose_new_run(p);
     return run_once(p, status, err);
@@ -240,7 +262,8 @@ static void go_where_submitted(const struct nb_cluster_job *j)
         return;
     const int why = errno;
     nb_plain(stderr, cwd);
-    fprintf(stderr, ": %s; relative names among the options will not be found\n", strerror(why));
+    fprintf(stderr, ": %s; relative names among the options will not be found\n",
+            strerror(why));
 }
 
 enum nb_status nb_cluster_task(int argc, char **argv, int *code, struct nb_err *err)
@@ -259,7 +282,8 @@ enum nb_status nb_cluster_task(int argc, char **argv, int *code, struct nb_err *
         s = run_or_resume(&p, &status, err);
         if (s == NB_OK)
             s = write_end(&p, status, NULL, err);
-        else if (write_end(&p, 1 << 8, err->text, &end) != NB_OK) /* as an exit code of 1 */
+        else if (write_end(&p, 1 << 8, err->text, &end) !=
+                 NB_OK) /* as an exit code of 1 */
             fprintf(stderr, "its end cannot be written: %s\n", end.text);
     }
     *code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);

@@ -54,8 +54,8 @@ free_ports() { # N: the first of N ports in a row on which nobody listens
 }
 
 configure() {
-    local host port
-    host=$(hostname) port=$(free_ports 4)
+    local host port cpus
+    host=$(hostname) port=$(free_ports 4) cpus=$(nproc)
     mkdir -p state spool-n1 spool-n2
     cat >slurm.conf <<END
 ClusterName=normbench$$
@@ -67,7 +67,7 @@ CredType=cred/none
 SlurmUser=root
 SlurmdUser=root
 ProctrackType=proctrack/pgid
-TaskPlugin=task/none
+TaskPlugin=task/affinity
 TaskProlog=$work/prolog
 SwitchType=switch/none
 MpiDefault=none
@@ -90,8 +90,8 @@ SlurmdTimeout=4
 KillWait=2
 MessageTimeout=5
 SchedulerParameters=batch_sched_delay=0,sched_interval=1,sched_min_interval=0,bf_interval=1
-NodeName=n1 NodeHostname=$host NodeAddr=127.0.0.1 Port=$((port + 2)) CPUs=1 Feature=fast
-NodeName=n2 NodeHostname=$host NodeAddr=127.0.0.1 Port=$((port + 3)) CPUs=1 Feature=slow,old
+NodeName=n1 NodeHostname=$host NodeAddr=127.0.0.1 Port=$((port + 2)) CPUs=$cpus Feature=fast
+NodeName=n2 NodeHostname=$host NodeAddr=127.0.0.1 Port=$((port + 3)) CPUs=$cpus Feature=slow,old
 PartitionName=test Nodes=ALL Default=YES MaxTime=60 State=UP
 PartitionName=spare Nodes=n1 MaxTime=10 State=UP
 END
@@ -176,6 +176,8 @@ for node in n1 n2; do
     id=$(jq -r .job "$dir/nodes/$node/submitted-1.json")
     expect "Slurm ran job $id on $node" [ "$(squeue -h --states=all -j "$id" -o %N)" = $node ]
     scontrol show job "$id" -o >job.txt
+    expect "with all of its CPUs, though one is asked for: Slurm binds tasks here" \
+        [ "$(jq .topology.cpus "$dir/nodes/$node/run-1/host.json")" = "$(nproc)" ]
     expect "exclusive" grep -q 'OverSubscribe=NO' job.txt
     expect "a whole run of $node" [ -s "$dir/nodes/$node/run-1/report.md" ]
 done
