@@ -38,7 +38,7 @@ double nb_apart_level(size_t n, size_t k, size_t m, size_t l)
 
 size_t nb_apart_needed(double level)
 {
-    for (size_t n = 2; n < 1000; n++)
+    for (size_t n = 2; level > 0 && n < 500; n++)
         if (nb_apart_level(n, 1, n, 1) <= level)
             return n;
     return SIZE_MAX;

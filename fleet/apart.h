@@ -13,7 +13,7 @@ size_t nb_apart_order(size_t n);
 double nb_apart_level(size_t n, size_t k, size_t m, size_t l);
 
 /* The widest order statistics have the least level: of n values each, the least n whose level is at most this. SIZE_MAX: none
- * below 1000. */
+ * below 500. */
 size_t nb_apart_needed(double level);
 
 #endif

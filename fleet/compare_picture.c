@@ -17,7 +17,7 @@ struct drawing {
     char panel[NB_HEADLINES][64], name[ROWS_MAX][4 * NAME_CHARS + 8];
     const char *types[DTYPES];
     size_t ntypes;
-    double low, high;
+    double low, high, most; /* ends of intervals; the largest value */
 };
 
 static int series_of(struct drawing *d, const char *dtype)
@@ -43,6 +43,7 @@ static void cut_name(const char *name, size_t number, char *to)
 static void add_range(struct drawing *d, const struct nb_measured *m)
 {
     d->low = fmin(d->low, isnan(m->lo) ? m->value : m->lo);
+    d->most = fmax(d->most, m->value);
     d->high = fmax(d->high, isnan(m->hi) ? m->value : m->hi);
 }
 
@@ -105,6 +106,16 @@ static size_t write_roofs(const struct drawing *d, FILE *dat, const char **types
     return seen > 0 ? blocks : 0;
 }
 
+/* 1, 2 or 5 times a power of ten, so that so many steps do. */
+static double step_for(double range, double steps)
+{
+    const double power = pow(10, floor(log10(fmax(range, 0.2) / steps))), of[] = {1, 2, 5, 10};
+    size_t i = 0;
+    while (i < 3 && range / (power * of[i]) > steps)
+        i++;
+    return power * of[i];
+}
+
 static void describe(struct drawing *d, struct nb_picture *p)
 {
     const char *names[ROWS_MAX], *panels[NB_HEADLINES], *roofs[NB_HEADLINES];
@@ -117,7 +128,9 @@ static void describe(struct drawing *d, struct nb_picture *p)
     }
     for (size_t i = 0; i < d->panels; i++)
         panels[i] = d->panel[i];
-    const double step = d->high - d->low > 1.6 ? 0.5 : 0.2;
+    const size_t columns = d->panels + (nroofs > 0);
+    d->high = fmin(d->high, 2 * d->most); /* a bar may leave the picture; its end stands in the tables */
+    const double step = step_for(d->high - d->low, 14 / (double)columns);
     fprintf(p->gp, "NM = %zu\nNP = %zu\nNT = %zu\nNR = %zu\nRFIRST = %zu\n", d->rows, d->panels, d->ntypes, nroofs, d->n + 1);
     nb_gp_texts(p, "MACHINE", names, d->rows);
     nb_gp_texts(p, "PANEL", panels, d->panels);
@@ -151,7 +164,7 @@ enum nb_status nb_compare_picture(const struct nb_comparison *c, const char *dir
     static struct drawing d;
     struct nb_picture picture;
     char plots[4096];
-    d = (struct drawing){.c = c, .rows = c->n < ROWS_MAX ? c->n : ROWS_MAX, .low = 1, .high = 1};
+    d = (struct drawing){.c = c, .rows = c->n < ROWS_MAX ? c->n : ROWS_MAX, .low = 1, .high = 1, .most = 1};
     d.n = nb_headlines(c, d.list);
     *drawn = d.n > 0;
     if (!*drawn)

@@ -64,9 +64,7 @@ static struct nb_change compare_pair(const struct nb_value *first, const struct 
     const struct nb_change too_few = {NB_TOO_FEW, {v->m.value / first->m.value, NAN, NAN}};
     struct interval a = {first->m.lo, first->m.hi, first->processes, first->order},
                     b = {v->m.lo, v->m.hi, v->processes, v->order};
-    if (a.k == 0 || b.k == 0)
-        return too_few;
-    if (nb_apart_level(a.n, a.k, b.n, b.k) <= level)
+    if (a.k > 0 && b.k > 0 && nb_apart_level(a.n, a.k, b.n, b.k) <= level)
         return judge(first, v, &a, &b);
     const double *va = sorted ? sorted(context, first, &a.n) : NULL, *vb = sorted ? sorted(context, v, &b.n) : NULL;
     a.k = va ? nb_apart_order(a.n) : 0;

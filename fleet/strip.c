@@ -33,7 +33,7 @@ static const char DOC[] =
 
 struct options {
     const char *dir, *out;
-    struct nb_names words;
+    struct nb_names names;
     const char *removed[NB_NAMES];
     size_t nremoved;
     bool yes;
@@ -48,8 +48,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         o->yes = true;
     else if (key == KEY_REMOVE && o->nremoved < NB_NAMES / 2)
         o->removed[o->nremoved++] = arg;
-    else if (key == KEY_KEEP && o->words.nkept < NB_NAMES)
-        o->words.kept[o->words.nkept++] = arg;
+    else if (key == KEY_KEEP && o->names.nkept < NB_NAMES)
+        o->names.kept[o->names.nkept++] = arg;
     else if (key == ARGP_KEY_ARG && o->dir == NULL)
         o->dir = arg;
     else if (key == ARGP_KEY_ARG)
@@ -71,11 +71,17 @@ static void show_words(const struct nb_names *w)
     printf("  paths of files: %zu\n", w->paths);
 }
 
-static void show_text(const char *mark, const char *text)
+/* Up to 160 bytes from a little before the first that differs. */
+static void show_text(const char *mark, const char *text, const char *other)
 {
-    fputs(mark, stdout);
-    nb_plain_padded(stdout, text, strlen(text) < 160 ? (int)strlen(text) : 160);
-    fputs(strlen(text) > 160 ? "...\n" : "\n", stdout);
+    size_t first = 0;
+    while (text[first] && text[first] == other[first])
+        first++;
+    first = strlen(text) > 160 && first > 60 ? first - 60 : 0;
+    const size_t left = strlen(text + first);
+    printf("    %s %s", mark, first > 0 ? "..." : "");
+    nb_plain_padded(stdout, text + first, left < 160 ? (int)left : 160);
+    fputs(left > 160 ? "...\n" : "\n", stdout);
 }
 
 static void show(const struct options *o, const struct nb_stripped *s, const char *out)
@@ -91,12 +97,12 @@ static void show(const struct options *o, const struct nb_stripped *s, const cha
         nb_plain(stdout, s->host);
         fputs("\": null in host.json\n", stdout);
     }
-    show_words(&o->words);
+    show_words(&o->names);
     printf("texts that change: %zu%s\n", s->changed, s->changed > s->nshown ? ", among them" : "");
     for (size_t i = 0; i < s->nshown; i++) {
         printf("  %s\n", s->shown[i].file);
-        show_text("    - ", s->shown[i].before);
-        show_text("    + ", s->shown[i].after);
+        show_text("-", s->shown[i].before, s->shown[i].after);
+        show_text("+", s->shown[i].after, s->shown[i].before);
     }
 }
 
@@ -126,16 +132,27 @@ static bool same_estimate(const struct rep_estimate *a, const struct rep_estimat
     return same_number(a->value, b->value) && same_number(a->lo, b->lo) && same_number(a->hi, b->hi) && a->processes == b->processes;
 }
 
+static bool same_entry(const struct rep_entry *a, const struct rep_entry *b)
+{
+    const double x[] = {a->E_max, a->bound, a->ulp_max, a->normwise, a->unstable_rows, a->overflow_rows, a->prepare_ns, a->gbps},
+                 y[] = {b->E_max, b->bound, b->ulp_max, b->normwise, b->unstable_rows, b->overflow_rows, b->prepare_ns, b->gbps};
+    bool same = a->verdict == b->verdict && a->rounds == b->rounds && a->counted == b->counted && same_estimate(&a->ns_per_row, &b->ns_per_row) &&
+                same_estimate(&a->roof_ratio, &b->roof_ratio) && same_estimate(&a->scale_ratio, &b->scale_ratio);
+    for (size_t i = 0; same && i < sizeof x / sizeof *x; i++)
+        same = same_number(x[i], y[i]);
+    for (size_t i = 0; same && i < REP_COUNTS; i++)
+        same = same_number(a->counts[i], b->counts[i]);
+    return same;
+}
+
 static bool same_cell(const struct rep_cell *a, const struct rep_cell *b)
 {
-    bool same = a->nentries == b->nentries && a->npairings == b->npairings && a->doubtful == b->doubtful;
+    bool same = a->nentries == b->nentries && a->npairings == b->npairings && a->doubtful == b->doubtful && a->roof == b->roof &&
+                same_number(a->barrier_ns, b->barrier_ns);
     for (size_t i = 0; same && i < a->nentries; i++)
-        same = a->entries[i].verdict == b->entries[i].verdict && same_estimate(&a->entries[i].ns_per_row, &b->entries[i].ns_per_row) &&
-               same_estimate(&a->entries[i].roof_ratio, &b->entries[i].roof_ratio) &&
-               same_estimate(&a->entries[i].scale_ratio, &b->entries[i].scale_ratio) && same_number(a->entries[i].E_max, b->entries[i].E_max);
+        same = same_entry(&a->entries[i], &b->entries[i]);
     for (size_t i = 0; same && i < a->npairings; i++)
-        same = same_estimate(&a->pairings[i].speedup, &b->pairings[i].speedup) &&
-               strcmp(a->pairings[i].verdict, b->pairings[i].verdict) == 0;
+        same = same_estimate(&a->pairings[i].speedup, &b->pairings[i].speedup) && strcmp(a->pairings[i].verdict, b->pairings[i].verdict) == 0;
     return same;
 }
 
@@ -152,70 +169,26 @@ static bool same_figures(const struct rep_run *a, const struct rep_run *b)
 static enum nb_status check_figures(const char *before, const char *after, struct nb_err *err)
 {
     static struct rep_run a, b;
+    struct nb_err why = {""};
     enum nb_status s = rep_load(before, &a, err);
-    if (s == NB_OK)
-        s = rep_load(after, &b, err);
-    if (s == NB_OK) {
+    if (s != NB_OK) {
+        rep_free(&a);
+        return s;
+    }
+    const bool loads = rep_load(after, &b, &why) == NB_OK;
+    if (loads) {
         rep_numbers(&a);
         rep_numbers(&b);
-        if (!same_figures(&a, &b))
-            s = nb_fail(err, "without these words the figures would be others: one of them is also a word of the results; let it stay with "
-                             "--keep WORD");
     }
+    if (!loads || !same_figures(&a, &b))
+        s = nb_fail(err, "without these words the figures would be others: one of them is also a word of the results; let it stay with "
+                         "--keep WORD%s%.300s", loads ? "" : ". ", why.text);
     rep_free(&a);
     rep_free(&b);
     return s;
 }
 
-/* ---- nothing is left ---- */
-
-static enum nb_status check_file(const struct nb_names *words, const char *dir, const char *name, struct nb_err *err)
-{
-    char path[NB_PATH];
-    nb_file_path(path, dir, name, "");
-    FILE *f = fopen(path, "r");
-    if (f == NULL)
-        return nb_fail(err, "%.400s: %s", path, strerror(errno));
-    fseek(f, 0, SEEK_END);
-    const long length = ftell(f);
-    char *text = malloc(length > 0 ? (size_t)length : 1);
-    NB_ASSERT(text != NULL && "out of memory");
-    rewind(f);
-    const size_t n = fread(text, 1, length > 0 ? (size_t)length : 0, f);
-    fclose(f);
-    const struct nb_name *left = nb_names_find(words, text, n);
-    free(text);
-    return left == NULL ? NB_OK : nb_fail(err, "%.200s would still hold the %s \"%.60s\": nothing was written; with --keep WORD it may stay",
-                                          name, left->what, left->text);
-}
-
-/* Pictures of points hold no text but what stands in their scripts. */
-static bool is_png(const char *name)
-{
-    const size_t n = strlen(name);
-    return n > 4 && strcmp(name + n - 4, ".png") == 0;
-}
-
-static enum nb_status check_folder(const struct nb_names *words, const char *dir, struct nb_err *err)
-{
-    enum nb_status s = NB_OK;
-    DIR *d = opendir(dir);
-    if (d == NULL)
-        return nb_fail(err, "%.400s: %s", dir, strerror(errno));
-    for (const struct dirent *e; s == NB_OK && (e = readdir(d)) != NULL;) {
-        char path[NB_PATH];
-        struct stat st;
-        nb_file_path(path, dir, e->d_name, "");
-        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 || stat(path, &st) != 0)
-            continue;
-        if (S_ISDIR(st.st_mode))
-            s = check_folder(words, path, err);
-        else if (!is_png(e->d_name))
-            s = check_file(words, dir, e->d_name, err);
-    }
-    closedir(d);
-    return s;
-}
+/* ---- the copy ---- */
 
 static void remove_folder(const char *dir)
 {
@@ -231,10 +204,8 @@ static void remove_folder(const char *dir)
     (void)rmdir(dir);
 }
 
-/* ---- the copy ---- */
-
 /* gbench.json is the largest of what can be made again. */
-static enum nb_status fill(const char *dir, const char *from, const struct options *o, const struct nb_stripped *s, struct nb_err *err)
+static enum nb_status fill(const char *dir, const char *from, const struct nb_stripped *s, struct nb_err *err)
 {
     char path[NB_PATH];
     enum nb_status status = NB_OK;
@@ -248,7 +219,7 @@ static enum nb_status fill(const char *dir, const char *from, const struct optio
     (void)unlink(path);
     if (status == NB_OK)
         status = nb_strip_readme(dir, err);
-    return status == NB_OK ? check_folder(&o->words, dir, err) : status;
+    return status;
 }
 
 static enum nb_status write_copy(const char *out, const struct options *o, const struct nb_stripped *s, struct nb_err *err)
@@ -258,7 +229,7 @@ static enum nb_status write_copy(const char *out, const struct options *o, const
         return nb_fail(err, "--out: the path is too long");
     if (mkdir(part, 0777) != 0)
         return nb_fail(err, "%.400s: %s%s", part, strerror(errno), errno == EEXIST ? "; left by an earlier one: remove it" : "");
-    enum nb_status status = fill(part, o->dir, o, s, err);
+    enum nb_status status = fill(part, o->dir, s, err);
     if (status == NB_OK && rename(part, out) != 0)
         status = nb_fail(err, "%.400s: %s", out, strerror(errno));
     if (status != NB_OK)
@@ -292,9 +263,9 @@ static enum nb_status strip(struct options *o, struct nb_err *err)
     if (o->dir == NULL)
         return nb_fail(err, "which run? normbench strip DIR");
     for (size_t i = 0; i < o->nremoved; i++)
-        nb_names_add(&o->words, o->removed[i], "word");
-    nb_names_add_own(&o->words);
-    enum nb_status status = nb_strip_files(o->dir, &o->words, &s, err);
+        nb_names_add(&o->names, o->removed[i], "word");
+    nb_names_add_own(&o->names);
+    enum nb_status status = nb_strip_files(o->dir, &o->names, &s, err);
     if (status != NB_OK)
         return status;
     if (o->out != NULL)
@@ -329,7 +300,7 @@ static enum nb_status cmd_strip(int argc, char **argv, int *code, struct nb_err 
         s = strip(&o, err);
         nb_c_locale_leave(&locale);
     }
-    nb_names_free(&o.words);
+    nb_names_free(&o.names);
     return s;
 }
 

@@ -13,7 +13,7 @@ static const char REMOVED[] = "removed: it says whose machine this was";
 /* ---- values ---- */
 
 struct work {
-    struct nb_names *words;
+    struct nb_names *names;
     struct nb_stripped *to;
     const char *file;
     const char *twice; /* a key that two keys became */
@@ -35,7 +35,7 @@ static void show(struct work *w, const char *before, const char *after)
 /* The text without what identifies, to be freed. */
 static char *clean(struct work *w, const char *text)
 {
-    char *after = nb_names_clean(w->words, text);
+    char *after = nb_names_clean(w->names, text);
     if (strcmp(after, text) != 0)
         show(w, text, after);
     return after;
@@ -112,7 +112,7 @@ static void clean_facts(struct work *w, json_t *object)
         json_object_del(object, "digest");
     if (strcmp(w->file, "host.json") != 0 || !json_is_string(host))
         return;
-    nb_names_add_host(w->words, json_string_value(host));
+    nb_names_add_host(w->names, json_string_value(host));
     free(w->to->host);
     w->to->host = strdup(json_string_value(host));
     json_object_set_new(object, "host", json_null());
@@ -204,14 +204,14 @@ static enum nb_status strip_one(struct work *w, const char *dir, size_t i, struc
     return status;
 }
 
-static enum nb_status strip_all(const char *dir, struct nb_names *words, struct nb_stripped *s, struct nb_err *err)
+static enum nb_status strip_all(const char *dir, struct nb_names *names, struct nb_stripped *s, struct nb_err *err)
 {
-    struct work w = {.words = words, .to = s};
+    struct work w = {.names = names, .to = s};
     enum nb_status status = NB_OK;
     *s = (struct nb_stripped){.nshown = 0};
-    words->paths = 0;
-    for (size_t i = 0; i < words->n; i++)
-        words->list[i].count = 0;
+    names->paths = 0;
+    for (size_t i = 0; i < names->n; i++)
+        names->list[i].count = 0;
     for (size_t i = 0; status == NB_OK && i < NB_RAW_FILES; i++)
         status = strip_one(&w, dir, i, err);
     if (status != NB_OK)
@@ -219,15 +219,31 @@ static enum nb_status strip_all(const char *dir, struct nb_names *words, struct 
     return status;
 }
 
+/* Nothing is left, whatever went wrong above. */
+static enum nb_status check_nothing_left(const struct nb_names *names, const struct nb_stripped *s, struct nb_err *err)
+{
+    for (size_t i = 0; i < NB_RAW_FILES; i++) {
+        const struct nb_name *left = nb_names_find(names, s->text[i], s->length[i]);
+        if (left != NULL)
+            return nb_fail(err, "%s would still hold the %s \"%.60s\"; with --keep WORD it may stay", nb_raw_file[i], left->what, left->text);
+    }
+    return NB_OK;
+}
+
 /* A name that was learned late stood in what came before. */
-enum nb_status nb_strip_files(const char *dir, struct nb_names *words, struct nb_stripped *s, struct nb_err *err)
+enum nb_status nb_strip_files(const char *dir, struct nb_names *names, struct nb_stripped *s, struct nb_err *err)
 {
     for (;;) {
-        const size_t known = words->n;
-        enum nb_status status = strip_all(dir, words, s, err);
-        if (status != NB_OK || words->n == known)
-            return status;
+        const size_t known = names->n;
+        enum nb_status status = strip_all(dir, names, s, err);
+        const bool last = status != NB_OK || names->n == known;
+        if (status == NB_OK && last)
+            status = check_nothing_left(names, s, err);
+        if (status == NB_OK && last)
+            return NB_OK;
         nb_stripped_free(s);
+        if (last)
+            return status;
     }
 }
 

@@ -26,7 +26,7 @@ struct nb_stripped {
 
 /* Reads the raw files of DIR and strips them; learns names on the way. A file that is missing, broken or names a key twice is an
  * error. */
-NB_USE_RESULT enum nb_status nb_strip_files(const char *dir, struct nb_names *words, struct nb_stripped *s, struct nb_err *err);
+NB_USE_RESULT enum nb_status nb_strip_files(const char *dir, struct nb_names *names, struct nb_stripped *s, struct nb_err *err);
 void nb_stripped_free(struct nb_stripped *s);
 
 /* README.md of a stripped run: facts from its files alone. */

@@ -40,17 +40,15 @@ void nb_names_add(struct nb_names *w, const char *text, const char *what)
     NB_ASSERT(w->list[w->n - 1].text != NULL && "out of memory");
 }
 
-/* host.example.org: whole, "host" and "example.org". */
+/* host.lab.example: whole, and each part but the last. */
 void nb_names_add_host(struct nb_names *w, const char *name)
 {
-    char first[256];
-    const char *dot = name ? strchr(name, '.') : NULL;
+    char part[256];
     nb_names_add(w, name, "host name");
-    if (dot == NULL)
-        return;
-    snprintf(first, sizeof first, "%.*s", (int)(dot - name), name);
-    nb_names_add(w, first, "host name");
-    nb_names_add(w, dot + 1, "domain");
+    for (const char *s = name, *dot; s != NULL && (dot = strchr(s, '.')) != NULL; s = dot + 1) {
+        snprintf(part, sizeof part, "%.*s", (int)(dot - s), s);
+        nb_names_add(w, part, s == name ? "host name" : "part of the host name");
+    }
 }
 
 void nb_names_add_own(struct nb_names *w)
@@ -136,7 +134,7 @@ static bool is_of_system(const char *path, size_t n)
 /* Length of an absolute path that is to go; 0: none begins here. */
 static size_t path_at(const char *s, char before)
 {
-    const bool begins = before == '\0' || strchr(" \t\n\r\"'`=:,;()[]{}<>|&", before) != NULL;
+    const bool begins = before == '\0' || strchr(" \t\n\r\"'`=:,;()[]{}|&", before) != NULL;
     if (!begins || s[0] != '/' || !(is_wordly(s[1]) || s[1] == '.' || s[1] == '-'))
         return 0;
     const size_t n = path_length(s, before);

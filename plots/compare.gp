@@ -2,7 +2,7 @@
 # Given above: NAME TITLE SUBTITLE NM MACHINE NP PANEL FIRST LAST SERIES NT TYPE XMIN XMAX NR RFIRST RTYPE GMIN GMAX STEP XLABEL LEGEND
 # Blocks of NAME.dat: row, value, lower and upper end (NaN: none), panel after panel; then one a residency of row and GB/s.
 ROWH = NM <= 4 ? 92.0 : NM <= 24 ? 58.0 : 34.0
-HEAD = 150.0; FOOT = 185.0
+HEAD = 150.0; FOOT = 205.0
 H = HEAD + FOOT + NM * ROWH
 LEFT = 470.0; RIGHT = 40.0; GAP = 34.0
 COLS = NP + (NR > 0)
@@ -22,8 +22,8 @@ do for [T = 1:2] {
         ROOF = P > NP
         XL = LEFT + (P - 1) * (PW + GAP)
         set lmargin at screen XL / W; set rmargin at screen (XL + PW) / W
-        set ytics () scale 0 textcolor rgb INK
-        if (P == 1) { do for [I = 1:NM] { set ytics add (MACHINE[I] I) } }
+        unset ytics
+        if (P == 1) { set ytics () scale 0 textcolor rgb INK; do for [I = 1:NM] { set ytics add (MACHINE[I] I) } }
         unset arrow; unset logscale x
         do for [I = 1:NM - 1] { set arrow from graph 0, first I + 0.5 to graph 1, first I + 0.5 nohead lw 0.5 lc rgb '#dddddd' back }
         set label 4 (ROOF ? 'hard roof, GB/s' : PANEL[P]) at graph 0.5, graph 1 center offset 0, 0.9
@@ -49,12 +49,12 @@ do for [T = 1:2] {
     set lmargin at screen 0; set rmargin at screen 1; set bmargin at screen 0; set tmargin at screen FOOT / H
     set xrange [0:W]; set yrange [0:FOOT]
     XR = NR > 0 ? LEFT + NP * (PW + GAP) - 60 : W
-    do for [K = 1:NT] { set label 10 + K TYPE[K] at LEFT + (K - 1) * 150 + 25, 85 }
-    do for [K = 1:NR] { set label 20 + K RTYPE[K] at XR + (K - 1) * 80 + 20, 85 }
-    set label 1 LEGEND at W / 2, 50 center
-    set label 2 'Whether two machines differ is stated in compare.md, for all cells together; GB/s are no part of it.' at W / 2, 20 center textcolor rgb PALE
-    plot for [K = 1:NT] '+' using (LEFT + (K - 1) * 150 + 8):(85) every ::0::0 with points pt POINT[K] ps 1.3 * SIZE(T) lc rgb COLOUR[K], \
-         for [K = 1:NR] '+' using (XR + (K - 1) * 80 + 6):(85) every ::0::0 with points pt POINT[K] ps 1.4 * SIZE(T) lc rgb COLOUR[K]
+    do for [K = 1:NT] { set label 10 + K TYPE[K] at LEFT + (K - 1) * 150 + 25, 92 }
+    do for [K = 1:NR] { set label 20 + K RTYPE[K] at XR + (K - 1) * 80 + 20, 92 }
+    set label 1 LEGEND at W / 2, 55 center
+    set label 2 'Whether two machines differ is stated in compare.md, for all cells together; GB/s are no part of it.' at W / 2, 24 center textcolor rgb PALE
+    plot for [K = 1:NT] '+' using (LEFT + (K - 1) * 150 + 8):(92) every ::0::0 with points pt POINT[K] ps 1.3 * SIZE(T) lc rgb COLOUR[K], \
+         for [K = 1:NR] '+' using (XR + (K - 1) * 80 + 6):(92) every ::0::0 with points pt POINT[K] ps 1.4 * SIZE(T) lc rgb COLOUR[K]
     unset label
     unset multiplot
 }
