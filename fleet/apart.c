@@ -20,13 +20,15 @@ static double log_choose(size_t n, size_t k)
     return lgamma((double)n + 1) - lgamma((double)k + 1) - lgamma((double)(n - k) + 1);
 }
 
-/* P(v_(r) < w_(s)): r or more of the n values v lie below w_(s). All orders of the n + m values are equally likely; j of the v
- * stand below w_(s) in C(j + s - 1, j) C(n - j + m - s, n - j) of the C(n + m, n). */
+/* P(v_(r) < w_(s)): r or more of the n values v lie below w_(s). All orders of the n + m
+ * values are equally likely; j of the v stand below w_(s) in C(j + s - 1, j) C(n - j + m
+ * - s, n - j) of the C(n + m, n). */
 static double below(size_t n, size_t r, size_t m, size_t s)
 {
     double sum = 0;
     for (size_t j = r; j <= n; j++)
-        sum += exp(log_choose(j + s - 1, j) + log_choose(n - j + m - s, n - j) - log_choose(n + m, n));
+        sum += exp(log_choose(j + s - 1, j) + log_choose(n - j + m - s, n - j) -
+                   log_choose(n + m, n));
     return sum;
 }
 

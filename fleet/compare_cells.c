@@ -10,8 +10,10 @@ const char *const nb_quantity_name[NB_QUANTITIES] = {"speedup", "roof", "cycles"
 
 const char *nb_threads_word(const struct nb_summary *run, size_t threads, char word[24])
 {
-    const json_t *cores = json_object_get(json_object_get(run->host, "topology"), "cores");
-    const bool all = threads > 1 && json_is_integer(cores) && (size_t)json_integer_value(cores) == threads;
+    const json_t *cores =
+        json_object_get(json_object_get(run->host, "topology"), "cores");
+    const bool all = threads > 1 && json_is_integer(cores) &&
+                     (size_t)json_integer_value(cores) == threads;
     snprintf(word, 24, "%zu", threads);
     return all ? "all" : word;
 }
@@ -24,13 +26,15 @@ static const char *word(const char *s)
 }
 
 /* The case behind what is measured in it; k is of the ops that have one. */
-static void put_case(FILE *f, const struct nb_summary *run, const char *dir, const char *fuse, const char *dtype, const char *param,
+static void put_case(FILE *f, const struct nb_summary *run, const char *dir,
+                     const char *fuse, const char *dtype, const char *param,
                      size_t hidden, size_t threads, const char *residency, bool in_place)
 {
     char number[24];
     const bool own = param != NULL && strcmp(param, dtype) != 0;
-    fprintf(f, " %s-%s-%s%s%s-h%zu-t%s-%s%s", dir, fuse, dtype, own ? "+" : "", own ? param : "", hidden,
-            nb_threads_word(run, threads, number), residency, in_place ? "-ip" : "");
+    fprintf(f, " %s-%s-%s%s%s-h%zu-t%s-%s%s", dir, fuse, dtype, own ? "+" : "",
+            own ? param : "", hidden, nb_threads_word(run, threads, number), residency,
+            in_place ? "-ip" : "");
 }
 
 static char *end_key(FILE *f, char **text)
@@ -50,21 +54,25 @@ static char *speedup_key(const struct nb_summary *run, const struct nb_speedup *
     fprintf(f, "speedup %s/%s %s %s", s->test_op, s->base_op, s->pairing, word(s->isa));
     if (!best)
         fprintf(f, " %s/%s", word(s->test_kernel), word(s->base_kernel));
-    put_case(f, run, s->dir, s->fuse, s->dtype, s->param_dtype, s->hidden, s->threads, s->residency, s->in_place);
+    put_case(f, run, s->dir, s->fuse, s->dtype, s->param_dtype, s->hidden, s->threads,
+             s->residency, s->in_place);
     if (s->base_k != NULL || s->test_k != NULL)
         fprintf(f, " k=%s/%s", word(s->test_k), word(s->base_k));
     return end_key(f, &text);
 }
 
-static char *result_key(const struct nb_summary *run, const struct nb_result *r, enum nb_quantity q)
+static char *result_key(const struct nb_summary *run, const struct nb_result *r,
+                        enum nb_quantity q)
 {
     char *text = NULL;
     size_t length = 0;
     FILE *f = open_memstream(&text, &length);
     NB_ASSERT(f != NULL && "out of memory");
     fprintf(f, "%s %s", nb_quantity_name[q], r->kernel);
-    put_case(f, run, r->dir, r->fuse, r->dtype, r->param_dtype, r->hidden, r->threads, r->residency, r->in_place);
-    fprintf(f, "%s%s%s", r->stats_out ? "-stats" : "", r->k ? " k=" : "", r->k ? r->k : "");
+    put_case(f, run, r->dir, r->fuse, r->dtype, r->param_dtype, r->hidden, r->threads,
+             r->residency, r->in_place);
+    fprintf(f, "%s%s%s", r->stats_out ? "-stats" : "", r->k ? " k=" : "",
+            r->k ? r->k : "");
     return end_key(f, &text);
 }
 
@@ -73,7 +81,8 @@ static char *result_key(const struct nb_summary *run, const struct nb_result *r,
 static void add(struct nb_cells *c, struct nb_value v)
 {
     if (c->nvalues == c->room) {
-        c->values = realloc(c->values, (c->room = c->room ? 2 * c->room : 1024) * sizeof *c->values);
+        c->values = realloc(c->values,
+                            (c->room = c->room ? 2 * c->room : 1024) * sizeof *c->values);
         NB_ASSERT(c->values != NULL && "out of memory");
     }
     v.order = isfinite(v.m.lo) ? nb_apart_order(v.processes) : 0;
@@ -88,17 +97,19 @@ static bool is_chosen(const struct nb_choice *choice, const char *key)
 /* A ratio of winners that were not the fastest is none of the best. */
 static const char *why_no_speedup(const struct nb_speedup *s)
 {
-    return strcmp(s->verdict, "not-best") == 0 || isnan(s->speedup.value) ? s->verdict : NULL;
+    return strcmp(s->verdict, "not-best") == 0 || isnan(s->speedup.value) ? s->verdict
+                                                                          : NULL;
 }
 
-static void add_speedup(struct nb_cells *c, const struct nb_summary *run, size_t index, const struct nb_speedup *s,
-                        const struct nb_choice *choice)
+static void add_speedup(struct nb_cells *c, const struct nb_summary *run, size_t index,
+                        const struct nb_speedup *s, const struct nb_choice *choice)
 {
     if (choice->pairing != NULL && fnmatch(choice->pairing, s->pairing, 0) != 0)
         return;
     char *key = speedup_key(run, s);
     if (is_chosen(choice, key))
-        add(c, (struct nb_value){key, NB_Q_SPEEDUP, index, s->rows, s->speedup, s->processes, 0, s, NULL, why_no_speedup(s)});
+        add(c, (struct nb_value){key, NB_Q_SPEEDUP, index, s->rows, s->speedup,
+                                 s->processes, 0, s, NULL, why_no_speedup(s)});
     else
         free(key);
 }
@@ -114,21 +125,26 @@ static struct nb_measured measured(const struct nb_result *r, enum nb_quantity q
     return q == NB_Q_ROOF ? r->of_roof : q == NB_Q_TIME ? r->ns_per_row : cycles;
 }
 
-static void add_result(struct nb_cells *c, const struct nb_summary *run, size_t index, const struct nb_result *r,
-                       enum nb_quantity q, const struct nb_choice *choice)
+static void add_result(struct nb_cells *c, const struct nb_summary *run, size_t index,
+                       const struct nb_result *r, enum nb_quantity q,
+                       const struct nb_choice *choice)
 {
     const struct nb_measured m = measured(r, q);
     const bool failed = strcmp(r->verdict, "PASS") != 0;
     char *key = result_key(run, r, q);
-    const char *none = q == NB_Q_CYCLES && !is_certified(r) ? "not-certified" : "not-measured";
+    const char *none =
+        q == NB_Q_CYCLES && !is_certified(r) ? "not-certified" : "not-measured";
     if (is_chosen(choice, key))
         add(c, (struct nb_value){key, q, index, r->rows, m, r->processes, 0, NULL, r,
-                                 failed ? r->verdict : isnan(m.value) ? none : NULL});
+                                 failed           ? r->verdict
+                                 : isnan(m.value) ? none
+                                                  : NULL});
     else
         free(key);
 }
 
-static void gather_run(struct nb_cells *c, const struct nb_summary *run, size_t index, const struct nb_choice *choice)
+static void gather_run(struct nb_cells *c, const struct nb_summary *run, size_t index,
+                       const struct nb_choice *choice)
 {
     for (size_t i = 0; choice->quantity[NB_Q_SPEEDUP] && i < run->nspeedups; i++)
         add_speedup(c, run, index, &run->speedups[i], choice);
@@ -175,8 +191,10 @@ static void put_cell(struct nb_cells *c, const struct nb_value *v, size_t n)
         cell->of[v[i].run] = &v[i];
 }
 
-/* Values of one key. Where each run has one, they are the case, whatever its rows; else those go together that have as many. */
-static void put_group(struct nb_cells *c, const struct nb_value *v, size_t n, size_t *seen)
+/* Values of one key. Where each run has one, they are the case, whatever its rows; else
+ * those go together that have as many. */
+static void put_group(struct nb_cells *c, const struct nb_value *v, size_t n,
+                      size_t *seen)
 {
     if (!has_twice(v, n, seen, c->nruns)) {
         put_cell(c, v, n);
@@ -192,7 +210,8 @@ static void put_group(struct nb_cells *c, const struct nb_value *v, size_t n, si
     }
 }
 
-void nb_cells_gather(struct nb_cells *c, const struct nb_summary *runs, size_t nruns, const struct nb_choice *choice)
+void nb_cells_gather(struct nb_cells *c, const struct nb_summary *runs, size_t nruns,
+                     const struct nb_choice *choice)
 {
     *c = (struct nb_cells){.nruns = nruns};
     for (size_t i = 0; i < nruns; i++)
@@ -202,7 +221,8 @@ void nb_cells_gather(struct nb_cells *c, const struct nb_summary *runs, size_t n
     size_t *seen = calloc(nruns + 1, sizeof *seen);
     NB_ASSERT(c->cells != NULL && seen != NULL && "out of memory");
     for (size_t i = 0, k; i < c->nvalues; i += k) {
-        for (k = 1; i + k < c->nvalues && strcmp(c->values[i + k].key, c->values[i].key) == 0;)
+        for (k = 1;
+             i + k < c->nvalues && strcmp(c->values[i + k].key, c->values[i].key) == 0;)
             k++;
         put_group(c, c->values + i, k, seen);
     }

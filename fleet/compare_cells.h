@@ -1,7 +1,8 @@
 /* compare_cells.h: what many runs say of the same cells, side by side.
  *
- * A cell of a comparison is a quantity in a case: the speedup of a pairing, a kernel's share of the hard roof, ... Cases of two hosts
- * are alike where all is alike but the rows (they follow from the sizes of caches) and the number that `all` threads are. */
+ * A cell of a comparison is a quantity in a case: the speedup of a pairing, a kernel's
+ * share of the hard roof, ... Cases of two hosts are alike where all is alike but the
+ * rows (they follow from the sizes of caches) and the number that `all` threads are. */
 #ifndef NB_COMPARE_CELLS_H
 #define NB_COMPARE_CELLS_H
 
@@ -12,14 +13,16 @@ extern const char *const nb_quantity_name[NB_QUANTITIES];
 
 /* What one run says. */
 struct nb_value {
-    char *key; /* quantity and case, as "speedup rmsnorm/layernorm best-of-each any fwd-none-f32-h768-t1-L2" */
+    char *key; /* quantity and case, as "speedup rmsnorm/layernorm best-of-each any
+                  fwd-none-f32-h768-t1-L2" */
     enum nb_quantity quantity;
     size_t run, rows;
     struct nb_measured m;
-    size_t processes, order;          /* of the interval [v_(order), v_(processes+1-order)]; order 0: none */
+    size_t processes,
+        order; /* of the interval [v_(order), v_(processes+1-order)]; order 0: none */
     const struct nb_speedup *speedup; /* NULL: of a result */
     const struct nb_result *result;   /* NULL: of a speedup */
-    const char *missing;              /* why there is no value to compare; NULL: there is one */
+    const char *missing; /* why there is no value to compare; NULL: there is one */
 };
 
 /* of: one value a run; NULL: the run has no such case. */
@@ -35,7 +38,8 @@ struct nb_cells {
     size_t nvalues, room;
     struct nb_compared *cells; /* in the order of their keys */
     size_t ncells;
-    size_t ambiguous; /* cases that a run has more than once, apart in what its tables do not name; left out */
+    size_t ambiguous; /* cases that a run has more than once, apart in what its tables do
+                         not name; left out */
     size_t alone;     /* cases of one run alone; left out */
 };
 
@@ -44,10 +48,12 @@ struct nb_choice {
     bool quantity[NB_QUANTITIES];
     const char *pairing, *cells;
 };
-void nb_cells_gather(struct nb_cells *c, const struct nb_summary *runs, size_t nruns, const struct nb_choice *choice);
+void nb_cells_gather(struct nb_cells *c, const struct nb_summary *runs, size_t nruns,
+                     const struct nb_choice *choice);
 void nb_cells_free(struct nb_cells *c);
 
-/* Threads of a case as a word: "1", "all" where they are all cores of the host, else a number. */
+/* Threads of a case as a word: "1", "all" where they are all cores of the host, else a
+ * number. */
 const char *nb_threads_word(const struct nb_summary *run, size_t threads, char word[24]);
 
 #endif

@@ -7,7 +7,8 @@
 
 enum { NAME_CHARS = 34, ROWS_MAX = 120, DTYPES = 4 };
 
-/* What the script is told: panels of speedups first, each with the series (dtypes) it has; then roofs. */
+/* What the script is told: panels of speedups first, each with the series (dtypes) it
+ * has; then roofs. */
 struct drawing {
     const struct nb_comparison *c;
     struct nb_headline list[NB_HEADLINES];
@@ -54,7 +55,8 @@ static void write_series(struct drawing *d, size_t h, double shift, FILE *dat)
         const struct nb_value *v = d->list[h].cell->of[i];
         if (v == NULL || v->missing != NULL)
             continue;
-        fprintf(dat, "%g %.6g %.6g %.6g\n", (double)i + 1 + shift, v->m.value, v->m.lo, v->m.hi);
+        fprintf(dat, "%g %.6g %.6g %.6g\n", (double)i + 1 + shift, v->m.value, v->m.lo,
+                v->m.hi);
         add_range(d, &v->m);
     }
     fputs("0 NaN NaN NaN\n\n\n", dat); /* a block is never empty */
@@ -63,7 +65,8 @@ static void write_series(struct drawing *d, size_t h, double shift, FILE *dat)
 static size_t series_in_panel(const struct drawing *d, size_t from)
 {
     size_t n = 1;
-    while (from + n < d->n && strcmp(d->list[from + n].like->residency, d->list[from].like->residency) == 0)
+    while (from + n < d->n &&
+           strcmp(d->list[from + n].like->residency, d->list[from].like->residency) == 0)
         n++;
     return n;
 }
@@ -72,12 +75,14 @@ static void write_panels(struct drawing *d, FILE *dat)
 {
     for (size_t from = 0, n; from < d->n; from += n) {
         n = series_in_panel(d, from);
-        size_t used = (size_t)snprintf(d->panel[d->panels], 64, "%.8s:", d->list[from].like->residency);
+        size_t used = (size_t)snprintf(d->panel[d->panels], 64,
+                                       "%.8s:", d->list[from].like->residency);
         for (size_t k = 0; k < n; k++) {
             const struct nb_speedup *like = d->list[from + k].like;
             d->series[from + k] = series_of(d, like->dtype);
             if (used < 50)
-                used += (size_t)snprintf(d->panel[d->panels] + used, 64 - used, "%s%zu", k ? ", " : " h", like->hidden);
+                used += (size_t)snprintf(d->panel[d->panels] + used, 64 - used, "%s%zu",
+                                         k ? ", " : " h", like->hidden);
             write_series(d, from + k, 0.22 * ((double)k - ((double)n - 1) / 2), dat);
         }
         d->first[d->panels] = (int)from + 1;
@@ -85,8 +90,10 @@ static void write_panels(struct drawing *d, FILE *dat)
     }
 }
 
-/* A block a residency, of its first dtype. Answers how many; what the legend says of each goes to types. */
-static size_t write_roofs(const struct drawing *d, FILE *dat, const char **types, double *low, double *high)
+/* A block a residency, of its first dtype. Answers how many; what the legend says of each
+ * goes to types. */
+static size_t write_roofs(const struct drawing *d, FILE *dat, const char **types,
+                          double *low, double *high)
 {
     size_t blocks = 0, seen = 0;
     for (size_t p = 0; p < d->panels; p++) {
@@ -109,7 +116,8 @@ static size_t write_roofs(const struct drawing *d, FILE *dat, const char **types
 /* 1, 2 or 5 times a power of ten, so that so many steps do. */
 static double step_for(double range, double steps)
 {
-    const double power = pow(10, floor(log10(fmax(range, 0.2) / steps))), of[] = {1, 2, 5, 10};
+    const double power = pow(10, floor(log10(fmax(range, 0.2) / steps))),
+                 of[] = {1, 2, 5, 10};
     size_t i = 0;
     while (i < 3 && range / (power * of[i]) > steps)
         i++;
@@ -129,9 +137,12 @@ static void describe(struct drawing *d, struct nb_picture *p)
     for (size_t i = 0; i < d->panels; i++)
         panels[i] = d->panel[i];
     const size_t columns = d->panels + (nroofs > 0);
-    d->high = fmin(d->high, 2 * d->most); /* a bar may leave the picture; its end stands in the tables */
+    d->high =
+        fmin(d->high,
+             2 * d->most); /* a bar may leave the picture; its end stands in the tables */
     const double step = step_for(d->high - d->low, 14 / (double)columns);
-    fprintf(p->gp, "NM = %zu\nNP = %zu\nNT = %zu\nNR = %zu\nRFIRST = %zu\n", d->rows, d->panels, d->ntypes, nroofs, d->n + 1);
+    fprintf(p->gp, "NM = %zu\nNP = %zu\nNT = %zu\nNR = %zu\nRFIRST = %zu\n", d->rows,
+            d->panels, d->ntypes, nroofs, d->n + 1);
     nb_gp_texts(p, "MACHINE", names, d->rows);
     nb_gp_texts(p, "PANEL", panels, d->panels);
     nb_gp_texts(p, "TYPE", d->types, d->ntypes);
@@ -139,32 +150,43 @@ static void describe(struct drawing *d, struct nb_picture *p)
     nb_gp_ints(p, "FIRST", d->first, d->panels);
     nb_gp_ints(p, "LAST", d->last, d->panels);
     nb_gp_ints(p, "SERIES", d->series, d->n);
-    fprintf(p->gp, "STEP = %g\nXMIN = %g\nXMAX = %g\n", step, step * floor(d->low / step), step * ceil(d->high / step + 0.1));
-    fprintf(p->gp, "GMIN = %g\nGMAX = %g\n", nroofs ? pow(10, floor(log10(low))) : 1, nroofs ? pow(10, ceil(log10(high * 1.01))) : 10);
+    fprintf(p->gp, "STEP = %g\nXMIN = %g\nXMAX = %g\n", step, step * floor(d->low / step),
+            step * ceil(d->high / step + 0.1));
+    fprintf(p->gp, "GMIN = %g\nGMAX = %g\n", nroofs ? pow(10, floor(log10(low))) : 1,
+            nroofs ? pow(10, ceil(log10(high * 1.01))) : 10);
 }
 
 static void titles(const struct drawing *d, struct nb_picture *p)
 {
     char text[200];
-    snprintf(text, sizeof text, "Speedup of %.40s over %.40s, by where the data lies", d->list[0].like->test_op, d->list[0].like->base_op);
+    snprintf(text, sizeof text, "Speedup of %.40s over %.40s, by where the data lies",
+             d->list[0].like->test_op, d->list[0].like->base_op);
     nb_gp_text(p, "NAME", "compare");
     nb_gp_text(p, "TITLE", text);
-    snprintf(text, sizeof text, "%.60s, forward, %zu runs%s", d->list[0].like->pairing, d->c->n,
-             d->rows < d->c->n ? "; the others are in compare.md" : "");
+    snprintf(text, sizeof text, "%.60s, forward, %zu runs%s", d->list[0].like->pairing,
+             d->c->n, d->rows < d->c->n ? "; the others are in compare.md" : "");
     nb_gp_text(p, "SUBTITLE", text);
-    snprintf(text, sizeof text, "%.20s / %.20s", d->list[0].like->base_op, d->list[0].like->test_op);
+    snprintf(text, sizeof text, "%.20s / %.20s", d->list[0].like->base_op,
+             d->list[0].like->test_op);
     nb_gp_text(p, "XLABEL", text);
-    snprintf(text, sizeof text, "Left: a cell each; bars: interval of that run alone. 1x: no difference; right of it %.20s is faster.",
+    snprintf(text, sizeof text,
+             "Left: a cell each; bars: interval of that run alone. 1x: no difference; "
+             "right of it %.20s is faster.",
              d->list[0].like->test_op);
     nb_gp_text(p, "LEGEND", text);
 }
 
-enum nb_status nb_compare_picture(const struct nb_comparison *c, const char *dir, bool *drawn, char note[256], struct nb_err *err)
+enum nb_status nb_compare_picture(const struct nb_comparison *c, const char *dir,
+                                  bool *drawn, char note[256], struct nb_err *err)
 {
     static struct drawing d;
     struct nb_picture picture;
     char plots[4096];
-    d = (struct drawing){.c = c, .rows = c->n < ROWS_MAX ? c->n : ROWS_MAX, .low = 1, .high = 1, .most = 1};
+    d = (struct drawing){.c = c,
+                         .rows = c->n < ROWS_MAX ? c->n : ROWS_MAX,
+                         .low = 1,
+                         .high = 1,
+                         .most = 1};
     d.n = nb_headlines(c, d.list);
     *drawn = d.n > 0;
     if (!*drawn)

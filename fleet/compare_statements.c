@@ -5,7 +5,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-const char *const nb_statement_word[NB_STATEMENTS] = {"none", "too-few-processes", "overlap", "higher", "lower"};
+const char *const nb_statement_word[NB_STATEMENTS] = {"none", "too-few-processes",
+                                                      "overlap", "higher", "lower"};
 
 /* Of cycles there is no interval; times of two runs are facts of two hours. */
 static bool is_stated(enum nb_quantity q)
@@ -20,7 +21,8 @@ static bool is_comparable(const struct nb_value *v)
 
 static bool is_pair(const struct nb_compared *cell, size_t run)
 {
-    return is_stated(cell->quantity) && is_comparable(cell->of[0]) && is_comparable(cell->of[run]);
+    return is_stated(cell->quantity) && is_comparable(cell->of[0]) &&
+           is_comparable(cell->of[run]);
 }
 
 static size_t count_pairs(const struct nb_cells *c)
@@ -39,10 +41,13 @@ struct interval {
     size_t n, k;
 };
 
-/* The narrowest order statistics of both that reach the level; as stored, where they do. False: none reach it. */
-static bool wider(struct interval *a, const double *va, struct interval *b, const double *vb, double level)
+/* The narrowest order statistics of both that reach the level; as stored, where they do.
+ * False: none reach it. */
+static bool wider(struct interval *a, const double *va, struct interval *b,
+                  const double *vb, double level)
 {
-    for (; nb_apart_level(a->n, a->k, b->n, b->k) > level; a->k -= a->k > 1, b->k -= b->k > 1)
+    for (; nb_apart_level(a->n, a->k, b->n, b->k) > level;
+         a->k -= a->k > 1, b->k -= b->k > 1)
         if (a->k == 1 && b->k == 1)
             return false;
     a->lo = va[a->k - 1];
@@ -52,27 +57,39 @@ static bool wider(struct interval *a, const double *va, struct interval *b, cons
     return true;
 }
 
-/* Where both hold the same ratio of medians q, q lies between these: the one interval must begin before the other ends. */
-static struct nb_change judge(const struct nb_value *first, const struct nb_value *v, const struct interval *a, const struct interval *b)
+/* Where both hold the same ratio of medians q, q lies between these: the one interval
+ * must begin before the other ends. */
+static struct nb_change judge(const struct nb_value *first, const struct nb_value *v,
+                              const struct interval *a, const struct interval *b)
 {
-    const struct nb_measured change = {v->m.value / first->m.value, b->lo / a->hi, b->hi / a->lo};
-    return (struct nb_change){change.lo > 1 ? NB_HIGHER : change.hi < 1 ? NB_LOWER : NB_OVERLAP, change};
+    const struct nb_measured change = {v->m.value / first->m.value, b->lo / a->hi,
+                                       b->hi / a->lo};
+    return (struct nb_change){change.lo > 1   ? NB_HIGHER
+                              : change.hi < 1 ? NB_LOWER
+                                              : NB_OVERLAP,
+                              change};
 }
 
-static struct nb_change compare_pair(const struct nb_value *first, const struct nb_value *v, double level, nb_sorted *sorted, void *context)
+static struct nb_change compare_pair(const struct nb_value *first,
+                                     const struct nb_value *v, double level,
+                                     nb_sorted *sorted, void *context)
 {
-    const struct nb_change too_few = {NB_TOO_FEW, {v->m.value / first->m.value, NAN, NAN}};
+    const struct nb_change too_few = {NB_TOO_FEW,
+                                      {v->m.value / first->m.value, NAN, NAN}};
     struct interval a = {first->m.lo, first->m.hi, first->processes, first->order},
                     b = {v->m.lo, v->m.hi, v->processes, v->order};
     if (a.k > 0 && b.k > 0 && nb_apart_level(a.n, a.k, b.n, b.k) <= level)
         return judge(first, v, &a, &b);
-    const double *va = sorted ? sorted(context, first, &a.n) : NULL, *vb = sorted ? sorted(context, v, &b.n) : NULL;
+    const double *va = sorted ? sorted(context, first, &a.n) : NULL,
+                 *vb = sorted ? sorted(context, v, &b.n) : NULL;
     a.k = va ? nb_apart_order(a.n) : 0;
     b.k = vb ? nb_apart_order(b.n) : 0;
-    return a.k > 0 && b.k > 0 && wider(&a, va, &b, vb, level) ? judge(first, v, &a, &b) : too_few;
+    return a.k > 0 && b.k > 0 && wider(&a, va, &b, vb, level) ? judge(first, v, &a, &b)
+                                                              : too_few;
 }
 
-void nb_statements_make(struct nb_statements *s, const struct nb_cells *c, nb_sorted *sorted, void *context)
+void nb_statements_make(struct nb_statements *s, const struct nb_cells *c,
+                        nb_sorted *sorted, void *context)
 {
     *s = (struct nb_statements){.alpha = 0.05, .family = count_pairs(c)};
     s->level = s->family > 0 ? s->alpha / (double)s->family : s->alpha;
@@ -84,7 +101,8 @@ void nb_statements_make(struct nb_statements *s, const struct nb_cells *c, nb_so
             struct nb_change *to = &s->changes[i * c->nruns + r];
             *to = (struct nb_change){NB_NO_STATEMENT, {NAN, NAN, NAN}};
             if (r > 0 && is_pair(&c->cells[i], r))
-                *to = compare_pair(c->cells[i].of[0], c->cells[i].of[r], s->level, sorted, context);
+                *to = compare_pair(c->cells[i].of[0], c->cells[i].of[r], s->level, sorted,
+                                   context);
             s->count[to->statement]++;
         }
 }

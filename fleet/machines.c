@@ -10,14 +10,16 @@
 size_t nb_machine_size(const struct nb_summary *run, const char *object, const char *key)
 {
     const json_t *v = json_object_get(json_object_get(run->host, object), key);
-    return json_is_integer(v) && json_integer_value(v) > 0 ? (size_t)json_integer_value(v) : 0;
+    return json_is_integer(v) && json_integer_value(v) > 0 ? (size_t)json_integer_value(v)
+                                                           : 0;
 }
 
 static void put_bytes(FILE *f, const char *name, size_t bytes)
 {
     const bool mega = bytes >= 1 << 20;
     if (bytes > 0)
-        fprintf(f, ", %s %.4g %s", name, (double)bytes / (mega ? 1 << 20 : 1 << 10), mega ? "MiB" : "KiB");
+        fprintf(f, ", %s %.4g %s", name, (double)bytes / (mega ? 1 << 20 : 1 << 10),
+                mega ? "MiB" : "KiB");
 }
 
 void nb_machine_facts(const struct nb_summary *run, char *text, size_t len)
@@ -41,9 +43,11 @@ void nb_machine_slug(const struct nb_summary *run, char *text, size_t len)
 {
     size_t n = 0;
     bool inside = false;
-    for (const char *s = run->cpu ? run->cpu : "unknown-cpu"; *s && n + 2 < len && n < 60; s++) {
+    for (const char *s = run->cpu ? run->cpu : "unknown-cpu"; *s && n + 2 < len && n < 60;
+         s++) {
         inside = *s == '(' || (inside && *s != ')');
-        const bool plain = !inside && *s != ')' && (unsigned char)*s < 0x80 && isalnum((unsigned char)*s);
+        const bool plain = !inside && *s != ')' && (unsigned char)*s < 0x80 &&
+                           isalnum((unsigned char)*s);
         if (plain)
             text[n++] = (char)tolower((unsigned char)*s);
         else if (!inside && n > 0 && text[n - 1] != '-')
@@ -72,7 +76,8 @@ static const char *plain_name(const struct nb_summary *run, const char *names)
     return strcmp(names, "host") == 0 && run->host_name != NULL ? run->host_name : cpu;
 }
 
-static char *numbered(const struct nb_summary *runs, size_t n, size_t i, const char *names)
+static char *numbered(const struct nb_summary *runs, size_t n, size_t i,
+                      const char *names)
 {
     const char *name = plain_name(&runs[i], names);
     size_t equal = 0, number = 0;
@@ -82,14 +87,16 @@ static char *numbered(const struct nb_summary *runs, size_t n, size_t i, const c
         equal += same;
         number += same && k <= i;
     }
-    const int written = equal > 1 ? asprintf(&text, "%s #%zu", name, number) : asprintf(&text, "%s", name);
+    const int written = equal > 1 ? asprintf(&text, "%s #%zu", name, number)
+                                  : asprintf(&text, "%s", name);
     NB_ASSERT(written >= 0 && "out of memory");
     return text;
 }
 
 /* ---- marks ---- */
 
-static void mark(struct nb_machine *m, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void mark(struct nb_machine *m, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 static void mark(struct nb_machine *m, const char *format, ...)
 {
     va_list args;
@@ -113,25 +120,30 @@ static void mark_flags(struct nb_machine *m, const json_t *ours, const json_t *f
         mark(m, "compile flags not known");
         return;
     }
-    json_object_foreach((json_t *)ours, unit, flags)
-        if (json_object_get(first, unit) != NULL && !json_equal(flags, json_object_get(first, unit))) {
-            mark(m, "other compile flags (unit %.40s)", unit);
-            return;
-        }
+    json_object_foreach((json_t *)ours, unit,
+                        flags) if (json_object_get(first, unit) != NULL &&
+                                   !json_equal(flags, json_object_get(first, unit)))
+    {
+        mark(m, "other compile flags (unit %.40s)", unit);
+        return;
+    }
 }
 
 static void mark_sources(struct nb_machine *m, const struct nb_summary *first)
 {
-    const char *ours = nb_summary_host(m->run, "kernel_sources"), *theirs = nb_summary_host(first, "kernel_sources");
+    const char *ours = nb_summary_host(m->run, "kernel_sources"),
+               *theirs = nb_summary_host(first, "kernel_sources");
     if (ours == NULL || theirs == NULL)
         mark(m, "kernel sources not known");
     else if (strcmp(ours, theirs) != 0)
         mark(m, "other kernel sources");
 }
 
-static void mark_other(struct nb_machine *m, const struct nb_summary *first, const char *key, const char *says)
+static void mark_other(struct nb_machine *m, const struct nb_summary *first,
+                       const char *key, const char *says)
 {
-    if (!json_equal(json_object_get(m->run->plan, key), json_object_get(first->plan, key)))
+    if (!json_equal(json_object_get(m->run->plan, key),
+                    json_object_get(first->plan, key)))
         mark(m, "%s", says);
 }
 
@@ -140,14 +152,16 @@ static void mark_against(struct nb_machine *m, const struct nb_summary *first)
     const struct nb_summary *run = m->run;
     if (!same_text(run->compiler, first->compiler))
         mark(m, "other compiler");
-    mark_flags(m, json_object_get(run->host, "units"), json_object_get(first->host, "units"));
+    mark_flags(m, json_object_get(run->host, "units"),
+               json_object_get(first->host, "units"));
     mark_sources(m, first);
     mark_other(m, first, "seed", "other data (seed)");
     mark_other(m, first, "allow_weak", "other rule of who may win best-of-each");
     mark_other(m, first, "sample_ms", "other length of samples");
     mark_other(m, first, "plugins", "other plugins");
     mark_other(m, first, "tune", "other tune file");
-    if (same_text(run->id, first->id) && same_text(run->begun, first->begun) && same_text(nb_summary_host(run, "binary"), nb_summary_host(first, "binary")))
+    if (same_text(run->id, first->id) && same_text(run->begun, first->begun) &&
+        same_text(nb_summary_host(run, "binary"), nb_summary_host(first, "binary")))
         mark(m, "a copy of the first run");
 }
 
@@ -159,10 +173,12 @@ static void mark_alone(struct nb_machine *m)
         mark(m, "forced: measured in spite of a refusal");
 }
 
-enum nb_status nb_machines_make(struct nb_machine *m, const struct nb_summary *runs, size_t n, const char *names, struct nb_err *err)
+enum nb_status nb_machines_make(struct nb_machine *m, const struct nb_summary *runs,
+                                size_t n, const char *names, struct nb_err *err)
 {
     memset(m, 0, n * sizeof *m);
-    if (strcmp(names, "cpu") != 0 && strcmp(names, "host") != 0 && strcmp(names, "folder") != 0)
+    if (strcmp(names, "cpu") != 0 && strcmp(names, "host") != 0 &&
+        strcmp(names, "folder") != 0)
         return nb_fail(err, "--names: \"%.40s\" is none of cpu, host, folder", names);
     for (size_t i = 0; i < n; i++) {
         m[i].run = &runs[i];

@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const nb_raw_file[NB_RAW_FILES] = {"host.json", "plan.json", "checks.jsonl", "samples.jsonl"};
+const char *const nb_raw_file[NB_RAW_FILES] = {"host.json", "plan.json", "checks.jsonl",
+                                               "samples.jsonl"};
 static const char REMOVED[] = "removed: it says whose machine this was";
 
 /* ---- values ---- */
@@ -27,8 +28,10 @@ static void show(struct work *w, const char *before, const char *after)
         if (s->shown[i].file == w->file && strcmp(s->shown[i].after, after) == 0)
             return;
     if (s->nshown < NB_STRIP_SHOWN) {
-        s->shown[s->nshown++] = (struct nb_change_shown){w->file, strdup(before), strdup(after)};
-        NB_ASSERT(s->shown[s->nshown - 1].before != NULL && s->shown[s->nshown - 1].after != NULL && "out of memory");
+        s->shown[s->nshown++] =
+            (struct nb_change_shown){w->file, strdup(before), strdup(after)};
+        NB_ASSERT(s->shown[s->nshown - 1].before != NULL &&
+                  s->shown[s->nshown - 1].after != NULL && "out of memory");
     }
 }
 
@@ -47,10 +50,12 @@ static json_t *clean_object(struct work *w, const json_t *object)
 {
     json_t *to = json_object(), *v;
     const char *key;
-    json_object_foreach((json_t *)object, key, v) {
+    json_object_foreach((json_t *)object, key, v)
+    {
         char *name = clean(w, key);
         if (json_object_get(to, name) != NULL)
-            w->twice = "two keys become one without the words that are to go; keep one with --keep";
+            w->twice = "two keys become one without the words that are to go; keep one "
+                       "with --keep";
         json_object_set_new(to, name, clean_value(w, v));
         free(name);
     }
@@ -81,14 +86,18 @@ static json_t *clean_value(struct work *w, const json_t *v)
 
 /* ---- files ---- */
 
-static enum nb_status read_file(const char *dir, const char *name, char **text, size_t *length, struct nb_err *err)
+static enum nb_status read_file(const char *dir, const char *name, char **text,
+                                size_t *length, struct nb_err *err)
 {
     char path[NB_PATH];
     size_t room = 1 << 16, got;
     nb_file_path(path, dir, name, "");
     FILE *f = fopen(path, "r");
     if (f == NULL)
-        return nb_fail(err, "%.400s: %s; a run folder holds host.json, plan.json, checks.jsonl and samples.jsonl", path, strerror(errno));
+        return nb_fail(err,
+                       "%.400s: %s; a run folder holds host.json, plan.json, "
+                       "checks.jsonl and samples.jsonl",
+                       path, strerror(errno));
     *length = 0;
     *text = malloc(room);
     NB_ASSERT(*text != NULL && "out of memory");
@@ -107,7 +116,8 @@ static enum nb_status read_file(const char *dir, const char *name, char **text, 
 /* Whose it was; of the plan also what says that nobody changed it. */
 static void clean_facts(struct work *w, json_t *object)
 {
-    json_t *host = json_object_get(object, "host"), *unknown = json_object_get(object, "unknown");
+    json_t *host = json_object_get(object, "host"),
+           *unknown = json_object_get(object, "unknown");
     if (strcmp(w->file, "plan.json") == 0)
         json_object_del(object, "digest");
     if (strcmp(w->file, "host.json") != 0 || !json_is_string(host))
@@ -122,12 +132,14 @@ static void clean_facts(struct work *w, json_t *object)
 }
 
 /* What was written by this program stays as it is, byte by byte, where nothing goes. */
-static char *strip_object(struct work *w, const char *dir, const char *text, size_t length, struct nb_err *err)
+static char *strip_object(struct work *w, const char *dir, const char *text,
+                          size_t length, struct nb_err *err)
 {
     json_error_t where;
     json_t *object = json_loadb(text, length, JSON_REJECT_DUPLICATES, &where);
     if (!json_is_object(object)) {
-        (void)nb_fail(err, "%.400s/%s:%d: %s", dir, w->file, object ? 1 : where.line, object ? "no JSON object" : where.text);
+        (void)nb_fail(err, "%.400s/%s:%d: %s", dir, w->file, object ? 1 : where.line,
+                      object ? "no JSON object" : where.text);
         json_decref(object);
         return NULL;
     }
@@ -140,7 +152,8 @@ static char *strip_object(struct work *w, const char *dir, const char *text, siz
     return out;
 }
 
-static bool strip_line(struct work *w, const char *line, size_t length, FILE *f, json_error_t *where)
+static bool strip_line(struct work *w, const char *line, size_t length, FILE *f,
+                       json_error_t *where)
 {
     json_t *object = json_loadb(line, length, JSON_REJECT_DUPLICATES, where);
     if (!json_is_object(object)) {
@@ -162,7 +175,8 @@ static bool strip_line(struct work *w, const char *line, size_t length, FILE *f,
 }
 
 /* A last line that was cut off does not count, and goes. */
-static char *strip_lines(struct work *w, const char *dir, const char *text, struct nb_err *err)
+static char *strip_lines(struct work *w, const char *dir, const char *text,
+                         struct nb_err *err)
 {
     char *out = NULL;
     size_t length = 0, number = 0;
@@ -171,7 +185,8 @@ static char *strip_lines(struct work *w, const char *dir, const char *text, stru
     NB_ASSERT(f != NULL && "out of memory");
     const char *end;
     bool good = true;
-    for (const char *line = text; good && (end = strchr(line, '\n')) != NULL; line = end + 1) {
+    for (const char *line = text; good && (end = strchr(line, '\n')) != NULL;
+         line = end + 1) {
         number++;
         good = strip_line(w, line, (size_t)(end - line) + 1, f, &where);
     }
@@ -183,7 +198,8 @@ static char *strip_lines(struct work *w, const char *dir, const char *text, stru
     return NULL;
 }
 
-static enum nb_status strip_one(struct work *w, const char *dir, size_t i, struct nb_err *err)
+static enum nb_status strip_one(struct work *w, const char *dir, size_t i,
+                                struct nb_err *err)
 {
     char *text = NULL;
     size_t length = 0;
@@ -193,7 +209,8 @@ static enum nb_status strip_one(struct work *w, const char *dir, size_t i, struc
     if (status == NB_OK && memchr(text, 0, length) != NULL)
         status = nb_fail(err, "%.400s/%s: a zero byte: this is no text", dir, w->file);
     if (status == NB_OK) {
-        s->text[i] = strstr(w->file, ".jsonl") ? strip_lines(w, dir, text, err) : strip_object(w, dir, text, length, err);
+        s->text[i] = strstr(w->file, ".jsonl") ? strip_lines(w, dir, text, err)
+                                               : strip_object(w, dir, text, length, err);
         s->was[i] = length;
         s->length[i] = s->text[i] ? strlen(s->text[i]) : 0;
         status = s->text[i] ? NB_OK : NB_ERROR;
@@ -204,7 +221,8 @@ static enum nb_status strip_one(struct work *w, const char *dir, size_t i, struc
     return status;
 }
 
-static enum nb_status strip_all(const char *dir, struct nb_names *names, struct nb_stripped *s, struct nb_err *err)
+static enum nb_status strip_all(const char *dir, struct nb_names *names,
+                                struct nb_stripped *s, struct nb_err *err)
 {
     struct work w = {.names = names, .to = s};
     enum nb_status status = NB_OK;
@@ -220,18 +238,22 @@ static enum nb_status strip_all(const char *dir, struct nb_names *names, struct 
 }
 
 /* Nothing is left, whatever went wrong above. */
-static enum nb_status check_nothing_left(const struct nb_names *names, const struct nb_stripped *s, struct nb_err *err)
+static enum nb_status check_nothing_left(const struct nb_names *names,
+                                         const struct nb_stripped *s, struct nb_err *err)
 {
     for (size_t i = 0; i < NB_RAW_FILES; i++) {
         const struct nb_name *left = nb_names_find(names, s->text[i], s->length[i]);
         if (left != NULL)
-            return nb_fail(err, "%s would still hold the %s \"%.60s\"; with --keep WORD it may stay", nb_raw_file[i], left->what, left->text);
+            return nb_fail(
+                err, "%s would still hold the %s \"%.60s\"; with --keep WORD it may stay",
+                nb_raw_file[i], left->what, left->text);
     }
     return NB_OK;
 }
 
 /* A name that was learned late stood in what came before. */
-enum nb_status nb_strip_files(const char *dir, struct nb_names *names, struct nb_stripped *s, struct nb_err *err)
+enum nb_status nb_strip_files(const char *dir, struct nb_names *names,
+                              struct nb_stripped *s, struct nb_err *err)
 {
     for (;;) {
         const size_t known = names->n;

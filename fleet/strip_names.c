@@ -23,14 +23,17 @@ static bool is_in(const char *const *list, size_t n, const char *text)
 
 static bool is_nobodys(const char *text)
 {
-    static const char *const names[] = {"root",   "home",   "user",  "users",  "admin",  "guest",    "nobody", "localhost",
-                                        "ubuntu", "debian", "build", "runner", "shared", "public", "localdomain", "null", "unknown"};
+    static const char *const names[] = {
+        "root",   "home",      "user",        "users",  "admin",  "guest",
+        "nobody", "localhost", "ubuntu",      "debian", "build",  "runner",
+        "shared", "public",    "localdomain", "null",   "unknown"};
     return is_in(names, sizeof names / sizeof *names, text);
 }
 
 void nb_names_add(struct nb_names *w, const char *text, const char *what)
 {
-    if (text == NULL || strlen(text) < SHORTEST || is_nobodys(text) || is_in(w->kept, w->nkept, text))
+    if (text == NULL || strlen(text) < SHORTEST || is_nobodys(text) ||
+        is_in(w->kept, w->nkept, text))
         return;
     for (size_t i = 0; i < w->n; i++)
         if (strcasecmp(w->list[i].text, text) == 0)
@@ -45,7 +48,8 @@ void nb_names_add_host(struct nb_names *w, const char *name)
 {
     char part[256];
     nb_names_add(w, name, "host name");
-    for (const char *s = name, *dot; s != NULL && (dot = strchr(s, '.')) != NULL; s = dot + 1) {
+    for (const char *s = name, *dot; s != NULL && (dot = strchr(s, '.')) != NULL;
+         s = dot + 1) {
         snprintf(part, sizeof part, "%.*s", (int)(dot - s), s);
         nb_names_add(w, part, s == name ? "host name" : "part of the host name");
     }
@@ -86,22 +90,26 @@ static bool is_wordly(char c)
 static bool stands_at(const struct nb_name *word, const char *s, size_t left, char before)
 {
     const size_t n = strlen(word->text);
-    if (n > left || tolower((unsigned char)*s) != tolower((unsigned char)*word->text) || strncasecmp(s, word->text, n) != 0)
+    if (n > left || tolower((unsigned char)*s) != tolower((unsigned char)*word->text) ||
+        strncasecmp(s, word->text, n) != 0)
         return false;
     return n >= ANYWHERE || (!is_wordly(before) && (n == left || !is_wordly(s[n])));
 }
 
 /* The longest that stands there, so that of a whole host name no part is left. */
-static struct nb_name *word_at(struct nb_names *w, const char *s, size_t left, char before)
+static struct nb_name *word_at(struct nb_names *w, const char *s, size_t left,
+                               char before)
 {
     struct nb_name *found = NULL;
     for (size_t i = 0; i < w->n; i++)
-        if (stands_at(&w->list[i], s, left, before) && (found == NULL || strlen(w->list[i].text) > strlen(found->text)))
+        if (stands_at(&w->list[i], s, left, before) &&
+            (found == NULL || strlen(w->list[i].text) > strlen(found->text)))
             found = &w->list[i];
     return found;
 }
 
-const struct nb_name *nb_names_find(const struct nb_names *w, const char *bytes, size_t length)
+const struct nb_name *nb_names_find(const struct nb_names *w, const char *bytes,
+                                    size_t length)
 {
     for (size_t i = 0; i < length; i++)
         for (size_t k = 0; k < w->n; k++)
@@ -124,7 +132,8 @@ static size_t path_length(const char *s, char before)
 /* Of the system: it says nothing of a user. */
 static bool is_of_system(const char *path, size_t n)
 {
-    static const char *const first[] = {"/proc/", "/sys/", "/dev/", "/usr/", "/etc/", "/lib/", "/lib64/", "/bin/"};
+    static const char *const first[] = {"/proc/", "/sys/", "/dev/",   "/usr/",
+                                        "/etc/",  "/lib/", "/lib64/", "/bin/"};
     for (size_t i = 0; i < sizeof first / sizeof *first; i++)
         if (n > strlen(first[i]) && strncmp(path, first[i], strlen(first[i])) == 0)
             return true;
@@ -134,7 +143,8 @@ static bool is_of_system(const char *path, size_t n)
 /* Length of an absolute path that is to go; 0: none begins here. */
 static size_t path_at(const char *s, char before)
 {
-    const bool begins = before == '\0' || strchr(" \t\n\r\"'`=:,;()[]{}|&", before) != NULL;
+    const bool begins =
+        before == '\0' || strchr(" \t\n\r\"'`=:,;()[]{}|&", before) != NULL;
     if (!begins || s[0] != '/' || !(is_wordly(s[1]) || s[1] == '.' || s[1] == '-'))
         return 0;
     const size_t n = path_length(s, before);
@@ -150,22 +160,26 @@ static void learn_user(struct nb_names *w, const char *path, size_t n)
         const size_t before = strlen(homes[i]);
         if (n <= before || strncmp(path, homes[i], before) != 0)
             continue;
-        snprintf(name, sizeof name, "%.*s", (int)(n - before < 63 ? n - before : 63), path + before);
+        snprintf(name, sizeof name, "%.*s", (int)(n - before < 63 ? n - before : 63),
+                 path + before);
         name[strcspn(name, "/")] = '\0';
         nb_names_add(w, name, "user name");
     }
 }
 
-/* Behind --out and its like, at the blank or the = : how far the file's name goes, with that character. */
+/* Behind --out and its like, at the blank or the = : how far the file's name goes, with
+ * that character. */
 static size_t file_of_option(const char *text, const char *s)
 {
     static const char *const options[] = {"--out", "--plugin", "--tune", "--resume"};
     for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
         const size_t n = strlen(options[i]);
-        if ((*s != ' ' && *s != '=') || (size_t)(s - text) < n || strncmp(s - n, options[i], n) != 0)
+        if ((*s != ' ' && *s != '=') || (size_t)(s - text) < n ||
+            strncmp(s - n, options[i], n) != 0)
             continue;
         const char quote = s[1] == '\'' || s[1] == '"' ? s[1] : '\0';
-        const size_t inside = quote ? strcspn(s + 2, (char[]){quote, '\0'}) : strcspn(s + 1, " \t\n");
+        const size_t inside =
+            quote ? strcspn(s + 2, (char[]){quote, '\0'}) : strcspn(s + 1, " \t\n");
         const size_t whole = quote ? 2 + inside + (s[2 + inside] == quote) : 1 + inside;
         return inside > 0 && strncmp(s + 1, "PATH", whole - 1) != 0 ? whole : 0;
     }
@@ -174,7 +188,8 @@ static size_t file_of_option(const char *text, const char *s)
 
 /* ---- cleaning ---- */
 
-/* Writes what stands in the place of what begins at s, and answers how long that is; 0: it stays. */
+/* Writes what stands in the place of what begins at s, and answers how long that is; 0:
+ * it stays. */
 static size_t replace(struct nb_names *w, const char *text, const char *s, FILE *f)
 {
     const char before = s > text ? s[-1] : '\0';

@@ -45,21 +45,28 @@ static void put_verdicts(const struct nb_summary *r, FILE *f)
         pass += strcmp(r->results[i].verdict, "PASS") == 0;
         skipped += strncmp(r->results[i].verdict, "SKIP", 4) == 0;
     }
-    fprintf(f, "Of %zu comparisons %zu passed their check, %zu were skipped, %zu failed.%s%s\n\n", r->nresults, pass, skipped,
-            r->nresults - pass - skipped, r->forced ? " **The measurement was forced: host.json says in spite of what.**" : "",
+    fprintf(f,
+            "Of %zu comparisons %zu passed their check, %zu were skipped, %zu "
+            "failed.%s%s\n\n",
+            r->nresults, pass, skipped, r->nresults - pass - skipped,
+            r->forced
+                ? " **The measurement was forced: host.json says in spite of what.**"
+                : "",
             r->ended ? "" : " **The run was not finished.**");
 }
 
 static bool is_headline(const struct nb_speedup *s)
 {
-    return strcmp(s->pairing, "best-of-each") == 0 && strcmp(s->dir, "fwd") == 0 && strcmp(s->fuse, "none") == 0 && !s->in_place &&
-           !isnan(s->speedup.value);
+    return strcmp(s->pairing, "best-of-each") == 0 && strcmp(s->dir, "fwd") == 0 &&
+           strcmp(s->fuse, "none") == 0 && !s->in_place && !isnan(s->speedup.value);
 }
 
 static void put_speedups(const struct nb_summary *r, FILE *f)
 {
     size_t n = 0, all = 0;
-    fputs("| ops | residency | dtype | threads | hidden | speedup | verdict |\n|---|---|---|--:|--:|---|---|\n", f);
+    fputs("| ops | residency | dtype | threads | hidden | speedup | verdict "
+          "|\n|---|---|---|--:|--:|---|---|\n",
+          f);
     for (size_t i = 0; i < r->nspeedups; i++) {
         const struct nb_speedup *s = &r->speedups[i];
         all++;
@@ -80,7 +87,10 @@ static void put_speedups(const struct nb_summary *r, FILE *f)
         nb_md(f, s->verdict);
         fputs(" |\n", f);
     }
-    fprintf(f, "\n%zu lines of `speedup.csv` in all; everything that was measured: [report.md](report.md).\n\n", all);
+    fprintf(f,
+            "\n%zu lines of `speedup.csv` in all; everything that was measured: "
+            "[report.md](report.md).\n\n",
+            all);
 }
 
 static void put_readme(const struct nb_summary *r, FILE *f)
@@ -92,11 +102,15 @@ static void put_readme(const struct nb_summary *r, FILE *f)
     put_verdicts(r, f);
     fputs("## Speedups, best against best\n\n", f);
     put_speedups(r, f);
-    fputs("## Again\n\nThe tables and pictures, from the raw files here: `normbench report` of this folder. The measurement, elsewhere: "
-          "`scripts/submit-machine`, or\n\n    ", f);
+    fputs("## Again\n\nThe tables and pictures, from the raw files here: `normbench "
+          "report` of this folder. The measurement, elsewhere: "
+          "`scripts/submit-machine`, or\n\n    ",
+          f);
     nb_plain(f, r->command);
-    fputs("\n\nWith another machine: `normbench compare` of both folders. Names of host and user, and paths of files, were removed by "
-          "`normbench strip`.\n", f);
+    fputs("\n\nWith another machine: `normbench compare` of both folders. Names of host "
+          "and user, and paths of files, were removed by "
+          "`normbench strip`.\n",
+          f);
 }
 
 enum nb_status nb_strip_readme(const char *dir, struct nb_err *err)

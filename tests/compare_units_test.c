@@ -1,4 +1,5 @@
-/* compare_units_test.c: the statistics of `normbench compare`, and how it puts runs side by side. */
+/* compare_units_test.c: the statistics of `normbench compare`, and how it puts runs side
+ * by side. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -60,7 +61,8 @@ static void levels_are_those_of_enumeration(void **state)
         for (size_t m = 2; m <= 8; m++)
             for (size_t k = 1; 2 * k <= n; k++)
                 for (size_t l = 1; 2 * l <= m; l++)
-                    assert_float_equal(nb_apart_level(n, k, m, l), enumerated(n, k, m, l), 1e-12);
+                    assert_float_equal(nb_apart_level(n, k, m, l), enumerated(n, k, m, l),
+                                       1e-12);
     assert_float_equal(nb_apart_level(8, 1, 8, 1), 2.0 / 12870, 1e-15);
 }
 
@@ -85,7 +87,8 @@ static double normal(unsigned long long *random)
     return sum;
 }
 
-/* Two runs of n processes in CELLS cells; log-ratios with a spread of 2 %, half of it shared by all cells of a process. */
+/* Two runs of n processes in CELLS cells; log-ratios with a spread of 2 %, half of it
+ * shared by all cells of a process. */
 struct made {
     struct nb_value values[CELLS][RUNS];
     const struct nb_value *of[CELLS][RUNS];
@@ -96,7 +99,8 @@ struct made {
 };
 
 /* Of run 1 the first cells are slower by shift. */
-static void make(struct made *d, size_t n, size_t slowed, double shift, unsigned long long *random)
+static void make(struct made *d, size_t n, size_t slowed, double shift,
+                 unsigned long long *random)
 {
     double shared[RUNS][MOST];
     *d = (struct made){.n = n};
@@ -106,9 +110,13 @@ static void make(struct made *d, size_t n, size_t slowed, double shift, unsigned
         for (size_t r = 0; r < RUNS; r++) {
             double *v = d->sorted[c][r];
             for (size_t p = 0; p < n; p++)
-                v[p] = exp(0.3 + shared[r][p] + 0.014 * normal(random) - (r == 1 && c < slowed ? shift : 0));
+                v[p] = exp(0.3 + shared[r][p] + 0.014 * normal(random) -
+                           (r == 1 && c < slowed ? shift : 0));
             const struct nb_interval i = nb_median_interval(v, n, 0.95);
-            d->values[c][r] = (struct nb_value){.quantity = NB_Q_SPEEDUP, .run = r, .processes = n, .order = nb_apart_order(n),
+            d->values[c][r] = (struct nb_value){.quantity = NB_Q_SPEEDUP,
+                                                .run = r,
+                                                .processes = n,
+                                                .order = nb_apart_order(n),
                                                 .m = {i.median, i.lo, i.hi}};
             d->of[c][r] = &d->values[c][r];
             d->cells[c] = (struct nb_compared){"cell", NB_Q_SPEEDUP, d->of[c]};
@@ -157,8 +165,10 @@ static void a_slowed_kernel_differs_in_exactly_its_cells(void **state)
     for (size_t c = 0; c < CELLS; c++) {
         const struct nb_change *change = &s.changes[c * RUNS + 1];
         assert_int_equal(change->statement, c < 3 ? NB_LOWER : NB_OVERLAP);
-        assert_true(change->change.lo <= change->change.value && change->change.value <= change->change.hi);
-        assert_true(c >= 3 || (change->change.lo < exp(-0.3) && exp(-0.3) < change->change.hi));
+        assert_true(change->change.lo <= change->change.value &&
+                    change->change.value <= change->change.hi);
+        assert_true(c >= 3 ||
+                    (change->change.lo < exp(-0.3) && exp(-0.3) < change->change.hi));
         assert_int_equal(s.changes[c * RUNS].statement, NB_NO_STATEMENT);
     }
     nb_statements_free(&s);
@@ -189,8 +199,15 @@ static const size_t hiddens[] = {768, 1024, 0}, one[] = {1, 0};
 static void write_run(const char *dir, const char *cpu, size_t processes)
 {
     struct nb_err err = {""};
-    struct synthetic_run run = {.residencies = "L2", .dtypes = "f32", .hiddens = hiddens, .threads = one, .processes = processes,
-                                .screening = 1, .rounds = 4, .noise = 0.02, .cpu = cpu};
+    struct synthetic_run run = {.residencies = "L2",
+                                .dtypes = "f32",
+                                .hiddens = hiddens,
+                                .threads = one,
+                                .processes = processes,
+                                .screening = 1,
+                                .rounds = 4,
+                                .noise = 0.02,
+                                .cpu = cpu};
     synthetic_write(dir, &run);
     if (nb_report(dir, NULL, &err) != NB_OK)
         fail_msg("%s", err.text);
@@ -255,15 +272,27 @@ static void cells_of_two_runs_stand_side_by_side(void **state)
     nb_summary_free(&runs[1]);
 }
 
-/* Rows follow from caches: they may differ where a run has one number of them. Where it has several, equal ones go together. */
+/* Rows follow from caches: they may differ where a run has one number of them. Where it
+ * has several, equal ones go together. */
 static void rows_make_a_case_only_where_a_run_has_several(void **state)
 {
     (void)state;
-    struct nb_speedup a[] = {{.base_op = "layernorm", .test_op = "rmsnorm", .dir = "fwd", .fuse = "none", .dtype = "f32", .residency = "L2",
-                              .pairing = "best-of-each", .verdict = "faster", .threads = 1, .rows = 64, .hidden = 768,
-                              .speedup = {1.2, 1.1, 1.3}, .processes = 8}};
+    struct nb_speedup a[] = {{.base_op = "layernorm",
+                              .test_op = "rmsnorm",
+                              .dir = "fwd",
+                              .fuse = "none",
+                              .dtype = "f32",
+                              .residency = "L2",
+                              .pairing = "best-of-each",
+                              .verdict = "faster",
+                              .threads = 1,
+                              .rows = 64,
+                              .hidden = 768,
+                              .speedup = {1.2, 1.1, 1.3},
+                              .processes = 8}};
     struct nb_speedup b[2] = {a[0], a[0]};
-    struct nb_summary runs[2] = {{.speedups = a, .nspeedups = 1}, {.speedups = b, .nspeedups = 1}};
+    struct nb_summary runs[2] = {{.speedups = a, .nspeedups = 1},
+                                 {.speedups = b, .nspeedups = 1}};
     const struct nb_choice choice = {.quantity = {true}};
     struct nb_cells cells;
     b[0].rows = 128;
@@ -300,15 +329,19 @@ static void machines_without_names_are_not_one(void **state)
     (void)state;
     struct nb_machine m[2];
     struct nb_err err = {""};
-    struct nb_summary runs[2] = {{.cpu = "Fast (R) CPU", .dir = (char *)"a/x"}, {.cpu = "Fast (R) CPU", .dir = (char *)"b/y/"}};
+    struct nb_summary runs[2] = {{.cpu = "Fast (R) CPU", .dir = (char *)"a/x"},
+                                 {.cpu = "Fast (R) CPU", .dir = (char *)"b/y/"}};
     char slug[80];
     for (int named = 0; named < 2; named++) {
         for (int i = 0; i < 2; i++) {
             runs[i].host = json_object();
             runs[i].plan = json_object();
-            json_object_set_new(runs[i].host, "host", named ? json_string("same") : json_null());
+            json_object_set_new(runs[i].host, "host",
+                                named ? json_string("same") : json_null());
             for (size_t k = 0; k < 3; k++)
-                json_object_set_new(runs[i].host, (const char *[]){"cpu", "topology", "caches"}[k], json_object());
+                json_object_set_new(runs[i].host,
+                                    (const char *[]){"cpu", "topology", "caches"}[k],
+                                    json_object());
         }
         assert_int_equal(nb_machines_make(m, runs, 2, "cpu", &err), NB_OK);
         assert_string_equal(m[1].name, "Fast (R) CPU #2");

@@ -1,8 +1,10 @@
 /* results_test.c: every run that is kept under results/ is one. $1: that folder.
  *
- * A run is valid where its raw files are read without complaint, belong together and ended; where every figure that its derived files hold
- * is the one that `report` makes today from the raw ones (older ones lack columns; they have none that is not made any more, and none
- * that came out otherwise); and where nothing in it names a home. What was submitted is also as `strip` leaves it. */
+ * A run is valid where its raw files are read without complaint, belong together and
+ * ended; where every figure that its derived files hold is the one that `report` makes
+ * today from the raw ones (older ones lack columns; they have none that is not made any
+ * more, and none that came out otherwise); and where nothing in it names a home. What was
+ * submitted is also as `strip` leaves it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -31,7 +33,8 @@ struct fault {
     char text[1200];
 };
 
-static bool wrong(struct fault *f, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static bool wrong(struct fault *f, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 static bool wrong(struct fault *f, const char *format, ...)
 {
     va_list args;
@@ -67,7 +70,8 @@ static bool names_nobody(const char *dir, const char *name, struct fault *f)
     bool good = true;
     for (size_t i = 0; good && i < sizeof homes / sizeof *homes; i++)
         if (strstr(text, homes[i]) != NULL)
-            good = wrong(f, "%s/%s holds a path of its machine, %s...", dir, name, homes[i]);
+            good =
+                wrong(f, "%s/%s holds a path of its machine, %s...", dir, name, homes[i]);
     free(text);
     return good;
 }
@@ -93,22 +97,28 @@ static bool same_lines(struct nb_csv *kept, struct nb_csv *made, struct fault *f
     size_t column[NB_CSV_COLUMNS];
     for (size_t c = 0; c < kept->columns; c++)
         if (nb_csv_column(made, kept->head[c], &column[c], &err) != NB_OK)
-            return wrong(f, "%s: the column %s is not made any more", kept->path, kept->head[c]);
+            return wrong(f, "%s: the column %s is not made any more", kept->path,
+                         kept->head[c]);
     for (bool more = true, also = true;;) {
-        if (nb_csv_next(kept, &more, &err) != NB_OK || nb_csv_next(made, &also, &err) != NB_OK)
+        if (nb_csv_next(kept, &more, &err) != NB_OK ||
+            nb_csv_next(made, &also, &err) != NB_OK)
             return wrong(f, "%s", err.text);
         if (more != also)
-            return wrong(f, "%s: the raw files make %s lines", kept->path, more ? "fewer" : "more");
+            return wrong(f, "%s: the raw files make %s lines", kept->path,
+                         more ? "fewer" : "more");
         if (!more)
             return true;
         for (size_t c = 0; c < kept->columns; c++)
-            if (strcmp(kept->cell[c], made->cell[column[c]]) != 0 && strcmp(kept->head[c], "repro") != 0)
-                return wrong(f, "%s:%zu: %s is %s, the raw files make %s", kept->path, kept->line, kept->head[c], kept->cell[c],
+            if (strcmp(kept->cell[c], made->cell[column[c]]) != 0 &&
+                strcmp(kept->head[c], "repro") != 0)
+                return wrong(f, "%s:%zu: %s is %s, the raw files make %s", kept->path,
+                             kept->line, kept->head[c], kept->cell[c],
                              made->cell[column[c]]);
     }
 }
 
-static bool same_table(const char *dir, const char *again, const char *name, struct fault *f)
+static bool same_table(const char *dir, const char *again, const char *name,
+                       struct fault *f)
 {
     char a[NB_PATH], b[NB_PATH];
     struct nb_csv kept = {0}, made = {0};
@@ -117,8 +127,10 @@ static bool same_table(const char *dir, const char *again, const char *name, str
         return true;
     nb_file_path(a, dir, name, "");
     nb_file_path(b, again, name, "");
-    bool good = nb_csv_open(&kept, a, &err) == NB_OK && nb_csv_open(&made, b, &err) == NB_OK;
-    good = good ? !kept.cut || wrong(f, "%s: its last line is cut off", a) : wrong(f, "%s", err.text);
+    bool good =
+        nb_csv_open(&kept, a, &err) == NB_OK && nb_csv_open(&made, b, &err) == NB_OK;
+    good = good ? !kept.cut || wrong(f, "%s: its last line is cut off", a)
+                : wrong(f, "%s", err.text);
     good = good && same_lines(&kept, &made, f);
     nb_csv_close(&kept);
     nb_csv_close(&made);
@@ -134,7 +146,8 @@ static bool is_whole(const char *dir, struct fault *f)
     bool good = rep_load(dir, &run, &err) == NB_OK || wrong(f, "%s", err.text);
     const json_t *digest = good ? json_object_get(run.plan, "digest") : NULL;
     if (good && run.foreign_lines > 0)
-        good = wrong(f, "%s: %zu lines about cells that plan.json does not have", dir, run.foreign_lines);
+        good = wrong(f, "%s: %zu lines about cells that plan.json does not have", dir,
+                     run.foreign_lines);
     if (good && !json_is_object(json_object_get(run.host, "after")))
         good = wrong(f, "%s: the run did not end", dir);
     if (good && digest != NULL && json_integer_value(digest) != nb_plan_digest(run.plan))
@@ -169,7 +182,8 @@ static bool is_of_this_schema(const char *dir, const char *name, struct fault *f
     json_error_t where;
     nb_file_path(path, dir, name, "");
     json_t *json = json_load_file(path, JSON_REJECT_DUPLICATES, &where);
-    const bool good = json_integer_value(json_object_get(json, "schema")) == 1 || wrong(f, "%s: not of schema 1 %s", path, json ? "" : where.text);
+    const bool good = json_integer_value(json_object_get(json, "schema")) == 1 ||
+                      wrong(f, "%s: not of schema 1 %s", path, json ? "" : where.text);
     json_decref(json);
     return good;
 }
@@ -177,7 +191,8 @@ static bool is_of_this_schema(const char *dir, const char *name, struct fault *f
 /* As strip leaves it, and with what it makes. */
 static bool is_stripped(const char *dir, struct fault *f)
 {
-    static const char *const needed[] = {"README.md", "report.md", "results.csv", "speedup.csv"};
+    static const char *const needed[] = {"README.md", "report.md", "results.csv",
+                                         "speedup.csv"};
     struct nb_names names = {.n = 0};
     struct nb_stripped s;
     struct nb_err err = {""};
@@ -188,7 +203,9 @@ static bool is_stripped(const char *dir, struct fault *f)
         return wrong(f, "%s", err.text);
     const bool good = s.host == NULL && s.changed == 0;
     if (!good)
-        wrong(f, "%s says whose machine it was: %s; share what normbench strip makes of it", dir, s.host ? s.host : s.shown[0].before);
+        wrong(f,
+              "%s says whose machine it was: %s; share what normbench strip makes of it",
+              dir, s.host ? s.host : s.shown[0].before);
     nb_stripped_free(&s);
     nb_names_free(&names);
     return good;
@@ -206,7 +223,9 @@ static bool visit(const char *dir, struct fault *f)
         nb_file_path(path, dir, e->d_name, "");
         if (e->d_name[0] == '.' || stat(path, &st) != 0)
             continue;
-        good = S_ISDIR(st.st_mode) ? visit(path, f) : !is_text(e->d_name) || names_nobody(dir, e->d_name, f);
+        good = S_ISDIR(st.st_mode)
+                   ? visit(path, f)
+                   : !is_text(e->d_name) || names_nobody(dir, e->d_name, f);
     }
     if (d != NULL)
         closedir(d);
@@ -214,7 +233,8 @@ static bool visit(const char *dir, struct fault *f)
         good = is_of_this_schema(dir, "claims.json", f);
     if (good && exists(dir, "plan.json")) {
         runs_seen++;
-        good = is_valid_run(dir, f) && (strstr(dir, "/submitted/") == NULL || is_stripped(dir, f));
+        good = is_valid_run(dir, f) &&
+               (strstr(dir, "/submitted/") == NULL || is_stripped(dir, f));
     }
     return good;
 }
@@ -223,7 +243,10 @@ static bool visit(const char *dir, struct fault *f)
 static bool is_kept(const char *name)
 {
     char command[2 * NB_PATH];
-    snprintf(command, sizeof command, "cd '%s' && { ! git rev-parse --git-dir >/dev/null 2>&1 || test -n \"$(git ls-files -- '%s' | head -1)\"; }", results, name);
+    snprintf(command, sizeof command,
+             "cd '%s' && { ! git rev-parse --git-dir >/dev/null 2>&1 || test -n \"$(git "
+             "ls-files -- '%s' | head -1)\"; }",
+             results, name);
     return system(command) == 0;
 }
 
@@ -245,10 +268,12 @@ static void every_kept_run_is_valid(void **state)
         struct fault f = {""};
         char path[NB_PATH];
         nb_file_path(path, results, e->d_name, "");
-        if (e->d_name[0] == '.' || strcmp(e->d_name, "README.md") == 0 || !is_kept(e->d_name))
+        if (e->d_name[0] == '.' || strcmp(e->d_name, "README.md") == 0 ||
+            !is_kept(e->d_name))
             continue;
         if (!is_known_kind(path))
-            fail_msg("%s is neither a run, nor claims, nor a self-test of the gate", path);
+            fail_msg("%s is neither a run, nor claims, nor a self-test of the gate",
+                     path);
         if (!visit(path, &f))
             fail_msg("%s", f.text);
         print_message("%s is valid\n", e->d_name);
@@ -265,8 +290,14 @@ static const char *whole(void)
 {
     struct nb_err err = {""};
     const char *dir = new_folder();
-    const struct synthetic_run run = {.residencies = "L2", .dtypes = "f32", .hiddens = hiddens, .threads = one, .processes = 6, .screening = 1,
-                                      .rounds = 2, .noise = 0.02};
+    const struct synthetic_run run = {.residencies = "L2",
+                                      .dtypes = "f32",
+                                      .hiddens = hiddens,
+                                      .threads = one,
+                                      .processes = 6,
+                                      .screening = 1,
+                                      .rounds = 2,
+                                      .noise = 0.02};
     synthetic_write(dir, &run);
     char *host = slurp(dir, "host.json", NULL);
     strcpy(strrchr(host, '}'), ",\"after\":{\"time\":\"x\"}}");
@@ -285,7 +316,8 @@ static void found(const char *name, const char *from, const char *to, const char
     char *text = slurp(dir, name, NULL), *at = from ? strstr(text, from) : NULL;
     assert_true(from == NULL || at != NULL);
     char *changed = malloc(strlen(text) + strlen(to) + 1);
-    sprintf(changed, "%.*s%s%s", at ? (int)(at - text) : 0, text, to, at ? at + strlen(from) : "");
+    sprintf(changed, "%.*s%s%s", at ? (int)(at - text) : 0, text, to,
+            at ? at + strlen(from) : "");
     synthetic_replace(dir, name, changed);
     if (visit(dir, &f))
         fail_msg("%s: \"%s\" for \"%s\" was not found", name, to, from ? from : "all");
@@ -301,7 +333,8 @@ static void faults_are_found(void **state)
     struct fault f = {""};
     if (!visit(whole(), &f))
         fail_msg("%s", f.text);
-    found("results.csv", ",PASS,0,", ",PASS,1,", "unstable_rows is 1, the raw files make 0");
+    found("results.csv", ",PASS,0,", ",PASS,1,",
+          "unstable_rows is 1, the raw files make 0");
     found("speedup.csv", "same-algorithm", "best-of-each", "pairing is");
     found("speedup.csv", "schema,", "schema,other,", "is not made any more");
     found("samples.jsonl", "\"ns\":[", "\"ns\":[-", "samples.jsonl:");
