@@ -71,18 +71,24 @@ static size_t series_in_panel(const struct drawing *d, size_t from)
     return n;
 }
 
+/* "L2 h4096", or the hidden of each series where they differ. */
+static void name_panel(const struct drawing *d, size_t from, size_t n, char text[64])
+{
+    size_t used = (size_t)snprintf(text, 64, "%.8s", d->list[from].like->residency);
+    for (size_t k = 0; k < n && used < 40; k++)
+        if (k == 0 ||
+            d->list[from + k].like->hidden != d->list[from + k - 1].like->hidden)
+            used += (size_t)snprintf(text + used, 64 - used, "%s%zu", k ? "," : " h",
+                                     d->list[from + k].like->hidden);
+}
+
 static void write_panels(struct drawing *d, FILE *dat)
 {
     for (size_t from = 0, n; from < d->n; from += n) {
         n = series_in_panel(d, from);
-        size_t used = (size_t)snprintf(d->panel[d->panels], 64,
-                                       "%.8s:", d->list[from].like->residency);
+        name_panel(d, from, n, d->panel[d->panels]);
         for (size_t k = 0; k < n; k++) {
-            const struct nb_speedup *like = d->list[from + k].like;
-            d->series[from + k] = series_of(d, like->dtype);
-            if (used < 50)
-                used += (size_t)snprintf(d->panel[d->panels] + used, 64 - used, "%s%zu",
-                                         k ? ", " : " h", like->hidden);
+            d->series[from + k] = series_of(d, d->list[from + k].like->dtype);
             write_series(d, from + k, 0.22 * ((double)k - ((double)n - 1) / 2), dat);
         }
         d->first[d->panels] = (int)from + 1;
@@ -140,7 +146,7 @@ static void describe(struct drawing *d, struct nb_picture *p)
     d->high =
         fmin(d->high,
              2 * d->most); /* a bar may leave the picture; its end stands in the tables */
-    const double step = step_for(d->high - d->low, 14 / (double)columns);
+    const double step = step_for(d->high - d->low, 18 / (double)columns);
     fprintf(p->gp, "NM = %zu\nNP = %zu\nNT = %zu\nNR = %zu\nRFIRST = %zu\n", d->rows,
             d->panels, d->ntypes, nroofs, d->n + 1);
     nb_gp_texts(p, "MACHINE", names, d->rows);
@@ -166,7 +172,7 @@ static void titles(const struct drawing *d, struct nb_picture *p)
     snprintf(text, sizeof text, "%.60s, forward, %zu runs%s", d->list[0].like->pairing,
              d->c->n, d->rows < d->c->n ? "; the others are in compare.md" : "");
     nb_gp_text(p, "SUBTITLE", text);
-    snprintf(text, sizeof text, "%.20s / %.20s", d->list[0].like->base_op,
+    snprintf(text, sizeof text, "time of %.20s / time of %.20s", d->list[0].like->base_op,
              d->list[0].like->test_op);
     nb_gp_text(p, "XLABEL", text);
     snprintf(text, sizeof text,

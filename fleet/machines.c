@@ -142,8 +142,9 @@ static void mark_sources(struct nb_machine *m, const struct nb_summary *first)
 static void mark_other(struct nb_machine *m, const struct nb_summary *first,
                        const char *key, const char *says)
 {
-    if (!json_equal(json_object_get(m->run->plan, key),
-                    json_object_get(first->plan, key)))
+    const json_t *ours = json_object_get(m->run->plan, key),
+                 *theirs = json_object_get(first->plan, key);
+    if (ours != theirs && !json_equal(ours, theirs)) /* both may be absent */
         mark(m, "%s", says);
 }
 

@@ -27,7 +27,9 @@ do for [T = 1:2] {
         unset arrow; unset logscale x
         do for [I = 1:NM - 1] { set arrow from graph 0, first I + 0.5 to graph 1, first I + 0.5 nohead lw 0.5 lc rgb '#dddddd' back }
         set label 4 (ROOF ? 'hard roof, GB/s' : PANEL[P]) at graph 0.5, graph 1 center offset 0, 0.9
-        set label 5 (ROOF ? 'a fact of each machine' : XLABEL) at graph 0.5, screen (FOOT - 72) / H center textcolor rgb PALE
+        set label 5 'not compared' at graph 0.5, screen (FOOT - 72) / H center textcolor rgb PALE
+        if (!ROOF) { unset label 5 }
+        if (P == 1) { set label 6 XLABEL at screen (LEFT + (NP * (PW + GAP) - GAP) / 2) / W, screen (FOOT - 72) / H center textcolor rgb PALE }
         if (ROOF) {
             set logscale x 10
             set xrange [GMIN : GMAX]
@@ -36,25 +38,25 @@ do for [T = 1:2] {
             plot for [R = 1:NR] NAME.'.dat' index RFIRST + R - 2 using 2:1 with points pt POINT[R] ps 1.4 * SIZE(T) lc rgb COLOUR[R]
         } else {
             set xrange [XMIN : XMAX]
-            set format x '%gx'
+            set format x '%g'
             set xtics STEP
             set arrow from first 1, graph 0 to first 1, graph 1 nohead lw 2 lc rgb INK back
             plot for [S = FIRST[P]:LAST[P]] NAME.'.dat' index S - 1 using 2:1:3:4 with xerrorbars lw 2.5 pt POINT[SERIES[S]] ps 1.3 * SIZE(T) lc rgb COLOUR[SERIES[S]], \
                  for [S = FIRST[P]:LAST[P]] NAME.'.dat' index S - 1 using 2:1 with points pt POINT[SERIES[S]] ps 1.3 * SIZE(T) lc rgb COLOUR[SERIES[S]]
         }
-        unset label 1; unset label 2
+        unset label 1; unset label 2; unset label 6
     }
     # The legend, in pixels from the lower left corner.
     unset object; unset arrow; unset label; unset tics; unset border; unset grid; unset logscale x
     set lmargin at screen 0; set rmargin at screen 1; set bmargin at screen 0; set tmargin at screen FOOT / H
     set xrange [0:W]; set yrange [0:FOOT]
-    XR = NR > 0 ? LEFT + NP * (PW + GAP) - 60 : W
+    XR = W - RIGHT - 90 * NR
     do for [K = 1:NT] { set label 10 + K TYPE[K] at LEFT + (K - 1) * 150 + 25, 92 }
-    do for [K = 1:NR] { set label 20 + K RTYPE[K] at XR + (K - 1) * 80 + 20, 92 }
+    do for [K = 1:NR] { set label 20 + K RTYPE[K] at XR + (K - 1) * 90 + 20, 92 }
     set label 1 LEGEND at W / 2, 55 center
     set label 2 'Whether two machines differ is stated in compare.md, for all cells together; GB/s are no part of it.' at W / 2, 24 center textcolor rgb PALE
     plot for [K = 1:NT] '+' using (LEFT + (K - 1) * 150 + 8):(92) every ::0::0 with points pt POINT[K] ps 1.3 * SIZE(T) lc rgb COLOUR[K], \
-         for [K = 1:NR] '+' using (XR + (K - 1) * 80 + 6):(92) every ::0::0 with points pt POINT[K] ps 1.4 * SIZE(T) lc rgb COLOUR[K]
+         for [K = 1:NR] '+' using (XR + (K - 1) * 90 + 6):(92) every ::0::0 with points pt POINT[K] ps 1.4 * SIZE(T) lc rgb COLOUR[K]
     unset label
     unset multiplot
 }
