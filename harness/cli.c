@@ -404,7 +404,7 @@ static bool has_word(int argc, char **argv, const char *word)
 
 /* ---- commands that others add ---- */
 
-enum { OTHERS_MAX = 8 };
+enum { OTHERS_MAX = 16 };
 static const struct nb_command *others[OTHERS_MAX];
 static size_t other_count;
 
