@@ -10,7 +10,7 @@
 /* ---- what a test measured ---- */
 
 struct summary {
-    size_t seen, least_n, most_n;
+    size_t seen, nan, least_n, most_n; /* nan: of those seen */
     double least, most, low, high, noise;
     const char *unit, *of;
 };
@@ -24,6 +24,7 @@ static struct summary summarize(const struct nb_heard *heard)
         if (heard->outcome[i] == NB_MISSING)
             continue;
         s.seen++;
+        s.nan += o->nan;
         s.least = fmin(s.least, o->value);
         s.most = fmax(s.most, o->value);
         s.low = fmin(s.low, o->low);
@@ -56,6 +57,10 @@ void nb_measured(const struct nb_heard *heard, char *text, size_t len)
         put(text, len, "-");
         return;
     }
+    if (s.nan == s.seen) {
+        put(text, len, "not a number");
+        return;
+    }
     put(text, len, "%.4g", s.least);
     if (s.most > s.least)
         put(text, len, " to %.4g", s.most);
@@ -64,6 +69,8 @@ void nb_measured(const struct nb_heard *heard, char *text, size_t len)
     put(text, len, "%s%s", s.unit[0] != '\0' ? " " : "", s.unit);
     if (heard->n > 1)
         put(text, len, ", %zu cells", s.seen);
+    if (s.nan > 0)
+        put(text, len, ", %zu of them not a number", s.nan);
     if (s.most_n == 0)
         put(text, len, ", exact");
     else if (s.least_n == s.most_n)
@@ -276,6 +283,7 @@ static json_t *observation_json(const struct nb_observation *o)
     json_object_set_new(j, "of", text_json(o->of));
     json_object_set_new(j, "missing", text_or_null(o->missing));
     json_object_set_new(j, "once", json_boolean(o->once));
+    json_object_set_new(j, "nan", json_boolean(o->nan));
     return j;
 }
 
@@ -433,8 +441,8 @@ static void md_one_cell(FILE *f, const char *test, const struct nb_observation *
     fputs("| ", f);
     nb_md(f, test);
     md_cell(f, o->where);
-    if (outcome == NB_MISSING)
-        fputs(" | - | - | - | missing |\n", f);
+    if (outcome == NB_MISSING || o->nan)
+        fprintf(f, " | %s | - | - | %s |\n", o->nan ? "not a number" : "-", nb_outcome_name(outcome));
     else
         fprintf(f, " | %.4g | %.4g to %.4g | %zu | %s |\n", o->value, o->low, o->high, o->n, nb_outcome_name(outcome));
 }

@@ -21,15 +21,16 @@ const char *nb_outcome_name(enum nb_outcome o)
 
 /* ---- one cell ---- */
 
-/* A value whose interval is none (NAN, or not around it) is no observation. */
+/* A value whose interval is none (NAN, or not around it) is no observation, unless NAN is what came out. */
 static bool is_missing(const struct nb_observation *o)
 {
-    return o->missing[0] != '\0' || !(o->low <= o->value && o->value <= o->high);
+    return !o->nan && (o->missing[0] != '\0' || !(o->low <= o->value && o->value <= o->high));
 }
 
+/* Another run may give another interval. */
 static bool is_random(const struct nb_observation *o)
 {
-    return o->n > 0;
+    return o->n > 0 && !o->nan;
 }
 
 static void stretched(const struct nb_observation *o, double stretch, double *low, double *high)
@@ -61,6 +62,8 @@ enum nb_outcome nb_outcome_of(const struct nb_observation *o, const struct nb_re
     double low, high;
     if (is_missing(o))
         return NB_MISSING;
+    if (o->nan)
+        return NB_FAILS;
     if ((is_random(o) && o->n < NB_LEAST_VALUES) || near_border(o, r->low) || near_border(o, r->high))
         return NB_OPEN;
     stretched(o, stretch, &low, &high);

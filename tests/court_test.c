@@ -227,10 +227,12 @@ static void rule(void **state)
 {
     (void)state;
     struct nb_observation yes = seen(1.1, 1.2, 1.3, 9, "k=1"), no = seen(0.5, 0.6, 0.7, 9, "k=2"), open = seen(0.8, 1.05, 1.4, 9, "k=3"),
-                          gone = seen(NAN, NAN, NAN, 0, "k=4"), lost = gone, few = seen(1.1, 1.2, 1.3, 2, "k=5");
+                          gone = seen(NAN, NAN, NAN, 0, "k=4"), lost = gone, few = seen(1.1, 1.2, 1.3, 2, "k=5"), nan = seen(NAN, NAN, NAN, 9, "k=6");
     strcpy(gone.missing, "no such library");
     strcpy(lost.missing, "disturbed");
     lost.once = true;
+    strcpy(nan.missing, "not a number came out");
+    nan.nan = true;
     const struct {
         struct nb_observation o[3];
         size_t n, first;
@@ -259,6 +261,11 @@ static void rule(void **state)
         {{yes, no, lost}, 3, 3, NB_CONDITIONAL, "k=1, not 2", "1 of 3 cells of test a could not"},
         {{lost}, 1, 1, NB_NOT_RESOLVED, "", "test a could not be tried: disturbed"},
         {{lost, gone}, 2, 1, NB_NOT_RESOLVED, "", "test b could not be tried: no such library"},
+        /* what was computed and is no number fails */
+        {{nan, nan}, 2, 2, NB_REFUTED, "", ""},
+        {{yes, nan}, 2, 2, NB_CONDITIONAL, "k=1, not 6", ""},
+        {{no, nan}, 2, 2, NB_REFUTED, "", ""},
+        {{nan, gone}, 2, 2, NB_REFUTED, "", "1 of 2 cells of test a could not be observed: no such library"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const struct nb_judgement j = judge(rows[i].o, rows[i].n, rows[i].first, at_least(1));
@@ -841,6 +848,30 @@ static void infinite(void **state)
     nb_claim_free(&c);
 }
 
+/* A stack that blows up has no gradients that lie anywhere, outside of a range neither. */
+static void not_a_number(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"gradient_spread(none, layernorm, 6|4000) <= 1e300 where d=8 and seeds=3 and tokens=2 and batch=1 and weight=w1",
+                                        "gradient_spread(none, layernorm, 4000) outside [0, 1] where d=8 and seeds=3 and tokens=2 and batch=1 and weight=w1"};
+    static const enum nb_finding want[] = {NB_CONDITIONAL, NB_REFUTED};
+    static const char *const measured[] = {", 2 cells, 1 of them not a number", "not a number"};
+    for (size_t i = 0; i < 2; i++) {
+        struct nb_claim c = asked(texts[i]);
+        const struct nb_claim *const chosen = &c;
+        struct nb_err err;
+        struct nb_hearing h = {.effort = NB_QUICK, .seed = 1};
+        char text[200];
+        nb_hearing_plan(&h, &chosen, 1);
+        assert_int_equal(nb_hearing_run(&h, &err), NB_OK);
+        assert_int_equal(h.cases[0].judgement.finding, want[i]);
+        nb_measured(&h.cases[0].tests[0], text, sizeof text);
+        says(texts[i], text, measured[i]);
+        nb_hearing_free(&h);
+        nb_claim_free(&c);
+    }
+}
+
 /* Every experiment keeps what the court relies on: its words are words, its defaults are allowed, its arguments are parameters, and no
  * parameter is called like a key of a test. */
 static void experiments(void **state)
@@ -978,7 +1009,7 @@ int main(void)
         cmocka_unit_test(outcomes),   cmocka_unit_test(rule),        cmocka_unit_test(many_cells), cmocka_unit_test(longer),
         cmocka_unit_test(properties), cmocka_unit_test(losing), cmocka_unit_test(longer_suffices), cmocka_unit_test(regimes), cmocka_unit_test(claim_right),
         cmocka_unit_test(claim_wrong), cmocka_unit_test(asking),     cmocka_unit_test(hearing),   cmocka_unit_test(interrupted),
-        cmocka_unit_test(budget),     cmocka_unit_test(infinite),   cmocka_unit_test(poster), cmocka_unit_test(full_disk), cmocka_unit_test(stopping),    cmocka_unit_test(experiments)};
+        cmocka_unit_test(budget),     cmocka_unit_test(infinite), cmocka_unit_test(not_a_number), cmocka_unit_test(poster), cmocka_unit_test(full_disk), cmocka_unit_test(stopping),    cmocka_unit_test(experiments)};
     char word[40];
     if (nb_cpu_init(word, sizeof word) != 0)
         return 1;
