@@ -434,7 +434,7 @@ static void md_test(FILE *f, const struct nb_account *a, const struct nb_case_of
     fputc('\n', f);
 }
 
-enum { CELLS_SHOWN = 24 };
+enum { CELLS_SHOWN = 12 }; /* of each outcome */
 
 static void md_one_cell(FILE *f, const char *test, const struct nb_observation *o, enum nb_outcome outcome)
 {
@@ -447,23 +447,47 @@ static void md_one_cell(FILE *f, const char *test, const struct nb_observation *
         fprintf(f, " | %.4g | %.4g to %.4g | %zu | %s |\n", o->value, o->low, o->high, o->n, nb_outcome_name(outcome));
 }
 
-/* Those that hold come last: where not all are shown the others are. */
+static size_t count_cells(const struct nb_case_of *c, enum nb_outcome outcome)
+{
+    size_t count = 0;
+    for (size_t t = 0; t < c->claim->test_count; t++)
+        for (size_t i = 0; i < c->tests[t].n; i++)
+            count += c->tests[t].outcome[i] == outcome;
+    return count;
+}
+
+/* Returns how many are shown. */
+static size_t md_cells_of(FILE *f, const struct nb_case_of *c, enum nb_outcome outcome)
+{
+    size_t shown = 0;
+    for (size_t t = 0; t < c->claim->test_count; t++)
+        for (size_t i = 0; i < c->tests[t].n && shown < CELLS_SHOWN; i++)
+            if (c->tests[t].outcome[i] == outcome) {
+                md_one_cell(f, c->claim->tests[t].name, c->tests[t].v[i], outcome);
+                shown++;
+            }
+    return shown;
+}
+
+/* The rarer outcome comes first: it is what decides between a verdict and CONDITIONAL. */
 static void md_cells(FILE *f, const struct nb_case_of *c)
 {
-    size_t all = 0, shown = 0;
-    for (size_t t = 0; t < c->claim->test_count; t++)
-        all += c->tests[t].n;
+    static const enum nb_outcome outcomes[] = {NB_FAILS, NB_HOLDS, NB_OPEN, NB_MISSING};
+    enum { KINDS = sizeof outcomes / sizeof *outcomes };
+    size_t count[KINDS], all = 0, shown = 0;
+    for (size_t k = 0; k < KINDS; k++)
+        all += count[k] = count_cells(c, outcomes[k]);
     if (all < 2)
         return;
     fprintf(f, "\n<details><summary>%zu cells</summary>\n", all);
     fputs("\n| test | where | value | interval | n | outcome |\n|---|---|---|---|---|---|\n", f);
-    for (int holds = 0; holds < 2; holds++)
-        for (size_t t = 0; t < c->claim->test_count; t++)
-            for (size_t i = 0; i < c->tests[t].n && shown < CELLS_SHOWN; i++)
-                if ((c->tests[t].outcome[i] == NB_HOLDS) == holds) {
-                    md_one_cell(f, c->claim->tests[t].name, c->tests[t].v[i], c->tests[t].outcome[i]);
-                    shown++;
-                }
+    for (size_t turn = 0; turn < KINDS; turn++) {
+        size_t rarest = 0;
+        for (size_t k = 1; k < KINDS; k++)
+            rarest = count[k] < count[rarest] ? k : rarest;
+        shown += md_cells_of(f, c, outcomes[rarest]);
+        count[rarest] = SIZE_MAX;
+    }
     if (all > shown)
         fprintf(f, "\nAnd %zu more: `claims.json`.\n", all - shown);
     fputs("\n</details>\n", f);

@@ -139,13 +139,13 @@ static const char *why_missing(const struct nb_evidence *t)
 
 static void find_regime(const struct nb_evidence *tests, size_t n, struct nb_judgement *j)
 {
-    struct nb_decided *v = calloc(j->holds + j->fails, sizeof *v);
+    struct nb_regime_cell *v = calloc(j->holds + j->fails + j->open, sizeof *v);
     size_t count = 0;
     NB_ASSERT(v != NULL);
     for (size_t t = 0; t < n; t++)
         for (size_t i = 0; i < tests[t].n; i++)
-            if (tests[t].outcome[i] == NB_HOLDS || tests[t].outcome[i] == NB_FAILS)
-                v[count++] = (struct nb_decided){tests[t].test, tests[t].v[i]->where, tests[t].outcome[i] == NB_HOLDS};
+            if (tests[t].outcome[i] != NB_MISSING)
+                v[count++] = (struct nb_regime_cell){tests[t].test, tests[t].v[i]->where, tests[t].outcome[i]};
     nb_regime(v, count, j->regime, sizeof j->regime);
     free(v);
 }
@@ -257,6 +257,8 @@ struct nb_judgement nb_judge(const struct nb_evidence *tests, size_t n)
     if (j.holds > 0 && j.fails > 0) {
         j.finding = NB_CONDITIONAL;
         find_regime(tests, n, &j);
+        if (j.open > 0)
+            say(&j, "%zu of %zu cells are open", j.open, j.open + j.holds + j.fails);
     } else if (mixed || j.open > 0 || j.lost > 0 || (untried > 0 && untried < n))
         unresolved(tests, n, mixed, &j);
     else if (untried == 0)

@@ -75,6 +75,11 @@ expect "counted" grep -q '2 REPRODUCED, 2 REFUTED, 2 CONDITIONAL, 1 NOT RESOLVED
 expect "equal parameters are run once: $(jq '.runs | length' planted/claims.json)" [ "$(jq '.runs | length' planted/claims.json)" = 5 ]
 expect "markup is escaped" grep -qF 'a &lt;test&gt; \| \`x\`' planted/claims.md
 expect "no claim is marked up" [ "$(grep -c '<test>' planted/claims.md)" = 0 ]
+plant P9 $'op = rmsnorm\nmean = 0,1,2,3,4,5\nsd = 0.5,1,2\neps = 0,1e-5' '>= 0.5' # most hold, and not all are shown
+nb claims --registry registry --id P9 --out shown
+expect "12 of the 30 that hold are shown, and all of the 6 that fail" [ "$(grep -oE '\| (holds|fails) \|$' shown/claims.md | uniq -c | tr -s ' \n' ' ')" = ' 6 | fails | 12 | holds | ' ]
+expect "and how many are not" grep -q '^And 18 more' shown/claims.md
+rm registry/P9.claim
 plant P1 $'op = layernorm\nmean = 1,5\nsd = 1' '>= 0.1'
 nb claims --registry registry --id P1 --out flipped
 verdict P1 REFUTED

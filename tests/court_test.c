@@ -243,7 +243,7 @@ static void rule(void **state)
         {{no, no}, 2, 2, NB_REFUTED, "", ""},
         {{yes, no}, 2, 2, NB_CONDITIONAL, "k=1, not 2", ""},
         {{yes, no}, 2, 1, NB_CONDITIONAL, "k=1, not 2", ""},
-        {{yes, no, open}, 3, 3, NB_CONDITIONAL, "k=1, not 2", ""},
+        {{yes, no, open}, 3, 3, NB_CONDITIONAL, "k=1, not 2, open 3", "1 of 3 cells are open"},
         {{yes, open}, 2, 2, NB_NOT_RESOLVED, "", "1 of 2 cells are open; about 25 times"},
         {{no, open}, 2, 2, NB_NOT_RESOLVED, "", "1 of 2 cells are open"},
         {{open}, 1, 1, NB_NOT_RESOLVED, "", "1 of 1 cells are open"},
@@ -461,26 +461,43 @@ static void regimes(void **state)
 {
     (void)state;
     const struct {
-        struct nb_decided v[8];
+        struct nb_regime_cell v[12];
         size_t n;
         const char *text;
     } rows[] = {
-        {{{"t", "d=f32 r=L2", true}, {"t", "d=f32 r=DRAM", false}, {"t", "d=f16 r=L2", true}, {"t", "d=f16 r=DRAM", false}}, 4, "r=L2, not DRAM"},
-        {{{"t", "h=64", false}, {"t", "h=256", false}, {"t", "h=1024", true}, {"t", "h=4096", true}}, 4, "h>=1024, not <=256"},
-        {{{"t", "h=64", true}, {"t", "h=256", true}, {"t", "h=1024", false}}, 3, "h<=256, not 1024"},
-        {{{"t", "h=64", true}, {"t", "h=256", false}, {"t", "h=1024", true}}, 3, "h=64|1024, not 256"},
-        {{{"t", "d=f32 r=L2", true}, {"t", "d=f32 r=DRAM", true}, {"t", "d=f16 r=L2", true}, {"t", "d=f16 r=DRAM", false}}, 4,
+        {{{"t", "d=f32 r=L2", NB_HOLDS}, {"t", "d=f32 r=DRAM", NB_FAILS}, {"t", "d=f16 r=L2", NB_HOLDS}, {"t", "d=f16 r=DRAM", NB_FAILS}}, 4, "r=L2, not DRAM"},
+        {{{"t", "h=64", NB_FAILS}, {"t", "h=256", NB_FAILS}, {"t", "h=1024", NB_HOLDS}, {"t", "h=4096", NB_HOLDS}}, 4, "h>=1024, not <=256"},
+        {{{"t", "h=64", NB_HOLDS}, {"t", "h=256", NB_HOLDS}, {"t", "h=1024", NB_FAILS}}, 3, "h<=256, not 1024"},
+        {{{"t", "h=64", NB_HOLDS}, {"t", "h=256", NB_FAILS}, {"t", "h=1024", NB_HOLDS}}, 3, "h=64|1024, not 256"},
+        {{{"t", "d=f32 r=L2", NB_HOLDS}, {"t", "d=f32 r=DRAM", NB_HOLDS}, {"t", "d=f16 r=L2", NB_HOLDS}, {"t", "d=f16 r=DRAM", NB_FAILS}}, 4,
          "d=f32; d=f16 and r=L2, not DRAM"},
-        {{{"t", "d=f32 r=L2", false}, {"t", "d=f32 r=DRAM", false}, {"t", "d=f16 r=L2", true}, {"t", "d=f16 r=DRAM", false}}, 4,
+        {{{"t", "d=f32 r=L2", NB_FAILS}, {"t", "d=f32 r=DRAM", NB_FAILS}, {"t", "d=f16 r=L2", NB_HOLDS}, {"t", "d=f16 r=DRAM", NB_FAILS}}, 4,
          "r=L2 and d=f16, not f32"},
-        {{{"mean", "s=1 e=0", true}, {"mean", "s=2 e=0", true}, {"var", "s=1 e=0", false}, {"var", "s=2 e=0", false}}, 4, "test=mean, not var"},
-        {{{"a", "s=1 e=0", true}, {"a", "s=2 e=0", true}, {"b", "s=1 e=0", false}, {"b", "s=2 e=0", true}, {"b", "s=1 e=1", true}, {"a", "s=1 e=1", true}},
+        {{{"mean", "s=1 e=0", NB_HOLDS}, {"mean", "s=2 e=0", NB_HOLDS}, {"var", "s=1 e=0", NB_FAILS}, {"var", "s=2 e=0", NB_FAILS}}, 4, "test=mean, not var"},
+        {{{"a", "s=1 e=0", NB_HOLDS}, {"a", "s=2 e=0", NB_HOLDS}, {"b", "s=1 e=0", NB_FAILS}, {"b", "s=2 e=0", NB_HOLDS}, {"b", "s=1 e=1", NB_HOLDS}, {"a", "s=1 e=1", NB_HOLDS}},
          6, "test=a; test=b and (s=1 and e=1, not 0; s=2)"},
-        {{{"a", "s=1", true}, {"b", "z=1", false}, {"b", "z=2", true}}, 3, "test=a; test=b and z=2, not 1"},
-        {{{"t", "x=0 y=0 z=0", true}, {"t", "x=0 y=1 z=1", true}, {"t", "x=1 y=0 z=1", true}, {"t", "x=1 y=1 z=0", true}, {"t", "x=0 y=0 z=1", false},
-          {"t", "x=0 y=1 z=0", false}, {"t", "x=1 y=0 z=0", false}, {"t", "x=1 y=1 z=1", false}}, 8,
-         "x=0 y=0 z=0; x=0 y=1 z=1; x=1 y=0 z=1; and 1 more, not x=0 y=0 z=1; x=0 y=1 z=0; x=1 y=0 z=0; and 1 more"},
-        {{{"t", "", true}, {"t", "", false}}, 2, "t, not t"},
+        {{{"a", "s=1", NB_HOLDS}, {"b", "z=1", NB_FAILS}, {"b", "z=2", NB_HOLDS}}, 3, "test=a; test=b and z=2, not 1"},
+        {{{"t", "x=0 y=0 z=0", NB_HOLDS}, {"t", "x=0 y=1 z=1", NB_HOLDS}, {"t", "x=1 y=0 z=1", NB_HOLDS}, {"t", "x=1 y=1 z=0", NB_HOLDS}, {"t", "x=0 y=0 z=1", NB_FAILS},
+          {"t", "x=0 y=1 z=0", NB_FAILS}, {"t", "x=1 y=0 z=0", NB_FAILS}, {"t", "x=1 y=1 z=1", NB_FAILS}}, 8,
+         "x=0: 2 of 4 decided cells, 1: 2 of 4"},
+        {{{"a", "x=0 y=0 z=0", NB_HOLDS}, {"a", "x=0 y=1 z=1", NB_HOLDS}, {"a", "x=1 y=0 z=1", NB_HOLDS}, {"b", "x=1 y=1 z=0", NB_HOLDS}, {"b", "x=0 y=0 z=1", NB_FAILS},
+          {"a", "x=0 y=1 z=0", NB_FAILS}, {"b", "x=1 y=0 z=0", NB_FAILS}, {"b", "x=1 y=1 z=1", NB_FAILS}, {"b", "x=1 y=1 z=1", NB_OPEN},
+          {"c", "x=1 y=1 z=1", NB_OPEN}, {"b", "x=1 y=1 z=0", NB_FAILS}, {"a", "x=1 y=1 z=0", NB_FAILS}}, 12,
+         "test=a: 3 of 5 decided cells, b: 1 of 5"},
+        /* open cells are told apart, in a key of their own if need be, or are counted */
+        {{{"t", "r=L2", NB_HOLDS}, {"t", "r=DRAM", NB_FAILS}, {"t", "r=L3", NB_OPEN}}, 3, "r=L2, not DRAM, open L3"},
+        {{{"t", "h=64", NB_FAILS}, {"t", "h=256", NB_FAILS}, {"t", "h=1024", NB_HOLDS}, {"t", "h=2048", NB_OPEN}, {"t", "h=4096", NB_HOLDS}}, 5,
+         "h=1024|4096, not <=256, open 2048"},
+        {{{"t", "h=64", NB_OPEN}, {"t", "h=256", NB_FAILS}, {"t", "h=512", NB_FAILS}, {"t", "h=1024", NB_HOLDS}, {"t", "h=4096", NB_HOLDS}}, 5,
+         "h>=1024, not 256|512, open 64"},
+        {{{"t", "d=f32 r=L2", NB_HOLDS}, {"t", "d=f32 r=DRAM", NB_FAILS}, {"t", "d=f16 r=L2", NB_HOLDS}, {"t", "d=f16 r=DRAM", NB_OPEN}}, 4,
+         "d=f32 and r=L2, not DRAM; d=f16 and r=L2, open DRAM"},
+        {{{"t", "d=f32 h=1", NB_HOLDS}, {"t", "d=f32 h=2", NB_HOLDS}, {"t", "d=f32 h=2", NB_OPEN}, {"t", "d=f16 h=1", NB_FAILS}, {"t", "d=f16 h=2", NB_FAILS},
+          {"t", "d=f16 h=2", NB_OPEN}}, 6, "d=f32 (1 of 3 such cells are open), not f16 (1 of 3 such cells are open)"},
+        {{{"t", "d=f32 h=1 r=1", NB_HOLDS}, {"t", "d=f32 h=2 r=1", NB_FAILS}, {"t", "d=bf16 h=1 r=1", NB_HOLDS}, {"t", "d=bf16 h=2 r=1", NB_HOLDS},
+          {"t", "d=bf16 h=1 r=1", NB_OPEN}, {"t", "d=bf16 h=2 r=1", NB_OPEN}}, 6,
+         "d=f32 and h=1, not 2; d=bf16 (2 of 4 such cells are open)"},
+        {{{"t", "", NB_HOLDS}, {"t", "", NB_FAILS}}, 2, "1 of 2 decided cells"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char text[800];
