@@ -86,3 +86,8 @@ bool nb_block_ratios(const struct nb_round *rounds, size_t count, const struct n
     free(s.room);
     return true;
 }
+
+double nb_block_noise(double *twins, size_t n)
+{
+    return fabs(nb_median(twins, n));
+}

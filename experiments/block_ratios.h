@@ -38,4 +38,8 @@ struct nb_ratios {
 bool nb_block_ratios(const struct nb_round *rounds, size_t count, const struct nb_variant *v, size_t variants,
                      struct nb_ratios *out, double *twin);
 
+/* The noise floor, of what the twins of n processes differ by: |median|, what stays when processes are many because all of them share
+ * it. By how much processes differ is in the intervals already. Reorders twins. */
+double nb_block_noise(double *twins, size_t n);
+
 #endif

@@ -2,8 +2,8 @@
  *
  * block_speed: processes one after the other, each with places in memory of its own (block.h); in each, rounds in which every norm
  *   in every class runs once over the same weights, in the orders of a Williams square, so that each follows each other one
- *   equally often. Without a norm the block runs twice, as if it were two norms: what these two differ by is the noise of all that
- *   is relative to a block. A process gives the median of each ratio (block_ratios.h), and intervals are over processes.
+ *   equally often. Without a norm the block runs twice, as if it were two norms: what these two differ by in the median of the
+ *   processes is the noise floor of all that is relative to a block. A process gives the median of each ratio (block_ratios.h), and intervals are over processes.
  *
  * In norms is what the clock says before and after each; what reading it twice takes is taken off. Norms and loops run in one thread
  * whatever OpenBLAS does. Weights are not updated: training is forward and backward. */
@@ -262,15 +262,12 @@ static void observe_one(const struct cell *c, const struct quantity *q, size_t v
         o->v[o->n - 1].noise = noise;
 }
 
-/* How far from 0 the interval of what the twins differ by reaches: neither is the faster one. */
 static double noise_of(const struct answer *a, size_t n)
 {
     double twins[PROCESSES];
     for (size_t i = 0; i < n; i++)
         twins[i] = a[i].twin;
-    const struct nb_interval i = nb_median_interval(twins, n, 0.95);
-    const double low = isnan(i.lo) ? twins[0] : i.lo, high = isnan(i.hi) ? twins[n - 1] : i.hi;
-    return fmax(fabs(low), fabs(high));
+    return nb_block_noise(twins, n);
 }
 
 static void observe(const struct cell *c, const struct answer *a, size_t n, struct nb_observations *o)

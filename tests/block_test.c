@@ -521,6 +521,16 @@ static void ratios(void **state)
     assert_true(r[3].beyond > 0.8);
 }
 
+/* Twins that differ by chance, however widely, have no floor; what all of them show is one, however many there are. */
+static void noise_floor(void **state)
+{
+    (void)state;
+    double wide[] = {-0.05, 0.04, 0.001, -0.03, 0.05}, shared[] = {-0.03, -0.02, -0.021, -0.019, -0.02, -0.05, -0.01}, few[] = {-0.02, -0.03};
+    assert_true(nb_block_noise(wide, 5) == 0.001);
+    assert_true(nb_block_noise(shared, 7) == 0.02);
+    assert_true(fabs(nb_block_noise(few, 2) - 0.025) < 1e-15);
+}
+
 /* ---- the experiment ---- */
 
 static bool stop_at_once(void)
@@ -575,7 +585,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(activations),     cmocka_unit_test(activations_bf16),        cmocka_unit_test(bf16_ties_go_to_even), cmocka_unit_test(forward_is_the_formula),
         cmocka_unit_test(gradients),       cmocka_unit_test(a_pass_allocates_nothing), cmocka_unit_test(the_same_for_a_seed),
-        cmocka_unit_test(tuned_is_tuned),  cmocka_unit_test(ratios),                  cmocka_unit_test(block_speed),
+        cmocka_unit_test(tuned_is_tuned),  cmocka_unit_test(ratios), cmocka_unit_test(noise_floor), cmocka_unit_test(block_speed),
         cmocka_unit_test(openblas_is_the_product), /* last: from here on its threads are in this process */
     };
     char word[40];
