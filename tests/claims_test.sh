@@ -28,6 +28,13 @@ expect "cells name observations of their quantity" jq -e '. as $r | all(.claims[
     all(.cells[]; $r.runs[$t.run].observations[.observation].quantity == $t.quantity))' real/claims.json >jq.out
 expect "host.json" jq -e '.cpu and .before and .after' real/host.json >jq.out
 expect "claims.md has a section each" [ "$(grep -c '^## C0[15]: ' real/claims.md)" = 2 ]
+nb claims --id C17a,C17b,C17c,C18c --quick --out split
+expect "an open answer to one statement hides none to another: $(jq -c '[.claims[].verdict]' split/claims.json)" \
+    [ "$(jq -c '[.claims[].verdict]' split/claims.json)" = '["CONDITIONAL","REPRODUCED","REPRODUCED","REFUTED"]' ]
+mkdir arithmetic
+sed '/^\[test by_layer\]/,/^$/d' "$source/reference/claims/C09.claim" >arithmetic/C09.claim
+nb claims --registry arithmetic --out jacobian
+expect "a derivative that is larger by 1/(2n) is larger: $(jq -c '.claims[0].regime' jacobian/claims.json)" [ "$(jq -c '.claims[0].regime' jacobian/claims.json)" = '"mean=0, not >=1"' ]
 repro=$(jq -r '.claims[] | select(.id == "C05") | .repro' real/claims.json)
 # shellcheck disable=SC2086 # words of a command
 nb ${repro#normbench } --out again
@@ -77,6 +84,8 @@ expect "markup is escaped" grep -qF 'a &lt;test&gt; \| \`x\`' planted/claims.md
 expect "no claim is marked up" [ "$(grep -c '<test>' planted/claims.md)" = 0 ]
 plant P9 $'op = rmsnorm\nmean = 0,1,2,3,4,5\nsd = 0.5,1,2\neps = 0,1e-5' '>= 0.5' # most hold, and not all are shown
 nb claims --registry registry --id P9 --out shown
+expect "the table counts a test's cells" grep -qF '(>= 0.5): 30 hold, 6 fail' out
+expect "and claims.md" grep -qF '; 30 hold, 6 fail' shown/claims.md
 expect "12 of the 30 that hold are shown, and all of the 6 that fail" [ "$(grep -oE '\| (holds|fails) \|$' shown/claims.md | uniq -c | tr -s ' \n' ' ')" = ' 6 | fails | 12 | holds | ' ]
 expect "and how many are not" grep -q '^And 18 more' shown/claims.md
 rm registry/P9.claim
