@@ -459,6 +459,28 @@ static void not_finite(void **state)
     nb_observations_free(&o);
 }
 
+/* One seed of several that overflows is seen. */
+static void finite_is_a_share(void **state)
+{
+    (void)state;
+    static const char where[] = "scheme=none norm=none depth=24";
+    size_t none = 0, some = 0, all = 0;
+    for (double rate = 1e-3; rate < 1; rate *= 1.5) { /* where each matrix gets about so large, their product overflows */
+        char text[40];
+        snprintf(text, sizeof text, "rate=%g", rate);
+        struct nb_observations o = RUN("update_size", "scheme=none", "depth=24", text, "seeds=5", TINY);
+        const struct nb_observation *v = find(&o, "finite", where);
+        const double seeds = 5 * v->value;
+        assert_true(seeds == round(seeds) && v->n == 0 && v->low == v->value && v->high == v->value);
+        assert_true(isfinite(value(&o, "update_size", where)) || v->value < 1);
+        none += seeds == 0;
+        all += seeds == 5;
+        some += seeds == 4; /* their median is 1 */
+        nb_observations_free(&o);
+    }
+    assert_true(none > 0 && some > 0 && all > 0);
+}
+
 static void constants(void **state)
 {
     (void)state;
@@ -537,7 +559,7 @@ int main(void)
         cmocka_unit_test(one_layer_by_hand), cmocka_unit_test(attention_by_hand), cmocka_unit_test(weights_and_data),
         cmocka_unit_test(gradients_by_layer), cmocka_unit_test(gradients_file), cmocka_unit_test(gradients_of_each_matrix),
         cmocka_unit_test(vanishing), cmocka_unit_test(hidden_growth), cmocka_unit_test(update_size), cmocka_unit_test(planted_alpha),
-        cmocka_unit_test(not_finite), cmocka_unit_test(constants), cmocka_unit_test(exchanged_layers), cmocka_unit_test(refusals)};
+        cmocka_unit_test(not_finite), cmocka_unit_test(finite_is_a_share), cmocka_unit_test(constants), cmocka_unit_test(exchanged_layers), cmocka_unit_test(refusals)};
     char word[40];
     if (nb_cpu_init(word, sizeof word) != 0)
         return 1;
