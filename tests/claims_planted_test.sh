@@ -25,6 +25,7 @@ flips C20 REPRODUCED REFUTED 's/^quantity .*/&\nscheme = deepnorm\nnorm = layern
 
 flips C22 REFUTED CONDITIONAL 's/^quantity .*/&\nbeta = 3/' # a stack whose weights beta enlarges
 
+
 # An RMSNorm that is right and takes 30 % longer: about 1.4 times as fast as LayerNorm becomes 1.1.
 asked='speedup(rmsnorm:layernorm, naive) >= 1.22 where dtype=f32 and hidden=1024 and residency=L2 and isa=scalar'
 nb claim "$asked" --quick --out fast

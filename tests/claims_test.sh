@@ -35,6 +35,8 @@ mkdir arithmetic
 sed '/^\[test by_layer\]/,/^$/d' "$source/reference/claims/C09.claim" >arithmetic/C09.claim
 nb claims --registry arithmetic --out jacobian
 expect "a derivative that is larger by 1/(2n) is larger: $(jq -c '.claims[0].regime' jacobian/claims.json)" [ "$(jq -c '.claims[0].regime' jacobian/claims.json)" = '"mean=0, not >=1"' ]
+nb claims --id C06 --out scans
+expect "one half of C06 holds: $(jq -c '.claims[0].regime' scans/claims.json)" [ "$(jq -c '.claims[0].regime' scans/claims.json)" = '"op=rmsnorm, not layernorm"' ]
 repro=$(jq -r '.claims[] | select(.id == "C05") | .repro' real/claims.json)
 # shellcheck disable=SC2086 # words of a command
 nb ${repro#normbench } --out again
