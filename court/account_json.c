@@ -3,6 +3,7 @@
 
 #include "host.h"
 #include "markup.h"
+#include "shares.h"
 
 #include <math.h>
 #include <string.h>
@@ -138,6 +139,8 @@ static json_t *case_json(const struct nb_account *a, const struct nb_case_of *c)
 json_t *nb_account_json(const struct nb_account *a)
 {
     const struct nb_hearing *h = a->hearing;
+    char wrong[600] = "";
+    nb_shares_wrong(h, wrong, sizeof wrong);
     json_t *j = json_object(), *runs = json_array(), *claims = json_array();
     for (size_t i = 0; i < h->run_count; i++)
         json_array_append_new(runs, run_json(&h->runs[i]));
@@ -153,6 +156,7 @@ json_t *nb_account_json(const struct nb_account *a)
     json_object_set_new(j, "budget_s", h->budget_s > 0 ? nb_number_json(h->budget_s) : json_null());
     json_object_set_new(j, "seconds", nb_number_json(a->seconds));
     json_object_set_new(j, "interrupted", json_boolean(h->interrupted));
+    json_object_set_new(j, "wrong", nb_text_or_null(wrong));
     json_object_set_new(j, "runs", runs);
     json_object_set_new(j, "claims", claims);
     return j;

@@ -3,6 +3,7 @@
 
 #include "host.h"
 #include "markup.h"
+#include "shares.h"
 
 #include <string.h>
 
@@ -40,6 +41,14 @@ static void md_item(FILE *f, const char *label, const char *text)
     fputc('\n', f);
 }
 
+static bool has_shares(const struct nb_run_of *r)
+{
+    bool has = false;
+    for (size_t i = 0; i < r->observations.n; i++)
+        has = has || strcmp(r->observations.v[i].quantity, "share_in_situ") == 0;
+    return has;
+}
+
 static void md_test(FILE *f, const struct nb_account *a, const struct nb_case_of *c, size_t t)
 {
     const struct nb_test *test = &c->claim->tests[t];
@@ -55,6 +64,8 @@ static void md_test(FILE *f, const struct nb_account *a, const struct nb_case_of
     nb_md_code(f, test->name);
     fputs(": ", f);
     nb_md(f, text);
+    if (has_shares(r))
+        fputs("; shares, saved time and bounds side by side: [below](#shares-of-norms-in-whole-blocks)", f);
     if (r->dir[0] != '\0') {
         fputs("; its files: ", f);
         nb_md_code(f, r->dir);
@@ -166,13 +177,31 @@ static void md_pair(void *context, const struct nb_case_of *a, const struct nb_c
     }
 }
 
+static void md_shares(FILE *f, const struct nb_hearing *h)
+{
+    bool any = false;
+    for (size_t i = 0; i < h->run_count; i++)
+        any = any || has_shares(&h->runs[i]);
+    if (!any)
+        return;
+    fputs("\n## Shares of norms in whole blocks\n\nIn situ: what the clock says before and after each norm. By difference: the block with the "
+          "norm and the block without one. Where the difference is within the noise floor or its interval holds 0 it is not resolved, and the "
+          "share in situ decides. What a faster norm saves of a block lies below Amdahl's bound, which follows from the share in situ.\n", f);
+    nb_shares_md(f, h);
+}
+
 void nb_account_md(FILE *f, const struct nb_account *a)
 {
-    char counts[200];
+    char counts[200], wrong[600];
     const struct nb_hearing *h = a->hearing;
     nb_account_count(h, counts, sizeof counts);
     fprintf(f, "# Claims about norms, tried\n\n%s.", counts);
     fputs(h->interrupted ? " **Interrupted**: what is UNTRIED was not finished.\n\n" : "\n\n", f);
+    if (nb_shares_wrong(h, wrong, sizeof wrong)) {
+        fputs("**This run is void**: ", f);
+        nb_md(f, wrong);
+        fputs(".\n\n", f);
+    }
     nb_md(f, a->cpu);
     fputs("; ", f);
     nb_md(f, a->compiler);
@@ -189,4 +218,5 @@ void nb_account_md(FILE *f, const struct nb_account *a)
     nb_each_pair(h, md_pair, f);
     for (size_t i = 0; i < h->case_count; i++)
         md_section(f, a, &h->cases[i]);
+    md_shares(f, h);
 }

@@ -11,6 +11,7 @@
 #include "pictures.h"
 #include "poster.h"
 #include "progress.h"
+#include "shares.h"
 #include "speed.h"
 
 #include <errno.h>
@@ -361,6 +362,13 @@ static enum nb_status find_broken(const struct nb_hearing *h, const char *text, 
     return NB_OK;
 }
 
+/* A measurement that cannot be makes the run void. */
+static enum nb_status find_wrong(const struct nb_hearing *h, struct nb_err *err)
+{
+    char text[600];
+    return nb_shares_wrong(h, text, sizeof text) ? nb_fail(err, "%s", text) : NB_OK;
+}
+
 static void free_show(struct cli *c, struct show *s)
 {
     nb_hearing_free(&s->h);
@@ -374,7 +382,7 @@ static enum nb_status cmd_claims(int argc, char **argv, int *code, struct nb_err
     static const char doc[] =
         "Tries statements about norms by experiments on this machine, each with a verdict: REPRODUCED, REFUTED, CONDITIONAL (with "
         "the conditions), NOT RESOLVED, NOT TESTABLE.\v"
-        "Exit codes: 0 all were tried; 1 an error; 130 interrupted (what was finished is written).\nExamples:\n"
+        "Exit codes: 0 all were tried; 1 an error, or a measurement that cannot be right; 130 interrupted (what was finished is written).\nExamples:\n"
         "  normbench claims                                 # all of them\n"
         "  normbench claims --id C05,C01 --effort quick\n"
         "  normbench list claims                            # what there is\n"
@@ -402,6 +410,8 @@ static enum nb_status cmd_claims(int argc, char **argv, int *code, struct nb_err
     }
     if (status == NB_OK)
         status = find_broken(&s.h, NULL, err);
+    if (status == NB_OK)
+        status = find_wrong(&s.h, err);
     *code = EXIT_HOLDS;
     free_show(&c, &s);
     free(chosen);
@@ -421,7 +431,8 @@ static enum nb_status cmd_claim(int argc, char **argv, int *code, struct nb_err 
     static const char doc[] =
         "Tries a claim of your own by experiment on this machine: QUANTITY[(ARGUMENT, ...)] RELATION [where TERMS]. The grammar: "
         "docs/court.md.\v"
-        "Exit codes: 0 it holds; 3 refuted; 4 conditional or not resolved (which one is printed); 1 an error; 130 interrupted.\n"
+        "Exit codes: 0 it holds; 3 refuted; 4 conditional or not resolved (which one is printed); 1 an error, or a measurement that "
+        "cannot be right; 130 interrupted.\n"
         "Examples:\n"
         "  normbench claim 'output_mean(rmsnorm) >= 0.5 where mean=1'\n"
         "  normbench claim 'output_variance(layernorm) in [0.99, 1.01] where sd=1e-3|1'\n"
@@ -442,6 +453,8 @@ static enum nb_status cmd_claim(int argc, char **argv, int *code, struct nb_err 
     }
     if (status == NB_OK)
         status = find_broken(&s.h, c.text, err);
+    if (status == NB_OK)
+        status = find_wrong(&s.h, err);
     if (status == NB_OK)
         status = claim_code(&s.h.cases[0], code, err);
     free_show(&c, &s);

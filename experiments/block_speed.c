@@ -215,6 +215,7 @@ static const struct quantity QUANTITIES[] = {
     {"share_by_difference", "", offsetof(struct nb_ratios, by_difference), true},
     {"amdahl_bound", "", offsetof(struct nb_ratios, amdahl), false},
     {"beyond_amdahl", "", offsetof(struct nb_ratios, beyond), true},
+    {"shares_disagree", "", offsetof(struct nb_ratios, disagree), true},
     {"block_ns", "ns", offsetof(struct nb_ratios, block_ns), false},
 };
 
@@ -238,7 +239,8 @@ static bool exists(const struct cell *c, const struct quantity *q, const struct 
         tuned = tuned || (!c->variants[i].none && c->variants[i].class_of == NB_TUNED);
     if (q->at == offsetof(struct nb_ratios, block_ns))
         return true;
-    if (q->at == offsetof(struct nb_ratios, in_situ) || q->at == offsetof(struct nb_ratios, by_difference))
+    if (q->at == offsetof(struct nb_ratios, in_situ) || q->at == offsetof(struct nb_ratios, by_difference) ||
+        q->at == offsetof(struct nb_ratios, disagree))
         return !v->none;
     if (q->at == offsetof(struct nb_ratios, saved_tuned))
         return tuned && !v->none && !(ln && v->class_of == NB_TUNED);
@@ -395,5 +397,5 @@ static enum nb_status block_speed(const struct nb_trial *t, struct nb_observatio
 
 const struct nb_experiment nb_experiment_block_speed = {
     "block_speed", "share of norms in the time of a whole block, and what another norm saves of it",
-    "saved_time saved_against_tuned_layernorm share_in_situ share_by_difference amdahl_bound beyond_amdahl block_ns", "block norms",
+    "saved_time saved_against_tuned_layernorm share_in_situ share_by_difference amdahl_bound beyond_amdahl shares_disagree block_ns", "block norms",
     BLOCK_SPEED, sizeof BLOCK_SPEED / sizeof *BLOCK_SPEED, true, {15, 60, 300}, block_speed};

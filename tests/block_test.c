@@ -516,6 +516,11 @@ static void ratios(void **state)
     assert_true(fabs(r[4].saved_tuned + 0.1) < 1e-15 && isnan(r[4].saved)); /* no naive layernorm ran */
     assert_true(fabs(r[2].in_situ - 0.2) < 1e-15 && fabs(r[2].by_difference - 0.2) < 1e-15 && fabs(r[3].in_situ - 1. / 9) < 1e-15);
     assert_true(fabs(r[3].amdahl - 0.1) < 1e-15 && fabs(r[3].beyond) < 1e-15);
+    assert_true(fabs(r[2].disagree) < 1e-15 && fabs(r[4].disagree) < 1e-15 && isnan(r[0].disagree));
+    for (size_t i = 0; i < 5; i++)
+        rounds[i].norm_ns[2] /= 2; /* a clock that loses half */
+    nb_block_ratios(rounds, 5, v, 5, r, &twin);
+    assert_true(fabs(r[2].disagree - 0.1) < 1e-15);
     rounds[0].block_ns[3] = rounds[1].block_ns[3] = rounds[2].block_ns[3] = 1; /* three of five rounds: too good to be true */
     nb_block_ratios(rounds, 5, v, 5, r, &twin);
     assert_true(r[3].beyond > 0.8);
@@ -560,8 +565,8 @@ static void block_speed(void **state)
     for (size_t i = 0; i < t.experiment->parameter_count; i++)
         assert_int_equal(nb_parameter_check(&t.experiment->parameters[i], values[i], &err), NB_OK);
     assert_int_equal(t.experiment->run(&t, &o, &err), NB_OK);
-    /* of 4 conditions: 2 saved, 3 saved against tuned, 4 + 4 shares, 2 bounds, 2 beyond, 5 blocks */
-    assert_int_equal(o.n, 4 * 22);
+    /* of 4 conditions: 2 saved, 3 saved against tuned, 4 + 4 shares, 4 disagreements, 2 bounds, 2 beyond, 5 blocks */
+    assert_int_equal(o.n, 4 * 26);
     const struct nb_observation *v = find(&o, "saved_time", "block=gru ffn=none d=64 tokens=1 batch=2 step=training class=tuned norm=rmsnorm threads=1");
     if (v->missing[0] != '\0') {
         assert_non_null(strstr(v->missing, "libopenblas-dev"));

@@ -6,6 +6,7 @@
 #include "hearing.h"
 #include "poster.h"
 #include "regime.h"
+#include "shares.h"
 #include "speed.h"
 #include "stats.h"
 
@@ -962,6 +963,58 @@ static void stopping(void **state)
     }
 }
 
+/* ---- shares ---- */
+
+static void share(struct nb_observations *o, const char *quantity, double v, double half, double noise, const char *where)
+{
+    nb_observe_interval(o, quantity, "", v, v - half, v + half, noise, 9, "processes", "%s", where);
+}
+
+/* In situ 10 %; by difference as given. */
+static void both_shares(struct nb_observations *o, double difference, double half, double noise, const char *where)
+{
+    share(o, "share_in_situ", 0.1, 0.001, NAN, where);
+    share(o, "share_by_difference", difference, half, noise, where);
+    share(o, "shares_disagree", difference - 0.1, half, noise, where);
+}
+
+static void shares(void **state)
+{
+    (void)state;
+    static const struct {
+        double difference, half, noise, beyond;
+        const char *wrong, *row;
+    } rows[] = {
+        {0.105, 0.002, 0.001, -0.01, NULL, "norm=ln | 10.00 % [9.90, 10.10] | 10.50 % [10.30, 10.70] | both |"},
+        {0.2, 0.002, 0.001, 0, "a norm's share in situ is not that by difference to a block without it: shares_disagree is 0.1 [0.098, 0.102] where norm=ln", NULL},
+        {0.1, 0.002, 0.001, 0.1, "something is wrong: a block saves more than its norm takes: beyond_amdahl is 0.1 [0.09, 0.11] where norm=ln", NULL},
+        {0.2, 0.002, 0.001, 0.1, "where norm=ln; and 1 more", NULL},
+        {0.2, 0.09, 0.001, 0, NULL, "| both |"},                 /* not beyond doubt */
+        {0.01, 0.002, 0.02, 0, NULL, "0.80, 1.20] NOT RESOLVED | in situ |"}, /* within the noise: in situ decides */
+        {0.001, 0.01, 0.001, 0.025, NULL, "-0.90, 1.10] NOT RESOLVED | in situ |"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct nb_run_of run = {.done = true};
+        const struct nb_hearing h = {.runs = &run, .run_count = 1};
+        char text[600] = "", *md = NULL;
+        size_t len = 0;
+        both_shares(&run.observations, rows[i].difference, rows[i].half, rows[i].noise, "norm=ln");
+        share(&run.observations, "beyond_amdahl", rows[i].beyond, 0.01, 0.001, "norm=ln");
+        assert_int_equal(nb_shares_wrong(&h, text, sizeof text), rows[i].wrong != NULL);
+        says("wrong", text, rows[i].wrong != NULL ? rows[i].wrong : "");
+        FILE *f = open_memstream(&md, &len);
+        assert_true(nb_shares_md(f, &h));
+        fclose(f);
+        says("table", md, rows[i].row != NULL ? rows[i].row : "| where |");
+        free(md);
+        nb_observations_free(&run.observations);
+    }
+    const struct nb_hearing none = {.run_count = 0};
+    char text[10];
+    assert_false(nb_shares_wrong(&none, text, sizeof text));
+    assert_false(nb_shares_md(stderr, &none));
+}
+
 /* ---- the poster ---- */
 
 static void saved(struct nb_observations *o, double v, size_t n, const char *residency, const char *pairing, size_t hidden, const char *rest)
@@ -1026,7 +1079,7 @@ int main(void)
         cmocka_unit_test(outcomes),   cmocka_unit_test(rule),        cmocka_unit_test(many_cells), cmocka_unit_test(longer),
         cmocka_unit_test(properties), cmocka_unit_test(losing), cmocka_unit_test(longer_suffices), cmocka_unit_test(regimes), cmocka_unit_test(claim_right),
         cmocka_unit_test(claim_wrong), cmocka_unit_test(asking),     cmocka_unit_test(hearing),   cmocka_unit_test(interrupted),
-        cmocka_unit_test(budget),     cmocka_unit_test(infinite), cmocka_unit_test(not_a_number), cmocka_unit_test(poster), cmocka_unit_test(full_disk), cmocka_unit_test(stopping),    cmocka_unit_test(experiments)};
+        cmocka_unit_test(budget),     cmocka_unit_test(infinite), cmocka_unit_test(not_a_number), cmocka_unit_test(shares), cmocka_unit_test(poster), cmocka_unit_test(full_disk), cmocka_unit_test(stopping),    cmocka_unit_test(experiments)};
     char word[40];
     if (nb_cpu_init(word, sizeof word) != 0)
         return 1;
