@@ -168,26 +168,42 @@ size_t nb_each_pair(const struct nb_hearing *h, void (*take)(void *context, cons
     return count;
 }
 
-const char *nb_both_say(const struct nb_case_of *a, const struct nb_case_of *b)
+/* "C27 holds", "C26 holds where depth=6, not >=12" */
+static void one_says(const struct nb_case_of *c, char *text, size_t len)
+{
+    const struct nb_judgement *j = &c->judgement;
+    static const char *const words[NB_FINDING_COUNT] = {"was not tried", "holds", "does not hold", "holds where ", "is not resolved",
+                                                        "cannot be tried"};
+    nb_put(text, len, "%s %s%s", c->claim->id, words[j->finding], j->finding == NB_CONDITIONAL ? j->regime : "");
+}
+
+void nb_both_say(const struct nb_case_of *a, const struct nb_case_of *b, char *text, size_t len)
 {
     const enum nb_finding x = a->judgement.finding, y = b->judgement.finding;
     const bool one = x == NB_REPRODUCED || y == NB_REPRODUCED, other = x == NB_REFUTED || y == NB_REFUTED;
-    return x == NB_REPRODUCED && y == NB_REPRODUCED ? "both hold as they are tested: compare their conditions"
-           : one && other                            ? "this is decided"
-           : x == NB_REFUTED && y == NB_REFUTED      ? "neither holds"
-                                                     : "this is not decided";
+    text[0] = '\0';
+    one_says(a, text, len);
+    nb_put(text, len, "; ");
+    one_says(b, text, len);
+    nb_put(text, len, "%s", x == NB_REPRODUCED && y == NB_REPRODUCED ? ": both hold as they are tested, compare their conditions"
+                            : one && other                            ? ": this is decided"
+                                                                      : "");
 }
 
 static void print_pair(void *context, const struct nb_case_of *a, const struct nb_case_of *b)
 {
     const struct nb_case_of *const both[] = {a, b};
+    char together[2000];
     FILE *f = context;
+    nb_both_say(a, b, together, sizeof together);
     for (int i = 0; i < 2; i++) {
         fprintf(f, "  %-*s%-*s", ID, both[i]->claim->id, FINDING, nb_finding_name(both[i]->judgement.finding));
         nb_plain(f, both[i]->claim->statement);
         fputc('\n', f);
     }
-    fprintf(f, "  %s\n", nb_both_say(a, b));
+    fputs("  ", f);
+    nb_plain(f, together);
+    fputc('\n', f);
 }
 
 void nb_account_against(FILE *f, const struct nb_hearing *h)

@@ -154,6 +154,9 @@ static void md_section(FILE *f, const struct nb_account *a, const struct nb_case
     md_item(f, "would be refuted by", c->claim->refuted_by);
     for (size_t t = 0; t < c->claim->test_count && c->judgement.finding != NB_UNTRIED; t++)
         md_test(f, a, c, t);
+    if (c->judgement.stretch > 1)
+        fprintf(f, "- cells disagree: for the outcomes below, half widths of intervals were widened %.2f times, for %zu cells\n",
+                c->judgement.stretch, c->judgement.random);
     md_item(f, "why", c->claim->why);
     fputs("- again: ", f);
     nb_md_code(f, repro);
@@ -167,12 +170,14 @@ static void md_pair(void *context, const struct nb_case_of *a, const struct nb_c
 {
     FILE *f = context;
     const struct nb_case_of *const both[] = {a, b};
+    char together[2000];
+    nb_both_say(a, b, together, sizeof together);
     for (int i = 0; i < 2; i++) {
         fputs("| ", f);
         nb_md(f, both[i]->claim->id);
         md_cell(f, both[i]->claim->statement);
         md_cell(f, nb_finding_name(both[i]->judgement.finding));
-        md_cell(f, i == 0 ? "" : nb_both_say(a, b));
+        md_cell(f, i == 0 ? "" : together);
         fputs(" |\n", f);
     }
 }

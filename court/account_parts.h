@@ -10,8 +10,8 @@ void nb_put(char *text, size_t len, const char *format, ...) __attribute__((form
 /* Calls take, which may be NULL, for each pair of cases one of which names the other, the earlier one first; how many there are. */
 size_t nb_each_pair(const struct nb_hearing *h, void (*take)(void *context, const struct nb_case_of *a, const struct nb_case_of *b),
                     void *context);
-/* What comes of a pair. */
-const char *nb_both_say(const struct nb_case_of *a, const struct nb_case_of *b);
+/* What comes of a pair: which of them holds, and where. */
+void nb_both_say(const struct nb_case_of *a, const struct nb_case_of *b, char *text, size_t len);
 
 const char *nb_effort_name(enum nb_effort e);
 

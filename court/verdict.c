@@ -206,7 +206,7 @@ static void unresolved(const struct nb_evidence *tests, size_t n, bool mixed, st
 {
     j->finding = NB_NOT_RESOLVED;
     if (mixed)
-        say(j, "cells disagree, but not with the certainty that %zu cells together ask for", random_cells(tests, n));
+        say(j, "cells disagree, but not with the certainty that %zu cells together ask for", j->random);
     if (j->lost > 0)
         say(j, "%zu of %zu cells were not observed in this run and may be in another", j->lost,
             j->holds + j->fails + j->open + j->missing);
@@ -250,8 +250,9 @@ struct nb_judgement nb_judge(const struct nb_evidence *tests, size_t n)
         return j;
     judge_cells(tests, n, 1, &j);
     const bool mixed = j.holds > 0 && j.fails > 0;
+    j.random = random_cells(tests, n);
     if (mixed)
-        judge_cells(tests, n, nb_stretch(random_cells(tests, n)), &j);
+        judge_cells(tests, n, nb_stretch(j.random), &j);
     for (size_t t = 0; t < n; t++)
         untried += seen(&tests[t]) == 0;
     if (j.holds > 0 && j.fails > 0) {

@@ -51,6 +51,7 @@ struct nb_judgement {
     size_t holds, fails, open, missing; /* cells */
     size_t lost;    /* of the missing ones those that another run may have */
     double stretch; /* of the intervals that this rests on: above 1 where cells disagree */
+    size_t random;  /* cells whose intervals were stretched, or would have been */
     double longer;  /* NOT RESOLVED: times as long would decide every cell; INFINITY: no length would; NAN: not a matter of it */
     char regime[800]; /* CONDITIONAL: "residency=L2, not DRAM"; else "" */
     char reason[800]; /* NOT RESOLVED, NOT TESTABLE: why; others: what is missing, or "" */

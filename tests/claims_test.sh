@@ -79,7 +79,14 @@ verdict P6 CONDITIONAL 'holds where mean>=1, not 0'
 verdict P7 REFUTED
 verdict P8 'NOT TESTABLE' 'needs the <data>'
 expect "contradictions stand side by side" grep -q '^claims that contradict each other' out
-expect "and are decided" grep -q 'this is decided' out
+expect "and are decided" grep -qxF '  P1 holds; P2 does not hold: this is decided' out
+sed -i 's/^against = .*/against = P6/' registry/P2.claim
+nb claims --registry registry --id P2,P6 --out conditional
+expect "of one that is conditional the conditions are told" grep -qxF '  P2 does not hold; P6 holds where mean>=1, not 0' out
+expect "also in claims.md" grep -qF '| P2 does not hold; P6 holds where mean&gt;=1, not 0 |' conditional/claims.md
+expect "claims.md says how much wider intervals were" grep -qE '^- cells disagree: .* widened 1.[0-9]+ times, for 9 cells$' conditional/claims.md
+sed -i 's/^against = .*/against = P1/' registry/P2.claim
+nb claims --registry registry --out planted_again
 expect "counted" grep -q '2 REPRODUCED, 2 REFUTED, 2 CONDITIONAL, 1 NOT RESOLVED, 1 NOT TESTABLE' out
 expect "equal parameters are run once: $(jq '.runs | length' planted/claims.json)" [ "$(jq '.runs | length' planted/claims.json)" = 5 ]
 expect "markup is escaped" grep -qF 'a &lt;test&gt; \| \`x\`' planted/claims.md

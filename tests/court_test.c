@@ -675,6 +675,14 @@ static void asking(void **state)
     assert_true(c.tests[0].where.v[1].sets && !c.tests[0].where.v[2].sets);
     assert_string_equal(c.tests[0].holds_text, ">= 0.5");
     nb_claim_free(&c);
+    c = asked("speedup > 1 where hidden=1024|4096 and pair=rmsnorm:layernorm|prmsnorm:rmsnorm and dtype=f32");
+    for (size_t i = 0; i < c.tests[0].experiment->parameter_count; i++) {
+        if (strcmp(c.tests[0].experiment->parameters[i].name, "hidden") == 0)
+            assert_string_equal(c.tests[0].values[i], "1024,4096");
+        if (strcmp(c.tests[0].experiment->parameters[i].name, "pair") == 0)
+            assert_string_equal(c.tests[0].values[i], "rmsnorm:layernorm,prmsnorm:rmsnorm");
+    }
+    nb_claim_free(&c);
     c = asked("fake.q(1|2, well) > 1");
     assert_ptr_equal(c.tests[0].experiment, &FAKE_TIMED);
     assert_string_equal(c.tests[0].values[0], "1,2");
