@@ -13,10 +13,12 @@
 #include <math.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 /* ---- allocations are counted: the linker sends those of the library here ---- */
 
 static size_t allocations;
+static pid_t hang_without; /* a child of this process waits for a signal instead of allocating; 0: none does */
 void *__real_malloc(size_t n);
 void *__real_calloc(size_t n, size_t size);
 void *__real_realloc(void *p, size_t n);
@@ -29,6 +31,8 @@ void *__wrap_aligned_alloc(size_t align, size_t n);
 void *__wrap_malloc(size_t n)
 {
     allocations++;
+    while (hang_without != 0 && getpid() != hang_without)
+        pause();
     return __real_malloc(n);
 }
 
@@ -556,7 +560,7 @@ static void block_speed(void **state)
 {
     (void)state;
     /* block ffn d tokens batch norms class step threads processes */
-    static const char *const values[] = {"transformer,gru", "gelu", "64", "4", "2", "rmsnorm", "naive,tuned", "forward,training", "1", "6"};
+    static const char *const values[] = {"transformer,gru", "gelu", "64", "4", "2", "rmsnorm", "naive,tuned", "forward,training", "1", "6", "120"};
     struct nb_trial t = {.experiment = nb_experiment_find("block_speed"), .values = values, .seed = 1, .budget_s = 0.2};
     struct nb_observations o = {0};
     struct nb_err err;
@@ -585,12 +589,45 @@ static void block_speed(void **state)
     assert_int_equal(o.n, 0);
 }
 
+/* A process that hangs is ended, and its cells are lost in this run only. */
+static void hanging(void **state)
+{
+    (void)state;
+    static const char *const values[] = {"transformer", "gelu", "64", "1", "1", "rmsnorm", "tuned", "forward", "1", "6", "0.3"};
+    const struct nb_trial t = {.experiment = nb_experiment_find("block_speed"), .values = values, .seed = 1, .budget_s = 0.01};
+    struct nb_observations o = {0};
+    struct nb_err err = {""};
+    hang_without = getpid();
+    assert_int_equal(t.experiment->run(&t, &o, &err), NB_OK);
+    hang_without = 0;
+    assert_true(o.n > 0);
+    for (size_t i = 0; i < o.n; i++)
+        assert_true(o.v[i].once && strstr(o.v[i].missing, "took longer than") != NULL);
+    nb_observations_free(&o);
+}
+
+/* More blocks than it can hold are not left out in silence. */
+static void too_many_blocks(void **state)
+{
+    (void)state;
+    char tokens[400] = "1";
+    const char *values[] = {"transformer", "gelu,swiglu", "64,128", tokens, "1", "rmsnorm", "tuned", "forward,training", "1", "6", "60"};
+    const struct nb_trial t = {.experiment = nb_experiment_find("block_speed"), .values = values, .seed = 1, .budget_s = 0.01};
+    struct nb_observations o = {0};
+    struct nb_err err = {""};
+    for (int i = 2; i <= 33; i++)
+        snprintf(tokens + strlen(tokens), sizeof tokens - strlen(tokens), ",%d", i);
+    assert_int_equal(t.experiment->run(&t, &o, &err), NB_ERROR);
+    assert_non_null(strstr(err.text, "264 blocks by ffn, d, tokens, batch and step; at most 256"));
+    assert_int_equal(o.n, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(activations),     cmocka_unit_test(activations_bf16),        cmocka_unit_test(bf16_ties_go_to_even), cmocka_unit_test(forward_is_the_formula),
         cmocka_unit_test(gradients),       cmocka_unit_test(a_pass_allocates_nothing), cmocka_unit_test(the_same_for_a_seed),
-        cmocka_unit_test(tuned_is_tuned),  cmocka_unit_test(ratios), cmocka_unit_test(noise_floor), cmocka_unit_test(block_speed),
+        cmocka_unit_test(tuned_is_tuned),  cmocka_unit_test(ratios), cmocka_unit_test(noise_floor), cmocka_unit_test(block_speed), cmocka_unit_test(too_many_blocks), cmocka_unit_test(hanging),
         cmocka_unit_test(openblas_is_the_product), /* last: from here on its threads are in this process */
     };
     char word[40];

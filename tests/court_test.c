@@ -712,6 +712,22 @@ static void asking(void **state)
     }
 }
 
+/* A range is given as much time as the list that it stands for. */
+static void seconds_of_a_range(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"speedup > 1 where hidden=64:16384:x2", "speedup > 1 where hidden=64|128|256|512|1024|2048|4096|8192|16384"};
+    double seconds[2] = {0};
+    for (size_t i = 0; i < 2; i++) {
+        struct nb_claim c = asked(texts[i]);
+        struct nb_err err;
+        const struct nb_trial t = {.experiment = c.tests[0].experiment, .values = (const char *const *)c.tests[0].values, .effort = NB_QUICK};
+        assert_int_equal(nb_op_speed_seconds(&t, &seconds[i], &err), NB_OK);
+        nb_claim_free(&c);
+    }
+    assert_true(seconds[0] == seconds[1] && seconds[0] >= 9 * 2 * 2 * 5);
+}
+
 static const struct nb_case_of *decided_cases[16];
 static size_t decided_count;
 
@@ -1086,7 +1102,7 @@ int main(void)
         cmocka_unit_test(regions),    cmocka_unit_test(terms),       cmocka_unit_test(questions), cmocka_unit_test(pointing),
         cmocka_unit_test(outcomes),   cmocka_unit_test(rule),        cmocka_unit_test(many_cells), cmocka_unit_test(longer),
         cmocka_unit_test(properties), cmocka_unit_test(losing), cmocka_unit_test(longer_suffices), cmocka_unit_test(regimes), cmocka_unit_test(claim_right),
-        cmocka_unit_test(claim_wrong), cmocka_unit_test(asking),     cmocka_unit_test(hearing),   cmocka_unit_test(interrupted),
+        cmocka_unit_test(claim_wrong), cmocka_unit_test(asking),     cmocka_unit_test(hearing), cmocka_unit_test(seconds_of_a_range),   cmocka_unit_test(interrupted),
         cmocka_unit_test(budget),     cmocka_unit_test(infinite), cmocka_unit_test(not_a_number), cmocka_unit_test(shares), cmocka_unit_test(poster), cmocka_unit_test(full_disk), cmocka_unit_test(stopping),    cmocka_unit_test(experiments)};
     char word[40];
     if (nb_cpu_init(word, sizeof word) != 0)
