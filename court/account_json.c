@@ -156,6 +156,7 @@ json_t *nb_account_json(const struct nb_account *a)
     json_object_set_new(j, "budget_s", h->budget_s > 0 ? nb_number_json(h->budget_s) : json_null());
     json_object_set_new(j, "seconds", nb_number_json(a->seconds));
     json_object_set_new(j, "interrupted", json_boolean(h->interrupted));
+    json_object_set_new(j, "error", nb_text_or_null(h->error));
     json_object_set_new(j, "wrong", nb_text_or_null(wrong));
     json_object_set_new(j, "runs", runs);
     json_object_set_new(j, "claims", claims);

@@ -201,7 +201,12 @@ void nb_account_md(FILE *f, const struct nb_account *a)
     const struct nb_hearing *h = a->hearing;
     nb_account_count(h, counts, sizeof counts);
     fprintf(f, "# Claims about norms, tried\n\n%s.", counts);
-    fputs(h->interrupted ? " **Interrupted**: what is UNTRIED was not finished.\n\n" : "\n\n", f);
+    fputs(h->interrupted ? " **Interrupted**: what is UNTRIED was not finished." : "", f);
+    if (h->error[0] != '\0') {
+        fputs(" **Broken off**, what is UNTRIED was not finished: ", f);
+        nb_md(f, h->error);
+    }
+    fputs("\n\n", f);
     if (nb_shares_wrong(h, wrong, sizeof wrong)) {
         fputs("**This run is void**: ", f);
         nb_md(f, wrong);

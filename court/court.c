@@ -331,15 +331,14 @@ static enum nb_status hear(struct cli *c, struct show *s, struct nb_err *err)
     s->account.seconds = now() - start;
     if (status == NB_OK)
         nb_progress_end(&s->progress);
-    if (status == NB_ERROR || write_files(s, note, err) != NB_OK) {
-        if (failed.text[0] != '\0')
-            *err = failed;
+    if (write_files(s, note, err) != NB_OK)
         return NB_ERROR;
-    }
     print_end(s, c->json, c->asks, note);
     s->h.dir = NULL; /* dir goes */
     if (status == NB_INTERRUPTED)
         nb_fail(err, "interrupted; what was finished is in %s", dir);
+    if (status == NB_ERROR)
+        nb_fail(err, "%.800s; what was finished is in %.150s", failed.text, dir);
     return status;
 }
 

@@ -151,6 +151,12 @@ if gnuplot --version >/dev/null 2>&1; then
 fi
 fails 1 'do not do for these claims; at least' claim 'speedup(rmsnorm:layernorm) > 1' --budget 1s
 
+# ---- an error late: the folder of the second experiment has too long a name, what was tried before it is kept ----
+deep=$(printf './%.0s' $(seq 2036))longs # 4077 bytes: /row_statistics fits behind it, /deepnorm_constants does not
+fails 1 'cannot make the folder' claims --id C05,C19 --quick --out "$deep"
+expect "it says that there is something" grep -q 'what was finished is in' err
+expect "what was finished is written" [ "$(jq -c '[.error[0:22], [.claims[].verdict]]' longs/claims.json)" = '["cannot make the folder",["REPRODUCED","UNTRIED"]]' ]
+
 # ---- a child that a signal ends: valgrind kills who calls it ----
 mkdir bin
 printf '#!/bin/sh\nkill -KILL $PPID\nsleep 1\n' >bin/valgrind

@@ -841,6 +841,38 @@ static void interrupted(void **state)
         nb_claim_free(&c[i]);
 }
 
+/* A hearing that an error breaks off leaves the verdicts that were formed: the second run's folder has too long a name. */
+static void broken_off(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"fake.q(1) > 1", "fake_other.q > 1"};
+    struct nb_claim c[2] = {asked(texts[0]), asked(texts[1])};
+    const struct nb_claim *const chosen[2] = {&c[0], &c[1]};
+    struct nb_err err = {""};
+    char dir[4089]; /* with /fake 4093 bytes, with /fake_other 4099 */
+    snprintf(dir, sizeof dir, "/tmp");
+    for (size_t n = 4; n < 4088; n += 2)
+        memcpy(dir + n, "/.", 3);
+    struct nb_hearing h = {.decided = on_decided, .effort = NB_QUICK, .dir = dir};
+    decided_count = 0;
+    nb_hearing_plan(&h, chosen, 2);
+    assert_int_equal(nb_hearing_run(&h, &err), NB_ERROR);
+    says("error", err.text, "cannot make the folder");
+    assert_string_equal(h.error, err.text);
+    assert_true(decided_count == 2 && h.cases[0].judgement.finding == NB_REPRODUCED && h.cases[1].judgement.finding == NB_UNTRIED);
+    const struct nb_account a = {.hearing = &h, .command = "x", .options = "", .cpu = "c", .compiler = "gcc", .registry = "r"};
+    char *text = NULL;
+    size_t len = 0;
+    FILE *f = open_memstream(&text, &len);
+    nb_account_md(f, &a);
+    fclose(f);
+    says("md", text, "1 REPRODUCED, 1 UNTRIED. **Broken off**, what is UNTRIED was not finished: cannot make the folder");
+    free(text);
+    nb_hearing_free(&h);
+    for (size_t i = 0; i < 2; i++)
+        nb_claim_free(&c[i]);
+}
+
 static void budget(void **state)
 {
     (void)state;
@@ -1103,7 +1135,7 @@ int main(void)
         cmocka_unit_test(outcomes),   cmocka_unit_test(rule),        cmocka_unit_test(many_cells), cmocka_unit_test(longer),
         cmocka_unit_test(properties), cmocka_unit_test(losing), cmocka_unit_test(longer_suffices), cmocka_unit_test(regimes), cmocka_unit_test(claim_right),
         cmocka_unit_test(claim_wrong), cmocka_unit_test(asking),     cmocka_unit_test(hearing), cmocka_unit_test(seconds_of_a_range),   cmocka_unit_test(interrupted),
-        cmocka_unit_test(budget),     cmocka_unit_test(infinite), cmocka_unit_test(not_a_number), cmocka_unit_test(shares), cmocka_unit_test(poster), cmocka_unit_test(full_disk), cmocka_unit_test(stopping),    cmocka_unit_test(experiments)};
+        cmocka_unit_test(broken_off), cmocka_unit_test(budget),     cmocka_unit_test(infinite), cmocka_unit_test(not_a_number), cmocka_unit_test(shares), cmocka_unit_test(poster), cmocka_unit_test(full_disk), cmocka_unit_test(stopping),    cmocka_unit_test(experiments)};
     char word[40];
     if (nb_cpu_init(word, sizeof word) != 0)
         return 1;
