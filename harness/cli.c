@@ -257,6 +257,15 @@ static enum nb_status cmd_run(int argc, char **argv, int *code, struct nb_err *e
     return s;
 }
 
+enum nb_status nb_cli_check_run(int argc, char **argv, struct nb_err *err)
+{
+    struct cli c = {0};
+    const enum nb_status s = parse(&c, argc, argv, "", err);
+    nb_preset_free(&c.run.preset);
+    free(c.run.command);
+    return s;
+}
+
 static enum nb_status cmd_check(int argc, char **argv, int *code, struct nb_err *err)
 {
     struct cli c = {0};

@@ -1146,8 +1146,7 @@ json_t *nb_cell_to_json(const struct nb_cell *c, const struct nb_settings *s)
                      "screen_rounds", (int)c->screen_rounds, "repro", repro, "kernels", kernels, "groups", groups, "pairings", pairings);
 }
 
-/* Of all that stands in plan.json but itself: tells one that was edited by hand. */
-static json_int_t plan_digest(const json_t *plan)
+json_int_t nb_plan_digest(const json_t *plan)
 {
     json_t *rest = json_copy((json_t *)plan);
     json_object_del(rest, "digest");
@@ -1200,7 +1199,7 @@ json_t *nb_plan_to_json(const struct nb_plan *plan)
                      "dropped", dropped, "cells", cells, "bars", plan->bars);
     NB_ASSERT(json != NULL);
     nb_foreign_to_json(json);
-    json_object_set_new(json, "digest", json_integer(plan_digest(json)));
+    json_object_set_new(json, "digest", json_integer(nb_plan_digest(json)));
     return json;
 }
 
@@ -1386,7 +1385,7 @@ enum nb_status nb_plan_from_json(struct nb_plan *plan, const json_t *json, struc
     size_t i;
     if (s == NB_OK && json_array_size(cells) == 0)
         s = nb_fail(err, "plan.json: no cells");
-    if (s == NB_OK && json_integer_value(json_object_get(json, "digest")) != plan_digest(json))
+    if (s == NB_OK && json_integer_value(json_object_get(json, "digest")) != nb_plan_digest(json))
         s = nb_fail(err, "plan.json was changed since the run began; start a new run");
     if (s != NB_OK)
         return s;

@@ -131,6 +131,8 @@ void nb_cell_repro(const struct nb_cell *cell, const struct nb_settings *s, cons
 
 /* plan.json (docs/schema.md) and back. Kernels this program does not have are an error. */
 json_t *nb_plan_to_json(const struct nb_plan *plan);
+/* "digest": of all that stands in plan.json but itself: tells one that was edited by hand. */
+json_int_t nb_plan_digest(const json_t *plan);
 NB_USE_RESULT enum nb_status nb_plan_from_json(struct nb_plan *plan, const json_t *json,
                                                struct nb_err *err);
 json_t *nb_cell_to_json(const struct nb_cell *cell, const struct nb_settings *s);

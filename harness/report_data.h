@@ -258,6 +258,8 @@ extern const double rep_power; /* of the detectable effect */
 void rep_numbers(struct rep_run *run);
 size_t rep_process_times(const struct rep_cell *cell, const struct rep_entry *e,
                          const struct rep_unit *unit, double *ns_per_pass);
+/* Speedups of a pairing that has one, one a process that entered, ascending; room for cell->nunits. */
+size_t rep_process_speedups(const struct rep_run *run, const struct rep_cell *cell, const struct rep_pairing *p, double *speedups);
 size_t rep_max_rounds(const struct rep_cell *cell);
 bool rep_is_timed(const struct rep_entry *e);
 bool rep_is_op(const struct rep_kernel *k, const char *op);

@@ -544,6 +544,16 @@ static void end_work(struct work *w)
     free(w->processes);
 }
 
+size_t rep_process_speedups(const struct rep_run *run, const struct rep_cell *cell, const struct rep_pairing *p, double *speedups)
+{
+    struct work w = begin_work(run, cell);
+    const size_t n = ratio_estimate(&w, cell, p->group, p->base_member, p->test_member).processes;
+    for (size_t i = 0; i < n; i++) /* the estimate has sorted them */
+        speedups[i] = exp(w.processes[i]);
+    end_work(&w);
+    return n;
+}
+
 /* Median ns a row of a member of a group in one process; NAN: it has none. */
 static double process_ns(const struct rep_run *run, const struct rep_cell *cell, size_t group, size_t member,
                          size_t process)
