@@ -6,9 +6,8 @@ extern const struct nb_command nb_cluster_command, nb_compare_command, nb_strip_
 
 void nb_fleet_register(void)
 {
-    nb_cli_add(&nb_db_command);
-    nb_cli_add(&nb_history_command);
-    const struct nb_command *const commands[] = {&nb_compare_command, &nb_cluster_command, &nb_strip_command};
+    const struct nb_command *const commands[] = {&nb_compare_command, &nb_db_command, &nb_history_command, &nb_cluster_command,
+                                                 &nb_strip_command};
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         nb_cli_add(commands[i]);
 }

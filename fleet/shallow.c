@@ -136,6 +136,18 @@ static char *read_text(const char *path, size_t *n)
     return NULL;
 }
 
+json_t *nb_json_text_without(char *text, size_t n, const char *const *keys,
+                             json_error_t *where)
+{
+    struct text t = {.from = text, .to = text, .end = text + n};
+    reduce(&t, keys);
+    json_t *json = json_loadb(text, (size_t)(t.to - text), JSON_REJECT_DUPLICATES, where);
+    for (size_t i = 0; json == NULL && i < t.cut_count; i++)
+        if (t.cuts[i].at - text < where->position)
+            where->line += (int)t.cuts[i].lines;
+    return json;
+}
+
 json_t *nb_json_without(const char *path, const char *const *keys, json_error_t *where)
 {
     size_t n = 0;
@@ -145,12 +157,7 @@ json_t *nb_json_without(const char *path, const char *const *keys, json_error_t 
         snprintf(where->text, sizeof where->text, "%s", strerror(errno));
         return NULL;
     }
-    struct text t = {.from = text, .to = text, .end = text + n};
-    reduce(&t, keys);
-    json_t *json = json_loadb(text, (size_t)(t.to - text), JSON_REJECT_DUPLICATES, where);
-    for (size_t i = 0; json == NULL && i < t.cut_count; i++)
-        if (t.cuts[i].at - text < where->position)
-            where->line += (int)t.cuts[i].lines;
+    json_t *json = nb_json_text_without(text, n, keys, where);
     free(text);
     return json;
 }

@@ -8,5 +8,8 @@
  * keys of the outermost object are empty: of what is in them only brackets and quotes are
  * looked at, which takes a small part of the time. keys ends with NULL. */
 json_t *nb_json_without(const char *path, const char *const *keys, json_error_t *where);
+/* The same of a text, which is overwritten. */
+json_t *nb_json_text_without(char *text, size_t n, const char *const *keys,
+                             json_error_t *where);
 
 #endif
