@@ -1079,7 +1079,7 @@ static json_t *kernel_json(const struct nb_kernel *k)
                      nb_dtype_name(k->dtype), "algo", k->algo, "isa", k->isa, "trick",
                      k->trick, "source", k->source, "origin", nb_origin_name(nb_kernel_origin(k)), "isa_rank",
                      isa != NULL ? isa->rank : 0, "flushes", (int)k->flushes, "x_reads",
-                     (int)k->x_reads, "flops", k->flops, "vector_bits",
+                     (int)k->x_reads, "dy_reads", (int)k->dy_reads, "flops", k->flops, "vector_bits",
                      code != NULL ? json_integer((json_int_t)code->vector_bits) : json_null(),
                      "vector_bits_reason",
                      why_no_code != NULL ? json_string(why_no_code) : json_null(),
