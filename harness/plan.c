@@ -248,6 +248,15 @@ static bool has_kind(const struct nb_cell *c, enum nb_op_k kind)
     return false;
 }
 
+/* Whether a kernel moves running statistics on. */
+static bool has_running(const struct nb_cell *c)
+{
+    for (size_t i = 0; i < c->kernel_count; i++)
+        if (nb_op_facts(c->kernels[i]->op)->columns && !nb_op_facts(c->kernels[i]->op)->given)
+            return true;
+    return false;
+}
+
 static enum nb_status add_cell(struct nb_plan *plan, const struct nb_block *b,
                                const struct nb_topology *t, struct nb_cell wanted, size_t rows,
                                struct nb_err *err)
@@ -277,7 +286,7 @@ static enum nb_status add_cell(struct nb_plan *plan, const struct nb_block *b,
     for (int kind = 1; kind < NB_K_COUNT; kind++)
         if (!has_kind(&probe, (enum nb_op_k)kind))
             wanted.k[kind] = 0;
-    if (!has_op(&probe, NB_OP_BATCHNORM))
+    if (!has_running(&probe))
         wanted.momentum = NB_MOMENTUM;
     cell_id(&wanted);
     const double check = nb_check_bytes(&probe, bytes);

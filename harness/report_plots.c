@@ -1076,16 +1076,8 @@ enum { MAX_NORMS = 8, DIRECTIONS = 3 };
 
 static const char *norm_title(const char *op)
 {
-    static const char *const names[][2] = {{"layernorm", "LayerNorm"}, {"rmsnorm", "RMSNorm"},
-                                           {"prmsnorm", "pRMSNorm"},   {"groupnorm", "GroupNorm"},
-                                           {"qknorm", "QK-norm"},      {"l2norm", "L2 norm"},
-                                           {"scalenorm", "ScaleNorm"}, {"deepnorm", "DeepNorm"},
-                                           {"batchnorm", "BatchNorm"}, {"batchnorm_infer", "BatchNorm in inference"},
-                                           {"dyt", "DyT"}};
-    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
-        if (strcmp(names[i][0], op) == 0)
-            return names[i][1];
-    return op;
+    const char *title = nb_op_facts((uint32_t)nb_op_parse(op))->title;
+    return title != NULL ? title : op;
 }
 
 static bool has_both(const struct rep_step *s)
