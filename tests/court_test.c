@@ -642,7 +642,7 @@ static enum nb_status fake(const struct nb_trial *t, struct nb_observations *o, 
     }
     for (size_t i = 0; i < n; i++)
         if (strcmp(what, "gone") == 0)
-            nb_observe_missing(o, "q", "", "apt-get install `it`", "level=%g", level[i]);
+            nb_observe_missing(o, "q", "", "apt-get install `it`", false, "level=%g", level[i]);
         else if (strcmp(what, "nothing") != 0)
             nb_observe(o, "q", "", level[i] == 2 ? 0.5 : strcmp(what, "inf") == 0 ? INFINITY : 2, "level=%g", level[i]);
     return NB_OK;
@@ -1077,7 +1077,7 @@ static void saved(struct nb_observations *o, double v, size_t n, const char *res
 {
     static const char where[] = "pair=rmsnorm:layernorm pairing=%s dir=fwd dtype=f32 hidden=%zu residency=%s %s";
     if (isnan(v))
-        nb_observe_missing_once(o, "saved_time", "", "disturbed", where, pairing, hidden, residency, rest);
+        nb_observe_missing(o, "saved_time", "", "disturbed", true, where, pairing, hidden, residency, rest);
     else
         nb_observe_interval(o, "saved_time", "", v, v - 0.03, v + 0.02, 0.01, n, "processes", where, pairing, hidden, residency, rest);
 }

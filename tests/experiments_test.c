@@ -41,7 +41,7 @@ static void observations(void **state)
     nb_observe_median(&o, "ratio", "", nine, 9, "seeds", "op=x");
     nb_observe_median(&o, "ratio", "", two, 2, "seeds", "op=x");
     nb_observe_median(&o, "ratio", "", bad, 2, "seeds", "op=x");
-    nb_observe_missing(&o, "ratio", "", "no such library", "op=x");
+    nb_observe_missing(&o, "ratio", "", "no such library", false, "op=x");
     assert_int_equal(o.n, 5);
     assert_true(o.v[0].low == 2 && o.v[0].high == 2 && o.v[0].n == 0 && isnan(o.v[0].noise));
     assert_string_equal(o.v[0].where, "op=rmsnorm");
