@@ -1,6 +1,7 @@
 /* mutants.c: normbench with kernels that are wrong on purpose. Each must get its verdict and no time.
  * All are RMSNorm over f32 rows, forward but for one, and right
- * but for what their name says. With NB_SLOW set, the naive RMSNorm of scalar code is right and takes 30 % longer. */
+ * but for what their name says. With NB_SLOW set, the naive RMSNorm of scalar code is right and takes 30 % longer;
+ * with NB_SLOW=N, N above 1, N times as long. */
 #include "claims.h"
 #include "cli.h"
 #include "court.h"
@@ -257,13 +258,16 @@ static const struct nb_kernel_table table = {NB_KERNEL_ABI, sizeof kernels / siz
 
 static void (*not_slowed)(const void *state, const struct nb_args *a);
 
-/* All rows, then three in ten of them again, but where their x is no more. */
+/* All rows, then three in ten of them, or all N - 1 times, again, but where their x is no more. */
+static int times;
 static void run_slowed(const void *state, const struct nb_args *a)
 {
     struct nb_problem some = *(const struct nb_problem *)state;
     some.rows = some.rows * 3 / 10;
     not_slowed(state, a);
-    if (a->x != a->y)
+    for (int i = 1; a->x != a->y && i < times; i++)
+        not_slowed(state, a);
+    if (a->x != a->y && times <= 1)
         not_slowed(&some, a);
 }
 
@@ -275,6 +279,7 @@ static void slow_down(void)
     if (mprotect((void *)first, page, PROT_READ | PROT_WRITE) != 0)
         abort();
     struct nb_kernel *writable = (struct nb_kernel *)(uintptr_t)k;
+    times = atoi(getenv("NB_SLOW"));
     not_slowed = k->run;
     writable->run = run_slowed;
     if (mprotect((void *)first, page, PROT_READ) != 0)
