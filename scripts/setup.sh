@@ -3,7 +3,7 @@
 # Installs the Debian packages that are missing, and builds.
 
 RUN_PACKAGES="gcc g++ make cmake pkg-config git libbenchmark-dev libhwloc-dev libjansson-dev libopenblas-dev
- libpapi-dev gnuplot-nox fonts-dejavu-core"
+ libpapi-dev libsqlite3-dev gnuplot-nox fonts-dejavu-core"
 TEST_PACKAGES="$RUN_PACKAGES libcmocka-dev libmpfr-dev jq procps valgrind"
 GATE_PACKAGES="$RUN_PACKAGES valgrind"
 ALL_PACKAGES="$TEST_PACKAGES clang llvm libomp-dev libclang-rt-dev shellcheck
@@ -58,7 +58,7 @@ missing_tools() {
     for tool in cc c++ cmake make pkg-config git gnuplot; do
         command -v "$tool" >/dev/null || absent="${absent:-} $tool"
     done
-    for library in hwloc jansson; do
+    for library in hwloc jansson sqlite3; do
         pkg-config --exists "$library" 2>/dev/null || absent="${absent:-} $library"
     done
     [ -z "${absent:-}" ] || die "this is no Debian: install these yourself, and Google Benchmark:$absent
