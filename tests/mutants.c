@@ -4,6 +4,7 @@
 #include "cli.h"
 #include "court.h"
 #include "fleet.h"
+#include "page.h"
 #include "nb_kernel.h"
 #include "registry.h"
 
@@ -287,5 +288,6 @@ int main(int argc, char **argv)
     nb_registry_add(&table, NB_OURS);
     nb_court_register();
     nb_fleet_register();
+    nb_page_register();
     return nb_main(argc, argv);
 }
