@@ -456,6 +456,8 @@ void rep_count_verdicts(const struct rep_run *run, size_t counts[REP_VERDICTS]);
 /* The cell of this dtype and residency in which the ladder is shown: that with most timed kernels; NULL: none. */
 const struct rep_cell *rep_ladder_cell(const struct rep_run *run, const char *type, const char *residency);
 /* Sections of report.md: nothing, or a heading and what stands below it. */
+/* A sentence each of cells in place, fused, backward, and of steps of training, where they stand beside others; no heading. */
+void rep_other_verdicts_md(const struct rep_run *run, FILE *f);
 void rep_beaten_md(const struct rep_run *run, FILE *f); /* no heading: it stands below the speedups */
 void rep_published_md(const struct rep_run *run, FILE *f);
 void rep_checks_md(const struct rep_run *run, FILE *f);

@@ -1,4 +1,5 @@
-/* What a set of cells says of RMSNorm against LayerNorm: the range of the ratio and how many cells it holds for. */
+/* What a set of cells says of RMSNorm against LayerNorm: the range of the ratio and how
+ * many cells it holds for. */
 #include "report_data.h"
 
 #include <math.h>
@@ -9,7 +10,8 @@ const struct rep_pairing *rep_headline(const struct rep_cell *c, bool best)
     return best ? c->best : c->same;
 }
 
-static void count_ratio(struct rep_summary *s, const struct rep_estimate *e, const char *verdict, bool beaten)
+static void count_ratio(struct rep_summary *s, const struct rep_estimate *e,
+                        const char *verdict, bool beaten)
 {
     if (!isfinite(e->value)) {
         s->missing++;
@@ -49,23 +51,27 @@ bool rep_same_line(const struct rep_cell *a, const struct rep_cell *b)
            strcmp(a->residency, b->residency) == 0 && a->threads == b->threads;
 }
 
-struct rep_summary rep_summarize(const struct rep_run *run, bool best, const struct rep_cell *like)
+struct rep_summary rep_summarize(const struct rep_run *run, bool best,
+                                 const struct rep_cell *like)
 {
     struct rep_summary s = {0};
     for (size_t i = 0; i < run->ncells; i++) {
         const struct rep_cell *c = &run->cells[i];
-        if (rep_headline(c, best) != NULL && (like == NULL ? rep_counts(run, c) : rep_same_line(c, like)))
+        if (rep_headline(c, best) != NULL &&
+            (like == NULL ? rep_counts(run, c) : rep_same_line(c, like)))
             count_pairing(&s, rep_headline(c, best));
     }
     return s;
 }
 
-struct rep_summary rep_summarize_residency(const struct rep_run *run, bool best, const char *residency)
+struct rep_summary rep_summarize_residency(const struct rep_run *run, bool best,
+                                           const char *residency)
 {
     struct rep_summary s = {0};
     for (size_t i = 0; i < run->ncells; i++) {
         const struct rep_cell *c = &run->cells[i];
-        if (rep_headline(c, best) != NULL && rep_counts(run, c) && strcmp(c->residency, residency) == 0)
+        if (rep_headline(c, best) != NULL && rep_counts(run, c) &&
+            strcmp(c->residency, residency) == 0)
             count_pairing(&s, rep_headline(c, best));
     }
     return s;
@@ -75,12 +81,15 @@ struct rep_summary rep_summarize_in_place(const struct rep_run *run)
 {
     struct rep_summary s = {0};
     for (size_t i = 0; i < run->ncells; i++)
-        if (run->cells[i].best != NULL && run->cells[i].in_place && !rep_counts(run, &run->cells[i]))
+        if (run->cells[i].best != NULL && run->cells[i].in_place &&
+            !rep_counts(run, &run->cells[i]))
             count_pairing(&s, run->cells[i].best);
     return s;
 }
 
-struct rep_summary rep_summarize_others(const struct rep_run *run, bool (*is_other)(const struct rep_run *, const struct rep_cell *))
+struct rep_summary rep_summarize_others(const struct rep_run *run,
+                                        bool (*is_other)(const struct rep_run *,
+                                                         const struct rep_cell *))
 {
     struct rep_summary s = {0};
     for (size_t i = 0; i < run->ncells; i++)

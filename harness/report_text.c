@@ -150,6 +150,14 @@ static void other_sentence(FILE *f, const char *place, struct rep_summary s)
     fputc('\n', f);
 }
 
+void rep_other_verdicts_md(const struct rep_run *run, FILE *f)
+{
+    other_sentence(f, " in place", rep_summarize_in_place(run));
+    other_sentence(f, ", of x + residual", rep_summarize_others(run, rep_is_other_sum));
+    other_sentence(f, ", backward", rep_summarize_others(run, rep_is_other_way));
+    other_sentence(f, ", forward and backward together (a step of training)", rep_summarize_steps(run));
+}
+
 static void verdict_section(const struct rep_run *run, FILE *f)
 {
     struct rep_summary b = rep_summarize(run, true, NULL), s = rep_summarize(run, false, NULL);
@@ -158,10 +166,7 @@ static void verdict_section(const struct rep_run *run, FILE *f)
     fputs("**\n\n", f);
     sentence(f, same_words(run), place_words(run), &s);
     fputc('\n', f);
-    other_sentence(f, " in place", rep_summarize_in_place(run));
-    other_sentence(f, ", of x + residual", rep_summarize_others(run, rep_is_other_sum));
-    other_sentence(f, ", backward", rep_summarize_others(run, rep_is_other_way));
-    other_sentence(f, ", forward and backward together (a step of training)", rep_summarize_steps(run));
+    rep_other_verdicts_md(run, f);
     if (b.cells + b.beaten + s.cells == 0)
         return;
     fprintf(

@@ -4,9 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const verdicts[][2] = {{"REPRODUCED", "reproduced"},     {"REFUTED", "refuted"},
-                                          {"CONDITIONAL", "conditional"},   {"NOT RESOLVED", "not resolved"},
-                                          {"NOT TESTABLE", "not testable"}, {"UNTRIED", "not tried"}};
+static const char *const verdicts[][2] = {
+    {"REPRODUCED", "reproduced"},     {"REFUTED", "refuted"},
+    {"CONDITIONAL", "conditional"},   {"NOT RESOLVED", "not resolved"},
+    {"NOT TESTABLE", "not testable"}, {"UNTRIED", "not tried"}};
 enum { VERDICTS = sizeof verdicts / sizeof *verdicts };
 
 static const json_t *claims_of(const json_t *claims)
@@ -18,7 +19,8 @@ static size_t count(const json_t *claims, const char *verdict)
 {
     const json_t *claim;
     size_t i, n = 0;
-    json_array_foreach(claims_of(claims), i, claim) n += rep_same(rep_string(claim, "verdict"), verdict);
+    json_array_foreach(claims_of(claims), i, claim) n +=
+        rep_same(rep_string(claim, "verdict"), verdict);
     return n;
 }
 
@@ -51,7 +53,9 @@ void nb_claims_verdict(const struct nb_page *p, const json_t *claims)
         fprintf(p->f, " · %.0f s", seconds);
     fputs("</p>\n", p->f);
     if (json_is_true(json_object_get(claims, "interrupted")))
-        fputs("<p class=\"warning\"><strong>Interrupted:</strong> not every claim was tried.</p>\n", p->f);
+        fputs("<p class=\"warning\"><strong>Interrupted:</strong> not every claim was "
+              "tried.</p>\n",
+              p->f);
 }
 
 /* ---- the table ---- */
@@ -74,8 +78,10 @@ static void tests(const struct nb_page *p, const json_t *claim)
 
 static void described(const struct nb_page *p, const json_t *claim)
 {
-    static const char *const parts[][2] = {
-        {"statement", "Statement"}, {"source", "Source"}, {"refuted_by", "Refuted by"}, {"why", "Why"}};
+    static const char *const parts[][2] = {{"statement", "Statement"},
+                                           {"source", "Source"},
+                                           {"refuted_by", "Refuted by"},
+                                           {"why", "Why"}};
     fputs("<details><summary>", p->f);
     nb_page_text(p, rep_string(claim, "title"));
     fputs("</summary><dl>", p->f);
@@ -97,21 +103,27 @@ static void described(const struct nb_page *p, const json_t *claim)
 
 static const char *verdict_class(const char *verdict)
 {
-    return strcmp(verdict, "REPRODUCED") == 0 ? "v0" : strcmp(verdict, "REFUTED") == 0 ? "v1" : "v2";
+    return strcmp(verdict, "REPRODUCED") == 0 ? "v0"
+           : strcmp(verdict, "REFUTED") == 0  ? "v1"
+                                              : "v2";
 }
 
 static void row(const struct nb_page *p, const json_t *claim)
 {
     static const char *const counts[] = {"holds", "fails", "open", "missing"};
     const json_t *cells = json_object_get(claim, "cells");
-    const char *verdict = rep_string(claim, "verdict"), *regime = rep_string(claim, "regime"), *reason = rep_string(claim, "reason");
+    const char *verdict = rep_string(claim, "verdict"),
+               *regime = rep_string(claim, "regime"),
+               *reason = rep_string(claim, "reason");
     fputs("<tr><th scope=\"row\">", p->f);
     nb_page_text(p, rep_string(claim, "id"));
-    fprintf(p->f, "</th><td class=\"%s\">%s</td><td class=\"wide\">", verdict_class(verdict), verdict);
+    fprintf(p->f, "</th><td class=\"%s\">%s</td><td class=\"wide\">",
+            verdict_class(verdict), verdict);
     described(p, claim);
     fputs("</td>", p->f);
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
-        fprintf(p->f, "<td class=\"n\">%lld</td>", (long long)json_integer_value(json_object_get(cells, counts[i])));
+        fprintf(p->f, "<td class=\"n\">%lld</td>",
+                (long long)json_integer_value(json_object_get(cells, counts[i])));
     fputs("<td class=\"wide\">", p->f);
     nb_page_text(p, regime != NULL ? regime : reason != NULL ? reason : "");
     fputs("</td></tr>\n", p->f);
@@ -119,15 +131,20 @@ static void row(const struct nb_page *p, const json_t *claim)
 
 void nb_claims_sections(struct nb_page *p, const json_t *claims)
 {
-    static const struct nb_page_column columns[] = {{"id", false, NULL},   {"verdict", false, NULL}, {"claim", false, NULL},
-                                                    {"holds", true, NULL}, {"fails", true, NULL},    {"open", true, NULL},
-                                                    {"missing", true, NULL}, {"where it holds, or why not told", false, NULL}};
+    static const struct nb_page_column columns[] = {
+        {"id", false, NULL},     {"verdict", false, NULL},
+        {"claim", false, NULL},  {"holds", true, NULL},
+        {"fails", true, NULL},   {"open", true, NULL},
+        {"missing", true, NULL}, {"where it holds, or why not told", false, NULL}};
     const json_t *claim;
     size_t i, left = 0;
     nb_page_section(p, "claims", "Claims");
-    fputs("<p>Each verdict comes from an experiment on this machine and counts cells: cases in which what is claimed holds, fails, is open "
-          "(not certain enough) or missing. A claim opens to what was said, where, and how it was tried. "
-          "What was measured: <code>claims.md</code>.</p>\n", p->f);
+    fputs("<p>Each verdict comes from an experiment on this machine and counts cells: "
+          "cases in which what is claimed holds, fails, is open "
+          "(not certain enough) or missing. A claim opens to what was said, where, and "
+          "how it was tried. "
+          "What was measured: <code>claims.md</code>.</p>\n",
+          p->f);
     nb_page_table(p, "Claims", columns, sizeof columns / sizeof *columns);
     json_array_foreach(claims_of(claims), i, claim)
     {

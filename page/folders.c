@@ -12,7 +12,8 @@ enum { SCHEMA = 1 };
 
 /* ---- JSON files of one object ---- */
 
-static enum nb_status load_json(const char *dir, const char *name, json_t **json, struct nb_err *err)
+static enum nb_status load_json(const char *dir, const char *name, json_t **json,
+                                struct nb_err *err)
 {
     char path[NB_PATH];
     json_error_t where;
@@ -26,14 +27,18 @@ static enum nb_status load_json(const char *dir, const char *name, json_t **json
         return nb_fail(err, "%s/%s:%d: %s", dir, name, where.line, where.text);
     const json_t *schema = json_object_get(*json, "schema");
     if (!json_is_integer(schema) || json_integer_value(schema) < 1)
-        return nb_fail(err, "%s/%s: \"schema\" is missing or no positive integer", dir, name);
+        return nb_fail(err, "%s/%s: \"schema\" is missing or no positive integer", dir,
+                       name);
     if (json_integer_value(schema) > SCHEMA)
-        return nb_fail(err, "%s/%s has schema %lld, this program reads up to %d: use a newer normbench", dir, name,
-                       (long long)json_integer_value(schema), SCHEMA);
+        return nb_fail(
+            err,
+            "%s/%s has schema %lld, this program reads up to %d: use a newer normbench",
+            dir, name, (long long)json_integer_value(schema), SCHEMA);
     return NB_OK;
 }
 
-/* Texts that every object of an array must have. NULL: they are there; else the first that is not. */
+/* Texts that every object of an array must have. NULL: they are there; else the first
+ * that is not. */
 static const char *lacks_text(const json_t *object, const char *const *keys)
 {
     for (; *keys != NULL; keys++)
@@ -42,7 +47,8 @@ static const char *lacks_text(const json_t *object, const char *const *keys)
     return NULL;
 }
 
-static enum nb_status need_texts(const char *dir, const char *name, const json_t *json, const char *array, const char *const *keys,
+static enum nb_status need_texts(const char *dir, const char *name, const json_t *json,
+                                 const char *array, const char *const *keys,
                                  struct nb_err *err)
 {
     const json_t *list = json_object_get(json, array), *one;
@@ -53,14 +59,17 @@ static enum nb_status need_texts(const char *dir, const char *name, const json_t
     {
         const char *lacking = lacks_text(one, keys);
         if (lacking != NULL)
-            return nb_fail(err, "%s/%s: %s[%zu]: \"%s\" is missing or no text", dir, name, array, i, lacking);
+            return nb_fail(err, "%s/%s: %s[%zu]: \"%s\" is missing or no text", dir, name,
+                           array, i, lacking);
     }
     return NB_OK;
 }
 
 /* ---- claims.json ---- */
 
-static const char *const claim_verdicts[] = {"REPRODUCED", "REFUTED", "CONDITIONAL", "NOT RESOLVED", "NOT TESTABLE", "UNTRIED", NULL};
+static const char *const claim_verdicts[] = {
+    "REPRODUCED",   "REFUTED", "CONDITIONAL", "NOT RESOLVED",
+    "NOT TESTABLE", "UNTRIED", NULL};
 static const char *const cell_counts[] = {"holds", "fails", "open", "missing", NULL};
 
 static bool is_one_of(const char *word, const char *const *words)
@@ -75,7 +84,8 @@ static const char *wrong_claim(const json_t *claim, const json_t *ids)
 {
     const json_t *cells = json_object_get(claim, "cells");
     if (!is_one_of(rep_string(claim, "verdict"), claim_verdicts))
-        return "its verdict is none of REPRODUCED, REFUTED, CONDITIONAL, NOT RESOLVED, NOT TESTABLE, UNTRIED";
+        return "its verdict is none of REPRODUCED, REFUTED, CONDITIONAL, NOT RESOLVED, "
+               "NOT TESTABLE, UNTRIED";
     if (json_object_get(ids, rep_string(claim, "id")) != NULL)
         return "its id stands there twice";
     for (const char *const *key = cell_counts; *key != NULL; key++) {
@@ -116,10 +126,12 @@ static enum nb_status load_claims(struct nb_folder *f, struct nb_err *err)
 /* Beyond e^50 no quotient of two times lies. */
 static const char *wrong_comparison(const json_t *c)
 {
-    static const char *const logarithms[] = {"ln_ratio", "lo", "hi", "margin", "mde", NULL};
+    static const char *const logarithms[] = {"ln_ratio", "lo",  "hi",
+                                             "margin",   "mde", NULL};
     for (const char *const *key = logarithms; *key != NULL; key++) {
         const json_t *v = json_object_get(c, *key);
-        if (v != NULL && !json_is_null(v) && !(json_is_number(v) && fabs(json_number_value(v)) < 50))
+        if (v != NULL && !json_is_null(v) &&
+            !(json_is_number(v) && fabs(json_number_value(v)) < 50))
             return *key;
     }
     return NULL;
@@ -136,13 +148,17 @@ static enum nb_status load_gate(struct nb_folder *f, struct nb_err *err)
     if (s != NB_OK)
         return s;
     const json_t *code = json_object_get(f->json, "exit_code");
-    if (!json_is_integer(code) || json_integer_value(code) < 0 || json_integer_value(code) > 4)
+    if (!json_is_integer(code) || json_integer_value(code) < 0 ||
+        json_integer_value(code) > 4)
         return nb_fail(err, "%s/gate.json: \"exit_code\" is none of 0 to 4", f->dir);
     json_array_foreach(json_object_get(f->json, "comparisons"), i, c)
     {
         const char *wrong = wrong_comparison(c);
         if (wrong != NULL)
-            return nb_fail(err, "%s/gate.json: comparisons[%zu]: \"%s\" is no logarithm of a ratio of times", f->dir, i, wrong);
+            return nb_fail(err,
+                           "%s/gate.json: comparisons[%zu]: \"%s\" is no logarithm of a "
+                           "ratio of times",
+                           f->dir, i, wrong);
     }
     return NB_OK;
 }
@@ -182,7 +198,8 @@ static bool holds(const char *dir, enum nb_folder_kind kind)
     return access(path, F_OK) == 0;
 }
 
-static enum nb_status add(struct nb_folders *f, const char *dir, enum nb_folder_kind kind, struct nb_err *err)
+static enum nb_status add(struct nb_folders *f, const char *dir, enum nb_folder_kind kind,
+                          struct nb_err *err)
 {
     f->list = rep_grow(f->list, f->n, &f->room, sizeof *f->list);
     struct nb_folder *one = calloc(1, sizeof *one);
@@ -205,8 +222,11 @@ enum nb_status nb_folders_add(struct nb_folders *f, const char *dir, struct nb_e
         if (holds(dir, (enum nb_folder_kind)k))
             s = add(f, dir, (enum nb_folder_kind)k, err);
     if (s == NB_OK && f->n == before)
-        s = nb_fail(err, "%s: holds no result: neither plan.json (a run) nor claims.json (claims), accuracy.csv (accuracy) or "
-                         "gate.json (a gate)", dir);
+        s = nb_fail(err,
+                    "%s: holds no result: neither plan.json (a run) nor claims.json "
+                    "(claims), accuracy.csv (accuracy) or "
+                    "gate.json (a gate)",
+                    dir);
     return s;
 }
 

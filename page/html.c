@@ -50,7 +50,8 @@ void nb_page_section(struct nb_page *p, const char *id, const char *label)
     char full[NB_PAGE_ID];
     add_link(p, id, label);
     nb_page_id(p, id, full);
-    fprintf(p->f, "<section id=\"%s\" aria-labelledby=\"%s-h\">\n<h%d id=\"%s-h\">", full, full, p->level, full);
+    fprintf(p->f, "<section id=\"%s\" aria-labelledby=\"%s-h\">\n<h%d id=\"%s-h\">", full,
+            full, p->level, full);
     nb_page_text(p, label);
     fprintf(p->f, "</h%d>\n", p->level);
 }
@@ -67,7 +68,8 @@ void nb_page_heading(const struct nb_page *p, int below, const char *text)
     fprintf(p->f, "</h%d>\n", p->level + below);
 }
 
-void nb_page_table(const struct nb_page *p, const char *label, const struct nb_page_column *columns, size_t n)
+void nb_page_table(const struct nb_page *p, const char *label,
+                   const struct nb_page_column *columns, size_t n)
 {
     fputs("<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"", p->f);
     nb_page_text(p, label);
@@ -94,7 +96,10 @@ bool nb_page_has_room(const struct nb_page *p)
 void nb_page_left_out(const struct nb_page *p, size_t rows, const char *where)
 {
     if (rows > 0)
-        fprintf(p->f, "<p class=\"note\">%zu more rows would make this page too large: <code>%s</code> has them.</p>\n", rows, where);
+        fprintf(p->f,
+                "<p class=\"note\">%zu more rows would make this page too large: "
+                "<code>%s</code> has them.</p>\n",
+                rows, where);
 }
 
 void nb_page_cell(const struct nb_page *p, const char *s)

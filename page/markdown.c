@@ -1,7 +1,8 @@
 #define _GNU_SOURCE /* strchrnul */
 
-/* markdown.c: the sections of report.md, accuracy.md and gate.md as HTML: their numbers and words have one writer each. Lines
- * decide (heading, table, list, quotation, code, paragraph), and within a line code, strong words and escapes. */
+/* markdown.c: the sections of report.md, accuracy.md and gate.md as HTML: their numbers
+ * and words have one writer each. Lines decide (heading, table, list, quotation, code,
+ * paragraph), and within a line code, strong words and escapes. */
 #include "page_html.h"
 
 #include "markup.h"
@@ -10,14 +11,14 @@
 #include <string.h>
 
 enum block { NONE, PARAGRAPH, LIST, QUOTE, CODE, TABLE };
-enum { COLUMNS_MOST = 64 };
+enum { COLUMNS_MOST = 64, FOLDED = 8 /* lines of a list */, LINE_MOST = 20000 };
 
 struct writer {
     const struct nb_page *p;
     enum block block;
     size_t columns, details, left_out;
     bool number[COLUMNS_MOST]; /* of a table's columns */
-    bool skip_heading;
+    bool skip_heading, folded; /* folded: the list */
 };
 
 /* ---- within a line ---- */
@@ -32,10 +33,12 @@ static void put_char(FILE *f, const char **s)
 
 static bool is_entity(const char *s)
 {
-    return strncmp(s, "&lt;", 4) == 0 || strncmp(s, "&gt;", 4) == 0 || strncmp(s, "&amp;", 5) == 0;
+    return strncmp(s, "&lt;", 4) == 0 || strncmp(s, "&gt;", 4) == 0 ||
+           strncmp(s, "&amp;", 5) == 0;
 }
 
-/* From behind the backtick to behind its end; a bar within is escaped. NULL: it has no end, and begins no code. */
+/* From behind the backtick to behind its end; a bar within is escaped. NULL: it has no
+ * end, and begins no code. */
 static const char *code_end(const char *s, const char *end)
 {
     const char *tick = memchr(s, '`', (size_t)(end - s));
@@ -82,6 +85,10 @@ static void inline_text(FILE *f, const char *s, const char *end)
         } else if ((behind = link_end(s, end, &words)) != NULL) {
             inline_text(f, s + 1, words);
             s = behind;
+        } else if (s[0] == ' ' && s + 1 < end &&
+                   s[1] == '%') { /* stays on the line of its number */
+            fputs("&#160;", f);
+            s++;
         } else if (is_entity(s)) {
             do
                 fputc(*s, f);
@@ -128,13 +135,16 @@ static bool next_cell(const char **s, const char *end, const char **from, const 
 }
 
 /* rule: the line below the header, which says what is at the right. */
-static void table_header(struct writer *w, const char *line, const char *end, const char *rule, const char *rule_end)
+static void table_header(struct writer *w, const char *line, const char *end,
+                         const char *rule, const char *rule_end)
 {
     const char *from, *to;
     w->columns = 0;
     while (w->columns < COLUMNS_MOST && next_cell(&rule, rule_end, &from, &to))
         w->number[w->columns++] = to > from && to[-1] == ':';
-    fputs("<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"Table\"><table><thead><tr>", w->p->f);
+    fputs("<div class=\"scroll\" role=\"region\" tabindex=\"0\" "
+          "aria-label=\"Table\"><table><thead><tr>",
+          w->p->f);
     for (size_t i = 0; i < w->columns && next_cell(&line, end, &from, &to); i++) {
         fprintf(w->p->f, "<th scope=\"col\"%s>", w->number[i] ? " class=\"n\"" : "");
         if (from < to)
@@ -166,11 +176,19 @@ static void table_row(struct writer *w, const char *line, const char *end)
 
 static void close_block(struct writer *w)
 {
-    static const char *const ends[] = {[NONE] = "",          [PARAGRAPH] = "</p>\n",       [LIST] = "</ul>\n",
-                                       [QUOTE] = "</p></blockquote>\n", [CODE] = "</code></pre>\n", [TABLE] = "</tbody></table></div>\n"};
+    static const char *const ends[] = {[NONE] = "",
+                                       [PARAGRAPH] = "</p>\n",
+                                       [LIST] = "</ul>\n",
+                                       [QUOTE] = "</p></blockquote>\n",
+                                       [CODE] = "</code></pre>\n",
+                                       [TABLE] = "</tbody></table></div>\n"};
     fputs(ends[w->block], w->p->f);
     if (w->block == TABLE && w->left_out > 0)
-        fprintf(w->p->f, "<p class=\"note\">%zu more rows would make this page too large.</p>\n", w->left_out);
+        fprintf(w->p->f,
+                "<p class=\"note\">%zu more rows would make this page too large.</p>\n",
+                w->left_out);
+    if (w->block == LIST && w->folded)
+        fputs("</details>\n", w->p->f);
     w->left_out = 0;
     w->block = NONE;
 }
@@ -178,8 +196,11 @@ static void close_block(struct writer *w)
 /* True where it has begun here, and not before. */
 static bool open_block(struct writer *w, enum block block)
 {
-    static const char *const begins[] = {[NONE] = "",     [PARAGRAPH] = "<p>", [LIST] = "<ul>\n", [QUOTE] = "<blockquote><p>",
-                                         [CODE] = "<pre tabindex=\"0\"><code>", [TABLE] = ""};
+    static const char *const begins[] = {[NONE] = "",
+                                         [PARAGRAPH] = "<p>",
+                                         [QUOTE] = "<blockquote><p>",
+                                         [CODE] = "<pre tabindex=\"0\"><code>",
+                                         [TABLE] = ""};
     if (w->block == block)
         return false;
     close_block(w);
@@ -204,22 +225,26 @@ static void heading(struct writer *w, const char *line, const char *end)
     fprintf(w->p->f, "</h%d>\n", level < 6 ? level : 6);
 }
 
-static const char summary_begin[] = "<details><summary>", summary_end[] = "</summary>", details_end[] = "</details>";
+static const char summary_begin[] = "<details><summary>", summary_end[] = "</summary>",
+                  details_end[] = "</details>";
 
 static bool is_summary(const char *line, size_t n)
 {
     const size_t ends = strlen(summary_end);
-    return n > strlen(summary_begin) + ends && strncmp(line, summary_begin, strlen(summary_begin)) == 0 &&
+    return n > strlen(summary_begin) + ends &&
+           strncmp(line, summary_begin, strlen(summary_begin)) == 0 &&
            strncmp(line + n - ends, summary_end, ends) == 0;
 }
 
-/* What stands in a writer's text as HTML already; it is closed here as often as it is opened. */
+/* What stands in a writer's text as HTML already; it is closed here as often as it is
+ * opened. */
 static bool details(struct writer *w, const char *line, size_t n)
 {
     if (is_summary(line, n)) {
         close_block(w);
         fputs(summary_begin, w->p->f);
-        inline_text(w->p->f, line + strlen(summary_begin), line + n - strlen(summary_end));
+        inline_text(w->p->f, line + strlen(summary_begin),
+                    line + n - strlen(summary_end));
         fputs("</summary>\n", w->p->f);
         w->details++;
         return true;
@@ -240,9 +265,31 @@ static void code_line(struct writer *w, const char *line, const char *end)
     fputc('\n', w->p->f);
 }
 
+static const char item[] = "- ";
+
+/* Lines of a list from here on. */
+static size_t items(const char *line)
+{
+    size_t n = 0;
+    for (; strncmp(line, item, strlen(item)) == 0; n++) {
+        const char *end = strchrnul(line, '\n');
+        line = *end != '\0' ? end + 1 : end;
+    }
+    return n;
+}
+
+/* A list that fills a screen is folded. */
 static void list_item(struct writer *w, const char *line, const char *end)
 {
-    open_block(w, LIST);
+    if (w->block != LIST) {
+        const size_t n = items(line - strlen(item));
+        close_block(w);
+        w->block = LIST;
+        w->folded = n > FOLDED;
+        if (w->folded)
+            fprintf(w->p->f, "<details><summary>%zu lines</summary>\n", n);
+        fputs("<ul>\n", w->p->f);
+    }
     fputs("<li>", w->p->f);
     inline_text(w->p->f, line, end);
     fputs("</li>\n", w->p->f);
@@ -255,10 +302,13 @@ static void words(struct writer *w, enum block block, const char *line, const ch
     inline_text(w->p->f, line, end);
 }
 
-/* Takes a line, and of a table also that below its header; returns where the next one begins. */
+/* Takes a line, and of a table also that below its header; returns where the next one
+ * begins. */
 static const char *take_line(struct writer *w, const char *line)
 {
     const char *end = strchrnul(line, '\n'), *next = *end != '\0' ? end + 1 : end;
+    if (end - line > LINE_MOST) /* a text of a file that nobody reads to its end */
+        end = line + LINE_MOST;
     const size_t n = (size_t)(end - line);
     if (n == 0)
         close_block(w);
@@ -273,7 +323,7 @@ static const char *take_line(struct writer *w, const char *line)
         heading(w, line, end);
     else if (n > 4 && strncmp(line, "    ", 4) == 0)
         code_line(w, line + 4, end);
-    else if (n > 2 && strncmp(line, "- ", 2) == 0)
+    else if (n > 2 && strncmp(line, item, 2) == 0)
         list_item(w, line + 2, end);
     else if (n > 2 && strncmp(line, "> ", 2) == 0)
         words(w, QUOTE, line + 2, end);
@@ -297,7 +347,8 @@ void nb_page_markdown_section(struct nb_page *p, const char *id, char *text)
     const char *line = text + strspn(text, "\n"), *end = strchrnul(line, '\n');
     if (*line == '#') {
         const char *words_begin = line + strspn(line, "# ");
-        char *label = strndup(words_begin, words_begin < end ? (size_t)(end - words_begin) : 0);
+        char *label =
+            strndup(words_begin, words_begin < end ? (size_t)(end - words_begin) : 0);
         NB_ASSERT(label != NULL && "out of memory");
         nb_page_section(p, id, label);
         free(label);

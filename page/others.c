@@ -1,4 +1,5 @@
-/* others.c: accuracy.csv and gate.json as articles, by the writers of accuracy.md and gate.md. */
+/* others.c: accuracy.csv and gate.json as articles, by the writers of accuracy.md and
+ * gate.md. */
 #include "gate_report.h"
 #include "page_parts.h"
 
@@ -15,8 +16,9 @@ char *nb_accuracy_headline(const struct acc *a)
         fails += acc_is_fail(a->cases[i].verdict);
     for (size_t i = 0; i < a->nkernels; i++)
         running += a->kernels[i].runs;
-    snprintf(text, sizeof text, "Accuracy of %zu kernels on %zu families of data: %zu of %zu cases fail%s", running, a->nfamilies, fails,
-             a->ncases, fails == 1 ? "s" : "");
+    snprintf(text, sizeof text,
+             "Accuracy of %zu kernels on %zu families of data: %zu of %zu cases fail%s",
+             running, a->nfamilies, fails, a->ncases, fails == 1 ? "s" : "");
     char *kept = strdup(text);
     NB_ASSERT(kept != NULL && "out of memory");
     return kept;
@@ -25,10 +27,13 @@ char *nb_accuracy_headline(const struct acc *a)
 void nb_accuracy_verdict(const struct nb_page *p, const struct acc *a)
 {
     if (a->csv.cut)
-        fputs("<p class=\"warning\"><strong>Cut off:</strong> the last line of accuracy.csv was not read.</p>\n", p->f);
+        fputs("<p class=\"warning\"><strong>Cut off:</strong> the last line of "
+              "accuracy.csv was not read.</p>\n",
+              p->f);
 }
 
-/* Sections of accuracy.md begin with "\n## "; the pictures, which are files, are left out. */
+/* Sections of accuracy.md begin with "\n## "; the pictures, which are files, are left
+ * out. */
 static void each_section(struct nb_page *p, char *text)
 {
     static const char mark[] = "\n## ", pictures[] = "\n## Pictures";
@@ -63,10 +68,12 @@ void nb_accuracy_sections(struct nb_page *p, const struct acc *a)
 
 char *nb_gate_headline(const json_t *gate)
 {
-    static const char *const words[] = {"no kernel is slower than in the base", "the run says nothing", "a kernel failed",
-                                        "a kernel is slower than in the base", "not resolved whether a kernel is slower"};
+    static const char *const words[] = {
+        "no kernel is slower than in the base", "the run says nothing", "a kernel failed",
+        "a kernel is slower than in the base", "not resolved whether a kernel is slower"};
     char text[120];
-    snprintf(text, sizeof text, "Gate: %s", words[json_integer_value(json_object_get(gate, "exit_code"))]);
+    snprintf(text, sizeof text, "Gate: %s",
+             words[json_integer_value(json_object_get(gate, "exit_code"))]);
     char *kept = strdup(text);
     NB_ASSERT(kept != NULL && "out of memory");
     return kept;

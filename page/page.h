@@ -1,4 +1,5 @@
-/* page.h: the command `report`: derived files of runs, and one HTML page of everything that was measured. */
+/* page.h: the command `report`: derived files of runs, and one HTML page of everything
+ * that was measured. */
 #ifndef NB_PAGE_H
 #define NB_PAGE_H
 

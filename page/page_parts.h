@@ -26,12 +26,14 @@ void nb_gate_sections(struct nb_page *p, const json_t *gate);
 /* What a writer of report.md says; to be freed. */
 typedef void nb_run_writer(const struct rep_run *run, FILE *f);
 char *nb_run_text(const struct rep_run *run, nb_run_writer *write);
-/* Parts of a run's sections: tables of speedups and kernels with what filters them; the ladder under the roof. */
+/* Parts of a run's sections: tables of speedups and kernels with what filters them; the
+ * ladder under the roof. */
 void nb_run_tables(struct nb_page *p, const struct rep_run *run);
 void nb_run_every(struct nb_page *p, const struct rep_run *run);
 void nb_run_roofs(struct nb_page *p, const struct rep_run *run);
 /* "rmsnorm onepass avx512", of a kernel without facts its name. */
 enum { NB_KERNEL_TEXT = 200 };
-const char *nb_kernel_text(char text[NB_KERNEL_TEXT], const struct rep_kernel *k, bool op);
+const char *nb_kernel_text(char text[NB_KERNEL_TEXT], const struct rep_kernel *k,
+                           bool op);
 
 #endif

@@ -1,5 +1,5 @@
-/* run_every.c: every kernel in every cell of a run, as compact as it can be read: a line for a kernel in cells that differ in
- * hidden alone, a column for each hidden. */
+/* run_every.c: every kernel in every cell of a run, as compact as it can be read: a line
+ * for a kernel in cells that differ in hidden alone, a column for each hidden. */
 #include "page_parts.h"
 
 #include <math.h>
@@ -10,7 +10,8 @@
 struct line {
     const struct rep_cell **cells; /* [hiddens]; NULL: none */
     const struct rep_cell *first;
-    bool shares_hidden; /* other lines have the same cells with other rows, or another k */
+    bool
+        shares_hidden; /* other lines have the same cells with other rows, or another k */
 };
 
 struct matrix {
@@ -88,9 +89,12 @@ static void free_matrix(struct matrix *m)
 
 static void header(const struct nb_page *p, const struct matrix *m)
 {
-    fputs("<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"Every kernel\"><table class=\"every\"><thead><tr>"
-          "<th scope=\"col\" data-key=\"kernel\">kernel</th><th scope=\"col\" data-key=\"residency\">data in</th>"
-          "<th scope=\"col\" data-key=\"dtype\">dtype</th><th scope=\"col\">case</th>", p->f);
+    fputs("<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"Every "
+          "kernel\"><table class=\"every\"><thead><tr>"
+          "<th scope=\"col\" data-key=\"kernel\">kernel</th><th scope=\"col\" "
+          "data-key=\"residency\">data in</th>"
+          "<th scope=\"col\" data-key=\"dtype\">dtype</th><th scope=\"col\">case</th>",
+          p->f);
     for (size_t i = 0; i < m->nhiddens; i++)
         fprintf(p->f, "<th scope=\"col\" class=\"n\">%zu</th>", m->hiddens[i]);
     fputs("</tr></thead>\n<tbody>\n", p->f);
@@ -120,7 +124,8 @@ static void case_cell(const struct nb_page *p, const struct line *l)
         fputc(' ', p->f);
         nb_page_text(p, c->fuse);
     }
-    fprintf(p->f, " t%zu%s%s", c->threads, c->stats_out ? " stats" : "", c->in_place ? " in place" : "");
+    fprintf(p->f, " t%zu%s%s", c->threads, c->stats_out ? " stats" : "",
+            c->in_place ? " in place" : "");
     if (c->offset != REP_OFFSET)
         fprintf(p->f, " o%zu", c->offset);
     if (l->shares_hidden)
@@ -128,11 +133,16 @@ static void case_cell(const struct nb_page *p, const struct line *l)
     fputs("</td>", p->f);
 }
 
-static void kernel_row(const struct nb_page *p, const struct matrix *m, const struct line *l, const struct rep_kernel *k)
+static void kernel_row(const struct nb_page *p, const struct matrix *m,
+                       const struct line *l, const struct rep_kernel *k)
 {
-    char text[NB_KERNEL_TEXT];
-    fputs("<tr>", p->f);
-    nb_page_cell(p, nb_kernel_text(text, k, true));
+    char text[NB_KERNEL_TEXT], more[REP_K_TEXT] = "";
+    if (k->op != NULL)
+        rep_k_text(more, l->first, k->op, " ");
+    fputs("<tr><td>", p->f);
+    nb_page_text(p, nb_kernel_text(text, k, true));
+    nb_page_text(p, more);
+    fputs("</td>", p->f);
     nb_page_cell(p, l->first->residency);
     nb_page_cell(p, l->first->type);
     case_cell(p, l);
@@ -141,7 +151,8 @@ static void kernel_row(const struct nb_page *p, const struct matrix *m, const st
     fputs("</tr>\n", p->f);
 }
 
-static bool has_kernel(const struct matrix *m, const struct line *l, const struct rep_kernel *k)
+static bool has_kernel(const struct matrix *m, const struct line *l,
+                       const struct rep_kernel *k)
 {
     for (size_t i = 0; i < m->nhiddens; i++)
         if (l->cells[i] != NULL && rep_entry_of(l->cells[i], k) != NULL)
@@ -149,7 +160,8 @@ static bool has_kernel(const struct matrix *m, const struct line *l, const struc
     return false;
 }
 
-static size_t line_rows(const struct nb_page *p, const struct matrix *m, const struct line *l)
+static size_t line_rows(const struct nb_page *p, const struct matrix *m,
+                        const struct line *l)
 {
     size_t left = 0;
     for (size_t k = 0; k < m->run->nkernels; k++) {
@@ -171,9 +183,12 @@ void nb_run_every(struct nb_page *p, const struct rep_run *run)
     find_hiddens(&m);
     find_lines(&m);
     nb_page_section(p, "every", "Every kernel");
-    fputs("<details><summary>All that was measured: ns a row by hidden, and <i>the share of the roof</i></summary>\n"
-          "<p>A column for each hidden; t: threads. A word in place of a time says why there is none (Checks), a dash that it was not asked for. "
-          "Intervals and all else: <code>results.csv</code>.</p>\n", p->f);
+    fputs("<details><summary>All that was measured: ns a row by hidden, and <i>the share "
+          "of the roof</i></summary>\n"
+          "<p>A column for each hidden; t: threads. A word in place of a time says why "
+          "there is none (Checks), a dash that it was not asked for. "
+          "Intervals and all else: <code>results.csv</code>.</p>\n",
+          p->f);
     p->room -= room / 4; /* for what stands behind it */
     header(p, &m);
     for (size_t i = 0; i < m.nlines; i++)

@@ -1,4 +1,5 @@
-/* run_roofs.c: how near each kernel comes to the roof, in the cells whose ladders report.md shows. */
+/* run_roofs.c: how near each kernel comes to the roof, in the cells whose ladders
+ * report.md shows. */
 #include "chart.h"
 #include "page_parts.h"
 
@@ -34,7 +35,9 @@ static void find_ladder(const struct rep_run *run, const char *type, struct ladd
 {
     struct rep_keys places;
     rep_residencies(run, &places);
-    *l = (struct ladder){.type = type, .kernels = calloc(run->nkernels + 1, sizeof(const struct rep_kernel *))};
+    *l = (struct ladder){
+        .type = type,
+        .kernels = calloc(run->nkernels + 1, sizeof(const struct rep_kernel *))};
     NB_ASSERT(l->kernels != NULL && "out of memory");
     for (size_t i = 0; i < places.n && l->ncells < NB_SERIES; i++) {
         const struct rep_cell *c = rep_ladder_cell(run, type, places.text[i]);
@@ -71,29 +74,36 @@ static size_t find_marks(const struct ladder *l, struct nb_mark *marks)
     for (size_t i = 0; i < l->ncells; i++)
         for (size_t k = 0; k < l->nkernels; k++)
             if (has_share(l->cells[i], l->kernels[k])) {
-                const struct rep_estimate *e = &rep_entry_of(l->cells[i], l->kernels[k])->roof_ratio;
+                const struct rep_estimate *e =
+                    &rep_entry_of(l->cells[i], l->kernels[k])->roof_ratio;
                 marks[n++] = (struct nb_mark){(double)k, e->value, e->lo, e->hi, i};
             }
     return n;
 }
 
-static void draw(const struct nb_page *p, const struct ladder *l, size_t number)
+static void draw(const struct nb_page *p, const struct ladder *l)
 {
     struct nb_mark *marks = calloc(l->ncells * l->nkernels + 1, sizeof *marks);
     char(*texts)[NB_KERNEL_TEXT] = calloc(l->nkernels + 1, sizeof *texts);
     const char **names = calloc(l->nkernels + 1, sizeof *names);
-    char id[24], title[160], description[200];
+    char title[160], description[200];
     NB_ASSERT(marks != NULL && texts != NULL && names != NULL && "out of memory");
     for (size_t k = 0; k < l->nkernels; k++)
         names[k] = nb_kernel_text(texts[k], l->kernels[k], true);
     const struct rep_cell *c = l->cells[0];
-    snprintf(id, sizeof id, "roof%zu", number);
-    snprintf(title, sizeof title, "Speed of every kernel over that of the roof: %.60s, hidden %zu, %zu thread%s", l->type, c->hidden,
-             c->threads, c->threads == 1 ? "" : "s");
-    snprintf(description, sizeof description, "%zu kernels, a mark for each place of the data with its interval. The numbers stand under Every kernel.",
+    snprintf(
+        title, sizeof title,
+        "Speed of every kernel over that of the roof: %.60s, hidden %zu, %zu thread%s",
+        l->type, c->hidden, c->threads, c->threads == 1 ? "" : "s");
+    snprintf(description, sizeof description,
+             "%zu kernels, a mark for each place of the data with its interval. The "
+             "numbers stand under Every kernel.",
              l->nkernels);
-    fputs("<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"Shares of the roof\">", p->f);
-    nb_chart_shares(p, &(struct nb_chart_words){id, title, description}, names, l->nkernels, marks, find_marks(l, marks));
+    fputs("<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"Shares of "
+          "the roof\">",
+          p->f);
+    nb_chart_shares(p, &(struct nb_chart_words){title, description}, names, l->nkernels,
+                    marks, find_marks(l, marks));
     fputs("</div>\n", p->f);
     free(marks);
     free(texts);
@@ -106,9 +116,10 @@ static void one_type(const struct nb_page *p, const struct ladder *l, size_t num
     const struct rep_cell *c = l->cells[0];
     fprintf(p->f, "<details%s><summary>", number == 0 ? " open" : "");
     nb_page_text(p, l->type);
-    fprintf(p->f, ", hidden %zu, %zu thread%s</summary>\n", c->hidden, c->threads, c->threads == 1 ? "" : "s");
+    fprintf(p->f, ", hidden %zu, %zu thread%s</summary>\n", c->hidden, c->threads,
+            c->threads == 1 ? "" : "s");
     legend(p, l);
-    draw(p, l, number);
+    draw(p, l);
     fputs("</details>\n", p->f);
 }
 
@@ -118,9 +129,12 @@ void nb_run_roofs(struct nb_page *p, const struct rep_run *run)
     size_t number = 0;
     rep_types(run, &types);
     nb_page_section(p, "roofs", "Roofs");
-    fprintf(p->f, "<p>The roof of a case is %s: no norm can be faster than what reads and writes as much and computes next to nothing. "
-                  "At 100 %% a kernel costs no more than moving its data. Cells with most kernels%s.</p>\n", rep_plain_traffic(run)->carrier,
-            rep_direction(run));
+    fprintf(p->f,
+            "<p>The roof of a case is %s: no norm can be faster than what reads and "
+            "writes as much and computes next to nothing. "
+            "At 100 %% a kernel costs no more than moving its data. Cells with most "
+            "kernels%s.</p>\n",
+            rep_plain_traffic(run)->carrier, rep_direction(run));
     for (size_t i = 0; i < types.n; i++) {
         struct ladder l;
         find_ladder(run, types.text[i], &l);

@@ -1,4 +1,5 @@
-/* run_sections.c: a run below its verdict. What report.md says in words and small tables is taken from its writers. */
+/* run_sections.c: a run below its verdict. What report.md says in words and small tables
+ * is taken from its writers. */
 #include "chart.h"
 #include "page_parts.h"
 
@@ -27,21 +28,25 @@ static size_t shown_threads(const struct rep_run *run, size_t threads[2])
     return n > 1 ? 2 : 1;
 }
 
-static void fill(const struct rep_run *run, const struct rep_keys *types, struct panel *panel)
+static void fill(const struct rep_run *run, const struct rep_keys *types,
+                 struct panel *panel)
 {
     panel->marks = calloc(types->n * run->hiddens.n + 1, sizeof *panel->marks);
     NB_ASSERT(panel->marks != NULL && "out of memory");
     for (size_t t = 0; t < types->n; t++)
         for (size_t h = 0; h < run->hiddens.n; h++) {
-            const struct rep_cell *c = rep_find(run, panel->place, types->text[t], run->hiddens.value[h], panel->threads);
+            const struct rep_cell *c = rep_find(run, panel->place, types->text[t],
+                                                run->hiddens.value[h], panel->threads);
             if (c == NULL || !rep_has_speedup(c->best) || rep_is_beaten(c->best))
                 continue;
             const struct rep_estimate *e = &c->best->speedup;
-            panel->marks[panel->n++] = (struct nb_mark){(double)c->hidden, e->value, e->lo, e->hi, t};
+            panel->marks[panel->n++] =
+                (struct nb_mark){(double)c->hidden, e->value, e->lo, e->hi, t};
         }
 }
 
-static size_t find_panels(const struct rep_run *run, const struct rep_keys *types, struct panel panels[PANELS_MOST])
+static size_t find_panels(const struct rep_run *run, const struct rep_keys *types,
+                          struct panel panels[PANELS_MOST])
 {
     struct rep_keys places;
     size_t threads[2], n = 0;
@@ -59,19 +64,23 @@ static size_t find_panels(const struct rep_run *run, const struct rep_keys *type
     return n;
 }
 
-static void draw_panel(const struct nb_page *p, const struct rep_run *run, const struct panel *panel, size_t number,
-                       const struct nb_ratio_axis *axis)
+static void draw_panel(const struct nb_page *p, const struct rep_run *run,
+                       const struct panel *panel, const struct nb_ratio_axis *axis)
 {
-    char id[24], title[200], description[160];
-    snprintf(id, sizeof id, "hidden%zu", number);
-    snprintf(title, sizeof title, "Speed of RMSNorm over LayerNorm by hidden, data in %.60s, %zu thread%s", panel->place, panel->threads,
-             panel->threads == 1 ? "" : "s");
-    snprintf(description, sizeof description, "%zu marks with their intervals, a line for each dtype. The numbers stand under Speedups.",
+    char title[200], description[160];
+    snprintf(title, sizeof title,
+             "Speed of RMSNorm over LayerNorm by hidden, data in %.60s, %zu thread%s",
+             panel->place, panel->threads, panel->threads == 1 ? "" : "s");
+    snprintf(description, sizeof description,
+             "%zu marks with their intervals, a line for each dtype. The numbers stand "
+             "under Speedups.",
              panel->n);
     fputs("<figure><figcaption><b>", p->f);
     nb_page_text(p, panel->place);
-    fprintf(p->f, "</b>, %zu thread%s</figcaption>", panel->threads, panel->threads == 1 ? "" : "s");
-    nb_chart_over(p, &(struct nb_chart_words){id, title, description}, axis, run->hiddens.value, run->hiddens.n, panel->marks, panel->n);
+    fprintf(p->f, "</b>, %zu thread%s</figcaption>", panel->threads,
+            panel->threads == 1 ? "" : "s");
+    nb_chart_over(p, &(struct nb_chart_words){title, description}, axis,
+                  run->hiddens.value, run->hiddens.n, panel->marks, panel->n);
     fputs("</figure>\n", p->f);
 }
 
@@ -101,11 +110,13 @@ static void by_hidden(struct nb_page *p, const struct rep_run *run)
     nb_axis_round(&axis);
     if (n > 0) {
         nb_page_section(p, "hidden", "By row length");
-        fputs("<p>Best LayerNorm over best RMSNorm, with intervals, against hidden, the length of a row. Above ×1, RMSNorm is faster.</p>\n", p->f);
+        fputs("<p>Best LayerNorm over best RMSNorm, with intervals, against hidden, the "
+              "length of a row. Above ×1, RMSNorm is faster.</p>\n",
+              p->f);
         type_legend(p, &types);
         fputs("<div class=\"tiles\">\n", p->f);
         for (size_t i = 0; i < n; i++)
-            draw_panel(p, run, &panels[i], i, &axis);
+            draw_panel(p, run, &panels[i], &axis);
         fputs("</div>\n", p->f);
         nb_page_section_end(p);
     }
@@ -162,7 +173,8 @@ static void scalar(const struct nb_page *p, const json_t *v)
 }
 
 /* "settings.governor", or "cpu_mhz" within a moment: why it is null. */
-static const char *reason_of(const struct rep_run *run, const char *group, const char *key, const json_t *object)
+static const char *reason_of(const struct rep_run *run, const char *group,
+                             const char *key, const json_t *object)
 {
     char path[200];
     snprintf(path, sizeof path, "%s.%s", group, key);
@@ -170,8 +182,8 @@ static const char *reason_of(const struct rep_run *run, const char *group, const
     return reason != NULL ? reason : rep_string(json_object_get(object, "unknown"), key);
 }
 
-static void fact(const struct nb_page *p, const struct rep_run *run, const char *group, const char *key, const json_t *v,
-                 const json_t *object)
+static void fact(const struct nb_page *p, const struct rep_run *run, const char *group,
+                 const char *key, const json_t *v, const json_t *object)
 {
     const json_t *one;
     size_t i;
@@ -203,21 +215,25 @@ static void facts(const struct nb_page *p, const struct rep_run *run, const char
     const char *key;
     if (object != NULL && !json_is_object(object))
         fact(p, run, group, "", object, NULL);
-    json_object_foreach(object, key, v)
-        if (!json_is_object(v) && nb_page_has_room(p))
-            fact(p, run, group, key, v, object);
+    json_object_foreach(object, key, v) if (!json_is_object(v) && nb_page_has_room(p))
+        fact(p, run, group, key, v, object);
 }
 
 static void host(struct nb_page *p, const struct rep_run *run)
 {
-    static const char *const shown[] = {"cpu", "caches", "topology", "memory", "os", "settings", "compiler", "before", "after"};
-    static const struct nb_page_column columns[] = {{"fact", false, NULL}, {"value", false, NULL}};
+    static const char *const shown[] = {"cpu",      "caches", "topology",
+                                        "memory",   "os",     "settings",
+                                        "compiler", "before", "after"};
+    static const struct nb_page_column columns[] = {{"fact", false, NULL},
+                                                    {"value", false, NULL}};
     nb_page_section(p, "host", "Host");
     nb_page_table(p, "Facts about the host", columns, 2);
     for (size_t i = 0; i < sizeof shown / sizeof *shown; i++)
         facts(p, run, shown[i]);
     nb_page_table_end(p);
-    fputs("<p class=\"note\">Sizes in bytes. Compile flags of every unit, and what else is unknown: <code>host.json</code>.</p>\n", p->f);
+    fputs("<p class=\"note\">Sizes in bytes. Compile flags of every unit, and what else "
+          "is unknown: <code>host.json</code>.</p>\n",
+          p->f);
     nb_page_section_end(p);
 }
 
@@ -242,7 +258,8 @@ void nb_run_sections(struct nb_page *p, struct rep_run *run)
     nb_run_tables(p, run);
     nb_run_roofs(p, run);
     for (size_t i = 0; i < sizeof from_report / sizeof *from_report; i++)
-        nb_page_markdown_section(p, from_report[i].id, nb_run_text(run, from_report[i].write));
+        nb_page_markdown_section(p, from_report[i].id,
+                                 nb_run_text(run, from_report[i].write));
     host(p, run);
     nb_page_markdown_section(p, "reproduce", nb_run_text(run, rep_reproduce_md));
     quote(p, run);

@@ -1,4 +1,5 @@
-/* run_tables.c: tables of a run that can be sorted and filtered: speedups, the fastest kernel of each norm, every kernel. */
+/* run_tables.c: tables of a run that can be sorted and filtered: speedups, the fastest
+ * kernel of each norm, every kernel. */
 #include "page_parts.h"
 
 #include <math.h>
@@ -11,20 +12,23 @@ const char *nb_kernel_text(char text[NB_KERNEL_TEXT], const struct rep_kernel *k
         return "null";
     if (k->algo == NULL || k->isa == NULL || k->op == NULL)
         return k->name;
-    const bool trick = k->trick != NULL && k->trick[0] != '\0' && strcmp(k->trick, "none") != 0;
-    snprintf(text, NB_KERNEL_TEXT, "%s%s%s %s%s%s", op ? k->op : "", op ? " " : "", k->algo, k->isa, trick ? " " : "",
-             trick ? k->trick : "");
+    const bool trick =
+        k->trick != NULL && k->trick[0] != '\0' && strcmp(k->trick, "none") != 0;
+    snprintf(text, NB_KERNEL_TEXT, "%s%s%s %s%s%s", op ? k->op : "", op ? " " : "",
+             k->algo, k->isa, trick ? " " : "", trick ? k->trick : "");
     return text;
 }
 
 /* ---- cells ---- */
 
-/* Whether cells differ in more than residency, dtype, threads and hidden: only then is there a column for it. */
+/* Whether cells differ in more than residency, dtype, threads and hidden: only then is
+ * there a column for it. */
 static bool has_cases(const struct rep_run *run)
 {
     for (size_t i = 0; i < run->ncells; i++) {
         const struct rep_cell *a = &run->cells[0], *b = &run->cells[i];
-        if (!rep_same(a->dir, b->dir) || !rep_same(a->fuse, b->fuse) || a->stats_out != b->stats_out || a->offset != b->offset ||
+        if (!rep_same(a->dir, b->dir) || !rep_same(a->fuse, b->fuse) ||
+            a->stats_out != b->stats_out || a->offset != b->offset ||
             a->in_place != b->in_place)
             return true;
     }
@@ -39,7 +43,8 @@ static void case_cell(const struct nb_page *p, const struct rep_cell *c)
         fputc(' ', p->f);
         nb_page_text(p, c->fuse);
     }
-    fprintf(p->f, "%s%s", c->stats_out ? ", statistics written" : "", c->in_place ? ", in place" : "");
+    fprintf(p->f, "%s%s", c->stats_out ? ", statistics written" : "",
+            c->in_place ? ", in place" : "");
     if (c->offset != REP_OFFSET)
         fprintf(p->f, ", offset %zu", c->offset);
     fputs("</td>", p->f);
@@ -55,11 +60,15 @@ static void cell_cells(const struct nb_page *p, bool cases, const struct rep_cel
     nb_page_cell_size(p, c->hidden);
 }
 
-static const struct nb_page_column cell_columns[] = {
-    {"case", false, NULL}, {"data in", false, "residency"}, {"dtype", false, "dtype"}, {"threads", true, NULL}, {"hidden", true, NULL}};
+static const struct nb_page_column cell_columns[] = {{"case", false, NULL},
+                                                     {"data in", false, "residency"},
+                                                     {"dtype", false, "dtype"},
+                                                     {"threads", true, NULL},
+                                                     {"hidden", true, NULL}};
 enum { CELL_COLUMNS = sizeof cell_columns / sizeof *cell_columns, COLUMNS_MOST = 20 };
 
-static void begin_table(const struct nb_page *p, bool cases, const char *label, const struct nb_page_column *more, size_t n)
+static void begin_table(const struct nb_page *p, bool cases, const char *label,
+                        const struct nb_page_column *more, size_t n)
 {
     struct nb_page_column columns[COLUMNS_MOST];
     const size_t from = cases ? 0 : 1;
@@ -76,7 +85,8 @@ static void kernel_cell(const struct nb_page *p, const struct rep_kernel *k)
 
 /* ---- speedups ---- */
 
-static void ratio_cell(const struct nb_page *p, const struct rep_cell *c, const struct rep_pairing *pairing)
+static void ratio_cell(const struct nb_page *p, const struct rep_cell *c,
+                       const struct rep_pairing *pairing)
 {
     fputs("<td class=\"n\">", p->f);
     if (pairing != NULL)
@@ -88,8 +98,14 @@ static void ratio_cell(const struct nb_page *p, const struct rep_cell *c, const 
 
 static void verdict_cell(const struct nb_page *p, const struct rep_pairing *best)
 {
-    const char *word = best == NULL ? "not-measured" : rep_is_beaten(best) ? "not-best" : best->verdict;
-    fprintf(p->f, "<td class=\"%s\">%s</td>", strcmp(word, "faster") == 0 ? "v0" : strcmp(word, "slower") == 0 ? "v1" : "v2", word);
+    const char *word = best == NULL          ? "not-measured"
+                       : rep_is_beaten(best) ? "not-best"
+                                             : best->verdict;
+    fprintf(p->f, "<td class=\"%s\">%s</td>",
+            strcmp(word, "faster") == 0   ? "v0"
+            : strcmp(word, "slower") == 0 ? "v1"
+                                          : "v2",
+            word);
 }
 
 static void speedup_row(const struct nb_page *p, bool cases, const struct rep_cell *c)
@@ -110,17 +126,31 @@ static bool has_speedup_row(const struct rep_cell *c)
     return c->best != NULL || c->same != NULL;
 }
 
+static bool has_speedups(const struct rep_run *run)
+{
+    for (size_t i = 0; i < run->ncells; i++)
+        if (has_speedup_row(&run->cells[i]))
+            return true;
+    return false;
+}
+
 static void speedups(struct nb_page *p, const struct rep_run *run)
 {
-    static const struct nb_page_column more[] = {
-        {"RMSNorm over LayerNorm", true, NULL}, {"verdict", false, NULL}, {"MDE", true, NULL}, {"fastest LayerNorm", false, "kernel"},
-        {"fastest RMSNorm", false, "kernel"}, {"same algorithm", true, NULL}};
+    static const struct nb_page_column more[] = {{"RMSNorm over LayerNorm", true, NULL},
+                                                 {"verdict", false, NULL},
+                                                 {"MDE", true, NULL},
+                                                 {"fastest LayerNorm", false, "kernel"},
+                                                 {"fastest RMSNorm", false, "kernel"},
+                                                 {"same algorithm", true, NULL}};
     const bool cases = has_cases(run);
     size_t left = 0;
     nb_page_section(p, "speedups", "Speedups");
-    fputs("<p>Time of LayerNorm over time of RMSNorm, best against best, with its interval: above 1, RMSNorm is faster. MDE: the smallest "
-          "difference that would have been found there. Same algorithm: the plain two-pass LayerNorm over the RMSNorm that goes with it, of "
-          "one ISA. All pairings: <code>speedup.csv</code>.</p>\n", p->f);
+    fputs("<p>Time of LayerNorm over time of RMSNorm, best against best, with its "
+          "interval: above 1, RMSNorm is faster. MDE: the smallest "
+          "difference that would have been found there. Same algorithm: the plain "
+          "two-pass LayerNorm over the RMSNorm that goes with it, of "
+          "one ISA. All pairings: <code>speedup.csv</code>.</p>\n",
+          p->f);
     begin_table(p, cases, "Speedups", more, sizeof more / sizeof *more);
     for (size_t i = 0; i < run->ncells; i++) {
         if (!has_speedup_row(&run->cells[i]))
@@ -146,19 +176,26 @@ static bool is_fastest(const struct rep_cell *c, const struct rep_entry *e)
         return false;
     for (size_t i = 0; i < c->nentries; i++) {
         const struct rep_entry *o = &c->entries[i];
-        if (o != e && rep_is_timed(o) && rep_same(o->kernel->op, e->kernel->op) && o->ns_per_row.value < e->ns_per_row.value)
+        if (o != e && rep_is_timed(o) && rep_same(o->kernel->op, e->kernel->op) &&
+            o->ns_per_row.value < e->ns_per_row.value)
             return false;
     }
     return true;
 }
 
-static void fastest_row(const struct nb_page *p, bool cases, const struct rep_cell *c, const struct rep_entry *e)
+static void fastest_row(const struct nb_page *p, bool cases, const struct rep_cell *c,
+                        const struct rep_entry *e)
 {
+    char text[NB_KERNEL_TEXT], k[REP_K_TEXT];
     fputs("<tr>", p->f);
     cell_cells(p, cases, c);
     nb_page_cell_size(p, c->rows);
     nb_page_cell(p, e->kernel->op);
-    kernel_cell(p, e->kernel);
+    fputs("<td>", p->f);
+    nb_page_text(p, nb_kernel_text(text, e->kernel, false));
+    rep_k_text(k, c, e->kernel->op, " ");
+    nb_page_text(p, k);
+    fputs("</td>", p->f);
     fprintf(p->f, "<td class=\"n\">%.4g", e->ns_per_row.value);
     if (isfinite(e->ns_per_row.lo))
         fprintf(p->f, " [%.4g, %.4g]", e->ns_per_row.lo, e->ns_per_row.hi);
@@ -171,15 +208,19 @@ static void fastest_row(const struct nb_page *p, bool cases, const struct rep_ce
 
 static void fastest(struct nb_page *p, const struct rep_run *run)
 {
-    static const struct nb_page_column more[] = {{"rows", true, NULL}, {"norm", false, "kernel"}, {"kernel", false, "kernel"},
-                                                 {"ns a row", true, NULL}, {"GB/s", true, NULL}, {"of the roof", true, NULL},
-                                                 {"largest error", true, NULL}};
+    static const struct nb_page_column more[] = {
+        {"rows", true, NULL},     {"norm", false, "kernel"}, {"kernel", false, "kernel"},
+        {"ns a row", true, NULL}, {"GB/s", true, NULL},      {"of roof", true, NULL},
+        {"error", true, NULL}};
     const bool cases = has_cases(run);
     size_t left = 0;
     nb_page_section(p, "fastest", "Fastest kernels");
-    fputs("<p>Of each norm in each case the kernel with the least median time, its interval, and how near it comes to the roof: the fastest "
-          "kernel that moves the same bytes and computes next to nothing. The largest error is in unit roundoffs, and within the bound that the "
-          "kernel declares. Compare ratios across machines, never times.</p>\n", p->f);
+    fputs("<p>Of each norm in each case the kernel with the least median time, its "
+          "interval, and how near it comes to the roof: the fastest "
+          "kernel that moves the same bytes and computes next to nothing. Error: the "
+          "largest, in unit roundoffs, within the bound that the "
+          "kernel declares. Compare ratios across machines, never times.</p>\n",
+          p->f);
     begin_table(p, cases, "Fastest kernels", more, sizeof more / sizeof *more);
     for (size_t i = 0; i < run->ncells; i++)
         for (size_t e = 0; e < run->cells[i].nentries; e++) {
@@ -197,9 +238,11 @@ static void fastest(struct nb_page *p, const struct rep_run *run)
 
 /* ---- filters ---- */
 
-static void choice(const struct nb_page *p, const char *key, const char *label, const struct rep_keys *words)
+static void choice(const struct nb_page *p, const char *key, const char *label,
+                   const struct rep_keys *words)
 {
-    fprintf(p->f, "<label>%s <select name=\"%s\"><option value=\"\">all</option>", label, key);
+    fprintf(p->f, "<label>%s <select name=\"%s\"><option value=\"\">all</option>", label,
+            key);
     for (size_t i = 0; i < words->n; i++) {
         fputs("<option>", p->f);
         nb_page_text(p, words->text[i]);
@@ -228,18 +271,20 @@ static void filter(const struct nb_page *p, const struct rep_run *run)
         add_word(&types, run->cells[i].type);
     }
     fputs("<form class=\"filter\" hidden aria-label=\"Rows of the tables below\">\n"
-          "<label>Kernel <input type=\"search\" name=\"kernel\" size=\"18\" autocomplete=\"off\" spellcheck=\"false\"></label>\n", p->f);
+          "<label>Kernel <input type=\"search\" name=\"kernel\" size=\"18\" "
+          "autocomplete=\"off\" spellcheck=\"false\"></label>\n",
+          p->f);
     choice(p, "dtype", "dtype", &types);
     choice(p, "residency", "Data in", &places);
-    fputs("<output aria-live=\"polite\"></output>\n</form>\n", p->f);
+    fputs("<output aria-live=\"polite\">all rows</output>\n</form>\n", p->f);
 }
-
 
 void nb_run_tables(struct nb_page *p, const struct rep_run *run)
 {
     fputs("<div class=\"filtered\">\n", p->f);
     filter(p, run);
-    speedups(p, run);
+    if (has_speedups(run))
+        speedups(p, run);
     fastest(p, run);
     nb_run_every(p, run);
     fputs("</div>\n", p->f);

@@ -8,8 +8,9 @@
 
 #include <string.h>
 
-const char nb_page_first_bytes[] = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-                                   "<meta name=\"generator\" content=\"normbench";
+const char nb_page_first_bytes[] =
+    "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+    "<meta name=\"generator\" content=\"normbench";
 
 enum { FRAME = 60000 }; /* bytes of a page that no article has: style, script, contents */
 
@@ -65,7 +66,8 @@ static void sections(struct nb_page *p, struct nb_folder *f)
 
 static int by_kind(const void *a, const void *b)
 {
-    return (int)(*(struct nb_folder *const *)a)->kind - (int)(*(struct nb_folder *const *)b)->kind;
+    return (int)(*(struct nb_folder *const *)a)->kind -
+           (int)(*(struct nb_folder *const *)b)->kind;
 }
 
 /* Runs, claims, accuracy, gates; those of one kind as they were given. */
@@ -142,26 +144,35 @@ static void contents(const struct nb_page *p)
     fputs("</ul>\n</nav>\n", p->f);
 }
 
-/* What may run and load is said by hashes: the script and the style of this program, and nothing else. */
+/* What may run and load is said by hashes: the script and the style of this program, and
+ * nothing else. */
 static void head(const struct nb_page *p, const struct nb_folder *first)
 {
     char *text = headline(first);
     fputs(nb_page_first_bytes, p->f);
     fprintf(p->f, " %s, git %s\">\n", NB_VERSION, nb_host_git());
-    fputs("<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'sha256-" NB_PAGE_STYLE_HASH
-          "'; script-src 'sha256-" NB_PAGE_SCRIPT_HASH "'; img-src data:; base-uri 'none'; form-action 'none'\">\n"
+    fputs("<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
+          "style-src 'sha256-" NB_PAGE_STYLE_HASH
+          "'; script-src 'sha256-" NB_PAGE_SCRIPT_HASH
+          "'; img-src data:; base-uri 'none'; form-action 'none'\">\n"
           "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-          "<meta name=\"color-scheme\" content=\"light dark\">\n<title>normbench: ", p->f);
+          "<meta name=\"color-scheme\" content=\"light dark\">\n<title>normbench: ",
+          p->f);
     nb_page_text(p, text);
-    fputs("</title>\n<link rel=\"icon\" href=\"data:,\">\n<style>" NB_PAGE_STYLE "</style>\n</head>\n<body>\n"
-          "<a class=\"skip\" href=\"#content\">To the tables</a>\n<main>\n", p->f);
+    fputs("</title>\n<link rel=\"icon\" href=\"data:,\">\n<style>" NB_PAGE_STYLE
+          "</style>\n</head>\n<body>\n"
+          "<a class=\"skip\" href=\"#content\">To the tables</a>\n<main>\n",
+          p->f);
     free(text);
 }
 
 static void foot(const struct nb_page *p)
 {
-    fprintf(p->f, "</main>\n<footer><p>Made by normbench %s, git %s, from the raw files alone; its numbers are those of "
-                  "<code>report.md</code> and <code>speedup.csv</code>. <strong>null</strong>: not measured.</p></footer>\n",
+    fprintf(p->f,
+            "</main>\n<footer><p>Made by normbench %s, git %s, from the raw files alone; "
+            "its numbers are those of "
+            "<code>report.md</code> and <code>speedup.csv</code>. <strong>null</strong>: "
+            "not measured.</p></footer>\n",
             NB_VERSION, nb_host_git());
     fputs("<script>" NB_PAGE_SCRIPT "</script>\n</body>\n</html>\n", p->f);
 }
@@ -183,7 +194,8 @@ static void close_part(FILE *f)
     NB_ASSERT(fclose(f) == 0 && "out of memory");
 }
 
-static void put_together(struct nb_page *p, const struct nb_folders *folders, const struct part *top, const struct part *body,
+static void put_together(struct nb_page *p, const struct nb_folders *folders,
+                         const struct part *top, const struct part *body,
                          struct part *all)
 {
     p->f = open_part(all);
@@ -197,12 +209,12 @@ static void put_together(struct nb_page *p, const struct nb_folders *folders, co
     close_part(p->f);
 }
 
-enum nb_status nb_page_write(struct nb_folders *folders, char **text, size_t *length, struct nb_err *err)
+/* room: for the tables of one article. */
+static struct part write_page(const struct nb_folders *folders, long room)
 {
-    struct nb_page p = {.room = (NB_PAGE_MOST - FRAME) / (long)folders->n};
+    struct nb_page p = {.room = room};
     struct part top, body, all;
     FILE *top_file = open_part(&top), *body_file = open_part(&body);
-    sort_by_kind(folders);
     for (size_t i = 0; i < folders->n; i++)
         article(&p, top_file, body_file, folders->list[i]);
     close_part(top_file);
@@ -212,10 +224,27 @@ enum nb_status nb_page_write(struct nb_folders *folders, char **text, size_t *le
     free(body.text);
     for (size_t i = 0; i < p.nlinks; i++)
         free(p.links[i].label);
+    return all;
+}
+
+/* Where all tables are too much for one page, each article gets an equal share of it. */
+enum nb_status nb_page_write(struct nb_folders *folders, char **text, size_t *length,
+                             struct nb_err *err)
+{
+    const long most = NB_PAGE_MOST - FRAME;
+    sort_by_kind(folders);
+    struct part all = write_page(folders, most);
+    if (all.length > NB_PAGE_MOST) {
+        free(all.text);
+        all = write_page(folders, most / (long)folders->n);
+    }
     *text = all.text;
     *length = all.length;
     if (all.length <= NB_PAGE_MOST)
         return NB_OK;
     free(all.text);
-    return nb_fail(err, "the page would have %zu bytes, more than %d: give fewer folders, or make a page for each", all.length, NB_PAGE_MOST);
+    return nb_fail(err,
+                   "the page would have %zu bytes, more than %d: give fewer folders, or "
+                   "make a page for each",
+                   all.length, NB_PAGE_MOST);
 }

@@ -7,7 +7,7 @@ RUN_PACKAGES="gcc g++ make cmake pkg-config git libbenchmark-dev libhwloc-dev li
 TEST_PACKAGES="$RUN_PACKAGES libcmocka-dev libmpfr-dev jq procps valgrind"
 GATE_PACKAGES="$RUN_PACKAGES valgrind"
 ALL_PACKAGES="$TEST_PACKAGES clang llvm libomp-dev libclang-rt-dev shellcheck
- libdnnl-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static"
+ libdnnl-dev chromium chromium-driver curl tidy gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static"
 
 die() {
     echo "$0: $*" >&2
