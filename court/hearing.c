@@ -264,6 +264,17 @@ static enum nb_status run_one(struct nb_hearing *h, struct nb_run_of *r, double 
     return NB_OK;
 }
 
+/* What is finished in spite of an unfinished one before it. */
+static void decide_rest(struct nb_hearing *h, size_t next)
+{
+    for (; next < h->case_count; next++) {
+        if (ready(h, &h->cases[next]))
+            judge(h, &h->cases[next]);
+        if (h->decided != NULL)
+            h->decided(h->context, &h->cases[next]);
+    }
+}
+
 enum nb_status nb_hearing_run(struct nb_hearing *h, struct nb_err *err)
 {
     double before = 0;
@@ -271,15 +282,12 @@ enum nb_status nb_hearing_run(struct nb_hearing *h, struct nb_err *err)
     for (size_t i = 0; i < h->run_count; i++) {
         enum nb_status s = h->stop != NULL && h->stop() ? NB_INTERRUPTED : run_one(h, &h->runs[i], before, err);
         h->interrupted = s == NB_INTERRUPTED;
-        if (h->interrupted)
-            for (; next < h->case_count; next++) { /* what is finished in spite of an unfinished one before it */
-                if (ready(h, &h->cases[next]))
-                    judge(h, &h->cases[next]);
-                if (h->decided != NULL)
-                    h->decided(h->context, &h->cases[next]);
-            }
-        if (s != NB_OK)
+        if (s == NB_ERROR)
+            snprintf(h->error, sizeof h->error, "%s", err->text);
+        if (s != NB_OK) {
+            decide_rest(h, next);
             return s;
+        }
         before += nb_run_seconds(h, &h->runs[i]);
         next = decide(h, next);
     }

@@ -80,10 +80,10 @@ static const char *hidden_of(const struct nb_trial *t)
     return strcmp(text, "auto") == 0 ? HIDDEN[t->effort] : text;
 }
 
-static size_t cells_of(const struct nb_trial *t)
+static size_t cells_of(const struct nb_trial *t, const struct nb_list *hidden)
 {
     const size_t dirs = nb_trial_has(t, "dir", "training") ? 2 : words_of(nb_trial_text(t, "dir"));
-    return dirs * words_of(nb_trial_text(t, "dtype")) * words_of(hidden_of(t)) * words_of(nb_trial_text(t, "residency"));
+    return dirs * words_of(nb_trial_text(t, "dtype")) * hidden->n * words_of(nb_trial_text(t, "residency"));
 }
 
 static size_t arenas_of(const struct nb_trial *t)
@@ -97,9 +97,9 @@ static bool only_best(const struct nb_trial *t)
     return strcmp(nb_trial_text(t, "pairing"), "best-of-each") == 0;
 }
 
-static double own_budget(const struct nb_trial *t)
+static double own_budget(const struct nb_trial *t, const struct nb_list *hidden)
 {
-    return CELL_S[t->effort] * (only_best(t) ? 1 : SLOW) * (double)cells_of(t) + ARENA_S * (double)arenas_of(t);
+    return CELL_S[t->effort] * (only_best(t) ? 1 : SLOW) * (double)cells_of(t, hidden) + ARENA_S * (double)arenas_of(t);
 }
 
 /* The ops of all pairs, with commas. */
@@ -138,9 +138,21 @@ static enum nb_status make_preset(const struct nb_trial *t, struct nb_preset *p,
     p->settings.seed = t->seed;
     p->settings.processes = PROCESSES[t->effort];
     p->settings.processes_given = true;
-    p->settings.budget_s = t->budget_s > 0 ? t->budget_s : own_budget(t);
     enum nb_status s = nb_block_init(&p->blocks[0], "op_speed", err);
-    return s == NB_OK ? fill_block(t, p, err) : s;
+    if (s == NB_OK)
+        s = fill_block(t, p, err);
+    if (s == NB_OK)
+        p->settings.budget_s = t->budget_s > 0 ? t->budget_s : own_budget(t, &p->blocks[0].hidden);
+    return s;
+}
+
+enum nb_status nb_op_speed_seconds(const struct nb_trial *t, double *seconds, struct nb_err *err)
+{
+    struct nb_preset p;
+    const enum nb_status s = make_preset(t, &p, err);
+    *seconds = s == NB_OK ? p.settings.budget_s : 0;
+    nb_preset_free(&p);
+    return s;
 }
 
 /* ---- what a run says ---- */
@@ -170,16 +182,36 @@ static double floor_of(const struct rep_cell *c)
 
 static const char DOUBTFUL[] = "a copy of a kernel differed from its original in this cell by more than chance";
 static const char BEATEN[] = "the kernel that screening chose was not the fastest of its op in the end";
-static const char NO_CELL[] = "this cell was not measured: the budget does not reach for it, or the machine has no such memory";
+static const char NO_CELL[] = "this cell was not planned";
+static const char FOREVER[] = "SKIP_"; /* begins the reasons that every run on this machine would have */
 static const char NO_TIME[] = "a kernel has no time in this cell";
 static const char NO_KERNEL[] = "there is no such kernel";
 
-/* Only a kernel that does not exist is missing in every run. */
+/* Why the plan has no such cell: it fits into no such memory, or the budget did not reach for it. Ids of cells: docs/schema.md. */
+static const char *why_no_cell(const struct asked *a)
+{
+    char shape[64], place[64];
+    size_t i;
+    json_t *dropped;
+    snprintf(shape, sizeof shape, "-%s-h%zu-r", a->dtype, a->hidden);
+    snprintf(place, sizeof place, "-t%s-%s", nb_trial_text(a->trial, "threads"), a->residency);
+    json_array_foreach(json_object_get(a->run->plan, "dropped"), i, dropped)
+    {
+        const char *cell = rep_string(dropped, "cell"), *reason = rep_string(dropped, "reason");
+        const bool same_dir = cell != NULL && (rep_same(a->dir, "training") || strncmp(cell, a->dir, strlen(a->dir)) == 0);
+        if (same_dir && reason != NULL && strstr(cell, shape) != NULL && strstr(cell, place) != NULL)
+            return reason;
+    }
+    return NO_CELL;
+}
+
+/* A kernel that does not exist and a row that does not fit are missing in every run. */
 static void put_missing(const struct asked *a, const char *where, const char *why)
 {
     static const char *const quantities[] = {"speedup", "saved_time"};
+    const bool always = why == NO_KERNEL || strncmp(why, FOREVER, strlen(FOREVER)) == 0;
     for (size_t q = 0; q < 2; q++)
-        (why == NO_KERNEL ? nb_observe_missing : nb_observe_missing_once)(a->o, quantities[q], "", why, "%s", where);
+        (always ? nb_observe_missing : nb_observe_missing_once)(a->o, quantities[q], "", why, "%s", where);
 }
 
 /* Of a speedup in a cell; missing: why there is none, or NULL. */
@@ -269,7 +301,7 @@ static void in_cell(const struct asked *a)
             class_against(a, c);
         return;
     }
-    put(a, NULL, NULL, NO_CELL);
+    put(a, NULL, NULL, why_no_cell(a));
 }
 
 /* A step of training: of the best kernels, whatever pairing is asked for. */
@@ -284,7 +316,7 @@ static void in_training(const struct asked *a)
             !isfinite(s->speedup.value) ? s->verdict : rep_step_is_beaten(s) ? BEATEN : rep_step_is_doubtful(s) ? DOUBTFUL : NULL);
         return;
     }
-    put(a, NULL, NULL, NO_CELL);
+    put(a, NULL, NULL, why_no_cell(a));
 }
 
 /* All cells of a pair and pairing, in the order in which tables have them. */

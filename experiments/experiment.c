@@ -131,6 +131,13 @@ static void put_where(struct nb_observation *v, const char *where, va_list args)
     NB_ASSERT(n >= 0 && (size_t)n < sizeof v->where);
 }
 
+static void no_number(struct nb_observation *v)
+{
+    v->value = v->low = v->high = NAN;
+    v->nan = true;
+    strcpy(v->missing, "not a number came out");
+}
+
 void nb_observe(struct nb_observations *o, const char *quantity, const char *unit, double value, const char *where, ...)
 {
     struct nb_observation *v = append(o, quantity, unit);
@@ -140,7 +147,7 @@ void nb_observe(struct nb_observations *o, const char *quantity, const char *uni
     va_end(args);
     v->value = v->low = v->high = value;
     if (isnan(value))
-        strcpy(v->missing, "not a number came out");
+        no_number(v);
 }
 
 void nb_observe_median(struct nb_observations *o, const char *quantity, const char *unit, double *values, size_t n,
@@ -156,8 +163,7 @@ void nb_observe_median(struct nb_observations *o, const char *quantity, const ch
     v->n = n;
     for (size_t i = 0; i < n; i++)
         if (isnan(values[i])) {
-            v->value = v->low = v->high = NAN;
-            strcpy(v->missing, "not a number came out");
+            no_number(v);
             return;
         }
     const struct nb_interval i = nb_median_interval(values, n, 0.95); /* sorts them */

@@ -122,6 +122,7 @@ struct nb_stack *nb_stack_new(const struct nb_stack_config *c, uint64_t seed)
     if (s == NULL)
         return NULL;
     s->c = *c;
+    s->seed = seed;
     s->rows = c->batch * c->tokens;
     s->weights = malloc((c->depth * NB_STACK_WEIGHTS * c->d + c->classes) * c->d * sizeof *s->weights);
     s->x = malloc((2 * c->depth + 1) * s->rows * c->d * sizeof *s->x);

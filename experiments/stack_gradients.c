@@ -124,7 +124,7 @@ static void spared(struct gradients *g, size_t ln, size_t rms, int weight)
     for (size_t k = 0; k < g->grid.seeds; k++)
         g->values[k] = log(first_over_last(norms_of(g, rms, k, weight), c->depth) / first_over_last(norms_of(g, ln, k, weight), c->depth)) /
                        -log(kept.median);
-    if (kept.high <= VANISHED)
+    if (!(kept.high > VANISHED)) /* also where it is no number */
         nb_observe_median(g->o, "vanishing_spared", "", g->values, g->grid.seeds, "seeds", where, scheme, c->depth, WEIGHTS[weight]);
     else
         nb_observe_missing(g->o, "vanishing_spared", "", "LayerNorm's gradients are not seen to vanish: the first layer may keep a tenth "

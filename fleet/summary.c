@@ -33,7 +33,7 @@ static const struct field RESULT[] = {
     F(nb_result, cell, WORD), F(nb_result, residency, WORD), F(nb_result, verdict, WORD), F(nb_result, k, TEXT), F(nb_result, roof, TEXT),
     F(nb_result, counters, TEXT), F(nb_result, counters_missing, TEXT), F(nb_result, repro, TEXT), F(nb_result, rows, COUNT),
     F(nb_result, hidden, COUNT), F(nb_result, threads, COUNT), F(nb_result, processes, COUNT), F(nb_result, stats_out, FLAG),
-    F(nb_result, in_place, FLAG), {"core_cycles_per_elem", offsetof(struct nb_result, core_cycles), NUMBER},
+    F(nb_result, in_place, FLAG), {"core_cycles_per_elem", offsetof(struct nb_result, core_cycles), NUMBER}, {"gbps", offsetof(struct nb_result, gbps), NUMBER},
     {"ns_per_row", offsetof(struct nb_result, ns_per_row.value), NUMBER}, {"ns_lo", offsetof(struct nb_result, ns_per_row.lo), NUMBER},
     {"ns_hi", offsetof(struct nb_result, ns_per_row.hi), NUMBER}, {"roof_ratio", offsetof(struct nb_result, of_roof.value), NUMBER},
     {"roof_lo", offsetof(struct nb_result, of_roof.lo), NUMBER}, {"roof_hi", offsetof(struct nb_result, of_roof.hi), NUMBER},

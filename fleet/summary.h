@@ -32,6 +32,7 @@ struct nb_result {
     struct nb_measured of_roof;  /* speed over that of the hard roof, in the same rounds */
     struct nb_measured of_scale; /* speed over that of the anchor, in the same rounds */
     double core_cycles;          /* per element; NAN unless its counters are certified */
+    double gbps;                 /* bytes that must move over time: of x read and y written once */
 };
 
 /* A line of speedup.csv. rows is 0 where it says null (a step of training in two cells). */

@@ -501,6 +501,10 @@ static void program_facts(struct facts *f)
         unknown(f, "", "git", "built outside a git work tree with a commit");
     else
         set(f, f->root, "git", text(nb_host_git()));
+    if (nb_host_kernel_sources() == NULL)
+        unknown(f, "", "kernel_sources", "the build wrote no hash of them");
+    else
+        set(f, f->root, "kernel_sources", text(nb_host_kernel_sources()));
     units_fact(f);
     binary_fact(f);
 }
@@ -548,6 +552,20 @@ json_t *nb_host_facts(const struct nb_topology *t)
     tsc_fact(&f);
     papi_facts(&f, child(&f, "papi"));
     return finish(&f);
+}
+
+/* ---- two machines ---- */
+
+const char *nb_host_differs(const json_t *a, const json_t *b)
+{
+    static const char *const facts[][2] = {
+        {"host", "host name"}, {"cpu", "CPU"}, {"topology", "number or set of cores"}, {"caches", "set of caches"}};
+    if (!json_is_string(json_object_get(a, "host")))
+        return facts[0][1];
+    for (size_t i = 0; i < sizeof(facts) / sizeof(facts[0]); i++)
+        if (!json_equal(json_object_get(a, facts[i][0]), json_object_get(b, facts[i][0])))
+            return facts[i][1];
+    return NULL;
 }
 
 /* ---- moments ---- */

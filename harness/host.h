@@ -37,4 +37,11 @@ const char *nb_host_cpu_model(void);
 /* git describe of the source tree this program was built from; "unknown" outside a work tree. */
 const char *nb_host_git(void);
 
+/* Hash of the sources of the kernels that this program was built from; NULL: the build wrote none. */
+const char *nb_host_kernel_sources(void);
+
+/* The first fact in which two host.json are of different machines, in words ("host name", "CPU", ...), or NULL: one machine. A host
+ * without a name is nobody. */
+const char *nb_host_differs(const json_t *a, const json_t *b);
+
 #endif

@@ -76,6 +76,7 @@ struct rep_entry {
     double prepare_first_ns, prepare_ns;
     /* derived; group is SIZE_MAX where the kernel has no time */
     size_t group, member, rounds;
+    size_t roof; /* entry of the fastest copy, scale or triad that writes as many tensors; SIZE_MAX: none */
     struct rep_estimate ns_per_row;
     struct rep_estimate roof_ratio, scale_ratio; /* speed over the hard roof's, and over scale's */
     double gbps,
@@ -158,7 +159,7 @@ struct rep_cell {
     struct rep_pairing *pairings;
     size_t npairings;
     /* derived */
-    size_t roof; /* entry of the fastest copy, scale or triad, the hard roof; SIZE_MAX: none */
+    size_t roof; /* entry of the fastest copy, scale or triad of the cell's fuse, the hard roof; SIZE_MAX: none */
     double barrier_ns; /* of one barrier of its threads: median over measuring processes */
     const struct rep_pairing *best,
         *same; /* best-of-each; two-pass LN, one-pass RMS. NULL: none */
@@ -258,6 +259,8 @@ extern const double rep_power; /* of the detectable effect */
 void rep_numbers(struct rep_run *run);
 size_t rep_process_times(const struct rep_cell *cell, const struct rep_entry *e,
                          const struct rep_unit *unit, double *ns_per_pass);
+/* Speedups of a pairing that has one, one a process that entered, ascending; room for cell->nunits. */
+size_t rep_process_speedups(const struct rep_run *run, const struct rep_cell *cell, const struct rep_pairing *p, double *speedups);
 size_t rep_max_rounds(const struct rep_cell *cell);
 bool rep_is_timed(const struct rep_entry *e);
 bool rep_is_op(const struct rep_kernel *k, const char *op);
@@ -320,11 +323,11 @@ struct rep_estimate rep_speed_over(const struct rep_run *run, const struct rep_c
                                    const struct rep_entry *e,
                                    const struct rep_entry *other);
 
-/* Traffic of a row in bytes: x read and y written once; backward x and dy read, dx written; fused x and the residual read,
- * y and, where it is kept, h written. With write-allocate also what a store that is not non-temporal fetches first:
+/* Traffic of a row in bytes: x read and y written once; backward x and dy read, dx written, and dres where the kernel
+ * has two gradients; fused x and the residual read, y and, where it is kept, h written. With write-allocate also what a store that is not non-temporal fetches first:
  * nothing in place, where x lies in those lines.
  * Parameters stay in the cache and are left out. */
-double rep_row_bytes(const struct rep_cell *cell);
+double rep_row_bytes(const struct rep_cell *cell, const struct rep_kernel *k);
 double rep_row_bytes_allocated(const struct rep_cell *cell, const struct rep_kernel *k);
 
 /* report_bars.c: what the best kernels reach of scale and of the hard roof, against the

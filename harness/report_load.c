@@ -228,7 +228,7 @@ static size_t new_entry(struct rep_cell *cell, const struct rep_kernel *kernel)
     cell->entries = rep_grow(cell->entries, cell->nentries, &cell->entries_room,
                              sizeof(*cell->entries));
     struct rep_entry *e = &cell->entries[cell->nentries];
-    *e = (struct rep_entry){.kernel = kernel, .verdict = REP_UNTESTED, .group = SIZE_MAX};
+    *e = (struct rep_entry){.kernel = kernel, .verdict = REP_UNTESTED, .group = SIZE_MAX, .roof = SIZE_MAX};
     e->E_max = e->bound = e->ulp_max = e->normwise = NAN;
     e->unstable_rows = e->overflow_rows = e->gbps = NAN;
     e->prepare_first_ns = e->prepare_ns = NAN;

@@ -557,6 +557,16 @@ static void ladder_row(const struct rep_entry *e, FILE *f)
         fputs(" | null |\n", f);
 }
 
+/* Whether it is held against another roof than the cell's, as nothing before it is. */
+static bool is_first_of_roof(const struct rep_cell *c, size_t entry)
+{
+    const size_t roof = c->entries[entry].roof;
+    for (size_t i = 0; i < entry; i++)
+        if (c->entries[i].roof == roof)
+            return false;
+    return roof != SIZE_MAX && roof != c->roof;
+}
+
 static void ladder(const struct rep_cell *c, FILE *f)
 {
     fputs("\n### ", f);
@@ -567,6 +577,11 @@ static void ladder(const struct rep_cell *c, FILE *f)
         nb_md_code(f, c->entries[c->roof].kernel->name);
     else
         fputs("null (no ceiling was timed)", f);
+    for (size_t i = 0; i < c->nentries; i++)
+        if (is_first_of_roof(c, i)) {
+            fputs("; of kernels with another number of outputs: ", f);
+            nb_md_code(f, c->entries[c->entries[i].roof].kernel->name);
+        }
     fputs("\n\n| kernel | ns a row | GB/s | of roof | E\\_max |\n|---|--:|--:|--:|--:|\n",
           f);
     for (size_t i = 0; i < c->nentries; i++)

@@ -821,15 +821,6 @@ static enum nb_status new_run(struct job *j, struct nb_err *err)
     return s == NB_OK ? save_plan(j, err) : s;
 }
 
-static enum nb_status same_fact(const json_t *then, const json_t *now, const char *dir,
-                                const char *fact, struct nb_err *err)
-{
-    if (json_equal(then, now))
-        return NB_OK;
-    return nb_fail(err, "%s was measured with another %s; a run is continued only by the same program "
-                        "on the same machine. Start a new one", dir, fact);
-}
-
 static enum nb_status load_json(const char *dir, const char *name, json_t **json,
                                 struct nb_err *err)
 {
@@ -844,19 +835,15 @@ static enum nb_status load_json(const char *dir, const char *name, json_t **json
 
 static enum nb_status same_machine(struct job *j, const char *dir, struct nb_err *err)
 {
-    static const char *const facts[][2] = {{"binary", "program"},
-                                           {"host", "host name"},
-                                           {"cpu", "CPU"},
-                                           {"topology", "number or set of cores"},
-                                           {"caches", "set of caches"}};
     json_t *now = nb_host_facts(&j->topology);
-    enum nb_status s = NB_OK;
     NB_ASSERT(now != NULL);
-    for (size_t i = 0; s == NB_OK && i < sizeof facts / sizeof *facts; i++)
-        s = same_fact(json_object_get(j->host, facts[i][0]), json_object_get(now, facts[i][0]), dir,
-                      facts[i][1], err);
+    const bool program = json_equal(json_object_get(j->host, "binary"), json_object_get(now, "binary"));
+    const char *other = program ? nb_host_differs(j->host, now) : "program";
     json_decref(now);
-    return s;
+    if (other == NULL)
+        return NB_OK;
+    return nb_fail(err, "%s was measured with another %s; a run is continued only by the same program "
+                        "on the same machine. Start a new one", dir, other);
 }
 
 /* Another plan than the one begun would mix two experiments. */

@@ -7,7 +7,8 @@ RUN_PACKAGES="gcc g++ make cmake pkg-config git libbenchmark-dev libhwloc-dev li
 TEST_PACKAGES="$RUN_PACKAGES libcmocka-dev libmpfr-dev jq procps valgrind"
 GATE_PACKAGES="$RUN_PACKAGES valgrind"
 ALL_PACKAGES="$TEST_PACKAGES clang llvm libomp-dev libclang-rt-dev shellcheck
- libdnnl-dev chromium chromium-driver curl tidy gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static"
+ libdnnl-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static
+ slurm-wlm slurm-wlm-basic-plugins chromium chromium-driver curl tidy"
 
 die() {
     echo "$0: $*" >&2
@@ -64,12 +65,13 @@ missing_tools() {
 (their Debian names: $*)"
 }
 
-# build DIR [cmake options]: configures once, then builds; quiet unless it fails.
+# build DIR [cmake options]: configures once, then builds all or $TARGETS; quiet unless it fails.
 build() {
     dir=$1
     shift
     log=$(mktemp)
-    if ! { cmake -S . -B "$dir" "$@" && cmake --build "$dir" -j "$(nproc)"; } >"$log" 2>&1; then
+    # shellcheck disable=SC2086 # a list of words
+    if ! { cmake -S . -B "$dir" "$@" && cmake --build "$dir" -j "$(nproc)" ${TARGETS:+--target $TARGETS}; } >"$log" 2>&1; then
         cat "$log" >&2
         rm -f "$log"
         die "the build in $dir failed"

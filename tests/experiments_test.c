@@ -47,8 +47,8 @@ static void observations(void **state)
     assert_string_equal(o.v[0].where, "op=rmsnorm");
     assert_true(o.v[1].value == 5 && o.v[1].low == 2 && o.v[1].high == 8 && o.v[1].n == 9);
     assert_true(o.v[2].value == 3 && o.v[2].low == 2 && o.v[2].high == 4);
-    assert_true(isnan(o.v[3].value) && o.v[3].missing[0] != '\0');
-    assert_true(isnan(o.v[4].value) && strcmp(o.v[4].missing, "no such library") == 0);
+    assert_true(isnan(o.v[3].value) && o.v[3].nan && strcmp(o.v[3].missing, "not a number came out") == 0);
+    assert_true(isnan(o.v[4].value) && strcmp(o.v[4].missing, "no such library") == 0 && !o.v[4].nan && !o.v[1].nan);
     nb_observations_free(&o);
 }
 

@@ -380,6 +380,7 @@ static void limits_of_cgroup_v1_in_a_container(void **state)
 static const char *const documented[] = {
     "schema", "cpu", "caches",  "topology", "memory", "os",      "settings", "compiler",
     "units",  "git", "version", "papi",     "tsc_hz", "unknown", "host",     "binary",
+    "kernel_sources",
 };
 static const char *const documented_below[][2] = {
     {"cpu", "model"},           {"cpu", "vendor"},         {"cpu", "family"},

@@ -1,6 +1,8 @@
 /* mutants.c: normbench with kernels that are wrong on purpose. Each must get its verdict and no time.
  * All are RMSNorm over f32 rows, forward but for one, and right
- * but for what their name says. With NB_SLOW set, the naive RMSNorm of scalar code is right and takes 30 % longer. */
+ * but for what their name says. With NB_SLOW set, the naive RMSNorm of scalar code is right and takes 30 % longer;
+ * with NB_SLOW=N, N above 1, N times as long. */
+#include "claims.h"
 #include "cli.h"
 #include "court.h"
 #include "fleet.h"
@@ -257,13 +259,16 @@ static const struct nb_kernel_table table = {NB_KERNEL_ABI, sizeof kernels / siz
 
 static void (*not_slowed)(const void *state, const struct nb_args *a);
 
-/* All rows, then three in ten of them again, but where their x is no more. */
+/* All rows, then three in ten of them, or all N - 1 times, again, but where their x is no more. */
+static int times;
 static void run_slowed(const void *state, const struct nb_args *a)
 {
     struct nb_problem some = *(const struct nb_problem *)state;
     some.rows = some.rows * 3 / 10;
     not_slowed(state, a);
-    if (a->x != a->y)
+    for (int i = 1; a->x != a->y && i < times; i++)
+        not_slowed(state, a);
+    if (a->x != a->y && times <= 1)
         not_slowed(&some, a);
 }
 
@@ -275,17 +280,33 @@ static void slow_down(void)
     if (mprotect((void *)first, page, PROT_READ | PROT_WRITE) != 0)
         abort();
     struct nb_kernel *writable = (struct nb_kernel *)(uintptr_t)k;
+    times = atoi(getenv("NB_SLOW"));
     not_slowed = k->run;
     writable->run = run_slowed;
     if (mprotect((void *)first, page, PROT_READ) != 0)
         abort();
 }
 
+/* ---- a measurement that cannot be ---- */
+
+static enum nb_status wrong_block(const struct nb_trial *t, struct nb_observations *o, struct nb_err *err)
+{
+    (void)err;
+    const double beyond = nb_trial_number(t, "beyond");
+    nb_observe_interval(o, "beyond_amdahl", "", beyond, beyond - 0.01, beyond + 0.01, 0.005, 9, "processes", "block=planted");
+    return NB_OK;
+}
+
+static const struct nb_parameter WRONG_BLOCK[] = {{.name = "beyond", .value = "0.3", .says = "by so much", .kind = NB_NUMBERS, .least = -1, .most = 1}};
+static const struct nb_experiment experiment_wrong_block = {
+    "wrong_block", "a block that saves more than its norm takes", "beyond_amdahl", "", WRONG_BLOCK, 1, true, {1, 1, 1}, wrong_block};
+
 int main(int argc, char **argv)
 {
     if (getenv("NB_SLOW") != NULL)
         slow_down();
     nb_registry_add(&table, NB_OURS);
+    nb_court_add(&experiment_wrong_block);
     nb_court_register();
     nb_fleet_register();
     nb_page_register();

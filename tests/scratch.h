@@ -34,13 +34,13 @@ static int tear_down(void **state)
     return system(command);
 }
 
-static int has_gnuplot(void)
+static inline int has_gnuplot(void)
 {
     return system("gnuplot --version >/dev/null 2>&1") == 0;
 }
 
 /* The whole file, with a 0 behind; NULL when there is none. */
-static char *slurp(const char *dir, const char *name, size_t *length)
+static inline char *slurp(const char *dir, const char *name, size_t *length)
 {
     char path[512];
     size_t n = 0, room = 1 << 16, got;

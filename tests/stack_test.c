@@ -459,6 +459,28 @@ static void not_finite(void **state)
     nb_observations_free(&o);
 }
 
+/* One seed of several that overflows is seen. */
+static void finite_is_a_share(void **state)
+{
+    (void)state;
+    static const char where[] = "scheme=none norm=none depth=24";
+    size_t none = 0, some = 0, all = 0;
+    for (double rate = 1e-3; rate < 1; rate *= 1.5) { /* where each matrix gets about so large, their product overflows */
+        char text[40];
+        snprintf(text, sizeof text, "rate=%g", rate);
+        struct nb_observations o = RUN("update_size", "scheme=none", "depth=24", text, "seeds=5", TINY);
+        const struct nb_observation *v = find(&o, "finite", where);
+        const double seeds = 5 * v->value;
+        assert_true(seeds == round(seeds) && v->n == 0 && v->low == v->value && v->high == v->value);
+        assert_true(isfinite(value(&o, "update_size", where)) || v->value < 1);
+        none += seeds == 0;
+        all += seeds == 5;
+        some += seeds == 4; /* their median is 1 */
+        nb_observations_free(&o);
+    }
+    assert_true(none > 0 && some > 0 && all > 0);
+}
+
 static void constants(void **state)
 {
     (void)state;
@@ -483,9 +505,27 @@ static void constants(void **state)
         assert_true(value(&o, "norm_difference", rows[i].where) < 1e-12);
         assert_true(fabs(value(&o, "update_bound", rows[i].where) - 1) < (strstr(rows[i].where, "encoder_of_both") ? 0.024 : 1e-12));
     }
-    assert_true(near(value(&o, "log_gain", "stack=decoder_only encoder=0 decoder=1000 weights=output"), log(0.25 / sqrt(sqrt(8000. / 256)))));
-    assert_true(value(&o, "log_gain", "stack=encoder_only encoder=6 decoder=0 weights=key") == 0);
     nb_observations_free(&o);
+}
+
+/* Of matrices that were drawn: by the depth's beta, by a planted one, and by none without DeepNorm. */
+static void initial_weights(void **state)
+{
+    (void)state;
+    static const char *const kinds[] = {"v", "o", "w1", "w2", "classifier"};
+    struct nb_observations right = RUN("initial_weights", "scheme=deepnorm,post", "depth=6", "seeds=3", TINY),
+                           planted = RUN("initial_weights", "depth=6", "beta=3", "seeds=3", TINY);
+    check_quantities("initial_weights", &right);
+    for (size_t i = 0; i < 5; i++) {
+        char deep[80], post[80];
+        snprintf(deep, sizeof deep, "scheme=deepnorm norm=layernorm depth=6 weights=%s", kinds[i]);
+        snprintf(post, sizeof post, "scheme=post norm=layernorm depth=6 weights=%s", kinds[i]);
+        assert_true(fabs(value(&right, "log_gain", deep) - (i < 4 ? log(0.3799178) : 0)) < 1e-6); /* 48^-1/4 */
+        assert_true(fabs(value(&planted, "log_gain", deep) - (i < 4 ? log(3) : 0)) < 1e-12);
+        assert_true(value(&right, "log_gain", post) == 0);
+    }
+    nb_observations_free(&right);
+    nb_observations_free(&planted);
 }
 
 /* N and M exchanged, planted: the constants that a stack would get, and what its update would then be, are far outside of what is
@@ -537,7 +577,7 @@ int main(void)
         cmocka_unit_test(one_layer_by_hand), cmocka_unit_test(attention_by_hand), cmocka_unit_test(weights_and_data),
         cmocka_unit_test(gradients_by_layer), cmocka_unit_test(gradients_file), cmocka_unit_test(gradients_of_each_matrix),
         cmocka_unit_test(vanishing), cmocka_unit_test(hidden_growth), cmocka_unit_test(update_size), cmocka_unit_test(planted_alpha),
-        cmocka_unit_test(not_finite), cmocka_unit_test(constants), cmocka_unit_test(exchanged_layers), cmocka_unit_test(refusals)};
+        cmocka_unit_test(not_finite), cmocka_unit_test(finite_is_a_share), cmocka_unit_test(constants), cmocka_unit_test(initial_weights), cmocka_unit_test(exchanged_layers), cmocka_unit_test(refusals)};
     char word[40];
     if (nb_cpu_init(word, sizeof word) != 0)
         return 1;
