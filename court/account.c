@@ -1,6 +1,5 @@
-#include "account.h"
+#include "account_parts.h"
 
-#include "host.h"
 #include "markup.h"
 #include "options.h"
 
@@ -10,7 +9,7 @@
 /* ---- what a test measured ---- */
 
 struct summary {
-    size_t seen, least_n, most_n;
+    size_t seen, nan, least_n, most_n; /* nan: of those seen */
     double least, most, low, high, noise;
     const char *unit, *of;
 };
@@ -24,6 +23,7 @@ static struct summary summarize(const struct nb_heard *heard)
         if (heard->outcome[i] == NB_MISSING)
             continue;
         s.seen++;
+        s.nan += o->nan;
         s.least = fmin(s.least, o->value);
         s.most = fmax(s.most, o->value);
         s.low = fmin(s.low, o->low);
@@ -37,8 +37,7 @@ static struct summary summarize(const struct nb_heard *heard)
     return s;
 }
 
-static void put(char *text, size_t len, const char *format, ...) __attribute__((format(printf, 3, 4)));
-static void put(char *text, size_t len, const char *format, ...)
+void nb_put(char *text, size_t len, const char *format, ...)
 {
     const size_t n = strlen(text);
     va_list args;
@@ -53,30 +52,49 @@ void nb_measured(const struct nb_heard *heard, char *text, size_t len)
     const struct summary s = summarize(heard);
     text[0] = '\0';
     if (s.seen == 0) {
-        put(text, len, "-");
+        nb_put(text, len, "-");
         return;
     }
-    put(text, len, "%.4g", s.least);
+    if (s.nan == s.seen) {
+        nb_put(text, len, "not a number");
+        return;
+    }
+    nb_put(text, len, "%.4g", s.least);
     if (s.most > s.least)
-        put(text, len, " to %.4g", s.most);
+        nb_put(text, len, " to %.4g", s.most);
     if (s.low < s.least || s.high > s.most)
-        put(text, len, " [%.4g, %.4g]", s.low, s.high);
-    put(text, len, "%s%s", s.unit[0] != '\0' ? " " : "", s.unit);
+        nb_put(text, len, " [%.4g, %.4g]", s.low, s.high);
+    nb_put(text, len, "%s%s", s.unit[0] != '\0' ? " " : "", s.unit);
     if (heard->n > 1)
-        put(text, len, ", %zu cells", s.seen);
+        nb_put(text, len, ", %zu cells", s.seen);
+    if (s.nan > 0)
+        nb_put(text, len, ", %zu of them not a number", s.nan);
     if (s.most_n == 0)
-        put(text, len, ", exact");
+        nb_put(text, len, ", exact");
     else if (s.least_n == s.most_n)
-        put(text, len, ", %zu %s", s.most_n, s.of);
+        nb_put(text, len, ", %zu %s", s.most_n, s.of);
     else
-        put(text, len, ", %zu to %zu %s", s.least_n, s.most_n, s.of);
+        nb_put(text, len, ", %zu to %zu %s", s.least_n, s.most_n, s.of);
 }
 
 void nb_noise(const struct nb_heard *heard, char *text, size_t len)
 {
     const struct summary s = summarize(heard);
     text[0] = '\0';
-    put(text, len, isnan(s.noise) ? "-" : "%.2g", s.noise);
+    nb_put(text, len, isnan(s.noise) ? "-" : "%.2g", s.noise);
+}
+
+void nb_outcomes(const struct nb_heard *heard, char *text, size_t len)
+{
+    static const char *const words[] = {[NB_HOLDS] = "hold", [NB_FAILS] = "fail", [NB_OPEN] = "open", [NB_MISSING] = "missing"};
+    static const enum nb_outcome order[] = {NB_HOLDS, NB_FAILS, NB_OPEN, NB_MISSING};
+    size_t count[4] = {0};
+    text[0] = '\0';
+    for (size_t i = 0; i < heard->n; i++)
+        count[heard->outcome[i]]++;
+    for (size_t k = 0; k < 4 && heard->n > 1; k++)
+        if (count[order[k]] > 0)
+            nb_put(text, len, "%s%zu %s", text[0] != '\0' ? ", " : "", count[order[k]], words[order[k]]);
 }
 
 /* ---- the screen ---- */
@@ -97,16 +115,17 @@ static void line(FILE *f, const char *label, const char *text)
 
 static void print_test(FILE *f, const struct nb_case_of *c, size_t t)
 {
-    char measured[200], noise[32], text[700];
+    char measured[200], noise[32], outcomes[80], text[800];
     const struct nb_test *test = &c->claim->tests[t];
     const struct nb_heard *heard = &c->tests[t];
     if (heard->n == 0)
         return;
     nb_measured(heard, measured, sizeof measured);
     nb_noise(heard, noise, sizeof noise);
-    snprintf(text, sizeof text, "%s%s%s: %s%s%s (%.100s)", c->claim->test_count > 1 ? test->name : "",
+    nb_outcomes(heard, outcomes, sizeof outcomes);
+    snprintf(text, sizeof text, "%s%s%s: %s%s%s (%.100s)%s%s", c->claim->test_count > 1 ? test->name : "",
              c->claim->test_count > 1 ? " " : "", test->quantity, measured, noise[0] != '-' ? ", noise floor " : "",
-             noise[0] != '-' ? noise : "", test->holds_text);
+             noise[0] != '-' ? noise : "", test->holds_text, outcomes[0] != '\0' ? ": " : "", outcomes);
     line(f, "", text);
 }
 
@@ -125,14 +144,6 @@ void nb_account_row(FILE *f, const struct nb_case_of *c)
         line(f, "", j->reason);
 }
 
-static const struct nb_case_of *find_case(const struct nb_hearing *h, const char *id)
-{
-    for (size_t i = 0; i < h->case_count; i++)
-        if (strcmp(h->cases[i].claim->id, id) == 0)
-            return &h->cases[i];
-    return NULL;
-}
-
 static bool names(const struct nb_claim *c, const char *id)
 {
     for (size_t i = 0; i < c->against_count; i++)
@@ -141,9 +152,8 @@ static bool names(const struct nb_claim *c, const char *id)
     return false;
 }
 
-/* Calls take for each pair of cases one of which names the other, the earlier one first. */
-static size_t each_pair(const struct nb_hearing *h, void (*take)(void *context, const struct nb_case_of *a, const struct nb_case_of *b),
-                        void *context)
+size_t nb_each_pair(const struct nb_hearing *h, void (*take)(void *context, const struct nb_case_of *a, const struct nb_case_of *b),
+                    void *context)
 {
     size_t count = 0;
     for (size_t i = 0; i < h->case_count; i++)
@@ -152,40 +162,56 @@ static size_t each_pair(const struct nb_hearing *h, void (*take)(void *context, 
             if (!names(a, b->id) && !names(b, a->id))
                 continue;
             if (take != NULL)
-                take(context, find_case(h, a->id), find_case(h, b->id));
+                take(context, &h->cases[i], &h->cases[k]);
             count++;
         }
     return count;
 }
 
-static const char *both_say(const struct nb_case_of *a, const struct nb_case_of *b)
+/* "C27 holds", "C26 holds where depth=6, not >=12" */
+static void one_says(const struct nb_case_of *c, char *text, size_t len)
+{
+    const struct nb_judgement *j = &c->judgement;
+    static const char *const words[NB_FINDING_COUNT] = {"was not tried", "holds", "does not hold", "holds where ", "is not resolved",
+                                                        "cannot be tried"};
+    nb_put(text, len, "%s %s%s", c->claim->id, words[j->finding], j->finding == NB_CONDITIONAL ? j->regime : "");
+}
+
+void nb_both_say(const struct nb_case_of *a, const struct nb_case_of *b, char *text, size_t len)
 {
     const enum nb_finding x = a->judgement.finding, y = b->judgement.finding;
     const bool one = x == NB_REPRODUCED || y == NB_REPRODUCED, other = x == NB_REFUTED || y == NB_REFUTED;
-    return x == NB_REPRODUCED && y == NB_REPRODUCED ? "both hold as they are tested: compare their conditions"
-           : one && other                            ? "this is decided"
-           : x == NB_REFUTED && y == NB_REFUTED      ? "neither holds"
-                                                     : "this is not decided";
+    text[0] = '\0';
+    one_says(a, text, len);
+    nb_put(text, len, "; ");
+    one_says(b, text, len);
+    nb_put(text, len, "%s", x == NB_REPRODUCED && y == NB_REPRODUCED ? ": both hold as they are tested, compare their conditions"
+                            : one && other                            ? ": this is decided"
+                                                                      : "");
 }
 
 static void print_pair(void *context, const struct nb_case_of *a, const struct nb_case_of *b)
 {
     const struct nb_case_of *const both[] = {a, b};
+    char together[2000];
     FILE *f = context;
+    nb_both_say(a, b, together, sizeof together);
     for (int i = 0; i < 2; i++) {
         fprintf(f, "  %-*s%-*s", ID, both[i]->claim->id, FINDING, nb_finding_name(both[i]->judgement.finding));
         nb_plain(f, both[i]->claim->statement);
         fputc('\n', f);
     }
-    fprintf(f, "  %s\n", both_say(a, b));
+    fputs("  ", f);
+    nb_plain(f, together);
+    fputc('\n', f);
 }
 
 void nb_account_against(FILE *f, const struct nb_hearing *h)
 {
-    if (each_pair(h, NULL, NULL) == 0)
+    if (nb_each_pair(h, NULL, NULL) == 0)
         return;
     fputs("\nclaims that contradict each other\n", f);
-    each_pair(h, print_pair, f);
+    nb_each_pair(h, print_pair, f);
 }
 
 void nb_account_count(const struct nb_hearing *h, char *text, size_t len)
@@ -197,7 +223,7 @@ void nb_account_count(const struct nb_hearing *h, char *text, size_t len)
     for (int k = 1; k <= NB_FINDING_COUNT; k++) { /* UNTRIED last */
         const enum nb_finding v = (enum nb_finding)(k % NB_FINDING_COUNT);
         if (count[v] > 0)
-            put(text, len, "%s%zu %s", text[0] != '\0' ? ", " : "", count[v], nb_finding_name(v));
+            nb_put(text, len, "%s%zu %s", text[0] != '\0' ? ", " : "", count[v], nb_finding_name(v));
     }
 }
 
@@ -214,406 +240,8 @@ char *nb_account_repro(const struct nb_account *a, const struct nb_claim *c)
     return text;
 }
 
-static const char *const EFFORTS[] = {"quick", "default", "full"};
-
-/* ---- claims.json ---- */
-
-/* JSON has neither NaN nor infinity: null, and the words inf and -inf. */
-static json_t *number(double v)
+const char *nb_effort_name(enum nb_effort e)
 {
-    return isnan(v) ? json_null() : isinf(v) ? json_string(v > 0 ? "inf" : "-inf") : json_real(v);
-}
-
-/* What comes from an experiment may be no UTF-8. */
-static json_t *text_json(const char *s)
-{
-    char c[4];
-    size_t n = 0;
-    char *clean = malloc(strlen(s) + 1);
-    NB_ASSERT(clean != NULL);
-    while (*s != '\0') {
-        const size_t more = nb_next_char(&s, c);
-        memcpy(clean + n, c, more);
-        n += more;
-    }
-    clean[n] = '\0';
-    json_t *j = json_string(clean);
-    free(clean);
-    NB_ASSERT(j != NULL);
-    return j;
-}
-
-static json_t *text_or_null(const char *s)
-{
-    return s != NULL && s[0] != '\0' ? text_json(s) : json_null();
-}
-
-static json_t *where_json(const char *where)
-{
-    json_t *o = json_object();
-    char key[200];
-    for (const char *p = where; *p != '\0'; p += strcspn(p, " "), p += *p == ' ') {
-        const int n = (int)strcspn(p, "= "), m = p[n] == '=' ? (int)strcspn(p + n + 1, " ") : 0;
-        char value[200];
-        snprintf(key, sizeof key, "%.*s", n, p);
-        snprintf(value, sizeof value, "%.*s", m, p[n] == '=' ? p + n + 1 : "");
-        json_object_set_new(o, key, text_json(value));
-    }
-    return o;
-}
-
-static json_t *observation_json(const struct nb_observation *o)
-{
-    json_t *j = json_object();
-    json_object_set_new(j, "quantity", text_json(o->quantity));
-    json_object_set_new(j, "unit", text_json(o->unit));
-    json_object_set_new(j, "where", where_json(o->where));
-    json_object_set_new(j, "value", number(o->value));
-    json_object_set_new(j, "low", number(o->low));
-    json_object_set_new(j, "high", number(o->high));
-    json_object_set_new(j, "noise", number(o->noise));
-    json_object_set_new(j, "n", json_integer((json_int_t)o->n));
-    json_object_set_new(j, "of", text_json(o->of));
-    json_object_set_new(j, "missing", text_or_null(o->missing));
-    json_object_set_new(j, "once", json_boolean(o->once));
-    return j;
-}
-
-static json_t *run_json(const struct nb_run_of *r)
-{
-    json_t *j = json_object(), *parameters = json_object(), *observations = json_array();
-    for (size_t i = 0; i < r->experiment->parameter_count; i++)
-        json_object_set_new(parameters, r->experiment->parameters[i].name, text_json(r->values[i]));
-    for (size_t i = 0; i < r->observations.n; i++)
-        json_array_append_new(observations, observation_json(&r->observations.v[i]));
-    json_object_set_new(j, "experiment", text_json(r->experiment->name));
-    json_object_set_new(j, "parameters", parameters);
-    json_object_set_new(j, "timed", json_boolean(r->experiment->timed));
-    json_object_set_new(j, "done", json_boolean(r->done));
-    json_object_set_new(j, "seconds", r->done ? number(r->seconds) : json_null());
-    json_object_set_new(j, "budget_s", r->budget_s > 0 ? number(r->budget_s) : json_null());
-    json_object_set_new(j, "error", text_or_null(r->error));
-    json_object_set_new(j, "dir", text_or_null(r->dir));
-    json_object_set_new(j, "observations", observations);
-    return j;
-}
-
-static json_t *test_json(const struct nb_hearing *h, const struct nb_case_of *c, size_t t)
-{
-    const struct nb_test *test = &c->claim->tests[t];
-    const struct nb_heard *heard = &c->tests[t];
-    json_t *j = json_object(), *cells = json_array();
-    for (size_t i = 0; i < heard->n; i++) {
-        const double times = nb_times_longer(heard->v[i], &test->holds, c->judgement.stretch);
-        json_t *cell = json_object();
-        json_object_set_new(cell, "observation", json_integer((json_int_t)(heard->v[i] - h->runs[heard->run].observations.v)));
-        json_object_set_new(cell, "outcome", json_string(nb_outcome_name(heard->outcome[i])));
-        json_object_set_new(cell, "times_longer", heard->outcome[i] == NB_OPEN ? number(times) : json_null());
-        json_array_append_new(cells, cell);
-    }
-    json_object_set_new(j, "name", text_json(test->name));
-    json_object_set_new(j, "run", json_integer((json_int_t)heard->run));
-    json_object_set_new(j, "quantity", text_json(test->quantity));
-    json_object_set_new(j, "where", text_or_null(test->where_text));
-    json_object_set_new(j, "holds", text_json(test->holds_text));
-    json_object_set_new(j, "cells", cells);
-    return j;
-}
-
-static json_t *case_json(const struct nb_account *a, const struct nb_case_of *c)
-{
-    const struct nb_claim *claim = c->claim;
-    const struct nb_judgement *v = &c->judgement;
-    json_t *j = json_object(), *against = json_array(), *tests = json_array();
-    char *repro = nb_account_repro(a, claim);
-    for (size_t i = 0; i < claim->against_count; i++)
-        json_array_append_new(against, text_json(claim->against[i]));
-    for (size_t t = 0; t < claim->test_count && v->finding != NB_UNTRIED; t++)
-        json_array_append_new(tests, test_json(a->hearing, c, t));
-    const char *const texts[][2] = {{"id", claim->id}, {"title", claim->title}, {"statement", claim->statement},
-                                    {"source", claim->source}, {"refuted_by", claim->refuted_by}, {"why", claim->why},
-                                    {"verdict", nb_finding_name(v->finding)}, {"regime", v->regime}, {"reason", v->reason},
-                                    {"repro", repro}};
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-        json_object_set_new(j, texts[i][0], text_or_null(texts[i][1]));
-    free(repro);
-    json_object_set_new(j, "against", against);
-    json_object_set_new(j, "cells", json_pack("{sI sI sI sI sI}", "holds", (json_int_t)v->holds, "fails", (json_int_t)v->fails, "open",
-                                              (json_int_t)v->open, "missing", (json_int_t)v->missing, "lost",
-                                              (json_int_t)v->lost));
-    json_object_set_new(j, "stretch", number(v->stretch));
-    json_object_set_new(j, "times_longer", number(v->finding == NB_NOT_RESOLVED ? v->longer : NAN));
-    json_object_set_new(j, "tests", tests);
-    return j;
-}
-
-json_t *nb_account_json(const struct nb_account *a)
-{
-    const struct nb_hearing *h = a->hearing;
-    json_t *j = json_object(), *runs = json_array(), *claims = json_array();
-    for (size_t i = 0; i < h->run_count; i++)
-        json_array_append_new(runs, run_json(&h->runs[i]));
-    for (size_t i = 0; i < h->case_count; i++)
-        json_array_append_new(claims, case_json(a, &h->cases[i]));
-    const char *const texts[][2] = {{"command", a->command}, {"version", NB_VERSION}, {"git", nb_host_git()},
-                                    {"compiler", a->compiler}, {"cpu", a->cpu}, {"registry", a->registry},
-                                    {"effort", EFFORTS[h->effort]}};
-    json_object_set_new(j, "schema", json_integer(1));
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-        json_object_set_new(j, texts[i][0], text_or_null(texts[i][1]));
-    json_object_set_new(j, "seed", json_integer((json_int_t)h->seed));
-    json_object_set_new(j, "budget_s", h->budget_s > 0 ? number(h->budget_s) : json_null());
-    json_object_set_new(j, "seconds", number(a->seconds));
-    json_object_set_new(j, "interrupted", json_boolean(h->interrupted));
-    json_object_set_new(j, "runs", runs);
-    json_object_set_new(j, "claims", claims);
-    return j;
-}
-
-/* ---- claims.md ---- */
-
-static void md_cell(FILE *f, const char *text)
-{
-    fputs(" | ", f);
-    nb_md(f, text);
-}
-
-static void md_row(FILE *f, const struct nb_case_of *c)
-{
-    char measured[200] = "", one[200], noise[64] = "";
-    for (size_t t = 0; t < c->claim->test_count && c->judgement.finding != NB_UNTRIED; t++) {
-        nb_measured(&c->tests[t], one, sizeof one);
-        put(measured, sizeof measured, "%s%s", t > 0 ? "; " : "", one);
-        nb_noise(&c->tests[t], one, sizeof one);
-        put(noise, sizeof noise, "%s%s", t > 0 ? "; " : "", one);
-    }
-    fputs("| ", f);
-    nb_md(f, c->claim->id);
-    md_cell(f, nb_finding_name(c->judgement.finding));
-    md_cell(f, c->claim->title);
-    md_cell(f, measured);
-    md_cell(f, noise);
-    md_cell(f, c->judgement.regime[0] != '\0' ? c->judgement.regime : c->judgement.reason);
-    fputs(" |\n", f);
-}
-
-static void md_item(FILE *f, const char *label, const char *text)
-{
-    if (text == NULL || text[0] == '\0')
-        return;
-    fprintf(f, "- %s: ", label);
-    nb_md(f, text);
-    fputc('\n', f);
-}
-
-static void md_test(FILE *f, const struct nb_account *a, const struct nb_case_of *c, size_t t)
-{
-    const struct nb_test *test = &c->claim->tests[t];
-    const struct nb_run_of *r = &a->hearing->runs[c->tests[t].run];
-    char measured[200], noise[32], text[900];
-    nb_measured(&c->tests[t], measured, sizeof measured);
-    nb_noise(&c->tests[t], noise, sizeof noise);
-    snprintf(text, sizeof text, "%s of %s %.150s%s%.300s: measured %s; noise floor %s", test->quantity, test->experiment->name,
-             test->holds_text, test->where_text[0] != '\0' ? " where " : "", test->where_text, measured, noise);
-    fprintf(f, "- test ");
-    nb_md_code(f, test->name);
-    fputs(": ", f);
-    nb_md(f, text);
-    if (r->dir[0] != '\0') {
-        fputs("; its files: ", f);
-        nb_md_code(f, r->dir);
-    }
-    fputc('\n', f);
-}
-
-enum { CELLS_SHOWN = 24 };
-
-static void md_one_cell(FILE *f, const char *test, const struct nb_observation *o, enum nb_outcome outcome)
-{
-    fputs("| ", f);
-    nb_md(f, test);
-    md_cell(f, o->where);
-    if (outcome == NB_MISSING)
-        fputs(" | - | - | - | missing |\n", f);
-    else
-        fprintf(f, " | %.4g | %.4g to %.4g | %zu | %s |\n", o->value, o->low, o->high, o->n, nb_outcome_name(outcome));
-}
-
-/* Those that hold come last: where not all are shown the others are. */
-static void md_cells(FILE *f, const struct nb_case_of *c)
-{
-    size_t all = 0, shown = 0;
-    for (size_t t = 0; t < c->claim->test_count; t++)
-        all += c->tests[t].n;
-    if (all < 2)
-        return;
-    fprintf(f, "\n<details><summary>%zu cells</summary>\n", all);
-    fputs("\n| test | where | value | interval | n | outcome |\n|---|---|---|---|---|---|\n", f);
-    for (int holds = 0; holds < 2; holds++)
-        for (size_t t = 0; t < c->claim->test_count; t++)
-            for (size_t i = 0; i < c->tests[t].n && shown < CELLS_SHOWN; i++)
-                if ((c->tests[t].outcome[i] == NB_HOLDS) == holds) {
-                    md_one_cell(f, c->claim->tests[t].name, c->tests[t].v[i], c->tests[t].outcome[i]);
-                    shown++;
-                }
-    if (all > shown)
-        fprintf(f, "\nAnd %zu more: `claims.json`.\n", all - shown);
-    fputs("\n</details>\n", f);
-}
-
-static void md_section(FILE *f, const struct nb_account *a, const struct nb_case_of *c)
-{
-    char *repro = nb_account_repro(a, c->claim);
-    fputs("\n## ", f);
-    nb_md(f, c->claim->id);
-    fputs(": ", f);
-    nb_md(f, c->claim->title);
-    fprintf(f, "\n\n**%s**", nb_finding_name(c->judgement.finding));
-    if (c->judgement.regime[0] != '\0') {
-        fputs(": holds where ", f);
-        nb_md(f, c->judgement.regime);
-    }
-    if (c->judgement.reason[0] != '\0') {
-        fputs(c->judgement.regime[0] != '\0' ? "; " : ": ", f);
-        nb_md(f, c->judgement.reason);
-    }
-    fputs("\n\n", f);
-    md_item(f, "statement", c->claim->statement);
-    md_item(f, "source", c->claim->source);
-    md_item(f, "would be refuted by", c->claim->refuted_by);
-    for (size_t t = 0; t < c->claim->test_count && c->judgement.finding != NB_UNTRIED; t++)
-        md_test(f, a, c, t);
-    md_item(f, "why", c->claim->why);
-    fputs("- again: ", f);
-    nb_md_code(f, repro);
-    free(repro);
-    fputc('\n', f);
-    if (c->judgement.finding != NB_UNTRIED)
-        md_cells(f, c);
-}
-
-static void md_pair(void *context, const struct nb_case_of *a, const struct nb_case_of *b)
-{
-    FILE *f = context;
-    const struct nb_case_of *const both[] = {a, b};
-    for (int i = 0; i < 2; i++) {
-        fputs("| ", f);
-        nb_md(f, both[i]->claim->id);
-        md_cell(f, both[i]->claim->statement);
-        md_cell(f, nb_finding_name(both[i]->judgement.finding));
-        md_cell(f, i == 0 ? "" : both_say(a, b));
-        fputs(" |\n", f);
-    }
-}
-
-void nb_account_md(FILE *f, const struct nb_account *a)
-{
-    char counts[200];
-    const struct nb_hearing *h = a->hearing;
-    nb_account_count(h, counts, sizeof counts);
-    fprintf(f, "# Claims about norms, tried\n\n%s.", counts);
-    fputs(h->interrupted ? " **Interrupted**: what is UNTRIED was not finished.\n\n" : "\n\n", f);
-    nb_md(f, a->cpu);
-    fputs("; ", f);
-    nb_md(f, a->compiler);
-    fprintf(f, "; normbench " NB_VERSION ", git ");
-    nb_md(f, nb_host_git());
-    fprintf(f, "; effort %s; seed %llu; %.0f s. How verdicts are formed: docs/court.md.\n\n", EFFORTS[h->effort],
-            (unsigned long long)h->seed, a->seconds);
-    nb_md_code(f, a->command);
-    fputs("\n\n| id | verdict | claim | measured | noise floor | regime, or why |\n|---|---|---|---|---|---|\n", f);
-    for (size_t i = 0; i < h->case_count; i++)
-        md_row(f, &h->cases[i]);
-    if (each_pair(h, NULL, NULL) > 0)
-        fputs("\n## Claims that contradict each other\n\n| id | statement | verdict | together |\n|---|---|---|---|\n", f);
-    each_pair(h, md_pair, f);
-    for (size_t i = 0; i < h->case_count; i++)
-        md_section(f, a, &h->cases[i]);
-}
-
-/* ---- lists ---- */
-
-static void dump(FILE *f, json_t *array)
-{
-    json_dumpf(array, f, JSON_INDENT(1));
-    fputc('\n', f);
-    json_decref(array);
-}
-
-static json_t *experiment_json(const struct nb_experiment *e)
-{
-    json_t *parameters = json_array();
-    for (size_t i = 0; i < e->parameter_count; i++) {
-        const struct nb_parameter *p = &e->parameters[i];
-        const bool numbers = p->kind == NB_NUMBERS;
-        json_array_append_new(parameters, json_pack("{ss ss ss so so so}", "name", p->name, "default", p->value, "says", p->says,
-                                                    "least", numbers ? number(p->least) : json_null(), "most",
-                                                    numbers ? number(p->most) : json_null(), "choices",
-                                                    p->kind == NB_CHOICES ? json_string(p->choices) : json_null()));
-    }
-    return json_pack("{ss ss ss ss sb so}", "name", e->name, "says", e->says, "quantities", e->quantities, "arguments", e->arguments,
-                     "timed", e->timed, "parameters", parameters);
-}
-
-static void print_parameter(FILE *f, const struct nb_parameter *p)
-{
-    fprintf(f, "    %-14s %-22s %s", p->name, p->value, p->says);
-    if (p->kind == NB_CHOICES)
-        fprintf(f, ": %s", p->choices);
-    else if (p->kind == NB_NUMBERS)
-        fprintf(f, ", %g to %g", p->least, p->most);
-    fputc('\n', f);
-}
-
-void nb_list_experiments(FILE *f, bool json)
-{
-    json_t *array = json_array();
-    for (size_t i = 0; i < nb_court_experiments(); i++) {
-        const struct nb_experiment *e = nb_court_experiment(i);
-        if (json) {
-            json_array_append_new(array, experiment_json(e));
-            continue;
-        }
-        fprintf(f, "%s%s: %s\n  observes      %s\n", i > 0 ? "\n" : "", e->name, e->says, e->quantities);
-        if (e->arguments[0] != '\0')
-            fprintf(f, "  in brackets   %s\n", e->arguments);
-        fprintf(f, "  about         %g s, quick %g s, full %g s%s\n", e->seconds[NB_USUAL], e->seconds[NB_QUICK], e->seconds[NB_FULL],
-                e->timed ? "; timed" : "");
-        for (size_t k = 0; k < e->parameter_count; k++)
-            print_parameter(f, &e->parameters[k]);
-    }
-    if (json)
-        dump(f, array);
-    else
-        json_decref(array);
-}
-
-static json_t *claim_json(const struct nb_claim *c)
-{
-    json_t *experiments = json_array();
-    for (size_t t = 0; t < c->test_count; t++)
-        json_array_append_new(experiments, json_string(c->tests[t].experiment->name));
-    return json_pack("{ss so so so so}", "id", c->id, "title", text_json(c->title), "statement", text_json(c->statement), "untestable",
-                     text_or_null(c->untestable), "experiments", experiments);
-}
-
-void nb_list_claims(FILE *f, const struct nb_claims *claims, bool json)
-{
-    json_t *array = json_array();
-    for (size_t i = 0; i < claims->n; i++) {
-        const struct nb_claim *c = &claims->v[i];
-        if (json) {
-            json_array_append_new(array, claim_json(c));
-            continue;
-        }
-        fprintf(f, "%-*s", ID, c->id);
-        nb_plain_padded(f, c->title, 62);
-        for (size_t t = 0; t < c->test_count; t++)
-            fprintf(f, "%s%s", t > 0 ? ", " : "", c->tests[t].experiment->name);
-        fprintf(f, "%s\n", c->untestable != NULL ? "not testable" : "");
-    }
-    if (json)
-        dump(f, array);
-    else
-        json_decref(array);
+    static const char *const names[] = {"quick", "default", "full"};
+    return names[e];
 }

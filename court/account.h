@@ -19,6 +19,8 @@ struct nb_account {
 
 /* What a test measured, in one line: "0.707 to 0.981 [0.69, 0.98], 4 cells, 9 rows each". */
 void nb_measured(const struct nb_heard *heard, char *text, size_t len);
+/* What came of its cells: "2 hold, 9 fail, 5 open"; "" of a single cell. */
+void nb_outcomes(const struct nb_heard *heard, char *text, size_t len);
 /* Its largest noise floor; "-" where there is none. */
 void nb_noise(const struct nb_heard *heard, char *text, size_t len);
 

@@ -71,7 +71,7 @@ static enum nb_status set(struct asked *a, size_t i, const char *value, struct n
     char list[200];
     const struct nb_parameter *p = &a->test->experiment->parameters[i];
     snprintf(list, sizeof list, "%s", value);
-    for (char *bar; p->kind != NB_TEXT && (bar = strchr(list, '|')) != NULL;)
+    for (char *bar; (bar = strchr(list, '|')) != NULL;)
         *bar = ',';
     if (a->given[i])
         return nb_point(a->err, a->text, span, "write several values as a|b", "%s is given twice", p->name);

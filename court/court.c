@@ -11,12 +11,12 @@
 #include "pictures.h"
 #include "poster.h"
 #include "progress.h"
+#include "shares.h"
 #include "speed.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { EXIT_HOLDS = 0, EXIT_FAULT = 1, EXIT_REFUTED = 3, EXIT_UNRESOLVED = 4 };
@@ -295,13 +295,6 @@ static void print_end(const struct show *s, bool json, bool asks, const char *no
         printf("%s\n", note);
 }
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static enum nb_status hear(struct cli *c, struct show *s, struct nb_err *err)
 {
     char dir[4096], note[256] = "";
@@ -313,7 +306,7 @@ static enum nb_status hear(struct cli *c, struct show *s, struct nb_err *err)
         status = make_folder(c, dir, sizeof dir, err);
     if (status != NB_OK)
         return status;
-    const double start = now();
+    const uint64_t start = nb_now();
     nb_catch_signals();
     s->table = !c->json && !c->quiet;
     s->asks = c->asks;
@@ -327,18 +320,17 @@ static enum nb_status hear(struct cli *c, struct show *s, struct nb_err *err)
         nb_account_head(stdout);
     nb_progress_begin(&s->progress, c->asks ? "claim" : "claims", nb_hearing_seconds(&s->h), c->quiet);
     status = nb_hearing_run(&s->h, &failed);
-    s->account.seconds = now() - start;
+    s->account.seconds = 1e-9 * (double)(nb_now() - start);
     if (status == NB_OK)
         nb_progress_end(&s->progress);
-    if (status == NB_ERROR || write_files(s, note, err) != NB_OK) {
-        if (failed.text[0] != '\0')
-            *err = failed;
+    if (write_files(s, note, err) != NB_OK)
         return NB_ERROR;
-    }
     print_end(s, c->json, c->asks, note);
     s->h.dir = NULL; /* dir goes */
     if (status == NB_INTERRUPTED)
         nb_fail(err, "interrupted; what was finished is in %s", dir);
+    if (status == NB_ERROR)
+        nb_fail(err, "%.800s; what was finished is in %.150s", failed.text, dir);
     return status;
 }
 
@@ -361,6 +353,13 @@ static enum nb_status find_broken(const struct nb_hearing *h, const char *text, 
     return NB_OK;
 }
 
+/* A measurement that cannot be makes the run void. */
+static enum nb_status find_wrong(const struct nb_hearing *h, struct nb_err *err)
+{
+    char text[600];
+    return nb_shares_wrong(h, text, sizeof text) ? nb_fail(err, "%s", text) : NB_OK;
+}
+
 static void free_show(struct cli *c, struct show *s)
 {
     nb_hearing_free(&s->h);
@@ -374,7 +373,7 @@ static enum nb_status cmd_claims(int argc, char **argv, int *code, struct nb_err
     static const char doc[] =
         "Tries statements about norms by experiments on this machine, each with a verdict: REPRODUCED, REFUTED, CONDITIONAL (with "
         "the conditions), NOT RESOLVED, NOT TESTABLE.\v"
-        "Exit codes: 0 all were tried; 1 an error; 130 interrupted (what was finished is written).\nExamples:\n"
+        "Exit codes: 0 all were tried; 1 an error, or a measurement that cannot be right; 130 interrupted (what was finished is written).\nExamples:\n"
         "  normbench claims                                 # all of them\n"
         "  normbench claims --id C05,C01 --effort quick\n"
         "  normbench list claims                            # what there is\n"
@@ -402,6 +401,8 @@ static enum nb_status cmd_claims(int argc, char **argv, int *code, struct nb_err
     }
     if (status == NB_OK)
         status = find_broken(&s.h, NULL, err);
+    if (status == NB_OK)
+        status = find_wrong(&s.h, err);
     *code = EXIT_HOLDS;
     free_show(&c, &s);
     free(chosen);
@@ -421,7 +422,8 @@ static enum nb_status cmd_claim(int argc, char **argv, int *code, struct nb_err 
     static const char doc[] =
         "Tries a claim of your own by experiment on this machine: QUANTITY[(ARGUMENT, ...)] RELATION [where TERMS]. The grammar: "
         "docs/court.md.\v"
-        "Exit codes: 0 it holds; 3 refuted; 4 conditional or not resolved (which one is printed); 1 an error; 130 interrupted.\n"
+        "Exit codes: 0 it holds; 3 refuted; 4 conditional or not resolved (which one is printed); 1 an error, or a measurement that "
+        "cannot be right; 130 interrupted.\n"
         "Examples:\n"
         "  normbench claim 'output_mean(rmsnorm) >= 0.5 where mean=1'\n"
         "  normbench claim 'output_variance(layernorm) in [0.99, 1.01] where sd=1e-3|1'\n"
@@ -442,6 +444,8 @@ static enum nb_status cmd_claim(int argc, char **argv, int *code, struct nb_err 
     }
     if (status == NB_OK)
         status = find_broken(&s.h, c.text, err);
+    if (status == NB_OK)
+        status = find_wrong(&s.h, err);
     if (status == NB_OK)
         status = claim_code(&s.h.cases[0], code, err);
     free_show(&c, &s);

@@ -43,6 +43,7 @@ struct nb_hearing {
     const char *dir;  /* of the results; NULL: no files are wanted */
     bool (*stop)(void);
     bool interrupted;
+    char error[1024]; /* why it was broken off; "": it was not */
     /* Called when the verdict of a case is there, in the order of the cases; NULL: nobody looks. */
     void (*decided)(void *context, const struct nb_case_of *c);
     void (*progress)(void *context, double seconds_done, const char *what); /* of nb_hearing_seconds */
@@ -59,8 +60,8 @@ NB_USE_RESULT enum nb_status nb_hearing_budget(struct nb_hearing *h, struct nb_e
 double nb_run_seconds(const struct nb_hearing *h, const struct nb_run_of *r);
 double nb_hearing_seconds(const struct nb_hearing *h);
 
-/* Runs and judges. An experiment that fails makes its claims NOT TESTABLE and the others go on. NB_INTERRUPTED: cases that were not
- * finished are NB_UNTRIED, the others have their verdicts. */
+/* Runs and judges. An experiment that fails makes its claims NOT TESTABLE and the others go on. NB_INTERRUPTED and an error,
+ * which is in h->error, too: cases that were not finished are NB_UNTRIED, the others have their verdicts. */
 NB_USE_RESULT enum nb_status nb_hearing_run(struct nb_hearing *h, struct nb_err *err);
 
 void nb_hearing_free(struct nb_hearing *h);

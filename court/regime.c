@@ -6,17 +6,17 @@
 #include <math.h>
 #include <string.h>
 
-enum { KEYS_MAX = 24, TEXT = 800, LISTED = 3, VALUE = 200, GROUPS_MAX = 8 };
+enum { KEYS_MAX = 24, TEXT = 800, LISTED = 8, VALUE = 200, GROUPS_MAX = 8 };
 
 /* Some of the cells, and the keys that all of them have. */
 struct cells {
-    const struct nb_decided **v;
+    const struct nb_regime_cell **v;
     size_t n;
     char keys[KEYS_MAX][48];
     size_t key_count;
 };
 
-static void value_of(const struct nb_decided *d, const char *key, char value[VALUE])
+static void value_of(const struct nb_regime_cell *d, const char *key, char value[VALUE])
 {
     if (strcmp(key, "test") == 0)
         snprintf(value, VALUE, "%s", d->test);
@@ -24,20 +24,19 @@ static void value_of(const struct nb_decided *d, const char *key, char value[VAL
         value[0] = '\0';
 }
 
-static bool is(const struct nb_decided *d, const char *key, const char *value)
+static bool is(const struct nb_regime_cell *d, const char *key, const char *value)
 {
     char own[VALUE];
     value_of(d, key, own);
     return strcmp(own, value) == 0;
 }
 
-/* How many of the cells with this value hold, and how many fail. */
-static void count(const struct cells *c, const char *key, const char *value, size_t *holds, size_t *fails)
+/* How many of the cells with this value are open, hold and fail: by enum nb_outcome. */
+static void count(const struct cells *c, const char *key, const char *value, size_t of[3])
 {
-    *holds = *fails = 0;
+    of[NB_OPEN] = of[NB_HOLDS] = of[NB_FAILS] = 0;
     for (size_t i = 0; i < c->n; i++)
-        if (is(c->v[i], key, value))
-            ++*(c->v[i]->holds ? holds : fails);
+        of[c->v[i]->outcome] += is(c->v[i], key, value);
 }
 
 /* Whether cell i is the first one with its value of the key; the value. */
@@ -82,84 +81,127 @@ static void add(char *text, size_t len, const char *more)
         snprintf(text + n, len - n, "%s", more);
 }
 
-static void keep_shorter(char *best, size_t len, const char *text)
+/* Behind a condition: what it covers without knowing. */
+static void add_open(char *text, size_t open, size_t cells)
 {
-    if (best[0] == '\0' || strlen(text) < strlen(best))
-        snprintf(best, len, "%s", text);
+    char note[80];
+    snprintf(note, sizeof note, " (%zu of %zu such cells are open)", open, cells);
+    add(text, TEXT, open > 0 ? note : "");
+}
+
+struct description {
+    char text[TEXT]; /* "": none was found */
+    size_t open;     /* cells of which it says that they hold or fail, and which are open */
+    unsigned keys;
+};
+
+/* What says nothing of open cells is better than what does; then fewer keys, then a shorter text. */
+static void keep_better(struct description *best, const struct description *d)
+{
+    const bool better = d->open != best->open ? d->open < best->open
+                        : d->keys != best->keys ? d->keys < best->keys
+                                                : strlen(d->text) < strlen(best->text);
+    if (best->text[0] == '\0' || better)
+        *best = *d;
 }
 
 /* ---- one key ---- */
 
-/* Its values on either side, as lists and, where all are numbers, as their ends. */
+/* Its values, each where its decided cells are, those with open cells alone apart: as lists and, where all are numbers, as their
+ * ends. By enum nb_outcome. */
 struct split {
-    char list[2][TEXT]; /* fails, holds */
-    double least[2], most[2];
-    size_t values[2];
+    char list[3][TEXT];
+    double least[3], most[3];
+    size_t values[3], cells[3], open[3];
     bool numbers, separates;
 };
 
-static void split_value(struct split *s, const char *value, bool holds)
+static void split_value(struct split *s, const char *value, const size_t of[3])
 {
     char *end;
     const double v = strtod(value, &end);
-    if (s->values[holds]++ > 0)
-        add(s->list[holds], TEXT, "|");
-    add(s->list[holds], TEXT, value);
+    const enum nb_outcome side = of[NB_HOLDS] > 0 ? NB_HOLDS : of[NB_FAILS] > 0 ? NB_FAILS : NB_OPEN;
+    if (s->values[side]++ > 0)
+        add(s->list[side], TEXT, "|");
+    add(s->list[side], TEXT, value);
     s->numbers = s->numbers && end != value && *end == '\0';
-    s->least[holds] = fmin(s->least[holds], v);
-    s->most[holds] = fmax(s->most[holds], v);
+    s->separates = s->separates && (of[NB_HOLDS] == 0 || of[NB_FAILS] == 0);
+    s->least[side] = fmin(s->least[side], v);
+    s->most[side] = fmax(s->most[side], v);
+    s->cells[side] += of[NB_OPEN] + of[NB_HOLDS] + of[NB_FAILS];
+    s->open[side] += of[NB_OPEN];
 }
 
 static void split_by(const struct cells *c, const char *key, struct split *s)
 {
     char value[VALUE];
-    size_t holds, fails;
-    *s = (struct split){.least = {INFINITY, INFINITY}, .most = {-INFINITY, -INFINITY}, .numbers = true, .separates = true};
+    size_t of[3];
+    *s = (struct split){.least = {INFINITY, INFINITY, INFINITY}, .most = {-INFINITY, -INFINITY, -INFINITY}, .numbers = true,
+                        .separates = true};
     for (size_t i = 0; i < c->n; i++)
         if (first(c, key, i, value)) {
-            count(c, key, value, &holds, &fails);
-            s->separates = s->separates && (holds == 0 || fails == 0);
-            split_value(s, value, holds > 0);
+            count(c, key, value, of);
+            split_value(s, value, of);
         }
 }
 
-/* key=a|b, or key>=end */
-static void add_side(char *text, size_t len, const char *key, const char *relation, const char *list, double end)
+/* ">=" or "<=" where the values of a side lie beyond all others, else "=". */
+static const char *relation_of(const struct split *s, enum nb_outcome side)
 {
-    char number[32];
-    snprintf(number, sizeof number, "%g", end);
-    add(text, len, key);
-    add(text, len, relation);
-    add(text, len, strlen(relation) == 2 ? number : list);
+    bool above = s->numbers && s->values[side] > 1, below = above;
+    for (int other = 0; other < 3; other++) {
+        above = above && (other == (int)side || s->least[side] > s->most[other]);
+        below = below && (other == (int)side || s->most[side] < s->least[other]);
+    }
+    return above ? ">=" : below ? "<=" : "=";
 }
 
-/* "residency=L2, not DRAM"; false where this key alone does not tell the cells apart. */
-static bool one_key(const struct cells *c, const char *key, char *text, size_t len)
+/* key=a|b, or key>=end; without its "=" where the key was named before. */
+static void add_side(char *text, const char *key, const struct split *s, enum nb_outcome side)
 {
-    struct split s;
-    split_by(c, key, &s);
-    text[0] = '\0';
-    if (!s.separates || s.values[0] == 0 || s.values[1] == 0)
-        return false;
-    const bool above = s.numbers && s.least[1] > s.most[0], below = s.numbers && s.most[1] < s.least[0];
-    add_side(text, len, key, s.values[1] > 1 && above ? ">=" : s.values[1] > 1 && below ? "<=" : "=", s.list[1],
-             above ? s.least[1] : s.most[1]);
-    add(text, len, ", not ");
-    add_side(text, len, "", s.values[0] > 1 && above ? "<=" : s.values[0] > 1 && below ? ">=" : "", s.list[0],
-             above ? s.most[0] : s.least[0]);
-    return true;
+    const char *relation = relation_of(s, side);
+    char number[32];
+    snprintf(number, sizeof number, "%g", relation[0] == '>' ? s->least[side] : s->most[side]);
+    add(text, TEXT, key);
+    add(text, TEXT, key[0] != '\0' || relation[0] != '=' ? relation : "");
+    add(text, TEXT, relation[0] != '=' ? number : s->list[side]);
+    add_open(text, side != NB_OPEN ? s->open[side] : 0, s->cells[side]);
+}
+
+/* "residency=L2, not DRAM, open L3"; false where this key alone does not tell cells that hold from those that fail, or there is nothing
+ * to be told apart. */
+static bool one_key(const struct cells *c, const char *key, struct description *d)
+{
+    struct split *s = malloc(sizeof *s);
+    NB_ASSERT(s != NULL);
+    split_by(c, key, s);
+    const bool can = s->separates && s->values[NB_HOLDS] > 0 && s->values[NB_FAILS] + s->values[NB_OPEN] > 0;
+    *d = (struct description){.open = s->open[NB_HOLDS] + s->open[NB_FAILS], .keys = 1};
+    if (can)
+        add_side(d->text, key, s, NB_HOLDS);
+    if (can && s->values[NB_FAILS] > 0) {
+        add(d->text, TEXT, ", not ");
+        add_side(d->text, "", s, NB_FAILS);
+    }
+    if (can && s->values[NB_OPEN] > 0) {
+        add(d->text, TEXT, ", open ");
+        add_side(d->text, "", s, NB_OPEN);
+    }
+    free(s);
+    return can;
 }
 
 /* ---- several ---- */
 
-static bool describe(const struct cells *c, unsigned keys, char *text, size_t len);
+static bool describe(const struct cells *c, unsigned keys, struct description *best);
 
 /* Values of one key, and what else their cells need to hold ("": nothing). */
 struct group {
     char values[TEXT], rest[TEXT];
+    size_t cells, open; /* where they need nothing else */
 };
 
-static bool add_to_group(struct group *g, size_t *n, const char *value, const char *rest)
+static bool add_to_group(struct group *g, size_t *n, const char *value, const char *rest, const size_t of[3])
 {
     size_t i = 0;
     while (i < *n && strcmp(g[i].rest, rest) != 0)
@@ -167,15 +209,17 @@ static bool add_to_group(struct group *g, size_t *n, const char *value, const ch
     if (i == GROUPS_MAX)
         return false;
     if (i == *n) {
-        g[(*n)++].values[0] = '\0';
-        snprintf(g[i].rest, TEXT, "%s", rest);
+        g[i] = (struct group){.cells = 0};
+        snprintf(g[(*n)++].rest, TEXT, "%s", rest);
     }
     add(g[i].values, TEXT, g[i].values[0] != '\0' ? "|" : "");
     add(g[i].values, TEXT, value);
+    g[i].cells += of[NB_HOLDS] + of[NB_OPEN];
+    g[i].open += of[NB_OPEN];
     return true;
 }
 
-static bool describe_value(const struct cells *c, const char *key, const char *value, unsigned keys, char rest[TEXT])
+static bool describe_value(const struct cells *c, const char *key, const char *value, unsigned keys, struct description *d)
 {
     struct cells some = {.v = malloc(c->n * sizeof *some.v)};
     NB_ASSERT(some.v != NULL);
@@ -183,12 +227,12 @@ static bool describe_value(const struct cells *c, const char *key, const char *v
         if (is(c->v[i], key, value))
             some.v[some.n++] = c->v[i];
     find_keys(&some);
-    const bool found = describe(&some, keys, rest, TEXT);
+    const bool found = describe(&some, keys, d);
     free(some.v);
     return found;
 }
 
-static void print_groups(const char *key, const struct group *g, size_t n, char *text, size_t len)
+static void print_groups(const char *key, const struct group *g, size_t n, char *text)
 {
     text[0] = '\0';
     for (size_t i = 0; i < n; i++) {
@@ -196,77 +240,144 @@ static void print_groups(const char *key, const struct group *g, size_t n, char 
         const char *const words[] = {i > 0 ? "; " : "", key, "=", g[i].values, any ? " and " : "", nested ? "(" : "", g[i].rest,
                                      nested ? ")" : ""};
         for (size_t w = 0; w < sizeof words / sizeof *words; w++)
-            add(text, len, words[w]);
+            add(text, TEXT, words[w]);
+        add_open(text, any ? 0 : g[i].open, g[i].cells);
     }
 }
 
-/* "dtype=f32; dtype=bf16 and residency=L2, not DRAM": a first key, and what divides those values of it that it does not. */
-static bool first_key(const struct cells *c, const char *key, unsigned keys, char *text, size_t len)
+/* What cells with a value need besides, into rest; false: no more keys tell. Where none of them fails nothing is needed, and more keys
+ * are only to leave out those that are open. */
+static bool describe_rest(const struct cells *c, const char *key, const char *value, unsigned keys, const size_t of[3],
+                          struct description *rest)
 {
-    char value[VALUE], rest[TEXT];
+    *rest = (struct description){.open = of[NB_OPEN]};
+    if (of[NB_FAILS] == 0 && of[NB_OPEN] == 0)
+        return true;
+    struct description more;
+    const bool found = describe_value(c, key, value, keys, &more);
+    if (found && (of[NB_FAILS] > 0 || more.open < of[NB_OPEN]))
+        *rest = more;
+    return found || of[NB_FAILS] == 0;
+}
+
+/* "dtype=f32; dtype=bf16 and residency=L2, not DRAM": a first key, and what divides those values of it that it does not. */
+static bool first_key(const struct cells *c, const char *key, unsigned keys, struct description *d)
+{
+    char value[VALUE];
+    struct description rest;
     struct group *g = malloc(GROUPS_MAX * sizeof *g);
-    size_t holds, fails, n = 0;
+    size_t of[3], n = 0;
     bool all = true;
     NB_ASSERT(g != NULL);
+    *d = (struct description){.keys = keys};
     for (size_t i = 0; all && i < c->n; i++) {
         if (!first(c, key, i, value))
             continue;
-        count(c, key, value, &holds, &fails);
-        rest[0] = '\0';
-        if (holds > 0 && fails > 0)
-            all = describe_value(c, key, value, keys - 1, rest);
-        if (all && holds > 0)
-            all = add_to_group(g, &n, value, rest);
+        count(c, key, value, of);
+        if (of[NB_HOLDS] == 0) {
+            d->open += of[NB_FAILS] > 0 ? of[NB_OPEN] : 0; /* not named, as what fails */
+            continue;
+        }
+        all = describe_rest(c, key, value, keys - 1, of, &rest) && add_to_group(g, &n, value, rest.text, of);
+        d->open += rest.open;
     }
     if (all)
-        print_groups(key, g, n, text, len);
+        print_groups(key, g, n, d->text);
     free(g);
     return all;
 }
 
-/* The shortest text of so many keys, or fewer; of three keys the first one is the test. */
-static bool describe(const struct cells *c, unsigned keys, char *text, size_t len)
+/* The best of so many keys, or fewer; of three keys the first one is the test. */
+static bool describe(const struct cells *c, unsigned keys, struct description *best)
 {
-    char part[TEXT];
-    text[0] = '\0';
+    struct description d;
+    *best = (struct description){.open = 0};
     for (size_t i = 0; i < c->key_count; i++)
-        if (one_key(c, c->keys[i], part, sizeof part))
-            keep_shorter(text, len, part);
-    for (unsigned k = 2; text[0] == '\0' && k <= keys; k++)
+        if (one_key(c, c->keys[i], &d))
+            keep_better(best, &d);
+    for (unsigned k = 2; k <= keys && (best->text[0] == '\0' || best->open > 0); k++)
         for (size_t i = 0; i < (k > 2 ? 1 : c->key_count); i++)
-            if (first_key(c, c->keys[i], k, part, sizeof part))
-                keep_shorter(text, len, part);
-    return text[0] != '\0';
+            if (first_key(c, c->keys[i], k, &d))
+                keep_better(best, &d);
+    return best->text[0] != '\0';
+}
+
+/* ---- where no description tells them apart ---- */
+
+/* Decided cells that would be wrong if each value of the key had the outcome of most of its cells. */
+static size_t wrong_by(const struct cells *c, const char *key)
+{
+    char value[VALUE];
+    size_t of[3], wrong = 0;
+    for (size_t i = 0; i < c->n; i++)
+        if (first(c, key, i, value)) {
+            count(c, key, value, of);
+            wrong += of[NB_HOLDS] < of[NB_FAILS] ? of[NB_HOLDS] : of[NB_FAILS];
+        }
+    return wrong;
+}
+
+/* The key that tells most, the first of equals; NULL: there is none. */
+static const char *telling_key(const struct cells *c)
+{
+    const char *best = NULL;
+    size_t least = SIZE_MAX;
+    for (size_t i = 0; i < c->key_count; i++) {
+        const size_t wrong = wrong_by(c, c->keys[i]);
+        if (wrong < least) {
+            least = wrong;
+            best = c->keys[i];
+        }
+    }
+    return best;
+}
+
+/* "test=best: 3 of 10 decided cells, same: 1 of 18" */
+static void list_counts(const struct cells *c, const char *key, char *text)
+{
+    char value[VALUE], part[VALUE + 60];
+    size_t of[3], values = 0;
+    for (size_t i = 0; i < c->n; i++) {
+        if (!first(c, key, i, value))
+            continue;
+        count(c, key, value, of);
+        if (of[NB_HOLDS] + of[NB_FAILS] == 0 || ++values > LISTED)
+            continue;
+        snprintf(part, sizeof part, "%s%s: %zu of %zu%s", values > 1 ? ", " : "", value, of[NB_HOLDS], of[NB_HOLDS] + of[NB_FAILS],
+                 values > 1 ? "" : " decided cells");
+        add(text, TEXT, values > 1 ? "" : key);
+        add(text, TEXT, values > 1 ? "" : "=");
+        add(text, TEXT, part);
+    }
+    snprintf(part, sizeof part, ", and %zu values more", values - LISTED);
+    add(text, TEXT, values > LISTED ? part : "");
+}
+
+static void list_all(const struct cells *c, char *text)
+{
+    size_t of[3] = {0};
+    for (size_t i = 0; i < c->n; i++)
+        of[c->v[i]->outcome]++;
+    snprintf(text, TEXT, "%zu of %zu decided cells", of[NB_HOLDS], of[NB_HOLDS] + of[NB_FAILS]);
 }
 
 /* ---- all of it ---- */
 
-static void list_some(const struct nb_decided *v, size_t n, bool holds, char *text, size_t len)
-{
-    size_t of_kind = 0;
-    char more[40];
-    for (size_t i = 0; i < n; i++)
-        if (v[i].holds == holds && ++of_kind <= LISTED) {
-            add(text, len, of_kind > 1 ? "; " : "");
-            add(text, len, v[i].where[0] != '\0' ? v[i].where : v[i].test);
-        }
-    snprintf(more, sizeof more, "; and %zu more", of_kind - LISTED);
-    if (of_kind > LISTED)
-        add(text, len, more);
-}
-
-void nb_regime(const struct nb_decided *v, size_t n, char *text, size_t len)
+void nb_regime(const struct nb_regime_cell *v, size_t n, char *text, size_t len)
 {
     struct cells all = {.v = malloc(n * sizeof *all.v), .n = n};
+    struct description d;
     NB_ASSERT(all.v != NULL);
     for (size_t i = 0; i < n; i++)
         all.v[i] = &v[i];
     find_keys(&all);
-    const bool found = describe(&all, several_tests(&all) ? 3 : 2, text, len);
+    if (!describe(&all, several_tests(&all) ? 3 : 2, &d)) {
+        const char *key = telling_key(&all);
+        if (key != NULL)
+            list_counts(&all, key, d.text);
+        else
+            list_all(&all, d.text);
+    }
+    snprintf(text, len, "%s", d.text);
     free(all.v);
-    if (found)
-        return;
-    list_some(v, n, true, text, len);
-    add(text, len, ", not ");
-    list_some(v, n, false, text, len);
 }

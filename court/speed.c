@@ -80,10 +80,10 @@ static const char *hidden_of(const struct nb_trial *t)
     return strcmp(text, "auto") == 0 ? HIDDEN[t->effort] : text;
 }
 
-static size_t cells_of(const struct nb_trial *t)
+static size_t cells_of(const struct nb_trial *t, const struct nb_list *hidden)
 {
     const size_t dirs = nb_trial_has(t, "dir", "training") ? 2 : words_of(nb_trial_text(t, "dir"));
-    return dirs * words_of(nb_trial_text(t, "dtype")) * words_of(hidden_of(t)) * words_of(nb_trial_text(t, "residency"));
+    return dirs * words_of(nb_trial_text(t, "dtype")) * hidden->n * words_of(nb_trial_text(t, "residency"));
 }
 
 static size_t arenas_of(const struct nb_trial *t)
@@ -97,9 +97,9 @@ static bool only_best(const struct nb_trial *t)
     return strcmp(nb_trial_text(t, "pairing"), "best-of-each") == 0;
 }
 
-static double own_budget(const struct nb_trial *t)
+static double own_budget(const struct nb_trial *t, const struct nb_list *hidden)
 {
-    return CELL_S[t->effort] * (only_best(t) ? 1 : SLOW) * (double)cells_of(t) + ARENA_S * (double)arenas_of(t);
+    return CELL_S[t->effort] * (only_best(t) ? 1 : SLOW) * (double)cells_of(t, hidden) + ARENA_S * (double)arenas_of(t);
 }
 
 /* The ops of all pairs, with commas. */
@@ -138,9 +138,21 @@ static enum nb_status make_preset(const struct nb_trial *t, struct nb_preset *p,
     p->settings.seed = t->seed;
     p->settings.processes = PROCESSES[t->effort];
     p->settings.processes_given = true;
-    p->settings.budget_s = t->budget_s > 0 ? t->budget_s : own_budget(t);
     enum nb_status s = nb_block_init(&p->blocks[0], "op_speed", err);
-    return s == NB_OK ? fill_block(t, p, err) : s;
+    if (s == NB_OK)
+        s = fill_block(t, p, err);
+    if (s == NB_OK)
+        p->settings.budget_s = t->budget_s > 0 ? t->budget_s : own_budget(t, &p->blocks[0].hidden);
+    return s;
+}
+
+enum nb_status nb_op_speed_seconds(const struct nb_trial *t, double *seconds, struct nb_err *err)
+{
+    struct nb_preset p;
+    const enum nb_status s = make_preset(t, &p, err);
+    *seconds = s == NB_OK ? p.settings.budget_s : 0;
+    nb_preset_free(&p);
+    return s;
 }
 
 /* ---- what a run says ---- */
@@ -199,7 +211,7 @@ static void put_missing(const struct asked *a, const char *where, const char *wh
     static const char *const quantities[] = {"speedup", "saved_time"};
     const bool always = why == NO_KERNEL || strncmp(why, FOREVER, strlen(FOREVER)) == 0;
     for (size_t q = 0; q < 2; q++)
-        (always ? nb_observe_missing : nb_observe_missing_once)(a->o, quantities[q], "", why, "%s", where);
+        nb_observe_missing(a->o, quantities[q], "", why, !always, "%s", where);
 }
 
 /* Of a speedup in a cell; missing: why there is none, or NULL. */

@@ -21,15 +21,16 @@ const char *nb_outcome_name(enum nb_outcome o)
 
 /* ---- one cell ---- */
 
-/* A value whose interval is none (NAN, or not around it) is no observation. */
+/* A value whose interval is none (NAN, or not around it) is no observation, unless NAN is what came out. */
 static bool is_missing(const struct nb_observation *o)
 {
-    return o->missing[0] != '\0' || !(o->low <= o->value && o->value <= o->high);
+    return !o->nan && (o->missing[0] != '\0' || !(o->low <= o->value && o->value <= o->high));
 }
 
+/* Another run may give another interval. */
 static bool is_random(const struct nb_observation *o)
 {
-    return o->n > 0;
+    return o->n > 0 && !o->nan;
 }
 
 static void stretched(const struct nb_observation *o, double stretch, double *low, double *high)
@@ -61,6 +62,8 @@ enum nb_outcome nb_outcome_of(const struct nb_observation *o, const struct nb_re
     double low, high;
     if (is_missing(o))
         return NB_MISSING;
+    if (o->nan)
+        return NB_FAILS;
     if ((is_random(o) && o->n < NB_LEAST_VALUES) || near_border(o, r->low) || near_border(o, r->high))
         return NB_OPEN;
     stretched(o, stretch, &low, &high);
@@ -136,13 +139,13 @@ static const char *why_missing(const struct nb_evidence *t)
 
 static void find_regime(const struct nb_evidence *tests, size_t n, struct nb_judgement *j)
 {
-    struct nb_decided *v = calloc(j->holds + j->fails, sizeof *v);
+    struct nb_regime_cell *v = calloc(j->holds + j->fails + j->open, sizeof *v);
     size_t count = 0;
     NB_ASSERT(v != NULL);
     for (size_t t = 0; t < n; t++)
         for (size_t i = 0; i < tests[t].n; i++)
-            if (tests[t].outcome[i] == NB_HOLDS || tests[t].outcome[i] == NB_FAILS)
-                v[count++] = (struct nb_decided){tests[t].test, tests[t].v[i]->where, tests[t].outcome[i] == NB_HOLDS};
+            if (tests[t].outcome[i] != NB_MISSING)
+                v[count++] = (struct nb_regime_cell){tests[t].test, tests[t].v[i]->where, tests[t].outcome[i]};
     nb_regime(v, count, j->regime, sizeof j->regime);
     free(v);
 }
@@ -203,7 +206,7 @@ static void unresolved(const struct nb_evidence *tests, size_t n, bool mixed, st
 {
     j->finding = NB_NOT_RESOLVED;
     if (mixed)
-        say(j, "cells disagree, but not with the certainty that %zu cells together ask for", random_cells(tests, n));
+        say(j, "cells disagree, but not with the certainty that %zu cells together ask for", j->random);
     if (j->lost > 0)
         say(j, "%zu of %zu cells were not observed in this run and may be in another", j->lost,
             j->holds + j->fails + j->open + j->missing);
@@ -247,13 +250,16 @@ struct nb_judgement nb_judge(const struct nb_evidence *tests, size_t n)
         return j;
     judge_cells(tests, n, 1, &j);
     const bool mixed = j.holds > 0 && j.fails > 0;
+    j.random = random_cells(tests, n);
     if (mixed)
-        judge_cells(tests, n, nb_stretch(random_cells(tests, n)), &j);
+        judge_cells(tests, n, nb_stretch(j.random), &j);
     for (size_t t = 0; t < n; t++)
         untried += seen(&tests[t]) == 0;
     if (j.holds > 0 && j.fails > 0) {
         j.finding = NB_CONDITIONAL;
         find_regime(tests, n, &j);
+        if (j.open > 0)
+            say(&j, "%zu of %zu cells are open", j.open, j.open + j.holds + j.fails);
     } else if (mixed || j.open > 0 || j.lost > 0 || (untried > 0 && untried < n))
         unresolved(tests, n, mixed, &j);
     else if (untried == 0)

@@ -2,7 +2,7 @@
  *
  * A cell is one observation that a test counts. It
  *   holds   where its whole interval lies in the region, and no border of the region within its noise floor of its value
- *   fails   where its whole interval lies outside, and no border within its noise floor
+ *   fails   where its whole interval lies outside, and no border within its noise floor; also where not a number came out
  *   is open where neither is so, or where it rests on fewer values than make an interval
  *   is missing where it could not be observed, and is told. What no run here could observe has no vote. What another run may observe
  *     (once of its observation) might hold or fail: it leaves all-hold and all-fail undecided, as an open cell does
@@ -51,6 +51,7 @@ struct nb_judgement {
     size_t holds, fails, open, missing; /* cells */
     size_t lost;    /* of the missing ones those that another run may have */
     double stretch; /* of the intervals that this rests on: above 1 where cells disagree */
+    size_t random;  /* cells whose intervals were stretched, or would have been */
     double longer;  /* NOT RESOLVED: times as long would decide every cell; INFINITY: no length would; NAN: not a matter of it */
     char regime[800]; /* CONDITIONAL: "residency=L2, not DRAM"; else "" */
     char reason[800]; /* NOT RESOLVED, NOT TESTABLE: why; others: what is missing, or "" */

@@ -60,9 +60,10 @@ static struct nb_ratios ratios_of(const struct sample *s, const struct nb_varian
     const int ln = all[v].none ? NOBODY : layernorm_of(all, variants, all[v].class_of),
               tuned = all[v].none ? NOBODY : layernorm_of(all, variants, NB_TUNED);
     struct nb_ratios r = {.block_ns = median_block(s, v), .saved = NAN, .saved_tuned = NAN, .amdahl = NAN, .beyond = NAN,
-                          .by_difference = NAN, .in_situ = share_in_situ(s, v)};
+                          .by_difference = NAN, .disagree = NAN, .in_situ = share_in_situ(s, v)};
     if (!all[v].none)
         r.by_difference = relative(s, (int)v, 0, (int)v);
+    r.disagree = r.by_difference - r.in_situ; /* a NAN stays */
     if (tuned != (int)v)
         r.saved_tuned = relative(s, tuned, (int)v, tuned);
     if (ln == NOBODY || ln == (int)v)
@@ -85,4 +86,9 @@ bool nb_block_ratios(const struct nb_round *rounds, size_t count, const struct n
     *twin = relative(&s, 1, 0, 1);
     free(s.room);
     return true;
+}
+
+double nb_block_noise(double *twins, size_t n)
+{
+    return fabs(nb_median(twins, n));
 }

@@ -7,7 +7,8 @@
  *   share_by_difference            (T - T_none)/T
  *   amdahl_bound                   s (1 - 1/r), s of LN, r = N_LN/N: what can be saved if all else stays as it is (Amdahl 1967)
  *   beyond_amdahl                  saved_time - amdahl_bound
- * Each is the median over rounds of the ratio within a round; amdahl_bound is made of the medians of s and r. */
+ *   shares_disagree                share_by_difference - share_in_situ: 0 where both ways of measuring fit
+ * Each is the median over rounds of the ratio within a round; amdahl_bound is made of the medians of s and r, and the last two of medians. */
 #ifndef NB_BLOCK_RATIOS_H
 #define NB_BLOCK_RATIOS_H
 
@@ -30,12 +31,16 @@ struct nb_round {
 
 /* NAN: it does not exist for this variant. */
 struct nb_ratios {
-    double block_ns, saved, saved_tuned, in_situ, by_difference, amdahl, beyond;
+    double block_ns, saved, saved_tuned, in_situ, by_difference, amdahl, beyond, disagree;
 };
 
 /* One of each variant, in `out`; *twin: (T' - T)/T' of the two without a norm, which differ in nothing. Returns false where there are no
  * rounds. */
 bool nb_block_ratios(const struct nb_round *rounds, size_t count, const struct nb_variant *v, size_t variants,
                      struct nb_ratios *out, double *twin);
+
+/* The noise floor, of what the twins of n processes differ by: |median|, what stays when processes are many because all of them share
+ * it. By how much processes differ is in the intervals already. Reorders twins. */
+double nb_block_noise(double *twins, size_t n);
 
 #endif

@@ -2,8 +2,8 @@
  *
  * block_speed: processes one after the other, each with places in memory of its own (block.h); in each, rounds in which every norm
  *   in every class runs once over the same weights, in the orders of a Williams square, so that each follows each other one
- *   equally often. Without a norm the block runs twice, as if it were two norms: what these two differ by is the noise of all that
- *   is relative to a block. A process gives the median of each ratio (block_ratios.h), and intervals are over processes.
+ *   equally often. Without a norm the block runs twice, as if it were two norms: what these two differ by in the median of the
+ *   processes is the noise floor of all that is relative to a block. A process gives the median of each ratio (block_ratios.h), and intervals are over processes.
  *
  * In norms is what the clock says before and after each; what reading it twice takes is taken off. Norms and loops run in one thread
  * whatever OpenBLAS does. Weights are not updated: training is forward and backward. */
@@ -38,6 +38,8 @@ static const struct nb_parameter BLOCK_SPEED[] = {
      .whole = true, .single = true},
     {.name = "processes", .value = "0", .says = "processes that the intervals are over; 0: 7, 9 or 11 by effort", .kind = NB_NUMBERS,
      .least = 0, .most = 99, .whole = true, .single = true},
+    {.name = "patience", .value = "120", .says = "seconds beyond ten times its own after which a process is ended", .kind = NB_NUMBERS,
+     .least = 0, .most = 1e5, .single = true},
 };
 
 enum { CELLS = 256, PROCESSES = 99, ROUNDS_LEAST = 4, ROUNDS_MOST = 400, CLOCK_READS = 501 };
@@ -153,12 +155,14 @@ static void child(const struct cell *c, int to)
 
 /* ---- its parent ---- */
 
-/* All of an answer, or less where the process ended before; looks up every tenth of a second whether to stop. */
-static size_t receive(const struct nb_trial *t, int from, struct answer *a)
+/* All of an answer, or less where the process ended before or took longer than limit_s; looks up every tenth of a second whether to
+ * stop. */
+static size_t receive(const struct nb_trial *t, int from, double limit_s, struct answer *a)
 {
     size_t got = 0;
     struct pollfd p = {.fd = from, .events = POLLIN};
-    while (got < sizeof *a && !nb_trial_stopped(t)) {
+    const uint64_t begin = nb_now();
+    while (got < sizeof *a && !nb_trial_stopped(t) && (double)(nb_now() - begin) < limit_s * 1e9) {
         if (poll(&p, 1, 100) <= 0)
             continue;
         const ssize_t n = read(from, (char *)a + got, sizeof *a - got);
@@ -185,7 +189,9 @@ static enum nb_status ask(const struct nb_trial *t, const struct cell *c, struct
         return nb_fail(err, "fork: %s", strerror(errno));
     }
     *a = (struct answer){.twin = NAN};
-    const bool whole = receive(t, ends[0], a) == sizeof *a;
+    const double limit_s = 10 * c->seconds + nb_trial_number(t, "patience");
+    const uint64_t begin = nb_now();
+    const bool whole = receive(t, ends[0], limit_s, a) == sizeof *a, late = (double)(nb_now() - begin) >= limit_s * 1e9;
     close(ends[0]);
     if (!whole)
         kill(pid, SIGKILL);
@@ -195,7 +201,10 @@ static enum nb_status ask(const struct nb_trial *t, const struct cell *c, struct
         return NB_INTERRUPTED;
     if (!whole) {
         a->once = true;
-        snprintf(a->why_not, sizeof a->why_not, "the process ended before its time (%s %d)", WIFSIGNALED(status) ? "signal" : "exit",
+        if (late)
+            snprintf(a->why_not, sizeof a->why_not, "the process took longer than %.3g s and was ended", limit_s);
+        else
+            snprintf(a->why_not, sizeof a->why_not, "the process ended before its time (%s %d)", WIFSIGNALED(status) ? "signal" : "exit",
                  WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
     }
     return NB_OK;
@@ -215,6 +224,7 @@ static const struct quantity QUANTITIES[] = {
     {"share_by_difference", "", offsetof(struct nb_ratios, by_difference), true},
     {"amdahl_bound", "", offsetof(struct nb_ratios, amdahl), false},
     {"beyond_amdahl", "", offsetof(struct nb_ratios, beyond), true},
+    {"shares_disagree", "", offsetof(struct nb_ratios, disagree), true},
     {"block_ns", "ns", offsetof(struct nb_ratios, block_ns), false},
 };
 
@@ -238,7 +248,8 @@ static bool exists(const struct cell *c, const struct quantity *q, const struct 
         tuned = tuned || (!c->variants[i].none && c->variants[i].class_of == NB_TUNED);
     if (q->at == offsetof(struct nb_ratios, block_ns))
         return true;
-    if (q->at == offsetof(struct nb_ratios, in_situ) || q->at == offsetof(struct nb_ratios, by_difference))
+    if (q->at == offsetof(struct nb_ratios, in_situ) || q->at == offsetof(struct nb_ratios, by_difference) ||
+        q->at == offsetof(struct nb_ratios, disagree))
         return !v->none;
     if (q->at == offsetof(struct nb_ratios, saved_tuned))
         return tuned && !v->none && !(ln && v->class_of == NB_TUNED);
@@ -252,7 +263,7 @@ static void observe_one(const struct cell *c, const struct quantity *q, size_t v
     char where[sizeof o->v->where];
     where_of(c, &c->variants[v], where, sizeof where);
     if (a[n - 1].why_not[0] != '\0') {
-        (a[n - 1].once ? nb_observe_missing_once : nb_observe_missing)(o, q->name, q->unit, a[n - 1].why_not, "%s", where);
+        nb_observe_missing(o, q->name, q->unit, a[n - 1].why_not, a[n - 1].once, "%s", where);
         return;
     }
     for (size_t i = 0; i < n; i++)
@@ -262,15 +273,12 @@ static void observe_one(const struct cell *c, const struct quantity *q, size_t v
         o->v[o->n - 1].noise = noise;
 }
 
-/* How far from 0 the interval of what the twins differ by reaches: neither is the faster one. */
 static double noise_of(const struct answer *a, size_t n)
 {
     double twins[PROCESSES];
     for (size_t i = 0; i < n; i++)
         twins[i] = a[i].twin;
-    const struct nb_interval i = nb_median_interval(twins, n, 0.95);
-    const double low = isnan(i.lo) ? twins[0] : i.lo, high = isnan(i.hi) ? twins[n - 1] : i.hi;
-    return fmax(fabs(low), fabs(high));
+    return nb_block_noise(twins, n);
 }
 
 static void observe(const struct cell *c, const struct answer *a, size_t n, struct nb_observations *o)
@@ -317,11 +325,13 @@ static void add_cells(const struct nb_trial *t, bool gru, bool swiglu, struct ce
     const size_t ds = lengths_of(t, gru, d), rs = nb_trial_numbers(t, gru ? "batch" : "tokens", rows);
     static const char *const steps[] = {"forward", "training"};
     for (size_t step = 0; step < 2; step++)
-        for (size_t i = 0; nb_trial_has(t, "step", steps[step]) && i < ds * rs && *n < CELLS; i++)
-            cells[(*n)++] = (struct cell){.shape = {gru, swiglu, step == 1, d[i / rs], (size_t)rows[i % rs]},
+        for (size_t i = 0; nb_trial_has(t, "step", steps[step]) && i < ds * rs; i++, ++*n)
+            if (*n < CELLS)
+                cells[*n] = (struct cell){.shape = {gru, swiglu, step == 1, d[i / rs], (size_t)rows[i % rs]},
                                           .threads = (int)nb_trial_number(t, "threads")};
 }
 
+/* How many; more than CELLS, of which no more than CELLS are written. */
 static size_t cells_of(const struct nb_trial *t, struct cell *cells)
 {
     size_t n = 0;
@@ -381,6 +391,8 @@ static enum nb_status block_speed(const struct nb_trial *t, struct nb_observatio
     const double budget = t->budget_s > 0 ? t->budget_s : by_effort[t->effort];
     double all = 0, done = 0;
     enum nb_status s = NB_OK;
+    if (n > CELLS)
+        return nb_fail(err, "block_speed: %zu blocks by ffn, d, tokens, batch and step; at most %d: ask for fewer", n, CELLS);
     for (size_t i = 0; i < n; i++)
         all += cost(&cells[i]);
     for (size_t i = 0; s == NB_OK && i < n; i++) {
@@ -398,5 +410,5 @@ static enum nb_status block_speed(const struct nb_trial *t, struct nb_observatio
 
 const struct nb_experiment nb_experiment_block_speed = {
     "block_speed", "share of norms in the time of a whole block, and what another norm saves of it",
-    "saved_time saved_against_tuned_layernorm share_in_situ share_by_difference amdahl_bound beyond_amdahl block_ns", "block norms",
+    "saved_time saved_against_tuned_layernorm share_in_situ share_by_difference amdahl_bound beyond_amdahl shares_disagree block_ns", "block norms",
     BLOCK_SPEED, sizeof BLOCK_SPEED / sizeof *BLOCK_SPEED, true, {15, 60, 300}, block_speed};

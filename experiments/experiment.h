@@ -19,7 +19,7 @@ struct nb_observation {
     char unit[16];      /* "" for a plain number; "ns" */
     char where[200];    /* under which conditions: "dtype=f32 hidden=1024 residency=L2"; key=value, one space between two, no
                          * key twice; the same keys in the same order in all observations of a quantity */
-    double value;       /* NAN: missing */
+    double value;       /* NAN: missing, or nan */
     double low, high;   /* its interval: low <= value <= high, all the same where the value is exact */
     double noise;       /* what the same experiment shows where nothing differs, as a half width in the value's unit; NAN: not
                          * timed, or not known */
@@ -27,6 +27,7 @@ struct nb_observation {
     char of[16];        /* "processes", "seeds", "rows"; "" where n is 0 */
     char missing[200];  /* why there is no value; "" where there is one */
     bool once;          /* missing: in this run; another may have it */
+    bool nan;           /* it was computed, and not a number came out: no region has that in it. missing says so, too */
 };
 
 /* Observations in the order in which they were made. Zeroed: none. */
@@ -98,7 +99,8 @@ bool nb_trial_has(const struct nb_trial *t, const char *name, const char *word);
 bool nb_trial_stopped(const struct nb_trial *t);
 void nb_trial_progress(const struct nb_trial *t, double share, const char *what);
 
-/* Adds an exact value: nothing random, nothing timed. `where` is a format. */
+/* Adds an exact value: nothing random, nothing timed. `where` is a format. Of this and of nb_observe_median: a NAN is what came out,
+ * not what is missing. */
 void nb_observe(struct nb_observations *o, const char *quantity, const char *unit, double value, const char *where, ...)
     __attribute__((format(printf, 5, 6)));
 
@@ -111,16 +113,18 @@ void nb_observe_median(struct nb_observations *o, const char *quantity, const ch
 void nb_observe_interval(struct nb_observations *o, const char *quantity, const char *unit, double value, double low, double high,
                          double noise, size_t n, const char *of, const char *where, ...) __attribute__((format(printf, 10, 11)));
 
-/* Adds that it cannot be observed here, in whichever run, and why. */
-void nb_observe_missing(struct nb_observations *o, const char *quantity, const char *unit, const char *why,
-                        const char *where, ...) __attribute__((format(printf, 5, 6)));
-
-/* The same of what another run of the same trial may observe: a process that died, a disturbed cell. */
-void nb_observe_missing_once(struct nb_observations *o, const char *quantity, const char *unit, const char *why,
-                             const char *where, ...) __attribute__((format(printf, 5, 6)));
+/* Adds that it cannot be observed here, and why: in whichever run, or once: in this one, another of the same trial may observe it (a
+ * process that died, a disturbed cell). */
+void nb_observe_missing(struct nb_observations *o, const char *quantity, const char *unit, const char *why, bool once,
+                        const char *where, ...) __attribute__((format(printf, 6, 7)));
 void nb_observations_free(struct nb_observations *o);
 
-/* N(0,1) from nb_random's state (stats.h). */
-double nb_gauss(unsigned long long *state);
+/* The median of values, as nb_observe_median takes it, and its interval; NAN all three where one of the values is. Reorders values. */
+struct nb_summary {
+    double median, low, high;
+};
+struct nb_summary nb_summary(double *values, size_t n);
+
+uint64_t nb_now(void); /* ns of a clock that is never set back */
 
 #endif

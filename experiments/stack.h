@@ -39,6 +39,7 @@ struct nb_stack_config {
 
 struct nb_stack {
     struct nb_stack_config c;
+    uint64_t seed;
     size_t rows;
     const struct nb_kernel *forward, *backward; /* the norm; none: NULL */
     double *weights; /* [depth][NB_STACK_WEIGHTS][d][d], then W_C */

@@ -12,12 +12,11 @@
  *                         the decoder. The constants are made for this to be 1 at every depth; those of an encoder beside a
  *                         decoder are printed with two digits (0.81, 0.87), and half a unit of the last one is worth 2.4 % of
  *                         the sum
- *     log_gain            natural logarithm of what initialization multiplies a kind of weights by
- * Source   Wang et al. 2022, arXiv:2203.00555, figure 2 (constants; weights that beta scales: feed-forward, value, output; with gain
- *          1: query, key), section 4 (the sums) */
+ * Source   Wang et al. 2022, arXiv:2203.00555, figure 2 (constants), section 4 (the sums) */
 #include "call.h"
 #include "deepnorm.h"
 #include "experiment.h"
+#include "sample.h"
 #include "stats.h"
 
 #include <math.h>
@@ -38,7 +37,6 @@ static const struct printed {
     {"encoder_of_both", NB_REF_ENCODER_OF_BOTH, {0.81, 1, 4, 1, 0.0625}, {0.87, 1, 4, 1, -0.0625}},
     {"decoder_of_both", NB_REF_DECODER_OF_BOTH, {1, 3, 0, 1, 0.25}, {1, 12, 0, 1, -0.25}},
 };
-static const char *const SCALED[] = {"ffn", "value", "output"}, *const UNSCALED[] = {"query", "key"};
 
 static const struct nb_parameter PARAMETERS[] = {
     {.name = "stack", .value = "encoder_only,decoder_only,encoder_of_both,decoder_of_both", .says = "kinds of stacks",
@@ -90,7 +88,7 @@ static double norm_difference(double alpha, size_t depth, uint64_t seed)
 {
     enum { N = ROWS * HIDDEN };
     const struct nb_kernel *deep = nb_call_find(NB_OP_DEEPNORM, NB_FWD, NB_FUSE_RESIDUAL, "twopass", NB_F64, ""),
-                           *plain = nb_call_find(NB_OP_LAYERNORM, NB_FWD, NB_FUSE_NONE, "twopass", NB_F64, "");
+                           *plain = nb_call_plain(NB_OP_LAYERNORM, NB_F64);
     double *x = malloc(5 * N * sizeof *x), *f = x + N, *h = f + N, *y = h + N, *z = y + N, most = 0;
     unsigned long long state = seed;
     NB_ASSERT(deep != NULL && plain != NULL && x != NULL);
@@ -109,15 +107,6 @@ static double norm_difference(double alpha, size_t depth, uint64_t seed)
     return most;
 }
 
-static void observe_gains(struct nb_observations *o, const char *stack, struct layers l, double beta)
-{
-    static const char where[] = "stack=%s encoder=%zu decoder=%zu weights=%s";
-    for (size_t i = 0; i < sizeof SCALED / sizeof *SCALED; i++)
-        nb_observe(o, "log_gain", "", log(beta), where, stack, l.n, l.m, SCALED[i]);
-    for (size_t i = 0; i < sizeof UNSCALED / sizeof *UNSCALED; i++)
-        nb_observe(o, "log_gain", "", 0, where, stack, l.n, l.m, UNSCALED[i]);
-}
-
 static void one_stack(const struct nb_trial *t, const struct printed *p, struct layers l, struct nb_observations *o)
 {
     static const char where[] = "stack=%s encoder=%zu decoder=%zu";
@@ -129,7 +118,6 @@ static void one_stack(const struct nb_trial *t, const struct printed *p, struct 
     nb_observe(o, "formula_difference", "", fmax(relative(c.alpha, alpha), relative(c.beta, beta)), where, p->name, l.n, l.m);
     nb_observe(o, "norm_difference", "", off, where, p->name, l.n, l.m);
     nb_observe(o, "update_bound", "", update_bound(p, l, (struct nb_ref_deepnorm){alpha, beta}), where, p->name, l.n, l.m);
-    observe_gains(o, p->name, l, beta);
 }
 
 /* The layers that a kind of stack is tried with, into v; {0}, a single one, where it has none of them. */
@@ -155,5 +143,5 @@ static enum nb_status deepnorm_constants(const struct nb_trial *t, struct nb_obs
 
 const struct nb_experiment nb_experiment_deepnorm_constants = {
     "deepnorm_constants", "the constants of DeepNorm by kind of stack and layers, and the sum that they are to bound",
-    "alpha beta formula_difference norm_difference update_bound log_gain", "stack encoder decoder", PARAMETERS,
+    "alpha beta formula_difference norm_difference update_bound", "stack encoder decoder", PARAMETERS,
     sizeof PARAMETERS / sizeof *PARAMETERS, false, {0.02, 0.02, 0.02}, deepnorm_constants};

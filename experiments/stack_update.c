@@ -5,7 +5,8 @@
  *   which there is the median:
  *     update_size    |z' - z|/|z|
  *     update_growth  that over the same of the lowest stack of the trial: what is bounded by a constant does not grow
- *     finite         1 where loss, every gradient and all of z' are finite, else 0
+ *   and of all seeds together:
+ *     finite         the share of those of which loss, every gradient and all of z' are finite; exact
  * Data     stack_update.dat, a block a scheme and norm: scheme, norm, depth, median of update_size and its interval; missing where
  *          it is not finite
  * Source   Wang et al. 2022, arXiv:2203.00555, section 4: the update of deepnorm is O(rate) at any depth */
@@ -26,8 +27,9 @@ struct updates {
     const struct nb_trial *t;
     struct nb_observations *o;
     struct nb_stack_grid grid;
-    double *size, *finite; /* [cells][seeds] */
-    double *values;        /* [seeds] */
+    double *size;   /* [cells][seeds] */
+    double *values; /* [seeds] */
+    size_t finite[NB_STACK_CELLS]; /* seeds */
 };
 
 struct step {
@@ -60,7 +62,7 @@ static void visit(void *context, size_t cell, size_t seed, struct nb_stack *s)
     for (size_t i = 0; i < n; i++)
         before[i] -= s->logits[i];
     const double moved = nb_stack_norm(before, n) / size;
-    u->finite[cell * u->grid.seeds + seed] = step.finite && isfinite(moved);
+    u->finite[cell] += step.finite && isfinite(moved);
     u->size[cell * u->grid.seeds + seed] = moved;
     free(before);
 }
@@ -72,11 +74,13 @@ static const double *of_cell(const struct updates *u, size_t cell)
     return u->size + cell * u->grid.seeds;
 }
 
+static const char WHERE[] = "scheme=%s norm=%s depth=%zu";
+
 static void observe(struct updates *u, size_t cell, const char *quantity)
 {
     const struct nb_stack_config *c = &u->grid.cell[cell];
-    nb_observe_median(u->o, quantity, "", u->values, u->grid.seeds, "seeds", "scheme=%s norm=%s depth=%zu",
-                      nb_stack_scheme_name(c->scheme), nb_stack_norm_name(c), c->depth);
+    nb_observe_median(u->o, quantity, "", u->values, u->grid.seeds, "seeds", WHERE, nb_stack_scheme_name(c->scheme), nb_stack_norm_name(c),
+                      c->depth);
 }
 
 /* The lowest stack of this one's scheme and norm. */
@@ -91,11 +95,12 @@ static size_t lowest(const struct nb_stack_grid *g, size_t cell)
 
 static void observe_cell(struct updates *u, size_t cell)
 {
+    const struct nb_stack_config *c = &u->grid.cell[cell];
     const size_t seeds = u->grid.seeds, low = lowest(&u->grid, cell);
     memcpy(u->values, of_cell(u, cell), seeds * sizeof *u->values);
     observe(u, cell, "update_size");
-    memcpy(u->values, u->finite + cell * seeds, seeds * sizeof *u->values);
-    observe(u, cell, "finite");
+    nb_observe(u->o, "finite", "", (double)u->finite[cell] / (double)seeds, WHERE, nb_stack_scheme_name(c->scheme), nb_stack_norm_name(c),
+               c->depth);
     for (size_t k = 0; k < seeds; k++)
         u->values[k] = of_cell(u, cell)[k] / of_cell(u, low)[k];
     if (low != cell)
@@ -107,7 +112,7 @@ static void write_cell(struct updates *u, size_t cell, FILE *f)
     const struct nb_stack_config *c = &u->grid.cell[cell];
     const bool another = cell > 0 && (c[-1].scheme != c->scheme || c[-1].op != c->op);
     memcpy(u->values, of_cell(u, cell), u->grid.seeds * sizeof *u->values);
-    const struct nb_stack_summary m = nb_stack_summary(u->values, u->grid.seeds);
+    const struct nb_summary m = nb_summary(u->values, u->grid.seeds);
     fprintf(f, "%s%s %s %zu %.6g %.6g %.6g\n", another ? "\n\n" : "", nb_stack_scheme_name(c->scheme), nb_stack_norm_name(c), c->depth,
             m.median, m.low, m.high);
 }
@@ -132,10 +137,9 @@ static enum nb_status update_size(const struct nb_trial *t, struct nb_observatio
     u->t = t;
     u->o = o;
     nb_stack_grid(t, &u->grid);
-    u->size = calloc((2 * u->grid.cells + 1) * u->grid.seeds, sizeof *u->size);
+    u->size = calloc((u->grid.cells + 1) * u->grid.seeds, sizeof *u->size);
     NB_ASSERT(u->size != NULL);
-    u->finite = u->size + u->grid.cells * u->grid.seeds;
-    u->values = u->finite + u->grid.cells * u->grid.seeds;
+    u->values = u->size + u->grid.cells * u->grid.seeds;
     enum nb_status status = nb_stack_each_cell(t, &u->grid, visit, u, err);
     for (size_t i = 0; i < u->grid.cells && status == NB_OK; i++)
         observe_cell(u, i);

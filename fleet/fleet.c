@@ -1,11 +1,13 @@
 #include "fleet.h"
 #include "cli.h"
+#include "store_cli.h"
 
-extern const struct nb_command nb_compare_command;
-extern const struct nb_command nb_strip_command;
+extern const struct nb_command nb_cluster_command, nb_compare_command, nb_strip_command;
 
 void nb_fleet_register(void)
 {
-    nb_cli_add(&nb_compare_command);
-    nb_cli_add(&nb_strip_command);
+    const struct nb_command *const commands[] = {&nb_compare_command, &nb_db_command, &nb_history_command, &nb_cluster_command,
+                                                 &nb_strip_command};
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        nb_cli_add(commands[i]);
 }

@@ -1,5 +1,6 @@
 #include "summary.h"
 #include "files.h"
+#include "shallow.h"
 
 #include <errno.h>
 #include <math.h>
@@ -221,12 +222,13 @@ static enum nb_status check_twice(const struct nb_summary *s, struct nb_err *err
 
 static enum nb_status load_object(const char *dir, const char *name, json_t **object, struct nb_err *err)
 {
+    static const char *const large[] = {"cells", "kernels", NULL};
     char path[NB_PATH];
     json_error_t where;
     nb_file_path(path, dir, name, "");
     if (access(path, R_OK) != 0)
         return nb_fail(err, "%.400s: %s; a run folder holds host.json, plan.json, results.csv and speedup.csv", path, strerror(errno));
-    *object = json_load_file(path, JSON_REJECT_DUPLICATES, &where);
+    *object = nb_json_without(path, large, &where);
     if (*object == NULL)
         return nb_fail(err, "%.400s:%d: %s", path, where.line, where.text);
     const json_t *schema = json_object_get(*object, "schema");

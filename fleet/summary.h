@@ -48,7 +48,7 @@ struct nb_speedup {
 
 struct nb_summary {
     char *dir;
-    json_t *host, *plan; /* the whole files */
+    json_t *host, *plan; /* the whole files, but for cells and kernels of the plan */
     const char *id, *preset, *command;                              /* of plan.json */
     const char *cpu, *host_name, *compiler, *version, *git, *begun; /* of host.json; begun: UTC, as in ISO 8601 */
     bool ended, forced;  /* host.json has an end; a refusal was overridden */

@@ -35,7 +35,7 @@ static void fail(struct nb_accuracy *r, enum nb_verdict v, const char *fault, si
     if (r->verdict != NB_UNTESTED && r->verdict != NB_PASS)
         return;
     r->verdict = v;
-    snprintf(r->reason, sizeof(r->reason), "row %zu: %s", row, fault);
+    snprintf(r->reason, sizeof(r->reason), "%s %zu: %s", nb_op_facts(r->kernel->op)->columns ? "column" : "row", row, fault);
 }
 
 /* What every row adds, hazards included. NaN gives way to a number. */
@@ -88,19 +88,24 @@ static const char *exact_fault(const struct nb_kernel *k, size_t hidden, const s
     return a->rstd_error > LAST_OPERATIONS ? "the variance of exactly summable data is not exact" : NULL;
 }
 
-/* One of the norms of row i. Whether it could have failed is added to teeth. */
+/* What a call wrote: y vector by vector, mean and rstd one a norm, or NULL. */
+struct written {
+    const char *y, *mean, *rstd;
+};
+
+/* Norm i of a call. Whether it could have failed is added to teeth. */
 static void judge_piece(const struct nb_lab_data *d, const struct nb_problem *p, const struct nb_kernel *k,
-                        const struct nb_args *out, size_t i, double *scratch, bool *teeth, struct nb_accuracy *r)
+                        const struct written *out, size_t i, double *scratch, bool *teeth, struct nb_accuracy *r)
 {
     const struct nb_lab_oracle *o = &d->oracles[k->op][nb_lab_uses_beta(d, k)];
-    const size_t pieces = nb_op_pieces(p), n = d->hidden / pieces;
+    const size_t pieces = nb_op_pieces(p), n = d->hidden / pieces, at = i % (d->rows * pieces);
     const size_t es = nb_dtype_bytes(k->dtype), ss = nb_stat_bytes(k->dtype);
     const bool likely = nb_family_is_likely(d->family);
-    const struct nb_ref_row row = nb_lab_row(d, p, k, i / pieces, i % pieces);
+    const struct nb_ref_row row = nb_lab_row(d, p, k, at / pieces, at % pieces);
     struct nb_appraisal a;
-    nb_appraise(k, &row, o->y + i * n, &o->stats[i], (char *)out->y + i * n * es, (char *)out->mean + i * ss,
-                (char *)out->rstd + i * ss, scratch, &a);
-    take_any(r, &o->stats[i], &a);
+    nb_appraise(k, &row, o->y + at * n, &o->stats[at], out->y + i * n * es, out->mean != NULL ? out->mean + i * ss : NULL,
+                out->rstd != NULL ? out->rstd + i * ss : NULL, scratch, &a);
+    take_any(r, &o->stats[at], &a);
     r->unstable += a.hazard == NB_REF_UNSTABLE;
     r->overflow += a.hazard == NB_REF_OVERFLOW;
     if (a.hazard != NB_REF_INSIDE)
@@ -115,13 +120,13 @@ static void judge_piece(const struct nb_lab_data *d, const struct nb_problem *p,
         fail(r, a.error.nonfinite ? NB_FAIL_NONFINITE : NB_FAIL_VALUE, fault, i / pieces);
 }
 
-static void judge_rows(const struct nb_lab_data *d, const struct nb_problem *p,
-                       const struct nb_kernel *k, const struct nb_args *out, struct nb_accuracy *r)
+static void judge_all(const struct nb_lab_data *d, const struct nb_problem *p,
+                      const struct nb_kernel *k, const struct written *out, struct nb_accuracy *r)
 {
     double *scratch = malloc(2 * d->hidden * sizeof *scratch);
     bool teeth = false;
     NB_ASSERT(scratch != NULL);
-    for (size_t i = 0; i < d->rows * nb_op_pieces(p); i++)
+    for (size_t i = 0; i < d->vectors * nb_op_pieces(p); i++)
         judge_piece(d, p, k, out, i, scratch, &teeth, r);
     if (r->verdict == NB_UNTESTED && r->inside > 0)
         r->verdict = teeth ? NB_PASS : NB_MISTRUSTED;
@@ -130,46 +135,77 @@ static void judge_rows(const struct nb_lab_data *d, const struct nb_problem *p,
     free(scratch);
 }
 
-static void run_one(const struct nb_accuracy_options *o, const struct nb_lab_data *d,
-                    const struct nb_kernel *k, struct nb_accuracy *r)
+/* Of so many elements, every byte the same; a line longer than they need, as vectors are. */
+static void *filled(size_t n, size_t size, int byte)
 {
-    const struct nb_problem p = nb_lab_problem(d, o, k);
-    const size_t n = d->rows * d->hidden;
-    const char *why = k->supports != NULL ? k->supports(&p) : NULL;
-    nothing_yet(r, k, d->family, d->hidden, d->rows);
-    if (why != NULL) {
-        r->verdict = NB_SKIP_OPTION;
-        snprintf(r->reason, sizeof(r->reason), "%s", why);
-        return;
-    }
-    void *y = aligned_alloc(64, (n * nb_dtype_bytes(k->dtype) + 127) / 64 * 64);
-    const size_t count = d->rows * nb_op_pieces(&p);
-    void *stats = aligned_alloc(64, (2 * count * sizeof(double) + 63) / 64 * 64);
-    NB_ASSERT(y != NULL && stats != NULL);
-    memset(y, 0xA5, n * nb_dtype_bytes(k->dtype));
-    memset(stats, 0, 2 * count * sizeof(double));
+    void *p = aligned_alloc(64, (n * size + 127) / 64 * 64);
+    NB_ASSERT(p != NULL);
+    return memset(p, byte, (n * size + 127) / 64 * 64);
+}
+
+/* A matrix [rows][columns], column by column. */
+static char *turned(const char *m, size_t rows, size_t columns, size_t es)
+{
+    char *t = filled(rows * columns, es, 0);
+    for (size_t i = 0; i < rows * columns; i++)
+        memcpy(t + (i % columns * rows + i / columns) * es, m + i * es, es);
+    return t;
+}
+
+static void *copied(const void *from, size_t n, size_t size)
+{
+    return from != NULL ? memcpy(filled(n, size, 0), from, n * size) : NULL;
+}
+
+/* Over outputs of its own; the call may change the running statistics. */
+static void call_and_judge(const struct nb_lab_data *d, const struct nb_problem *p, const struct nb_kernel *k, struct nb_accuracy *r)
+{
+    const size_t es = nb_dtype_bytes(k->dtype), ss = nb_stat_bytes(k->dtype), count = nb_op_stats(p);
     const size_t gamma_at = nb_lab_gamma_at(d, k) * nb_dtype_bytes(d->param_dtype);
+    char *y = filled(p->rows * p->hidden, es, 0xA5), *stats = filled(2 * count, ss, 0);
+    char *mean = copied(d->run_mean_stored, d->vectors, ss), *var = copied(d->run_var_stored, d->vectors, ss);
     const struct nb_args a = {.x = d->x_stored,
                               .gamma = nb_uses_gamma(k) && d->gamma ? (const char *)d->gamma_stored + gamma_at : NULL,
                               .beta = nb_lab_uses_beta(d, k) ? d->beta_stored : NULL,
                               .y = y,
-                              .mean = stats,
-                              .rstd = (double *)stats + count};
-    if (nb_run_once(k, &p, &a)) {
-        judge_rows(d, &p, k, &a, r);
+                              .mean = p->stats_out ? stats : NULL,
+                              .rstd = p->stats_out ? stats + count * ss : NULL,
+                              .run_mean = mean,
+                              .run_var = var};
+    if (nb_run_once(k, p, &a)) {
+        char *across = d->columns ? turned(y, p->rows, p->hidden, es) : NULL;
+        const struct written out = {across != NULL ? across : y, a.mean, a.rstd};
+        judge_all(d, p, k, &out, r);
+        free(across);
     } else {
         r->verdict = NB_SKIP_OPTION;
         snprintf(r->reason, sizeof(r->reason), "its prepare returned NULL");
     }
     free(y);
     free(stats);
+    free(mean);
+    free(var);
+}
+
+static void run_one(const struct nb_accuracy_options *o, const struct nb_lab_data *d,
+                    const struct nb_kernel *k, struct nb_accuracy *r)
+{
+    const struct nb_problem p = nb_lab_problem(d, o, k);
+    const char *why = k->supports != NULL ? k->supports(&p) : NULL;
+    nothing_yet(r, k, d->family, d->hidden, d->vectors);
+    if (why == NULL) {
+        call_and_judge(d, &p, k, r);
+        return;
+    }
+    r->verdict = NB_SKIP_OPTION;
+    snprintf(r->reason, sizeof(r->reason), "%s", why);
 }
 
 void nb_accuracy_one(const struct nb_accuracy_options *o, const struct nb_kernel *k,
                      const struct nb_family *f, size_t hidden, struct nb_accuracy *result)
 {
     struct nb_lab_data d;
-    nb_lab_data_make(&d, o, f, k->dtype, hidden);
+    nb_lab_data_make(&d, o, f, k->dtype, hidden, nb_op_facts(k->op)->columns);
     nb_lab_prepare(&d, o, k);
     run_one(o, &d, k, result);
     nb_lab_data_free(&d);
@@ -197,7 +233,7 @@ struct slot {
 static void work(const struct batch *b, size_t kernel)
 {
     for (; b->at[kernel] < b->data_count; b->at[kernel]++)
-        if (nb_lab_takes(b->kernels[kernel], b->data[b->at[kernel]].family))
+        if (nb_lab_takes(b->kernels[kernel], &b->data[b->at[kernel]]))
             run_one(b->o, &b->data[b->at[kernel]], b->kernels[kernel],
                     &b->results[kernel * b->data_count + b->at[kernel]]);
 }
@@ -221,7 +257,7 @@ static enum nb_status died(const struct batch *b, struct slot *s, enum nb_verdic
 {
     const size_t at = b->at[s->kernel];
     struct nb_accuracy *r = &b->results[s->kernel * b->data_count + at];
-    nothing_yet(r, b->kernels[s->kernel], b->data[at].family, b->data[at].hidden, b->data[at].rows);
+    nothing_yet(r, b->kernels[s->kernel], b->data[at].family, b->data[at].hidden, b->data[at].vectors);
     r->verdict = v;
     if (v == NB_TIMED_OUT)
         snprintf(r->reason, sizeof(r->reason), "no result within %g s", b->o->timeout_s);
@@ -294,6 +330,17 @@ static void put(FILE *f, double v)
         fprintf(f, ",%.6g", v);
 }
 
+/* Where it is not the usual one. */
+static void put_k(FILE *f, const struct nb_kernel *k, const struct nb_accuracy_options *o)
+{
+    const enum nb_op_k kind = nb_op_facts(k->op)->k;
+    char text[32];
+    if (kind == NB_K_NONE || o->block.k[kind].v[0] == nb_k_facts[kind].value)
+        return;
+    nb_k_text(kind, o->block.k[kind].v[0], text, sizeof text);
+    fprintf(f, " --%s %s", nb_k_facts[kind].name, text);
+}
+
 static void put_result(FILE *f, const struct nb_accuracy *r, const struct nb_accuracy_options *o)
 {
     const struct nb_kernel *k = r->kernel;
@@ -308,8 +355,9 @@ static void put_result(FILE *f, const struct nb_accuracy *r, const struct nb_acc
         put(f, numbers[i]);
     for (int b = 0; b < NB_REF_ULP_BINS; b++)
         fprintf(f, "%c%u", b == 0 ? ',' : '|', r->ulp[b]);
-    fprintf(f, ",normbench accuracy --kernel %s --family '%s' --hidden %zu --seed %llu\n", k->name,
-            r->family->name, r->hidden, (unsigned long long)o->seed);
+    fprintf(f, ",normbench accuracy --kernel %s --family '%s' --hidden %zu", k->name, r->family->name, r->hidden);
+    put_k(f, k, o);
+    fprintf(f, " --seed %llu\n", (unsigned long long)o->seed);
 }
 
 static const char HEADER[] =
@@ -347,7 +395,7 @@ static size_t kernels_of(const struct nb_accuracy_options *o, uint32_t dtype,
         !(o->block.given & (1u << NB_KEY_OP | 1u << NB_KEY_ALGO | 1u << NB_KEY_KERNEL));
     for (size_t i = 0; i < nb_kernel_count(); i++) {
         const struct nb_kernel *k = nb_kernel_at(i);
-        if (k->dtype == dtype && k->dir == NB_FWD && k->fuse == NB_FUSE_NONE && !nb_op_facts(k->op)->columns &&
+        if (k->dtype == dtype && k->dir == NB_FWD && k->fuse == NB_FUSE_NONE &&
             nb_kernel_why_not(k) == NULL && (nb_block_takes(&o->block, k) || (all_ops && nb_is_ceiling(k))) &&
             nb_block_takes_isa(&o->block, k))
             list[n++] = k;
@@ -396,7 +444,7 @@ static enum nb_status run_portion(struct lab *lab, struct batch *b, struct worst
     b->at = nb_shared_map(b->kernel_count * sizeof *b->at);
     for (size_t i = 0; i < b->data_count; i++)
         for (size_t k = 0; k < b->kernel_count; k++)
-            if (nb_lab_takes(b->kernels[k], b->data[i].family))
+            if (nb_lab_takes(b->kernels[k], &b->data[i]))
                 nb_lab_prepare(&b->data[i], lab->o, b->kernels[k]);
     enum nb_status s = run_batch(b, &lab->progress, err);
     if (s == NB_OK)
@@ -410,24 +458,34 @@ static enum nb_status run_portion(struct lab *lab, struct batch *b, struct worst
 
 enum { PORTION = 1 << 21 };
 
+/* Whether any of them is a norm of columns, or of rows. */
+static bool any_of(const struct nb_kernel *const *kernels, size_t count, bool columns)
+{
+    for (size_t k = 0; k < count; k++)
+        if (nb_op_facts(kernels[k]->op)->columns == columns)
+            return true;
+    return false;
+}
+
 static enum nb_status run_hidden(struct lab *lab, uint32_t dtype, size_t hidden,
                                  const struct nb_kernel **kernels, size_t count, struct nb_err *err)
 {
     enum nb_status s = NB_OK;
-    struct nb_lab_data *data = calloc(nb_family_count(), sizeof *data);
+    struct nb_lab_data *data = calloc(2 * nb_family_count(), sizeof *data);
     struct worst *worst = calloc(count, sizeof *worst);
     NB_ASSERT(data != NULL && worst != NULL);
     struct batch b = {.o = lab->o, .kernels = kernels, .kernel_count = count, .data = data};
-    for (size_t f = 0, elements = 0; s == NB_OK && f <= nb_family_count(); f++) {
-        const bool end = f == nb_family_count();
+    for (size_t i = 0, elements = 0; s == NB_OK && i <= 2 * nb_family_count(); i++) {
+        const bool end = i == 2 * nb_family_count(), columns = i % 2 == 1;
+        const struct nb_family *f = end ? NULL : nb_family_at(i / 2);
         if (b.data_count > 0 && (end || elements > PORTION)) {
             s = run_portion(lab, &b, worst, err);
             b.data_count = elements = 0;
         }
-        if (s == NB_OK && !end && nb_family_has(nb_family_at(f), dtype) &&
-            nb_family_matches(nb_family_at(f), lab->o->families)) {
-            nb_lab_data_make(&data[b.data_count], lab->o, nb_family_at(f), dtype, hidden);
-            elements += data[b.data_count].rows * hidden;
+        if (s == NB_OK && !end && any_of(kernels, count, columns) && nb_family_has(f, dtype) &&
+            nb_family_matches(f, lab->o->families)) {
+            nb_lab_data_make(&data[b.data_count], lab->o, f, dtype, hidden, columns);
+            elements += data[b.data_count].vectors * hidden;
             b.data_count++;
         }
     }

@@ -15,14 +15,11 @@ enum option_key {
 };
 
 static const struct argp_option OPTIONS[] = {
-    {0, 0, 0, 0, "What is judged (lists are comma-separated; default: every kernel, every family):", 1},
-    NB_OPTION_SELECT("op", NB_KEY_OP, "LIST", "layernorm, rmsnorm"),
-    NB_OPTION_SELECT("algo", NB_KEY_ALGO, "LIST", "twopass, onepass, welford, ...; see `normbench list`"),
-    NB_OPTION_SELECT("isa", NB_KEY_ISA, "LIST", "all (default), best, scalar, avx2, avx512, ..."),
-    NB_OPTION_SELECT("dtype", NB_KEY_DTYPE, "LIST", "f32,f64,f16,bf16 (default: all)"),
-    NB_OPTION_SELECT("param-dtype", NB_KEY_PARAM_DTYPE, "LIST", "type of gamma and beta: x (default) or f32"),
-    NB_OPTION_SELECT("hidden", NB_KEY_HIDDEN, "LIST", "row lengths; default 67,1024,4096"),
-    NB_OPTION_SELECT("kernel", NB_KEY_KERNEL, "GLOBS", "kernels by name, e.g. '*welford*__f32_*'"),
+    {0, 0, 0, 0, "What is judged (lists are comma-separated; default: layernorm and rmsnorm, every kernel and family, hidden 67,1024,4096, "
+     "which of norms of columns is the length of a column):", 1},
+#define NB_SELECT_KERNEL NB_OPTION_SELECT
+#define NB_SELECT_OPS NB_OPTION_SELECT
+#include "selection.def"
     {"family", KEY_FAMILY, "GLOBS", 0, "families of data, e.g. 'sweep-*,spikes'; --families lists them", 1},
     {"families", KEY_FAMILIES, 0, 0, "list the families and stop", 1},
     {"full", KEY_FULL, 0, 0, "hidden 1, 2, 3, primes, one beside every vector length, to 65536", 1},

@@ -197,12 +197,20 @@ static size_t count_running(const struct acc *a)
 
 /* ---- terminal ---- */
 
+/* Of the column of ops. */
+static int op_width(const struct acc *a)
+{
+    size_t most = sizeof "layernorm" - 1;
+    for (size_t g = 0; g < a->nalgorithms; g++)
+        most = strlen(a->algorithms[g].op) > most ? strlen(a->algorithms[g].op) : most;
+    return most < 24 ? (int)most : 24;
+}
+
 static void terminal_row(const struct acc *a, const struct acc_algorithm *g, size_t dtype,
                          const struct row *r, FILE *f)
 {
     char E[16], share[16], ulp[16], sweep[32];
-    (void)a;
-    nb_plain_padded(f, g->op, 9);
+    nb_plain_padded(f, g->op, op_width(a));
     fputc(' ', f);
     nb_plain_padded(f, g->algo, 15);
     fprintf(f, " %-4s %3zu  %8s %6s %8s", acc_dtype[dtype], r->kernels,
@@ -215,9 +223,9 @@ static void terminal_row(const struct acc *a, const struct acc_algorithm *g, siz
 
 static void terminal_table(const struct acc *a, const struct summary *s, FILE *f)
 {
-    fprintf(f, "\n%-34s  %-24s  %-15s  %-17s %-11s\n", "", "random data", "attacks",
+    fprintf(f, "\n%-*s  %-24s  %-15s  %-17s %-11s\n", op_width(a) + 25, "", "random data", "attacks",
             "growing mean", "cases with");
-    fprintf(f, "%-9s %-15s %-4s %3s  %8s %6s %8s  %8s %6s  %-17s %5s %5s %5s\n", "op",
+    fprintf(f, "%-*s %-15s %-4s %3s  %8s %6s %8s  %8s %6s  %-17s %5s %5s %5s\n", op_width(a), "op",
             "algorithm", "type", "n", "E", "likely", "ulp", "E", "bound",
             "conditioning k", "unst", "ovfl", "fails");
     each_row(a, s, f, terminal_row);

@@ -6,23 +6,21 @@
 
 #include <math.h>
 
-static const enum nb_ref_op REF_OP[NB_OP_COUNT] = {
-    [NB_OP_COPY] = NB_REF_COPY,
-    [NB_OP_SCALE] = NB_REF_SCALE,
-    [NB_OP_AFFINE] = NB_REF_AFFINE,
-    [NB_OP_LAYERNORM] = NB_REF_LAYERNORM,
-    [NB_OP_RMSNORM] = NB_REF_RMSNORM,
-    [NB_OP_PRMSNORM] = NB_REF_PRMSNORM,
-    [NB_OP_GROUPNORM] = NB_REF_LAYERNORM,
-    [NB_OP_QKNORM] = NB_REF_RMSNORM,
-    [NB_OP_BATCHNORM] = NB_REF_LAYERNORM,
-    [NB_OP_BATCHNORM_INFER] = NB_REF_GIVEN,
-    [NB_OP_L2NORM] = NB_REF_L2NORM,
-    [NB_OP_SCALENORM] = NB_REF_SCALENORM,
-    [NB_OP_DYT] = NB_REF_DYT,
-    [NB_OP_TRIAD] = NB_REF_AFFINE, /* of dy, its beta being x; where there is an h, of that */
-    [NB_OP_DEEPNORM] = NB_REF_LAYERNORM, /* of h; backward dres */
-};
+/* The formula of an op, by what is known of it: groups, heads and columns are norms of their own elements; deepnorm is of h,
+ * backward dres; triad of dy, its beta being x, and where there is an h, of that. */
+static enum nb_ref_op ref_op(uint32_t op)
+{
+    const struct nb_op_facts *f = nb_op_facts(op);
+    if (f->pointwise)
+        return NB_REF_DYT;
+    if (!f->norm)
+        return op == NB_OP_COPY ? NB_REF_COPY : op == NB_OP_SCALE ? NB_REF_SCALE : NB_REF_AFFINE;
+    if (f->given)
+        return NB_REF_GIVEN;
+    if (f->sum)
+        return f->scalar ? NB_REF_SCALENORM : NB_REF_L2NORM;
+    return f->centred ? NB_REF_LAYERNORM : f->k == NB_K_PREFIX ? NB_REF_PRMSNORM : NB_REF_RMSNORM;
+}
 
 /* What arithmetic of this problem can see of a number. */
 static double as_seen(const struct nb_problem *p, double v)
@@ -46,7 +44,7 @@ struct nb_ref_row nb_appraise_row(const struct nb_problem *p, const double *x, c
                                   const double *beta, size_t piece)
 {
     const size_t n = norm_length(p), params = params_at(p, piece);
-    return (struct nb_ref_row){.op = REF_OP[p->op],
+    return (struct nb_ref_row){.op = ref_op(p->op),
                                .n = n,
                                .k = p->k,
                                .x = x + piece * n,
@@ -63,7 +61,7 @@ struct nb_ref_gradient nb_appraise_gradient_row(const struct nb_problem *p, cons
                                                 const double *gamma, size_t piece)
 {
     const size_t n = norm_length(p);
-    return (struct nb_ref_gradient){.op = REF_OP[p->op],
+    return (struct nb_ref_gradient){.op = ref_op(p->op),
                                     .n = n,
                                     .k = p->k,
                                     .x = x + piece * n,

@@ -41,7 +41,10 @@ int nb_verdict_parse(const char *word)
 enum { ORACLE_ROWS = 64, MIXTURE_MIN = 24, ORACLE_ELEMENTS = 1 << 18, TIMED_ROWS = 16,
        MIXTURE_BYTES = 2 << 20 };
 
-/* Rows with their exact results for one (op, gamma, beta, way to round a sum). */
+/* What an output is a function of: x; its sum with the second input, rounded once; the same, its product rounded before. */
+enum way { OF_X, OF_SUM, OF_SUM_APART, WAYS };
+
+/* Rows with their exact results for one (op, gamma, beta, way). */
 struct oracle {
     bool ready;
     double *h;       /* [count][hidden]: the sum that y is of, as it must be rounded; where there is one */
@@ -57,7 +60,7 @@ struct row_set {
     size_t count;
     size_t *row;     /* the timed row it is; for the mixture its own index */
     double *x, *second; /* [count][hidden]; second: dy or the residual, where there is one */
-    struct oracle oracles[NB_OP_COUNT][2][2]; /* by op, use of beta, and rounded_apart() */
+    struct oracle oracles[NB_OP_COUNT][2][WAYS]; /* by op, use of beta, and way */
 };
 /* Gamma and beta, and as they are stored. */
 struct params {
@@ -117,9 +120,14 @@ static bool rounded_apart(const struct nb_kernel *k)
     return has_sum(k) && nb_op_facts(k->op)->fused && !nb_kernel_fuses(k);
 }
 
+static enum way way_of(const struct nb_kernel *k)
+{
+    return !has_sum(k) ? OF_X : rounded_apart(k) ? OF_SUM_APART : OF_SUM;
+}
+
 static const struct oracle *oracle_of(const struct row_set *s, const struct nb_kernel *k)
 {
-    return &s->oracles[k->op][nb_uses_beta(k)][rounded_apart(k)];
+    return &s->oracles[k->op][nb_uses_beta(k)][way_of(k)];
 }
 
 static size_t clamp(size_t v, size_t low, size_t high)
@@ -152,10 +160,10 @@ double nb_check_bytes(const struct nb_cell *c, double tensors)
     const double h = (double)c->hidden, es = (double)nb_dtype_bytes(c->dtype);
     const double judged = (double)(mixture_judged(c) + timed_judged(c));
     double oracles = 0;
-    bool seen[NB_OP_COUNT][2][2] = {{{false}}};
+    bool seen[NB_OP_COUNT][2][WAYS] = {{{false}}};
     for (size_t i = 0; i < c->kernel_count; i++) {
         const struct nb_kernel *k = c->kernels[i];
-        bool *of = &seen[k->op][nb_uses_beta(k)][rounded_apart(k)];
+        bool *of = &seen[k->op][nb_uses_beta(k)][way_of(k)];
         oracles += *of ? 0 : sizeof(struct nb_dd) + (has_sum(k) ? sizeof(double) : 0);
         *of = true;
     }
@@ -357,8 +365,8 @@ static void free_oracle(struct oracle *o)
 
 static void free_rows(struct row_set *s)
 {
-    for (size_t i = 0; i < NB_OP_COUNT * 4; i++)
-        free_oracle(&s->oracles[i / 4][i / 2 % 2][i % 2]);
+    for (size_t i = 0; i < NB_OP_COUNT * 2 * WAYS; i++)
+        free_oracle(&s->oracles[i / (2 * WAYS)][i / WAYS % 2][i % WAYS]);
     free(s->row);
     free(s->x);
     free(s->second);
@@ -501,7 +509,7 @@ static void make_h(const struct nb_check_data *d, const struct row_set *s, const
 
 static void make_oracle(struct nb_check_data *d, struct row_set *s, const struct nb_kernel *k)
 {
-    struct oracle *o = &s->oracles[k->op][nb_uses_beta(k)][rounded_apart(k)];
+    struct oracle *o = &s->oracles[k->op][nb_uses_beta(k)][way_of(k)];
     if (o->ready)
         return;
     const size_t pieces = pieces_of(d, k), n = d->cell->hidden / pieces;
@@ -598,7 +606,7 @@ static bool layout_map(struct layout *l, const struct nb_check_data *d, const st
     const struct params *params = in == &d->timed_in ? &d->timed_params : &d->params;
     *l = (struct layout){.cell = *cell, .in = in};
     map_or_abort(&l->y, span(cell, cell->ldy), placed((long)cell->offset, shift, cell->dtype));
-    if (nb_cell_second_out(cell) > 0)
+    if (nb_kernel_second_out(cell, k) > 0)
         map_or_abort(&l->h, span(cell, cell->ldy), placed((long)(cell->offset + NB_OFFSET_SECOND) % 4096, shift, cell->dtype));
     map_or_abort(&l->gamma, param, placed(1024, shift, cell->param_dtype));
     map_or_abort(&l->beta, param, placed(3136, shift, cell->param_dtype));

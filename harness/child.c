@@ -1,4 +1,4 @@
-#define _GNU_SOURCE /* pipe2 */
+#define _GNU_SOURCE /* pipe2, memfd_create */
 #include "child.h"
 
 #include <dirent.h>
@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -51,11 +52,29 @@ static int start(char *const *argv, int out, int err_fd, pid_t *pid)
     return wrong;
 }
 
+/* Signals to us go on to the child, from the one to the other. */
+static void begin_passing(pid_t pid, struct sigaction before[2])
+{
+    struct sigaction passing = {.sa_handler = pass_on};
+    running = pid;
+    sigaction(SIGINT, &passing, &before[0]);
+    sigaction(SIGTERM, &passing, &before[1]);
+}
+
+static void wait_passing(pid_t pid, int *status, const struct sigaction before[2])
+{
+    while (waitpid(pid, status, 0) < 0 && errno == EINTR)
+        ;
+    running = 0;
+    sigaction(SIGINT, &before[0], NULL);
+    sigaction(SIGTERM, &before[1], NULL);
+}
+
 enum nb_status nb_child_run(char *const *argv, char *text, size_t len, int *status, struct nb_err *err)
 {
     int ends[2] = {-1, -1};
     const int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
-    struct sigaction passing = {.sa_handler = pass_on}, before[2];
+    struct sigaction before[2];
     pid_t pid;
     if (nothing < 0 || (text != NULL && pipe2(ends, O_CLOEXEC) != 0))
         return nb_fail(err, "cannot start %.400s: %s", argv[0], strerror(errno));
@@ -64,20 +83,54 @@ enum nb_status nb_child_run(char *const *argv, char *text, size_t len, int *stat
     if (text != NULL)
         close(ends[1]);
     if (wrong == 0) {
-        running = pid;
-        sigaction(SIGINT, &passing, &before[0]);
-        sigaction(SIGTERM, &passing, &before[1]);
+        begin_passing(pid, before);
         if (text != NULL)
             read_all(ends[0], text, len);
-        while (waitpid(pid, status, 0) < 0 && errno == EINTR)
-            ;
-        running = 0;
-        sigaction(SIGINT, &before[0], NULL);
-        sigaction(SIGTERM, &before[1], NULL);
+        wait_passing(pid, status, before);
     }
     if (text != NULL)
         close(ends[0]);
     return wrong == 0 ? NB_OK : nb_fail(err, "cannot start %.400s: %s", argv[0], strerror(wrong));
+}
+
+/* All of a file, ended by a zero. */
+static char *take_all(int fd)
+{
+    struct stat s;
+    const size_t size = fd >= 0 && fstat(fd, &s) == 0 ? (size_t)s.st_size : 0;
+    char *text = malloc(size + 1);
+    ssize_t n = 0;
+    size_t have = 0;
+    NB_ASSERT(text != NULL && "out of memory");
+    while (have < size && (n = pread(fd, text + have, size - have, (off_t)have)) > 0)
+        have += (size_t)n;
+    text[have] = '\0';
+    if (fd >= 0)
+        close(fd);
+    return text;
+}
+
+/* It writes to memory: neither text can fill a pipe while we read the other. */
+enum nb_status nb_child_listen(char *const *argv, struct nb_child_said *said, struct nb_err *err)
+{
+    const int out = memfd_create("stdout", MFD_CLOEXEC), errors = memfd_create("stderr", MFD_CLOEXEC);
+    struct sigaction before[2];
+    pid_t pid;
+    const int wrong = out < 0 || errors < 0 ? errno : start(argv, out, errors, &pid);
+    if (wrong == 0) {
+        begin_passing(pid, before);
+        wait_passing(pid, &said->status, before);
+    }
+    said->out = take_all(out);
+    said->err = take_all(errors);
+    return wrong == 0 ? NB_OK : nb_fail(err, "cannot start %.400s: %s", argv[0], strerror(wrong));
+}
+
+void nb_child_said_free(struct nb_child_said *said)
+{
+    free(said->out);
+    free(said->err);
+    *said = (struct nb_child_said){0};
 }
 
 void nb_child_clear(pid_t pid)

@@ -14,6 +14,15 @@
 NB_USE_RESULT enum nb_status nb_child_run(char *const *argv, char *text, size_t len, int *status,
                                               struct nb_err *err);
 
+/* Runs argv (looked up in PATH) to its end and keeps what it says on stdout and stderr, whole, each ended by a zero; else as
+ * nb_child_run. To be freed, also after an error. */
+struct nb_child_said {
+    char *out, *err;
+    int status; /* as waitpid gave it */
+};
+NB_USE_RESULT enum nb_status nb_child_listen(char *const *argv, struct nb_child_said *said, struct nb_err *err);
+void nb_child_said_free(struct nb_child_said *said);
+
 /* Waits for a child of ours to end and gives what waitpid does. LLVM's OpenMP runtime keeps a file in /dev/shm for
  * each process that used it until that calls exit, which a fork of ours never does: it is removed here, for a full
  * /dev/shm kills the next one. */

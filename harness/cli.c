@@ -15,7 +15,6 @@
 #include "list.h"
 #include "markup.h"
 #include "options.h"
-#include "report.h"
 #include "run.h"
 #include "tune.h"
 #include "worker.h"
@@ -41,7 +40,6 @@ static const char HELP_COMMANDS[] =
     "  check          check kernels against the oracle, without timing\n"
     "  accuracy       how wrong is each kernel, on which data, and where does it break\n"
     "  eval           run kernels on your own tensors (.npy) and judge them\n"
-    "  report DIR...  make tables and plots again from the files of a run\n"
     "  list [kernels|presets|isas|claims|experiments]   what there is, and why something cannot run here\n"
     "  explain KERNEL what a kernel is: formula, bytes and flops, bounds, its code, worst input seen, source\n"
     "  deepnorm       alpha and beta of DeepNorm by architecture and depth\n"
@@ -75,30 +73,10 @@ enum option_key {
 };
 
 static const struct argp_option OPTIONS[] = {
-    {0, 0, 0, 0, "What is measured (lists are comma-separated):", 1},
-    NB_OPTION_SELECT("op", NB_KEY_OP, "LIST", "layernorm, rmsnorm (default: both); prmsnorm, groupnorm, qknorm, l2norm, scalenorm, "
-                     "batchnorm, batchnorm_infer, deepnorm, dyt"),
-    NB_OPTION_SELECT("algo", NB_KEY_ALGO, "LIST", "twopass, onepass, welford, ...; see `normbench list`"),
-    NB_OPTION_SELECT("isa", NB_KEY_ISA, "LIST", "all, best (default), scalar, avx2, avx512, ..."),
-    NB_OPTION_SELECT("dtype", NB_KEY_DTYPE, "LIST", "f32 (default), f64, f16, bf16"),
-    NB_OPTION_SELECT("param-dtype", NB_KEY_PARAM_DTYPE, "LIST", "type of gamma and beta: x (as the tensor, default) or f32"),
-    NB_OPTION_SELECT("hidden", NB_KEY_HIDDEN, "LIST", "row lengths: 768,4096 or 64:16384:x2; default 1024"),
-    NB_OPTION_SELECT("rows", NB_KEY_ROWS, "LIST", "rows; default auto: as many as the residency holds"),
-    NB_OPTION_SELECT("threads", NB_KEY_THREADS, "LIST", "1 (default), 2, ... or all: one a physical core"),
-    NB_OPTION_SELECT("residency", NB_KEY_RESIDENCY, "LIST", "L1, L2 (default), L3, DRAM, cold: where the data lies"),
-    NB_OPTION_SELECT("kernel", NB_KEY_KERNEL, "GLOBS", "kernels by name, e.g. '*welford*__f32_*'"),
-    NB_OPTION_SELECT("kernels", NB_KEY_KERNELS, "SET", "all (default), pairings, contenders or headline"),
-    NB_OPTION_SELECT("offset", NB_KEY_OFFSET, "LIST", "bytes from x to y modulo 4096, multiples of 64: 2112 (default) or 0:4032:+64"),
-    NB_OPTION_SELECT("in-place", NB_KEY_IN_PLACE, "WORDS", "yes: y is x; no (default); both"),
-    NB_OPTION_SELECT("dir", NB_KEY_DIR, "WORDS", "fwd: forward (default); bwd: backward, the gradients; or both, with a comma"),
-    NB_OPTION_SELECT("fuse", NB_KEY_FUSE, "WORDS", "none (default; deepnorm: postnorm, with --dir bwd residual); residual: the norm of h = x + residual, h written too; postnorm: y alone"),
-    NB_OPTION_SELECT("prefix", NB_KEY_PREFIX, "LIST", "share of the row that prmsnorm takes its statistic of: 6.25% (default), 0.125, ..."),
-    NB_OPTION_SELECT("groups", NB_KEY_GROUPS, "LIST", "groups of groupnorm: 32 (default), 1, ..."),
-    NB_OPTION_SELECT("head", NB_KEY_HEAD, "LIST", "elements of a head of qknorm: 64 (default), 128, ..."),
-    NB_OPTION_SELECT("depth", NB_KEY_DEPTH, "LIST", "layers of the encoder that alpha of deepnorm is of: 12 (default), 1000, ..."),
-    NB_OPTION_SELECT("momentum", NB_KEY_MOMENTUM, "M", "share of a batch in the running statistics of batchnorm: 0.1 (default), 0 to 1"),
-    NB_OPTION_SELECT("stats", NB_KEY_STATS, "yes|no", "also store mean and rstd, as training does"),
-    {"versus", KEY_VERSUS, "PAIRS", 0, "speedups: rmsnorm:layernorm (default, where both are selected), prmsnorm:layernorm, ...", 1},
+    {0, 0, 0, 0, "What is measured (lists are comma-separated; where nothing of this is given: --preset quick):", 1},
+#define NB_SELECT NB_OPTION_SELECT
+#include "selection.def"
+    {"versus", KEY_VERSUS, "PAIRS", 0, "speedups of the first op over the second, such as rmsnorm:layernorm (default, where both are selected)", 1},
     {"preset", KEY_PRESET, "NAME|FILE", 0, "a sweep from presets/ or a file; the options above replace its keys", 1},
     {0, 0, 0, 0, "How it is measured:", 2},
     {"seed", KEY_SEED, "N", 0, "of data, orders and samples (default 1)", 2},
@@ -227,6 +205,7 @@ static enum nb_status parse(struct cli *c, int argc, char **argv, const char *do
                             struct nb_err *err)
 {
     c->run.command = nb_option_command(argc, argv);
+    nb_option_tell_defaults();
     nb_option_parse(OPTIONS, parse_option, NULL, doc, argc, argv, c);
     enum nb_status s = nb_foreign_load(&c->foreign, err);
     if (s == NB_OK)
@@ -252,6 +231,15 @@ static enum nb_status cmd_run(int argc, char **argv, int *code, struct nb_err *e
                                   : "rounds");
     if (s == NB_OK)
         s = nb_run(&c.run, code, err);
+    nb_preset_free(&c.run.preset);
+    free(c.run.command);
+    return s;
+}
+
+enum nb_status nb_cli_check_run(int argc, char **argv, struct nb_err *err)
+{
+    struct cli c = {0};
+    const enum nb_status s = parse(&c, argc, argv, "", err);
     nb_preset_free(&c.run.preset);
     free(c.run.command);
     return s;
@@ -335,22 +323,6 @@ static enum nb_status cmd_tune(int argc, char **argv, int *code, struct nb_err *
     return s;
 }
 
-static enum nb_status cmd_report(int argc, char **argv, int *code, struct nb_err *err)
-{
-    enum nb_status s = NB_OK;
-    *code = EXIT_FINE;
-    if (argc < 3 || strcmp(argv[2], "--help") == 0) {
-        fprintf(argc < 3 ? stderr : stdout,
-                "usage: normbench report DIR...\n  makes results.csv, speedup.csv, gbench.json, "
-                "report.md and plots/ again from the raw files of each run\n");
-        *code = argc < 3 ? EXIT_ERROR : EXIT_FINE;
-        return NB_OK;
-    }
-    for (int i = 2; s == NB_OK && i < argc; i++)
-        s = nb_report(argv[i], stdout, err);
-    return s;
-}
-
 static enum nb_status cmd_doctor(int argc, char **argv, int *code, struct nb_err *err)
 {
     struct nb_topology t;
@@ -428,11 +400,11 @@ static void print_help(FILE *f)
 
 static enum nb_status unknown_command(const char *command, struct nb_err *err)
 {
-    char more[200] = "";
+    char more[400] = "";
     for (size_t i = 0; i < other_count; i++)
         if (strchr(others[i]->name, ' ') == NULL)
             snprintf(more + strlen(more), sizeof more - strlen(more), ", %s", others[i]->name);
-    return nb_fail(err, "unknown command \"%s\"; known: run, check, accuracy, eval, report, list, explain, deepnorm, tune, count, "
+    return nb_fail(err, "unknown command \"%s\"; known: run, check, accuracy, eval, list, explain, deepnorm, tune, count, "
                         "gate, doctor%s. Try `normbench --help`", command, more);
 }
 
@@ -473,8 +445,6 @@ static enum nb_status dispatch(int argc, char **argv, int *code, struct nb_err *
         return nb_cmd_accuracy(argc, argv, code, err);
     if (strcmp(command, "eval") == 0)
         return nb_cmd_eval(argc, argv, code, err);
-    if (strcmp(command, "report") == 0)
-        return cmd_report(argc, argv, code, err);
     if (strcmp(command, "list") == 0)
         return nb_list(argc - 1, argv + 1, code, err);
     if (strcmp(command, "explain") == 0)

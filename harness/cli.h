@@ -17,6 +17,10 @@ struct nb_command {
 /* Before nb_main; c must outlive it. */
 void nb_cli_add(const struct nb_command *c);
 
+/* Are these words, argv[2] and on, options of `normbench run` with values that it takes? Nothing is looked for on this machine. An
+ * option that does not exist ends the program with exit code 1, as it would end `run`. */
+NB_USE_RESULT enum nb_status nb_cli_check_run(int argc, char **argv, struct nb_err *err);
+
 int nb_main(int argc, char **argv);
 
 #endif

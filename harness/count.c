@@ -469,9 +469,10 @@ enum nb_status nb_count(struct nb_count_options *o, int *exit_code, struct nb_er
 enum option_key { KEY_PRESET = NB_OPTION_OTHERS, KEY_SEED, KEY_OUT, KEY_JSON, KEY_QUIET, KEY_TIMEOUT };
 
 static const struct argp_option OPTIONS[] = {
-    NB_COUNT_SELECTION,
-    NB_OPTION_SELECT("threads", NB_KEY_THREADS, "LIST", 0),
-    NB_OPTION_SELECT("residency", NB_KEY_RESIDENCY, "LIST", 0),
+    {0, 0, 0, 0, "What is counted (lists are comma-separated; default: the preset \"counts\", and 9 rows):", 1},
+#define NB_SELECT NB_OPTION_SELECT
+#define NB_SELECT_PLACE(KEY, name, arg, help) NB_OPTION_SELECT(KEY, name, arg, 0) /* to be refused with a reason */
+#include "selection.def"
     {"preset", KEY_PRESET, "NAME|FILE", 0, "a sweep from presets/ or a file; the options above replace its keys", 1},
     {"seed", KEY_SEED, "N", 0, "of the data (default 1)", 1},
     {"timeout", KEY_TIMEOUT, "TIME", 0, "of a kernel without progress (default 120s)", 1},

@@ -182,9 +182,10 @@ static enum nb_status count_kernel(const struct nb_cell *cell, const struct nb_k
                                    const char *tag, struct nb_err *err)
 {
     const bool back = cell->dir == NB_BWD, stats = back || cell->stats_out;
+    char *const h = nb_kernel_second_out(cell, k) > 0 ? a->h : NULL;
     const struct nb_args args = {.x = a->x, .dy = back ? a->second : NULL,
-                                 .residual = !back && cell->fuse != NB_FUSE_NONE ? a->second : NULL, .h = back ? NULL : a->h,
-                                 .y = back ? NULL : a->y, .dx = back ? a->y : NULL, .dres = back ? a->h : NULL, .gamma = a->gamma, .beta = back ? NULL : a->beta,
+                                 .residual = !back && cell->fuse != NB_FUSE_NONE ? a->second : NULL, .h = back ? NULL : h,
+                                 .y = back ? NULL : a->y, .dx = back ? a->y : NULL, .dres = back ? h : NULL, .gamma = a->gamma, .beta = back ? NULL : a->beta,
                                  .dgamma = back ? a->dgamma : NULL, .dbeta = back ? a->dbeta : NULL,
                                  .dalpha = back ? a->dalpha : NULL,
                                  .mean = stats ? a->mean : NULL, .rstd = stats ? a->rstd : NULL,

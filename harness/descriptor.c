@@ -102,8 +102,8 @@ static enum nb_status check_bound(const struct nb_kernel *k, struct nb_err *err)
     } numbers[] = {{"c1", b->c1, 0, 64},        {"c0", b->c0, 0, 1024},
                    {"lanes", b->lanes, 1, 65536}, {"lambda", b->lambda, 0, 1024}};
     if (!kind_fits(k))
-        return nb_fail(err, "bound.kind is %u, which is no bound of a %s (layernorm, groupnorm: NB_BOUND_TWOPASS, "
-                            "ONEPASS, SHIFTED, WELFORD, GUARDED or EITHER; norms without mean: RMS; copy: EXACT; else ROUND)", b->kind,
+        return nb_fail(err, "bound.kind is %u, which is no bound of a %s (norms that subtract their mean: NB_BOUND_TWOPASS, "
+                            "ONEPASS, SHIFTED, WELFORD, GUARDED or EITHER; other norms: RMS; copy: EXACT; else ROUND)", b->kind,
                        nb_op_name(k->op));
     if (b->range_safe > 1)
         return nb_fail(err, "bound.range_safe is %u, neither 0 nor 1", b->range_safe);
@@ -118,6 +118,8 @@ static enum nb_status check_numbers(const struct nb_kernel *k, struct nb_err *er
 {
     if (k->x_reads < 1 || k->x_reads > 64)
         return nb_fail(err, "x_reads is %u, not within 1 to 64", k->x_reads);
+    if (k->dy_reads > 0)
+        return nb_fail(err, "dy_reads is %u; a pass forward reads no dy", k->dy_reads);
     if (k->flushes > 1)
         return nb_fail(err, "flushes is %u, neither 0 nor 1", k->flushes);
     if (k->vector_bits > 65536)

@@ -1,16 +1,12 @@
 #include "eval.h"
 
-#include "appraise.h"
 #include "buffers.h"
-#include "check.h"
 #include "child.h"
 #include "codec.h"
+#include "eval_parts.h"
 #include "execute.h"
-#include "foreign.h"
-#include "npy.h"
 #include "options.h"
 #include "registry.h"
-#include "select.h"
 
 #include <errno.h>
 #include <fnmatch.h>
@@ -23,19 +19,25 @@
 /* ---- options ---- */
 
 enum option_key {
-    KEY_X = 1000, KEY_GAMMA, KEY_BETA, KEY_REF, KEY_Y, KEY_MEAN, KEY_RSTD, KEY_KERNEL, KEY_OP, KEY_DTYPE,
+    KEY_X = NB_OPTION_OTHERS, KEY_RUN_MEAN, KEY_RUN_VAR, KEY_ALPHA, KEY_GAMMA, KEY_BETA, KEY_REF, KEY_Y, KEY_MEAN, KEY_RSTD, KEY_KERNEL, KEY_OP, KEY_DTYPE,
     KEY_EPS, KEY_EPS_MODE, KEY_ORDER, KEY_GEMMA, KEY_TIMEOUT
 };
 static const struct argp_option OPTIONS[] = {
-    {0, 0, 0, 0, "Tensors (.npy, C order; f2, f4, f8, or u2 with --dtype bf16; the last axis is normalized):", 1},
+    {0, 0, 0, 0, "Tensors (.npy, C order; f2, f4, f8, or u2 with --dtype bf16). The last axis, of length hidden, is normalized; norms "
+     "of columns normalize over all others:", 1},
     {"x", KEY_X, "FILE", 0, "input; needed", 1},
-    {"gamma", KEY_GAMMA, "FILE", 0, "[hidden], of x's type or f4 (default: ones); scalenorm takes the first element, l2norm none", 1},
+    {"gamma", KEY_GAMMA, "FILE", 0, "[hidden], of x's type or f4 (default: ones); where an op's gamma has fewer elements, the first of them", 1},
     {"beta", KEY_BETA, "FILE", 0, "[hidden], of gamma's type (default: zeros)", 1},
+    {"run-mean", KEY_RUN_MEAN, "FILE", 0, "[hidden], f4 (f8 for f8): the running mean that a norm of columns in inference is given", 1},
+    {"run-var", KEY_RUN_VAR, "FILE", 0, "the same, its variance. In training both are made, and written nowhere", 1},
     {"ref", KEY_REF, "FILE", 0, "what you expected: compared with the exact result and with each kernel", 1},
     {"dtype", KEY_DTYPE, "bf16", 0, "says that u2 is bf16", 1},
     {0, 0, 0, 0, "What runs:", 2},
-    {"kernel", KEY_KERNEL, "GLOBS", 0, "names from `normbench list`; default '*twopass*' or '*onepass*' of the best ISA", 2},
-    {"op", KEY_OP, "NAME", 0, "layernorm (default), rmsnorm, l2norm or scalenorm, where --kernel does not say it", 2},
+    {"kernel", KEY_KERNEL, "GLOBS", 0, "names from `normbench list`; default: the textbook algorithm in the best ISA", 2},
+    {"op", KEY_OP, "NAME", 0, "of `normbench list`, where --kernel does not say it (default layernorm)", 2},
+    {"alpha", KEY_ALPHA, "A", 0, "of an op that bends A*x, as tanh(A*x): default that with which training begins", 2},
+#define NB_SELECT_OPS(KEY, name, arg, help) {name, NB_OPTION_SELECTION + NB_KEY_##KEY, arg, 0, help, 2},
+#include "selection.def"
     {"eps", KEY_EPS, "X", 0, "default 1e-5", 2},
     {"eps-mode", KEY_EPS_MODE, "inside|outside", 0, "1/sqrt(v+eps) (default) or 1/(sqrt(v)+eps)", 2},
     {"order", KEY_ORDER, "cast_after|cast_before", 0, "16-bit outputs: rounded once (default), or xhat before gamma, too", 2},
@@ -43,32 +45,23 @@ static const struct argp_option OPTIONS[] = {
     {"timeout", KEY_TIMEOUT, "TIME", 0, "of one kernel (default 60s)", 2},
     {0, 0, 0, 0, "What is written (of the one kernel that --kernel names):", 3},
     {"y", KEY_Y, "FILE", 0, "output, shape and type of x", 3},
-    {"mean", KEY_MEAN, "FILE", 0, "one a row, f4 (f8 for f8); layernorm", 3},
-    {"rstd", KEY_RSTD, "FILE", 0, "one a row, f4 (f8 for f8)", 3},
+    {"mean", KEY_MEAN, "FILE", 0, "one a row, group, head or column, f4 (f8 for f8); of norms that subtract it", 3},
+    {"rstd", KEY_RSTD, "FILE", 0, "the same, of all norms", 3},
     NB_OPTIONS_FOREIGN,
     {0}};
 
-struct eval {
-    const char *x_path, *gamma_path, *beta_path, *ref_path, *y_path, *mean_path, *rstd_path;
-    const char *globs, *op, *dtype, *eps_text, *eps_mode_text, *order_text, *timeout_text;
-    struct nb_foreign foreign;
-    struct nb_npy x, gamma, beta, ref;
-    struct nb_problem problem; /* op is filled in a kernel */
-    double *gamma_wide, *beta_wide; /* NULL: not given */
-    double timeout_s;
-};
-
 static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
-    struct eval *e = state->input;
+    struct nb_eval *e = state->input;
     const struct nb_option_text texts[] = {{KEY_X, &e->x_path},         {KEY_GAMMA, &e->gamma_path},
                  {KEY_BETA, &e->beta_path},   {KEY_REF, &e->ref_path},
                  {KEY_Y, &e->y_path},         {KEY_MEAN, &e->mean_path},
                  {KEY_RSTD, &e->rstd_path},   {KEY_KERNEL, &e->globs},
                  {KEY_OP, &e->op},            {KEY_DTYPE, &e->dtype},
                  {KEY_EPS, &e->eps_text},     {KEY_EPS_MODE, &e->eps_mode_text},
-                 {KEY_ORDER, &e->order_text}, {KEY_TIMEOUT, &e->timeout_text}};
-    if (nb_option_take(key, arg, texts, sizeof texts / sizeof *texts, NULL) ||
+                 {KEY_ORDER, &e->order_text}, {KEY_TIMEOUT, &e->timeout_text},
+                 {KEY_RUN_MEAN, &e->run_mean_path}, {KEY_RUN_VAR, &e->run_var_path}, {KEY_ALPHA, &e->alpha_text}};
+    if (nb_option_take(key, arg, texts, sizeof texts / sizeof *texts, e->selection) ||
         nb_foreign_option(&e->foreign, key, arg))
         return 0;
     if (key == KEY_GEMMA)
@@ -80,122 +73,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     return 0;
 }
 
-/* ---- tensors ---- */
-
-static const uint32_t DTYPE_OF[NB_NPY_KIND_COUNT] = {
-    [NB_NPY_F2] = NB_F16, [NB_NPY_F4] = NB_F32, [NB_NPY_F8] = NB_F64, [NB_NPY_U2] = NB_BF16};
-
-static enum nb_status dtype_of(const struct eval *e, const struct nb_npy *a, const char *path,
-                               uint32_t *dtype, struct nb_err *err)
-{
-    const bool bf16 = e->dtype != NULL;
-    if (a->kind == NB_NPY_U2 && !bf16)
-        return nb_fail(err, "%s: holds u2; say --dtype bf16 if these are bfloat16", path);
-    *dtype = DTYPE_OF[a->kind];
-    return NB_OK;
-}
-
-static enum nb_status read_x(struct eval *e, struct nb_err *err)
-{
-    uint32_t dtype = 0;
-    if (e->x_path == NULL)
-        return nb_fail(err, "--x FILE is needed; `normbench eval --help` shows examples");
-    if (e->dtype != NULL && strcmp(e->dtype, "bf16") != 0)
-        return nb_fail(err, "--dtype: \"%s\"; only bf16 can be said, other types stand in the file", e->dtype);
-    enum nb_status s = nb_npy_read(&e->x, e->x_path, err);
-    if (s == NB_OK && e->dtype != NULL && e->x.kind != NB_NPY_U2)
-        s = nb_fail(err, "%s: holds %s; --dtype bf16 goes with u2", e->x_path, nb_npy_kind_name(e->x.kind));
-    if (s == NB_OK)
-        s = dtype_of(e, &e->x, e->x_path, &dtype, err);
-    if (s != NB_OK)
-        return s;
-    struct nb_problem *p = &e->problem;
-    p->size = sizeof *p;
-    p->dtype = p->param_dtype = dtype;
-    p->hidden = p->ldx = p->ldy = e->x.shape[e->x.rank - 1];
-    p->rows = e->x.count / p->hidden;
-    p->stats_out = 1;
-    return NB_OK;
-}
-
-/* gamma or beta: [hidden], of x's type or f4. */
-static enum nb_status read_param(struct eval *e, struct nb_npy *a, const char *path, double **wide,
-                                 struct nb_err *err)
-{
-    uint32_t dtype = 0;
-    if (path == NULL)
-        return NB_OK;
-    enum nb_status s = nb_npy_read(a, path, err);
-    if (s == NB_OK)
-        s = dtype_of(e, a, path, &dtype, err);
-    if (s != NB_OK)
-        return s;
-    if (a->count != e->problem.hidden)
-        return nb_fail(err, "%s: holds %zu elements; expected %zu, the last axis of %s", path, a->count,
-                       e->problem.hidden, e->x_path);
-    if (dtype != e->problem.dtype && (dtype != NB_F32 || e->problem.dtype == NB_F64))
-        return nb_fail(err, "%s: holds %s; expected %s, the type of x%s", path, nb_dtype_name(dtype),
-                       nb_dtype_name(e->problem.dtype), e->problem.dtype == NB_F64 ? "" : ", or f32");
-    if (a == &e->beta && e->gamma.data != NULL && dtype != e->problem.param_dtype)
-        return nb_fail(err, "%s: holds %s; expected %s, the type of gamma", path, nb_dtype_name(dtype),
-                       nb_dtype_name(e->problem.param_dtype));
-    e->problem.param_dtype = dtype;
-    *wide = malloc(a->count * sizeof **wide);
-    NB_ASSERT(*wide != NULL);
-    nb_decode(dtype, a->data, *wide, a->count);
-    return NB_OK;
-}
-
-static enum nb_status read_ref(struct eval *e, struct nb_err *err)
-{
-    uint32_t dtype;
-    if (e->ref_path == NULL)
-        return NB_OK;
-    enum nb_status s = nb_npy_read(&e->ref, e->ref_path, err);
-    if (s == NB_OK)
-        s = dtype_of(e, &e->ref, e->ref_path, &dtype, err);
-    bool same = s == NB_OK && e->ref.rank == e->x.rank;
-    for (size_t i = 0; same && i < e->x.rank; i++)
-        same = e->ref.shape[i] == e->x.shape[i];
-    if (s == NB_OK && !same)
-        return nb_fail(err, "%s: not of the shape of %s, as an output is", e->ref_path, e->x_path);
-    return s;
-}
-
-static enum nb_status read_all(struct eval *e, struct nb_err *err)
-{
-    struct nb_problem *p = &e->problem;
-    p->eps = 1e-5;
-    e->timeout_s = 60;
-    enum nb_status s = e->eps_text ? nb_option_eps(e->eps_text, &p->eps, err) : NB_OK;
-    if (s == NB_OK)
-        s = nb_option_policies(e->eps_mode_text, e->order_text, &p->eps_mode, &p->order, err);
-    if (s == NB_OK && e->timeout_text)
-        s = nb_parse_seconds("--timeout", e->timeout_text, &e->timeout_s, err);
-    if (s == NB_OK)
-        s = read_x(e, err);
-    if (s == NB_OK)
-        s = read_param(e, &e->gamma, e->gamma_path, &e->gamma_wide, err);
-    if (s == NB_OK)
-        s = read_param(e, &e->beta, e->beta_path, &e->beta_wide, err);
-    if (s == NB_OK && p->gemma && e->gamma.data == NULL)
-        s = nb_fail(err, "--gemma: stands for 1 + gamma; give --gamma");
-    return s == NB_OK ? read_ref(e, err) : s;
-}
-
 /* ---- kernels ---- */
-
-struct outcome {
-    const struct nb_kernel *kernel;
-    enum nb_verdict verdict;
-    char reason[160];
-    char *y, *mean, *rstd, *why_not; /* shared with the child that writes them */
-    size_t inside, unstable, overflow, nonfinite;
-    double E_max, bound, share, ulp_max, normwise, mean_error, rstd_error;
-    size_t worst_row, worst_i;
-    double worst_got, worst_want;
-    double ref_max; /* largest |y - ref| over the largest |ref| */
-};
 
 /* Those that are not ours are taken by every block; here --kernel may leave them out. */
 static bool named(const struct nb_block *b, const struct nb_kernel *k)
@@ -206,13 +84,13 @@ static bool named(const struct nb_block *b, const struct nb_kernel *k)
     return is;
 }
 
-static bool wanted(const struct eval *e, const struct nb_block *b, const struct nb_kernel *k)
+static bool wanted(const struct nb_eval *e, const struct nb_block *b, const struct nb_kernel *k)
 {
-    return named(b, k) && k->dtype == e->problem.dtype && k->dir == NB_FWD && k->fuse == NB_FUSE_NONE && !nb_op_facts(k->op)->columns &&
+    return named(b, k) && k->dtype == e->problem.dtype && k->dir == NB_FWD && k->fuse == NB_FUSE_NONE &&
            nb_block_takes(b, k) && nb_block_takes_isa(b, k);
 }
 
-static enum nb_status choose_block(const struct eval *e, struct nb_block *b, struct nb_err *err)
+static enum nb_status choose_block(const struct nb_eval *e, struct nb_block *b, struct nb_err *err)
 {
     struct nb_err inner;
     const char *op = e->op ? e->op : e->globs ? "layernorm,rmsnorm" : "layernorm";
@@ -224,11 +102,27 @@ static enum nb_status choose_block(const struct eval *e, struct nb_block *b, str
     if (s == NB_OK && e->globs != NULL && nb_block_set(b, NB_KEY_KERNEL, e->globs, &inner) != NB_OK)
         s = nb_fail(err, "--%s", inner.text);
     if (s == NB_OK && e->globs == NULL)
-        s = nb_block_set(b, NB_KEY_ALGO, "twopass,onepass", err);
+        s = nb_block_set(b, NB_KEY_KERNELS, "headline", err);
     return s;
 }
 
-static enum nb_status choose_kernels(const struct eval *e, struct outcome **list, size_t *count,
+/* One op after the other: their kernels are judged by one exact result. */
+static void sort_by_op(struct nb_outcome *list, size_t count)
+{
+    for (size_t i = 1; i < count; i++)
+        for (size_t k = i; k > 0 && list[k - 1].kernel->op > list[k].kernel->op; k--) {
+            const struct nb_outcome o = list[k];
+            list[k] = list[k - 1];
+            list[k - 1] = o;
+        }
+}
+
+static const char *why_not_given(const struct nb_eval *e, const struct nb_kernel *k)
+{
+    return nb_op_facts(k->op)->given && e->run_mean_wide == NULL ? "needs --run-mean FILE and --run-var FILE" : NULL;
+}
+
+static enum nb_status choose_kernels(const struct nb_eval *e, struct nb_outcome **list, size_t *count,
                                      struct nb_err *err)
 {
     struct nb_block b;
@@ -237,8 +131,11 @@ static enum nb_status choose_kernels(const struct eval *e, struct outcome **list
     NB_ASSERT(*list != NULL);
     for (size_t i = 0; s == NB_OK && i < nb_kernel_count(); i++)
         if (wanted(e, &b, nb_kernel_at(i)) && !nb_is_ceiling(nb_kernel_at(i)))
-            (*list)[(*count)++] = (struct outcome){.kernel = nb_kernel_at(i)};
+            (*list)[(*count)++] = (struct nb_outcome){.kernel = nb_kernel_at(i)};
     nb_block_free(&b);
+    sort_by_op(*list, *count);
+    if (s == NB_OK && *count > 0 && e->op != NULL && why_not_given(e, (*list)[0].kernel) != NULL)
+        return nb_fail(err, "%s %s", nb_op_name((*list)[0].kernel->op), why_not_given(e, (*list)[0].kernel));
     if (s == NB_OK && *count == 0)
         return nb_fail(err, "no %s kernel that goes forward and fuses nothing matches; `normbench list` shows them all",
                        nb_dtype_name(e->problem.dtype));
@@ -250,14 +147,29 @@ static enum nb_status choose_kernels(const struct eval *e, struct outcome **list
 
 enum { NOT_SUPPORTED = 77 }; /* exit code of the child */
 
-static void run_child(const struct eval *e, const struct outcome *o)
+/* [hidden], a copy that the call may change; where nobody gives one, of that value. */
+static void *running(const struct nb_eval *e, const double *wide, double otherwise)
 {
-    struct nb_problem p = e->problem;
+    const uint32_t stat = e->problem.dtype == NB_F64 ? NB_F64 : NB_F32;
+    char *p = malloc(e->problem.hidden * nb_dtype_bytes(stat));
+    NB_ASSERT(p != NULL);
+    for (size_t i = 0; i < e->problem.hidden; i++)
+        nb_encode(stat, wide != NULL ? wide + i : &otherwise, p + i * nb_dtype_bytes(stat), 1);
+    return p;
+}
+
+static void run_child(const struct nb_eval *e, const struct nb_outcome *o)
+{
+    const struct nb_problem p = nb_eval_problem(e, o->kernel);
+    const bool columns = nb_op_facts(p.op)->columns;
     const struct nb_args a = {.x = e->x.data, .gamma = nb_uses_gamma(o->kernel) ? e->gamma.data : NULL, .beta = e->beta.data,
-                              .y = o->y, .mean = o->mean, .rstd = o->rstd};
-    p.op = o->kernel->op;
+                              .y = o->y, .mean = p.stats_out ? o->mean : NULL, .rstd = p.stats_out ? o->rstd : NULL,
+                              .run_mean = columns ? running(e, e->run_mean_wide, 0) : NULL,
+                              .run_var = columns ? running(e, e->run_var_wide, 1) : NULL};
     alarm((unsigned)ceil(e->timeout_s));
     const char *why = o->kernel->supports != NULL ? o->kernel->supports(&p) : NULL;
+    if (why == NULL)
+        why = why_not_given(e, o->kernel);
     if (why == NULL && !nb_run_once(o->kernel, &p, &a))
         why = "its prepare returned NULL";
     for (size_t i = 0; why != NULL && why[i] != '\0' && i + 1 < sizeof(o->reason); i++)
@@ -266,7 +178,7 @@ static void run_child(const struct eval *e, const struct outcome *o)
 }
 
 /* The kernel runs in a child: it may crash or hang. */
-static enum nb_status run_kernel(const struct eval *e, struct outcome *o, struct nb_err *err)
+static enum nb_status run_kernel(const struct nb_eval *e, struct nb_outcome *o, struct nb_err *err)
 {
     const char *why = nb_kernel_why_not(o->kernel);
     if (why != NULL) {
@@ -275,8 +187,9 @@ static enum nb_status run_kernel(const struct eval *e, struct outcome *o, struct
         return NB_OK;
     }
     o->y = nb_shared_map(e->x.count * e->x.item);
-    o->mean = nb_shared_map(e->problem.rows * sizeof(double));
-    o->rstd = nb_shared_map(e->problem.rows * sizeof(double));
+    const struct nb_problem p = nb_eval_problem(e, o->kernel);
+    o->mean = nb_shared_map(nb_op_stats(&p) * sizeof(double));
+    o->rstd = nb_shared_map(nb_op_stats(&p) * sizeof(double));
     o->why_not = nb_shared_map(sizeof(o->reason));
     const pid_t child = fork();
     if (child < 0)
@@ -298,120 +211,9 @@ static enum nb_status run_kernel(const struct eval *e, struct outcome *o, struct
     return NB_OK;
 }
 
-/* ---- judging ---- */
-
-static void take_row(struct outcome *o, const struct nb_appraisal *a, const struct nb_dd *want,
-                     const double *got, size_t row)
-{
-    const struct nb_ref_error *e = &a->error;
-    const char *fault = nb_appraisal_fault(a, false);
-    o->unstable += a->hazard == NB_REF_UNSTABLE;
-    o->overflow += a->hazard == NB_REF_OVERFLOW;
-    o->nonfinite += e->nonfinite;
-    o->normwise = fmax(o->normwise, e->normwise);
-    o->ulp_max = fmax(o->ulp_max, e->ulp_max);
-    if (e->E_max >= o->E_max && e->compared > 0) {
-        o->E_max = e->E_max;
-        o->worst_row = row;
-        o->worst_i = e->worst;
-        o->worst_got = got[e->worst];
-        o->worst_want = want[e->worst].hi;
-    }
-    if (a->hazard != NB_REF_INSIDE)
-        return;
-    o->inside++;
-    o->bound = o->inside == 1 ? a->limits.worst.E : fmin(o->bound, a->limits.worst.E);
-    o->share = fmax(o->share, e->share);
-    if (fault != NULL && (o->verdict == NB_UNTESTED || o->verdict == NB_PASS)) {
-        o->verdict = e->nonfinite > 0 ? NB_FAIL_NONFINITE : NB_FAIL_VALUE;
-        snprintf(o->reason, sizeof(o->reason), "%s beyond its bound in row %zu", fault, row);
-    } else if (o->verdict == NB_UNTESTED) {
-        o->verdict = NB_PASS;
-    }
-}
-
-/* |a - b| over the scale, as a maximum; a NaN on one side alone is Inf. */
-static double distance(double seen, double a, double b)
-{
-    if (isnan(a) != isnan(b))
-        return INFINITY;
-    return isnan(a) || a == b ? seen : fmax(seen, fabs(a - b));
-}
-
-static bool ran(const struct outcome *o)
-{
-    return o->verdict == NB_UNTESTED || o->verdict == NB_PASS || o->verdict == NB_FAIL_VALUE ||
-           o->verdict == NB_FAIL_NONFINITE;
-}
-
-/* The user's tensor: its own error, and its scale. */
-struct expected {
-    double *row;
-    double E_max, ulp_max, normwise, top;
-    size_t nonfinite, worst_row, worst_i;
-};
-
-static void take_expected(const struct eval *e, struct expected *x, const struct nb_ref_row *row,
-                          const struct nb_dd *y, const struct nb_ref_stats *stats, size_t r,
-                          double *scratch)
-{
-    struct nb_ref_error error;
-    const struct nb_ref_type *type = nb_ref_type_find(nb_dtype_name(DTYPE_OF[e->ref.kind]));
-    nb_ref_judge(row, y, stats, type, NULL, x->row, scratch, &error);
-    if (error.E_max > x->E_max) {
-        x->worst_row = r;
-        x->worst_i = error.worst;
-    }
-    x->E_max = fmax(x->E_max, error.E_max);
-    x->ulp_max = fmax(x->ulp_max, error.ulp_max);
-    x->normwise = fmax(x->normwise, error.normwise);
-    x->nonfinite += error.nonfinite;
-    for (size_t i = 0; i < row->n; i++)
-        if (isfinite(x->row[i]))
-            x->top = fmax(x->top, fabs(x->row[i]));
-}
-
-static void judge_all(const struct eval *e, struct outcome *list, size_t count, struct expected *expected)
-{
-    const size_t n = e->problem.hidden, es = e->x.item;
-    const size_t ss = nb_stat_bytes(e->problem.dtype);
-    double *x = malloc(4 * n * sizeof *x), *scratch = x + n, *ref = x + 3 * n;
-    struct nb_dd *y = malloc(n * sizeof *y);
-    NB_ASSERT(x != NULL && y != NULL);
-    expected->row = ref;
-    for (size_t r = 0; r < e->problem.rows; r++) {
-        const struct nb_kernel *before = NULL;
-        struct nb_ref_stats stats;
-        nb_decode(e->problem.dtype, (char *)e->x.data + r * n * es, x, n);
-        for (size_t k = 0; k < count; k++) {
-            struct outcome *o = &list[k];
-            struct nb_problem p = e->problem;
-            struct nb_appraisal a;
-            p.op = o->kernel->op;
-            const struct nb_ref_row row = nb_appraise_row(&p, x, e->gamma_wide, e->beta_wide, 0);
-            if (before == NULL || before->op != p.op)
-                nb_ref_forward(&row, y, &stats);
-            if (before == NULL && e->ref.data != NULL) {
-                nb_decode(DTYPE_OF[e->ref.kind], (char *)e->ref.data + r * n * e->ref.item, ref, n);
-                take_expected(e, expected, &row, y, &stats, r, scratch);
-            }
-            before = o->kernel;
-            if (!ran(o))
-                continue;
-            nb_appraise(o->kernel, &row, y, &stats, o->y + r * n * es, o->mean + r * ss, o->rstd + r * ss,
-                        scratch, &a);
-            take_row(o, &a, y, scratch, r);
-            for (size_t i = 0; e->ref.data != NULL && i < n; i++)
-                o->ref_max = distance(o->ref_max, scratch[i], ref[i]);
-        }
-    }
-    free(x);
-    free(y);
-}
-
 /* ---- what is said and written ---- */
 
-static void print_values(const struct eval *e, const struct outcome *o)
+static void print_values(const struct nb_eval *e, const struct nb_outcome *o)
 {
     enum { FEW = 16 };
     if (e->x.count > FEW)
@@ -425,13 +227,13 @@ static void print_values(const struct eval *e, const struct outcome *o)
     putchar('\n');
 }
 
-static void print_outcome(const struct eval *e, const struct outcome *o)
+static void print_outcome(const struct nb_eval *e, const struct nb_outcome *o)
 {
     printf("%s: %s", o->kernel->name,
-           ran(o) && o->inside == 0 ? "no verdict: every row is outside the bound's precondition"
+           nb_eval_ran(o) && o->inside == 0 ? "no verdict: every row is outside the bound's precondition"
                                     : nb_verdict_name(o->verdict));
     printf(o->reason[0] ? " (%s)\n" : "%s\n", o->reason);
-    if (!ran(o))
+    if (!nb_eval_ran(o))
         return;
     if (o->inside > 0)
         printf("    error E %.4g (bound %.4g, used %.2g of it)", o->E_max, o->bound, o->share);
@@ -441,42 +243,58 @@ static void print_outcome(const struct eval *e, const struct outcome *o)
     printf("    worst at row %zu element %zu: got %.9g, exact %.9g\n", o->worst_row, o->worst_i,
            o->worst_got, o->worst_want);
     if (o->unstable + o->overflow + o->nonfinite > 0)
-        printf("    rows: %zu inside the bound's precondition, %zu too ill-conditioned for this algorithm, "
-               "%zu beyond its range; %zu elements wrongly NaN or Inf\n", o->inside, o->unstable,
+        printf("    %s: %zu inside the bound's precondition, %zu too ill-conditioned for this algorithm, "
+               "%zu beyond its range; %zu elements wrongly NaN or Inf\n",
+               nb_op_facts(o->kernel->op)->columns ? "columns" : "rows", o->inside, o->unstable,
                o->overflow, o->nonfinite);
     print_values(e, o);
 }
 
-static void print_expected(const struct eval *e, const struct outcome *list, size_t count,
-                           const struct expected *x)
+static void print_expected(const struct nb_eval *e, const struct nb_outcome *list, size_t count,
+                           const struct nb_expected *x)
 {
     printf("%s against the exact result: E %.4g, %.4g ulp of its type, max|ref-exact|/max|exact| %.5g, worst "
            "at row %zu element %zu", e->ref_path, x->E_max, x->ulp_max, x->normwise, x->worst_row, x->worst_i);
     printf(x->nonfinite ? "; %zu elements wrongly NaN or Inf\n" : "\n", x->nonfinite);
     for (size_t k = 0; k < count; k++)
-        if (ran(&list[k]))
+        if (nb_eval_ran(&list[k]))
             printf("    %s: max|y-ref| %.5g, over max|ref| %.5g\n", list[k].kernel->name, list[k].ref_max,
                    x->top > 0 ? list[k].ref_max / x->top : list[k].ref_max);
 }
 
-static enum nb_status write_all(const struct eval *e, const struct outcome *o, struct nb_err *err)
+/* One a row; of groups and heads so many in place of the last axis; of columns that axis alone. */
+static void shape_stats(const struct nb_eval *e, const struct nb_kernel *k, struct nb_npy *stat)
+{
+    const struct nb_problem p = nb_eval_problem(e, k);
+    const size_t pieces = nb_op_pieces(&p);
+    stat->kind = p.dtype == NB_F64 ? NB_NPY_F8 : NB_NPY_F4;
+    if (nb_eval_of_columns(&p) || e->x.rank == 1) {
+        stat->rank = 1;
+        stat->shape[0] = nb_eval_of_columns(&p) ? p.hidden : pieces;
+        return;
+    }
+    stat->rank = e->x.rank - (pieces == 1);
+    stat->shape[e->x.rank - 1] = pieces;
+}
+
+static enum nb_status write_all(const struct nb_eval *e, const struct nb_outcome *o, struct nb_err *err)
 {
     struct nb_npy y = e->x, stat = e->x;
     enum nb_status s = NB_OK;
     if (!(e->y_path || e->mean_path || e->rstd_path))
         return NB_OK;
-    if (!ran(o))
+    if (!nb_eval_ran(o))
         return nb_fail(err, "%s: %s, so there is no output to write", o->kernel->name,
                        nb_verdict_name(o->verdict));
-    if (e->mean_path != NULL && !nb_op_facts(o->kernel->op)->centred)
-        return nb_fail(err, "--mean: %s has none", nb_op_name(o->kernel->op));
+    const struct nb_op_facts *f = nb_op_facts(o->kernel->op);
+    if (e->mean_path != NULL && (!f->centred || f->given))
+        return nb_fail(err, "--mean: %s makes none", f->name);
+    if (e->rstd_path != NULL && (!f->norm || f->given))
+        return nb_fail(err, "--rstd: %s makes none", f->name);
     y.data = o->y;
     if (e->y_path)
         s = nb_npy_write(&y, e->y_path, err);
-    stat.kind = e->problem.dtype == NB_F64 ? NB_NPY_F8 : NB_NPY_F4;
-    stat.rank = e->x.rank > 1 ? e->x.rank - 1 : 1;
-    if (e->x.rank == 1)
-        stat.shape[0] = 1;
+    shape_stats(e, o->kernel, &stat);
     stat.data = o->mean;
     if (s == NB_OK && e->mean_path)
         s = nb_npy_write(&stat, e->mean_path, err);
@@ -484,16 +302,16 @@ static enum nb_status write_all(const struct eval *e, const struct outcome *o, s
     return s == NB_OK && e->rstd_path ? nb_npy_write(&stat, e->rstd_path, err) : s;
 }
 
-static enum nb_status evaluate(struct eval *e, int *code, struct nb_err *err)
+static enum nb_status evaluate(struct nb_eval *e, int *code, struct nb_err *err)
 {
-    struct outcome *list = NULL;
-    struct expected expected = {.row = NULL};
+    struct nb_outcome *list = NULL;
+    struct nb_expected expected = {.row = NULL};
     size_t count = 0;
     enum nb_status s = choose_kernels(e, &list, &count, err);
     for (size_t i = 0; s == NB_OK && i < count; i++)
         s = run_kernel(e, &list[i], err);
     if (s == NB_OK) {
-        judge_all(e, list, count, &expected);
+        nb_eval_judge(e, list, count, &expected);
         s = write_all(e, &list[0], err);
     }
     for (size_t i = 0; s == NB_OK && i < count; i++) {
@@ -515,19 +333,15 @@ enum nb_status nb_cmd_eval(int argc, char **argv, int *code, struct nb_err *err)
         "Examples:\n"
         "  normbench eval --x x.npy --gamma g.npy --beta b.npy\n"
         "  normbench eval --x acts.npy --dtype bf16 --kernel 'rmsnorm*__bf16_*' --ref expected.npy\n"
-        "  normbench eval --x x.npy --kernel layernorm_fwd_welford__f32_scalar --y y.npy";
-    struct eval e = {.x_path = NULL};
+        "  normbench eval --x x.npy --kernel layernorm_fwd_welford__f32_scalar --y y.npy\n"
+        "Passes backward and norms of a sum are judged by `normbench check` alone.";
+    struct nb_eval e = {.x_path = NULL};
     nb_option_parse(OPTIONS, parse_option, NULL, DOC, argc, argv, &e);
     enum nb_status s = nb_foreign_load(&e.foreign, err);
     if (s == NB_OK)
-        s = read_all(&e, err);
+        s = nb_eval_read(&e, err);
     if (s == NB_OK)
         s = evaluate(&e, code, err);
-    nb_npy_free(&e.x);
-    nb_npy_free(&e.gamma);
-    nb_npy_free(&e.beta);
-    nb_npy_free(&e.ref);
-    free(e.gamma_wide);
-    free(e.beta_wide);
+    nb_eval_free(&e);
     return s;
 }

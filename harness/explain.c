@@ -65,14 +65,14 @@ static json_t *tricks_json(const struct nb_kernel *k, json_t *missing)
 static void put_words(json_t *o, const struct nb_kernel *k)
 {
     json_t *missing = json_array();
-    const struct nb_algo_words *a = nb_words_of_algo(k);
+    const struct nb_algo_words a = nb_words_of_algo(k);
     const char *source = nb_words_of_source(k->source);
-    if (a == NULL)
+    if (a.formula == NULL)
         miss(missing, "ALGO", nb_op_name(k->op), k->algo);
     if (source == NULL)
         miss(missing, "SOURCE", "", k->source);
-    json_object_set_new(o, "formula", words(a != NULL ? a->formula : NULL));
-    json_object_set_new(o, "scans", a != NULL ? lines(a->scans) : json_null());
+    json_object_set_new(o, "formula", a.formula != NULL ? json_sprintf("%s%s", a.before, a.formula) : json_null());
+    json_object_set_new(o, "scans", a.scans != NULL ? lines(a.scans) : json_null());
     json_object_set_new(o, "tricks", tricks_json(k, missing));
     json_object_set_new(o, "source_key", json_string(k->source));
     json_object_set_new(o, "source", words(source));
@@ -83,6 +83,7 @@ static void put_models(json_t *o, const struct nb_kernel *k)
 {
     const struct nb_bytes b = nb_bytes_of(k);
     json_object_set_new(o, "x_reads", json_integer(k->x_reads));
+    json_object_set_new(o, "dy_reads", k->dir == NB_BWD ? json_integer(k->dy_reads) : json_null());
     json_object_set_new(o, "flops_per_element", json_real(k->flops));
     json_object_set_new(o, "bytes_per_element",
                         json_pack("{sf sf sf}", "least", b.least, "write_allocate",
@@ -337,12 +338,17 @@ static void print_models(const json_t *o)
     const char *const out = back ? kept ? "dres and dx" : "dx" : kept ? "h and y" : "y";
     const char *const between = !fused ? "temporaries" : back ? "dres and temporaries" : "h";
     const bool streams = !(real_of(b, "write_allocate") > real_of(b, "least"));
+    char times[64];
+    if (back)
+        snprintf(times, sizeof times, "x %g and dy %g", real_of(o, "x_reads"), real_of(o, "dy_reads"));
+    else
+        snprintf(times, sizeof times, "%s %g", in, real_of(o, "x_reads"));
     printf(
         "%-12s %g an element: %s read and %s written once; %g with write-allocate (%s%s%s);\n"
-        "%-12s %g in its loops (%s %g times, %s once, %s); %s come from a cache\n",
+        "%-12s %g in its loops (%s times, %s once, %s); %s come from a cache\n",
         "bytes", real_of(b, "least"), in, out, real_of(b, "write_allocate"),
         streams ? "its stores need none" : "lines of ", streams ? "" : out,
-        streams ? "" : " are read before they are written", "", real_of(b, "loops"), in, real_of(o, "x_reads"), back ? "dx" : "y", between,
+        streams ? "" : " are read before they are written", "", real_of(b, "loops"), times, back ? "dx" : "y", between,
         back ? "gamma, dgamma and dbeta" : "gamma and beta");
     printf("%-12s %g an element (an FMA is two): %.3g a byte, %.3g with write-allocate\n",
            "flops", real_of(o, "flops_per_element"), real_of(f, "least"),

@@ -14,7 +14,14 @@
 
 static const struct nb_algo_words algos[] = {
 #define NB_EXPLAIN_ALGO(op, algo, temporaries, formula, scans)                           \
-    {op, algo, temporaries, formula, scans},
+    {op, algo, temporaries, formula, scans, ""},
+#include "explain.def"
+};
+
+static const struct {
+    const char *op, *like, *before;
+} likes[] = {
+#define NB_EXPLAIN_LIKE(op, like, before) {op, like, before},
 #include "explain.def"
 };
 
@@ -30,15 +37,26 @@ static const struct {
 #include "explain.def"
 };
 
-const struct nb_algo_words *nb_words_of_algo(const struct nb_kernel *k)
+static struct nb_algo_words words_of(const char *op, const char *algo)
+{
+    for (size_t i = 0; i < sizeof algos / sizeof *algos; i++)
+        if (strcmp(algos[i].op, op) == 0 && strcmp(algos[i].algo, algo) == 0)
+            return algos[i];
+    return (struct nb_algo_words){.before = ""};
+}
+
+struct nb_algo_words nb_words_of_algo(const struct nb_kernel *k)
 {
     char op[64];
     static const char *const fused[NB_FUSE_COUNT] = {"", "_res", "_postnorm"};
     snprintf(op, sizeof op, "%s%s%s", nb_op_name(k->op), k->dir == NB_BWD ? "_bwd" : "", fused[k->fuse]);
-    for (size_t i = 0; i < sizeof algos / sizeof *algos; i++)
-        if (strcmp(algos[i].op, op) == 0 && strcmp(algos[i].algo, k->algo) == 0)
-            return &algos[i];
-    return NULL;
+    for (size_t i = 0; i < sizeof likes / sizeof *likes; i++)
+        if (strcmp(likes[i].op, op) == 0) {
+            struct nb_algo_words w = words_of(likes[i].like, k->algo);
+            w.before = likes[i].before;
+            return w;
+        }
+    return words_of(op, k->algo);
 }
 
 const struct nb_trick_words *nb_words_of_trick(const char *word, size_t length)
@@ -76,15 +94,16 @@ struct nb_bytes nb_bytes_of(const struct nb_kernel *k)
 {
     const double size = (double)nb_dtype_bytes(k->dtype),
                  real = k->dtype == NB_F64 ? 8 : 4;
-    const struct nb_algo_words *w = nb_words_of_algo(k);
+    const unsigned temporaries = nb_words_of_algo(k).temporaries;
     /* tensors: x, and dy or the residual; y or dx, and h where it is kept, or dres */
     const bool back = k->dir == NB_BWD, fused = k->fuse != NB_FUSE_NONE;
     const double in = back || fused ? 2 : 1, out = k->fuse == NB_FUSE_RESIDUAL ? 2 : 1;
     const double again = !back || !fused ? 0 : nb_op_facts(k->op)->norm ? 2 : 1; /* dres is written; of a norm, read again */
+    const double reads = back ? k->x_reads + k->dy_reads : in * k->x_reads;
     return (struct nb_bytes){.least = (in + out) * size,
                              .allocate = (in + (streams(k) ? out : 2 * out)) * size,
-                             .loops = (in * k->x_reads + 1 + again) * size +
-                                      (w != NULL ? w->temporaries : 0) * (!back && fused ? size : real)};
+                             .loops = (reads + 1 + again) * size +
+                                      temporaries * (!back && fused ? size : real)};
 }
 
 size_t nb_sum_length(const struct nb_kernel *k, size_t hidden)

@@ -9,18 +9,19 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* What explain.def has; NULL: no row. */
+/* What explain.def has; of an algorithm formula NULL, of the others NULL: no row. */
 struct nb_algo_words {
     const char *op, *algo;
     unsigned temporaries; /* accesses an element */
     const char *formula, *scans;
+    const char *before; /* what the formula is of; "": of a row */
 };
 struct nb_trick_words {
     const char *word;
     bool streams;
     const char *text;
 };
-const struct nb_algo_words *nb_words_of_algo(const struct nb_kernel *k);
+struct nb_algo_words nb_words_of_algo(const struct nb_kernel *k);
 const struct nb_trick_words *nb_words_of_trick(const char *word, size_t length);
 const char *nb_words_of_source(const char *key);
 
@@ -30,7 +31,7 @@ struct nb_bytes {
     double least;    /* x (and dy or the residual) read once, y (and h) written once */
     double allocate; /* and the lines of what is written read before they are written; least where
                         stores stream */
-    double loops;    /* x as often as the kernel reads it, y, temporaries */
+    double loops;    /* x, dy and the residual as often as the kernel reads them, y, temporaries */
 };
 struct nb_bytes nb_bytes_of(const struct nb_kernel *k);
 

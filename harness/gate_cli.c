@@ -22,20 +22,10 @@ static const struct argp_option OPTIONS[] = {
     {"counts", KEY_COUNTS, 0, 0, "compare instructions under callgrind and no times: `normbench gate --counts --help`", 1},
     {0, 0, 0, 0, "What is compared (lists are comma-separated; they replace keys of the preset):", 2},
     {"preset", KEY_PRESET, "NAME|FILE", 0, "a sweep from presets/ or a file (default: gate)", 2},
-    NB_OPTION_SELECT("op", NB_KEY_OP, "LIST", "layernorm, rmsnorm"),
-    NB_OPTION_SELECT("algo", NB_KEY_ALGO, "LIST", "twopass, onepass, welford, ...; see `normbench list`"),
-    NB_OPTION_SELECT("isa", NB_KEY_ISA, "LIST", "all, best, scalar, avx2, avx512, ..."),
-    NB_OPTION_SELECT("dtype", NB_KEY_DTYPE, "LIST", "f32, f64, f16, bf16"),
-    NB_OPTION_SELECT("hidden", NB_KEY_HIDDEN, "LIST", "row lengths: 768,4096 or 64:16384:x2"),
-    NB_OPTION_SELECT("rows", NB_KEY_ROWS, "LIST", "rows; default auto: as many as the residency holds"),
-    NB_OPTION_SELECT("threads", NB_KEY_THREADS, "LIST", "1, 2, ... or all"),
-    NB_OPTION_SELECT("residency", NB_KEY_RESIDENCY, "LIST", "L1, L2, L3, DRAM, cold"),
-    NB_OPTION_SELECT("kernel", NB_KEY_KERNEL, "GLOBS", "kernels by name, e.g. '*welford*__f32_*'"),
-    NB_OPTION_SELECT("kernels", NB_KEY_KERNELS, "SET", "all, pairings, contenders or headline"),
-    NB_OPTION_SELECT("in-place", NB_KEY_IN_PLACE, "WORDS", "yes: y is x; no; both"),
-    NB_OPTION_SELECT("dir", NB_KEY_DIR, "WORDS", "fwd: forward (default); bwd: backward, the gradients"),
-    NB_OPTION_SELECT("fuse", NB_KEY_FUSE, "WORDS", "none (default); residual: the norm of h = x + residual, h written too; postnorm: y alone"),
-    {0, 0, 0, 0, "How it is decided:", 3},
+#define NB_SELECT(KEY, name, arg, help) {name, NB_OPTION_SELECTION + NB_KEY_##KEY, arg, 0, help, 2},
+#define NB_SELECT_HEAD "head-length" /* --head is the program */
+#include "selection.def"
+    {0, 0, 0, 0, "How it is decided, and where it goes:", 3},
     {"budget", KEY_BUDGET, "TIME", 0, "time for measuring: 60s, 3m (default 180s)", 3},
     {"margin", KEY_MARGIN, "auto|X%", 0, "what counts as slower: auto (default: at least 1 %, more where A/A or relinking "
      "move more), or a fixed share", 3},
@@ -43,9 +33,8 @@ static const struct argp_option OPTIONS[] = {
     {"seed", KEY_SEED, "N", 0, "of data and orders (default 1)", 3},
     {"timeout", KEY_TIMEOUT, "TIME", 0, "of a kernel without progress (default 20s)", 3},
     {"force", KEY_FORCE, 0, 0, "measure also where results mean nothing (an emulator, no free core); they are marked", 3},
-    {0, 0, 0, 0, "Where it goes:", 4},
-    {"out", KEY_OUT, "DIR", 0, "a folder that does not exist yet; default results/<UTC>-<host>-<id>", 4},
-    {"quiet", KEY_QUIET, 0, 0, "no progress and no table", 4},
+    {"out", KEY_OUT, "DIR", 0, "a folder that does not exist yet; default results/<UTC>-<host>-<id>", 3},
+    {"quiet", KEY_QUIET, 0, 0, "no progress and no table", 3},
     NB_OPTIONS_FOREIGN,
     {0}};
 

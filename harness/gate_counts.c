@@ -355,7 +355,11 @@ static const struct argp_option OPTIONS[] = {
     {"base", KEY_BASE, "PROGRAM", 0, "normbench of the revision to compare with; needed", 0},
     {"head", KEY_HEAD, "PROGRAM", 0, "normbench of the change (default: this program)", 0},
     {"count-tolerance", KEY_TOLERANCE, "PERCENT", 0, "so many more instructions are not red (default 0)", 0},
-    NB_COUNT_SELECTION,
+    {0, 0, 0, 0, "What is counted (lists are comma-separated; default: the preset \"counts\", and 9 rows):", 1},
+#define NB_SELECT NB_OPTION_SELECT
+#define NB_SELECT_PLACE(KEY, name, arg, help)
+#define NB_SELECT_HEAD "head-length" /* --head is the program */
+#include "selection.def"
     {"preset", KEY_PRESET, "NAME|FILE", 0, "a sweep from presets/ or a file; the options above replace its keys", 1},
     {"seed", KEY_SEED, "N", 0, "of the data (default 1)", 1},
     {"timeout", KEY_TIMEOUT, "TIME", 0, "of a kernel without progress (default 120s)", 1},

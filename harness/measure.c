@@ -396,7 +396,7 @@ static bool begin(struct nb_execution *e, const struct nb_cell *c, const struct 
 {
     char *x = m->in_arena ? arena.x.data : m->x.data, *y = m->in_arena ? arena.y.data : m->y.data;
     const bool back = c->dir == NB_BWD;
-    char *const second = nb_cell_second_out(c) > 0 ? y + nb_cell_second_out(c) : NULL;
+    char *const second = nb_kernel_second_out(c, k) > 0 ? y + nb_kernel_second_out(c, k) : NULL;
     const struct nb_args args = {.x = x,
                                  .dy = back ? x + nb_cell_second_in(c) : NULL,
                                  .residual = !back && c->fuse != NB_FUSE_NONE ? x + nb_cell_second_in(c) : NULL,
@@ -479,10 +479,10 @@ static char *window_y(const struct run *u, size_t window)
     return (u->memory.in_arena ? arena.y.data : u->memory.y.data) + window * u->memory.step_out;
 }
 
-/* h or dres of a window; NULL: there is none. */
-static char *window_h(const struct run *u, size_t window)
+/* h or dres of a window; NULL: the kernel writes none. */
+static char *window_h(const struct run *u, const struct nb_kernel *k, size_t window)
 {
-    const size_t behind = nb_cell_second_out(u->unit->cell);
+    const size_t behind = nb_kernel_second_out(u->unit->cell, k);
     return behind > 0 ? window_y(u, window) + behind : NULL;
 }
 
@@ -573,18 +573,19 @@ static void verify(struct run *u, struct runner *r, size_t window, uint64_t x_wa
     const struct nb_cell *c = u->unit->cell;
     const char *name = r->exec.kernel->name;
     const char *wanted = json_string_value(json_object_get(u->unit->hashes, name));
+    char *const y = window_y(u, window), *const h = window_h(u, r->exec.kernel, window);
     char hash[17];
     u->env->at(u->env->context, name);
     if (c->in_place)
         put_x(u, window, 0);
     else
-        nb_output_clear(c, u->env->seed, window_y(u, window), window_h(u, window)); /* else yesterday's could pass */
+        nb_output_clear(c, u->env->seed, y, h); /* else yesterday's could pass */
     nb_shares_clear(&r->exec);
     r->exec.next_window = window;
     r->exec.checked = true;
     nb_execute(&r->exec, 1);
     r->exec.checked = false;
-    const uint64_t rows = nb_output_hash(c, u->env->seed, window_y(u, window), window_h(u, window));
+    const uint64_t rows = nb_output_hash(c, u->env->seed, y, h);
     snprintf(hash, sizeof hash, "%016llx", (unsigned long long)nb_shares_hash(rows, &r->exec));
     const bool x_kept = c->in_place || (x_hash(u, window) == x_wanted &&
                                        !(u->suspicious && !x_is(u, window, 0)));

@@ -1,3 +1,4 @@
+#define _GNU_SOURCE /* asprintf */
 #include "options.h"
 
 #include <errno.h>
@@ -47,6 +48,17 @@ enum nb_status nb_option_policies(const char *eps_mode, const char *order, uint3
     return s == NB_OK ? choose("order", order, "cast_after", "cast_before", order_value, err) : s;
 }
 
+static const struct argp_option *parsed; /* by nb_option_parse */
+
+/* A command may call a key otherwise than presets do. */
+static const char *option_name(enum nb_key key)
+{
+    for (const struct argp_option *o = parsed; o != NULL && (o->name != NULL || o->doc != NULL || o->key != 0); o++)
+        if (o->key == NB_OPTION_SELECTION + (int)key && o->name != NULL)
+            return o->name;
+    return nb_key_name(key);
+}
+
 enum nb_status nb_option_select(struct nb_preset *p, const char *const *selection, struct nb_err *err)
 {
     enum nb_status s = NB_OK;
@@ -54,17 +66,43 @@ enum nb_status nb_option_select(struct nb_preset *p, const char *const *selectio
         if (selection[k] != NULL) {
             struct nb_err inner;
             s = nb_preset_set_all(p, (enum nb_key)k, selection[k], &inner);
-            if (s != NB_OK)
-                s = nb_fail(err, "--%s", inner.text);
+            if (s != NB_OK) {
+                const size_t name = strlen(nb_key_name((enum nb_key)k)); /* which the message begins with */
+                s = nb_fail(err, "--%s%s", option_name((enum nb_key)k), inner.text + name);
+            }
         }
     return s;
+}
+
+static bool tells_defaults;
+
+void nb_option_tell_defaults(void)
+{
+    tells_defaults = true;
+}
+
+/* What the options' table cannot say: which ops there are, and what holds where nobody says anything. argp frees it. */
+static char *help_of(int key, const char *text, void *input)
+{
+    const int selected = key - NB_OPTION_SELECTION;
+    const bool is_selection = text != NULL && selected >= 0 && selected < NB_KEY_COUNT;
+    const char *value = is_selection && tells_defaults ? nb_key_default((enum nb_key)selected) : NULL;
+    const char *ops = is_selection && selected == NB_KEY_OP ? nb_known_ops(false) : "";
+    char *full = NULL;
+    (void)input;
+    if (!is_selection)
+        return (char *)text;
+    NB_ASSERT(asprintf(&full, "%s%s%s%s%s%s", text, ops[0] != '\0' ? ": " : "", ops, value != NULL ? " (default " : "",
+                       value != NULL ? value : "", value != NULL ? ")" : "") >= 0);
+    return full;
 }
 
 void nb_option_parse(const struct argp_option *options, argp_parser_t parser, const char *args, const char *doc,
                      int argc, char **argv, void *input)
 {
     static char name[64]; /* argp keeps it */
-    const struct argp argp = {options, parser, args, doc, NULL, NULL, NULL};
+    parsed = options;
+    const struct argp argp = {options, parser, args, doc, NULL, help_of, NULL};
     snprintf(name, sizeof name, "normbench %s", argv[1]);
     argv[1] = name;
     argp_err_exit_status = 1;

@@ -9,7 +9,8 @@
 
 /* Options of the selection have the key of enum nb_key, counted from here. */
 enum { NB_OPTION_SELECTION = 1000, NB_OPTION_OTHERS = 2000 };
-#define NB_OPTION_SELECT(name, key, arg, doc) {name, NB_OPTION_SELECTION + key, arg, 0, doc, 1}
+/* A row of selection.def as an option. */
+#define NB_OPTION_SELECT(KEY, name, arg, help) {name, NB_OPTION_SELECTION + NB_KEY_##KEY, arg, 0, help, 1},
 
 /* An option whose text is kept until all are read. */
 struct nb_option_text {
@@ -21,6 +22,10 @@ struct nb_option_text {
  * none of these. */
 bool nb_option_take(int key, const char *arg, const struct nb_option_text *texts, size_t count,
                     const char **selection);
+
+/* From now on the help of the selection's options tells their defaults: those of nb_block_init, which a command has that
+ * takes no preset, or only where nothing is selected. */
+void nb_option_tell_defaults(void);
 
 /* Parses what stands behind `normbench COMMAND`, which is argv[1] and is how help and errors call the program. They
  * end it; an error with exit code 1. args: of arguments that are no options, as argp takes it; NULL: none. */

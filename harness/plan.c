@@ -93,6 +93,11 @@ size_t nb_cell_second_out(const struct nb_cell *c)
     return c->fuse == NB_FUSE_RESIDUAL ? second(c->rows * c->ldy * nb_dtype_bytes(c->dtype)) : 0;
 }
 
+size_t nb_kernel_second_out(const struct nb_cell *c, const struct nb_kernel *k)
+{
+    return k->fuse == NB_FUSE_RESIDUAL ? nb_cell_second_out(c) : 0;
+}
+
 static size_t tensors_of(const struct nb_cell *c)
 {
     return (c->in_place ? 1 : 2) + (nb_cell_second_in(c) > 0) + (nb_cell_second_out(c) > 0);
@@ -208,19 +213,53 @@ static bool fits_in_place(const struct nb_problem *p)
     return !f->no_in_place && length >= IN_PLACE_MIN;
 }
 
+/* Whether this op has a pass forward of that fuse. */
+static bool goes_forward(uint32_t op, uint32_t fuse, uint32_t dtype)
+{
+    for (size_t i = 0; i < nb_kernel_count(); i++) {
+        const struct nb_kernel *k = nb_kernel_at(i);
+        if (k->op == op && k->dir == NB_FWD && k->fuse == fuse && k->dtype == dtype)
+            return true;
+    }
+    return false;
+}
+
+/* Backward of a sum that was kept: kernels of both its gradients; and, of what can go forward so, those of the one that
+ * both terms have where neither was scaled. */
+static bool has_fuse(const struct nb_cell *c, const struct nb_kernel *k)
+{
+    return k->fuse == c->fuse || (c->dir == NB_BWD && c->fuse == NB_FUSE_RESIDUAL && k->fuse == NB_FUSE_NONE &&
+                                  goes_forward(k->op, c->fuse, c->dtype));
+}
+
 static bool fits_cell(const struct nb_cell *c, const struct nb_kernel *k)
 {
+    if (k->dtype != c->dtype || k->dir != c->dir || !has_fuse(c, k))
+        return false;
     const struct nb_problem p = nb_cell_problem(c, k);
-    return k->dtype == c->dtype && k->dir == c->dir && k->fuse == c->fuse && (!c->in_place || fits_in_place(&p));
+    return !c->in_place || fits_in_place(&p);
+}
+
+/* Ceilings are those that write as much as the cell does, or as a norm in it. */
+static void find_fuses(const struct nb_cell *c, const struct nb_block *b, bool fuses[NB_FUSE_COUNT])
+{
+    fuses[c->fuse] = true;
+    for (size_t i = 0; i < nb_kernel_count(); i++) {
+        const struct nb_kernel *k = nb_kernel_at(i);
+        if (k->fuse != c->fuse && nb_op_is_layer(k->op) && fits_cell(c, k) && nb_block_takes(b, k))
+            fuses[k->fuse] = true;
+    }
 }
 
 /* How many were asked for: ceilings come along. */
 static size_t cell_add_kernels(struct nb_cell *c, const struct nb_block *b)
 {
+    bool fuses[NB_FUSE_COUNT] = {false};
     size_t asked = 0;
+    find_fuses(c, b, fuses);
     for (size_t i = 0; i < nb_kernel_count(); i++) {
         const struct nb_kernel *k = nb_kernel_at(i);
-        if (!fits_cell(c, k))
+        if (!fits_cell(c, k) || !fuses[k->fuse])
             continue;
         const bool taken = nb_block_takes(b, k);
         const bool comes_along = b->kernels == NB_SET_ALL && b->kernel.n == 0 && b->algo.n == 0 && nb_is_ceiling(k) &&
@@ -244,6 +283,15 @@ static bool has_kind(const struct nb_cell *c, enum nb_op_k kind)
 {
     for (size_t i = 0; i < c->kernel_count; i++)
         if (nb_op_facts(c->kernels[i]->op)->k == kind)
+            return true;
+    return false;
+}
+
+/* Whether a kernel moves running statistics on. */
+static bool has_running(const struct nb_cell *c)
+{
+    for (size_t i = 0; i < c->kernel_count; i++)
+        if (nb_op_facts(c->kernels[i]->op)->columns && !nb_op_facts(c->kernels[i]->op)->given)
             return true;
     return false;
 }
@@ -277,14 +325,15 @@ static enum nb_status add_cell(struct nb_plan *plan, const struct nb_block *b,
     for (int kind = 1; kind < NB_K_COUNT; kind++)
         if (!has_kind(&probe, (enum nb_op_k)kind))
             wanted.k[kind] = 0;
-    if (!has_op(&probe, NB_OP_BATCHNORM))
+    if (!has_running(&probe))
         wanted.momentum = NB_MOMENTUM;
     cell_id(&wanted);
     const double check = nb_check_bytes(&probe, bytes);
     free(probe.kernels);
     if (taken == 0 && wanted.dir == NB_BWD && wanted.fuse != NB_FUSE_NONE) {
-        drop(plan, wanted.id, "SKIP_SHAPE: backward, nothing is fused: the gradient of a sum is that of each term (deepnorm, "
-             "whose two differ, reads the h of --fuse residual)");
+        drop(plan, wanted.id, wanted.fuse == NB_FUSE_POSTNORM
+                                  ? "SKIP_SHAPE: a pass backward reads h, which --fuse postnorm does not keep; --fuse residual does"
+                                  : "SKIP_SHAPE: none of the kernels asked for goes back through x + residual");
     } else if (taken > 0 && check > (double)t->memory / 2) {
         snprintf(reason, sizeof reason, "SKIP_SHAPE: its check with the oracle needs up to %.0f MiB, more "
                  "than half of this machine's memory (%zu MiB)", check / 0x1p20, t->memory >> 20);
@@ -502,7 +551,7 @@ struct nb_problem nb_cell_problem(const struct nb_cell *c, const struct nb_kerne
     return (struct nb_problem){.size = sizeof(struct nb_problem),
                                .op = k->op,
                                .dir = c->dir,
-                               .fuse = c->fuse,
+                               .fuse = k->fuse,
                                .stats_out = c->stats_out,
                                .dtype = c->dtype,
                                .param_dtype = c->param_dtype,
@@ -610,9 +659,9 @@ static void group_add(struct nb_group *g, const struct nb_kernel *k, enum nb_rol
     g->members[g->count++] = (struct nb_member){k, role, passes};
 }
 
-static bool is_anchor(const struct nb_kernel *k)
+static bool is_anchor(const struct nb_cell *c, const struct nb_kernel *k)
 {
-    return nb_is_anchor(k) && wanted_ceiling(k);
+    return nb_is_anchor(k) && wanted_ceiling(k) && k->fuse == c->fuse;
 }
 
 /* The A/A copies close a group: its first member again (the same code at the same address: what
@@ -653,7 +702,7 @@ static void open_group(struct grouping *w)
         close_group(w->open);
     w->open = new_group(w->cell);
     for (size_t i = 0; i < w->cell->kernel_count; i++) {
-        if (!is_anchor(w->cell->kernels[i]) || w->passes[i] == 0)
+        if (!is_anchor(w->cell, w->cell->kernels[i]) || w->passes[i] == 0)
             continue;
         group_add(w->open, w->cell->kernels[i], NB_ROLE_ANCHOR, w->passes[i]);
         if (w->cell->group_count == 1 && w->passes[i] >= 4)
@@ -739,7 +788,7 @@ static void make_groups(struct nb_cell *c, const double *pass_ns, double sample_
     equal_passes(c, pass_ns, passes);
     open_group(&w);
     for (size_t i = 0; i < c->kernel_count; i++) {
-        placed[i] = is_anchor(c->kernels[i]);
+        placed[i] = is_anchor(c, c->kernels[i]);
         if (wanted_ceiling(c->kernels[i]) || nb_is_extra_reference(c->kernels[i]))
             place(&w, i, NB_ROLE_CEILING);
     }
@@ -1074,12 +1123,12 @@ static json_t *kernel_json(const struct nb_kernel *k)
     const struct nb_isa *isa = nb_isa_find(k->isa);
     const struct nb_code *code = nb_code_of(nb_kernel_function(k));
     const char *why_no_code = nb_code_why_not(nb_kernel_function(k));
-    return json_pack("{ss ss ss ss ss ss ss ss ss si sb si sf so so si sb sb}", "op", nb_op_name(k->op), "dir",
+    return json_pack("{ss ss ss ss ss ss ss ss ss si sb si si sf so so si sb sb}", "op", nb_op_name(k->op), "dir",
                      nb_dir_name(k->dir), "fuse", nb_fuse_name(k->fuse), "dtype",
                      nb_dtype_name(k->dtype), "algo", k->algo, "isa", k->isa, "trick",
                      k->trick, "source", k->source, "origin", nb_origin_name(nb_kernel_origin(k)), "isa_rank",
                      isa != NULL ? isa->rank : 0, "flushes", (int)k->flushes, "x_reads",
-                     (int)k->x_reads, "flops", k->flops, "vector_bits",
+                     (int)k->x_reads, "dy_reads", (int)k->dy_reads, "flops", k->flops, "vector_bits",
                      code != NULL ? json_integer((json_int_t)code->vector_bits) : json_null(),
                      "vector_bits_reason",
                      why_no_code != NULL ? json_string(why_no_code) : json_null(),

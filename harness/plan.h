@@ -34,7 +34,9 @@ struct nb_pairing {
 };
 
 /* (op pair, dir, fuse, dtype, hidden, rows, threads, residency, offset, in place). Lengths in elements, bytes = x + y +
- * gamma + beta of one window (backward: x + dy + dx + gamma + dgamma + dbeta and their sums; fused: residual and, where it is written, h as well, backward dres); DRAM and cold cells rotate over an arena of windows. */
+ * gamma + beta of one window (backward: x + dy + dx + gamma + dgamma + dbeta and their sums; fused: residual and, where it is written, h as well, backward dres); DRAM and cold cells rotate over an arena of windows.
+ * Backward fuse is that of the forward pass, whose kernels may be of another: the gradient of x + residual is one tensor for both, as if nothing
+ * had been added, and kernels that fuse nothing write it. */
 struct nb_cell {
     char id[144];
     uint32_t dir, fuse, dtype, param_dtype, stats_out;
@@ -120,6 +122,8 @@ void nb_plan_order(const struct nb_plan *plan, unsigned process, size_t *order);
 enum { NB_OFFSET_SECOND = 1088 };
 size_t nb_cell_second_in(const struct nb_cell *c);
 size_t nb_cell_second_out(const struct nb_cell *c);
+/* The same of a kernel of the cell: of two gradients some write one. */
+size_t nb_kernel_second_out(const struct nb_cell *c, const struct nb_kernel *k);
 
 unsigned nb_plan_threads(const struct nb_plan *plan); /* the most of any cell */
 unsigned nb_plan_rounds(const struct nb_plan *plan, const struct nb_cell *cell, unsigned process);

@@ -21,7 +21,7 @@ static double ipc(const struct rep_run *run, const struct rep_cell *c, const str
 static double bytes_per_cycle(const struct rep_run *run, const struct rep_cell *c, const struct rep_entry *e)
 {
     (void)run;
-    return rep_row_bytes(c) / (e->counts[REP_CYCLES] * (double)c->hidden);
+    return rep_row_bytes(c, e->kernel) / (e->counts[REP_CYCLES] * (double)c->hidden);
 }
 
 static double line_bytes(const struct rep_run *run)
@@ -38,7 +38,7 @@ static double dram_bytes(const struct rep_run *run, const struct rep_cell *c, co
 
 static double dram_over_model(const struct rep_run *run, const struct rep_cell *c, const struct rep_entry *e)
 {
-    return dram_bytes(run, c, e) / rep_row_bytes(c);
+    return dram_bytes(run, c, e) / rep_row_bytes(c, e->kernel);
 }
 
 static double dram_over_allocate(const struct rep_run *run, const struct rep_cell *c, const struct rep_entry *e)

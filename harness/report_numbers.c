@@ -181,9 +181,15 @@ static double tensors_read(const struct rep_cell *cell)
     return rep_is_bwd(cell) || is_fused(cell) ? 2 : 1;
 }
 
-static double tensors_written(const struct rep_cell *cell)
+/* Of a kernel whose facts the plan does not have: that of its cell. */
+static const char *fuse_of(const struct rep_cell *cell, const struct rep_kernel *k)
 {
-    return rep_same(cell->fuse, "residual") ? 2 : 1;
+    return k->fuse != NULL ? k->fuse : cell->fuse;
+}
+
+static double tensors_written(const struct rep_cell *cell, const struct rep_kernel *k)
+{
+    return rep_same(fuse_of(cell, k), "residual") ? 2 : 1;
 }
 
 static double row_bytes(const struct rep_cell *cell, double tensors)
@@ -191,15 +197,15 @@ static double row_bytes(const struct rep_cell *cell, double tensors)
     return tensors * (double)cell->hidden * dtype_bytes(cell->dtype);
 }
 
-double rep_row_bytes(const struct rep_cell *cell)
+double rep_row_bytes(const struct rep_cell *cell, const struct rep_kernel *k)
 {
-    return row_bytes(cell, tensors_read(cell) + tensors_written(cell));
+    return row_bytes(cell, tensors_read(cell) + tensors_written(cell, k));
 }
 
 /* With the lines of outputs that are read before they are written. */
 double rep_row_bytes_allocated(const struct rep_cell *cell, const struct rep_kernel *k)
 {
-    return rep_row_bytes(cell) + (k->streams || cell->in_place ? 0 : row_bytes(cell, tensors_written(cell)));
+    return rep_row_bytes(cell, k) + (k->streams || cell->in_place ? 0 : row_bytes(cell, tensors_written(cell, k)));
 }
 
 /* The first group that holds the kernel and was run by measuring processes. */
@@ -216,7 +222,7 @@ static void entry_times(const struct work *w, const struct rep_cell *cell, size_
         e->group = g;
         e->member = m;
         e->ns_per_row = t;
-        e->gbps = rep_row_bytes(cell) / t.value;
+        e->gbps = rep_row_bytes(cell, e->kernel) / t.value;
         return;
     }
 }
@@ -294,20 +300,28 @@ static bool is_ceiling(const struct rep_cell *cell, const struct rep_entry *e)
            (rep_is_op(e->kernel, "copy") || rep_is_op(e->kernel, "scale") || rep_is_op(e->kernel, "triad"));
 }
 
-static void find_roof(const struct work *w, struct rep_cell *cell)
+static bool same_fuse(const char *a, const char *b)
 {
+    return a == b || rep_same(a, b);
+}
+
+/* The fastest ceiling of a fuse. */
+static size_t find_roof(const struct work *w, const struct rep_cell *cell, const char *fuse)
+{
+    size_t found = SIZE_MAX;
     double best = 0;
     for (size_t i = 0; i < cell->nentries; i++) {
         const struct rep_entry *e = &cell->entries[i];
-        if (!is_ceiling(cell, e))
+        if (!is_ceiling(cell, e) || !same_fuse(fuse_of(cell, e->kernel), fuse))
             continue;
         size_t anchor = find_anchor(cell, e->group);
         double speed = ratio_estimate(w, cell, e->group, anchor, e->member).value;
         if (speed > best) {
             best = speed;
-            cell->roof = i;
+            found = i;
         }
     }
+    return found;
 }
 
 /* Speed over the anchor's in one process, as a logarithm. */
@@ -344,6 +358,15 @@ static struct rep_estimate speed_over(const struct work *w, const struct rep_cel
             w->processes[n++] = r;
     }
     return exponential(estimate(w->processes, n));
+}
+
+/* A roof moves as much as what is held against it. */
+static void entry_roof(const struct work *w, struct rep_cell *cell, struct rep_entry *e)
+{
+    const char *fuse = fuse_of(cell, e->kernel);
+    e->roof = same_fuse(fuse, cell->fuse) ? cell->roof : find_roof(w, cell, fuse);
+    if (e->roof != SIZE_MAX)
+        e->roof_ratio = speed_over(w, cell, e, &cell->entries[e->roof]);
 }
 
 /* A norm whose whole interval lies more than 5 % above the roof was not measured rightly: copying x to y
@@ -643,10 +666,9 @@ static void cell_numbers(struct rep_run *run, struct rep_cell *cell)
     cell->barrier_ns = cell_barrier(&w, cell);
     for (size_t i = 0; i < cell->nentries; i++)
         entry_scale(&w, cell, &cell->entries[i]);
-    find_roof(&w, cell);
-    for (size_t i = 0; i < cell->nentries && cell->roof != SIZE_MAX; i++)
-        cell->entries[i].roof_ratio =
-            speed_over(&w, cell, &cell->entries[i], &cell->entries[cell->roof]);
+    cell->roof = find_roof(&w, cell, cell->fuse);
+    for (size_t i = 0; i < cell->nentries; i++)
+        entry_roof(&w, cell, &cell->entries[i]);
     for (size_t i = 0; i < cell->nentries; i++)
         distrust_above_roof(run, &cell->entries[i]);
     for (size_t i = 0; i < cell->npairings; i++)

@@ -712,9 +712,9 @@ static double roofline_points(struct picture *p, const struct rep_cell *c)
             continue;
         if (!isfinite(e->roof_ratio.value))
             continue;
-        double intensity = e->kernel->flops * (double)c->hidden / rep_row_bytes(c);
+        double intensity = e->kernel->flops * (double)c->hidden / rep_row_bytes(c, e->kernel);
         fprintf(p->out.dat, "%d %.6g %.6g\n", kind + 1, intensity,
-                intensity * c->entries[c->roof].gbps * e->roof_ratio.value);
+                intensity * c->entries[e->roof].gbps * e->roof_ratio.value);
         most = fmax(most, intensity);
     }
     fputs("\n\n", p->out.dat);
@@ -1072,20 +1072,12 @@ static bool versus_picture(struct picture *p)
 
 /* ---- training: forward, backward and both ---- */
 
-enum { MAX_NORMS = 8, DIRECTIONS = 3 };
+enum { MAX_NORMS = 12, DIRECTIONS = 3 };
 
 static const char *norm_title(const char *op)
 {
-    static const char *const names[][2] = {{"layernorm", "LayerNorm"}, {"rmsnorm", "RMSNorm"},
-                                           {"prmsnorm", "pRMSNorm"},   {"groupnorm", "GroupNorm"},
-                                           {"qknorm", "QK-norm"},      {"l2norm", "L2 norm"},
-                                           {"scalenorm", "ScaleNorm"}, {"deepnorm", "DeepNorm"},
-                                           {"batchnorm", "BatchNorm"}, {"batchnorm_infer", "BatchNorm in inference"},
-                                           {"dyt", "DyT"}};
-    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
-        if (strcmp(names[i][0], op) == 0)
-            return names[i][1];
-    return op;
+    const char *title = nb_op_facts((uint32_t)nb_op_parse(op))->title;
+    return title != NULL ? title : op;
 }
 
 static bool has_both(const struct rep_step *s)
@@ -1100,22 +1092,29 @@ struct training {
     size_t nnorms;
 };
 
-/* 4096 where measured, else the longest row. */
+/* 4096 where measured, else the longest row; of these, what is of no sum. */
 static bool shows_more(const struct rep_step *a, const struct rep_step *b)
 {
     const bool la = rep_same(a->of->base_op, "layernorm"), lb = rep_same(b->of->base_op, "layernorm");
     const size_t ha = a->bwd->hidden, hb = b->bwd->hidden;
     if (la != lb)
         return la;
-    return ha != hb && hb != 4096 && (ha == 4096 || ha > hb);
+    if (ha == hb)
+        return rep_same(a->bwd->fuse, "none") && !rep_same(b->bwd->fuse, "none");
+    return hb != 4096 && (ha == 4096 || ha > hb);
 }
 
 static bool is_shown(const struct training *t, const struct rep_step *s)
 {
     const struct rep_cell *c = rep_step_cell(s), *like = t->like->bwd;
     return rep_step_is_best(s) && rep_same(s->of->base_op, t->like->of->base_op) && c->hidden == like->hidden &&
-           c->threads == like->threads && strcmp(c->type, like->type) == 0 && rep_same(c->fuse, like->fuse) &&
-           c->offset == like->offset;
+           c->threads == like->threads && strcmp(c->type, like->type) == 0 && c->offset == like->offset;
+}
+
+/* Of a sum where others are of none, or the reverse: what a norm has that stands in no other cell, as deepnorm. */
+static bool is_other_sum(const struct training *t, const struct rep_step *s)
+{
+    return !rep_same(rep_step_cell(s)->fuse, t->like->bwd->fuse);
 }
 
 /* The same norm, with the same prefix, groups, head or depth. */
@@ -1130,12 +1129,14 @@ static struct training what_to_show(const struct rep_run *run)
     for (size_t i = 0; i < run->nsteps; i++)
         if (has_both(&run->steps[i]) && (t.like == NULL || shows_more(&run->steps[i], t.like)))
             t.like = &run->steps[i];
-    for (size_t i = 0; t.like != NULL && i < run->nsteps; i++) {
+    for (size_t i = 0; t.like != NULL && i < 2 * run->nsteps; i++) {
+        const struct rep_step *s = &run->steps[i % run->nsteps];
+        const bool other = i >= run->nsteps;
         size_t k = 0;
-        while (k < t.nnorms && !same_norm(t.norms[k], &run->steps[i]))
+        while (k < t.nnorms && !same_norm(t.norms[k], s))
             k++;
-        if (k == t.nnorms && k < MAX_NORMS && is_shown(&t, &run->steps[i]))
-            t.norms[t.nnorms++] = &run->steps[i];
+        if (k == t.nnorms && k < MAX_NORMS && is_shown(&t, s) && is_other_sum(&t, s) == other && (!other || has_both(s)))
+            t.norms[t.nnorms++] = s;
     }
     return t;
 }
@@ -1145,7 +1146,7 @@ static const struct rep_step *find_step(const struct rep_run *run, const struct 
 {
     for (size_t i = 0; i < run->nsteps; i++) {
         const struct rep_step *s = &run->steps[i];
-        if (is_shown(t, s) && same_norm(s, norm) &&
+        if (is_shown(t, s) && same_norm(s, norm) && is_other_sum(t, s) == is_other_sum(t, norm) &&
             rep_same(rep_step_cell(s)->residency, residency))
             return s;
     }
@@ -1188,17 +1189,21 @@ static void training_panel(struct picture *p, const struct training *t, const ch
 static void define_training(struct picture *p, const struct training *t)
 {
     const char *names[MAX_NORMS];
+    bool sums = false;
     for (size_t k = 0; k < t->nnorms; k++) {
         const char *op = t->norms[k]->of->test_op;
+        const bool sum = !rep_same(rep_step_cell(t->norms[k])->fuse, "none");
         char of[REP_K_TEXT], *name = rep_alloc(p->run, 96);
         rep_k_text(of, rep_step_cell(t->norms[k]), op, ", ");
-        snprintf(name, 96, "%.24s%s", norm_title(op), of);
+        snprintf(name, 96, "%.24s%s%s", norm_title(op), of, sum ? " *" : "");
         names[k] = name;
+        sums = sums || sum;
     }
     define_panels(p);
     fprintf(p->out.gp, "NY = %zu\n", t->nnorms);
     nb_gp_texts(&p->out, "NORM", names, t->nnorms);
     nb_gp_text(&p->out, "BASE", norm_title(t->like->of->base_op));
+    fprintf(p->out.gp, "SUMS = %d\n", sums);
 }
 
 /* L2 and DRAM where these were measured, else what there is, at most two. */

@@ -73,7 +73,7 @@ static void result_roofs(FILE *f, const struct rep_cell *c, const struct rep_ent
     number(f, e->scale_ratio.value);
     number(f, e->scale_ratio.lo);
     number(f, e->scale_ratio.hi);
-    number(f, rep_row_bytes(c));
+    number(f, rep_row_bytes(c, e->kernel));
     number(f, rep_row_bytes_allocated(c, e->kernel));
     fprintf(f, ",%d", e->kernel->streams);
     number(f, e->kernel->flops);
@@ -90,7 +90,7 @@ static void result_line(const struct rep_run *run, FILE *f, const struct rep_cel
     number(f, e->ns_per_row.lo);
     number(f, e->ns_per_row.hi);
     number(f, e->gbps);
-    text(f, c->roof == SIZE_MAX ? NULL : c->entries[c->roof].kernel->name);
+    text(f, e->roof == SIZE_MAX ? NULL : c->entries[e->roof].kernel->name);
     number(f, e->roof_ratio.value);
     for (int i = 0; i <= REP_LLC_MISSES; i++)
         number(f, e->counts[i]);

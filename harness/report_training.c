@@ -234,6 +234,8 @@ static void rarer(const struct rep_step *s, FILE *f)
     char text[REP_K_TEXT];
     if (c->offset != REP_OFFSET)
         fprintf(f, ", offset %zu", c->offset);
+    if (!rep_same(c->fuse, "none"))
+        fputs(", of x + residual", f);
     for (int i = 0; i < 2; i++) {
         rep_k_text(text, c, ops[i], ", ");
         fputs(text, f);

@@ -55,6 +55,14 @@ static bool is_always_fused(const char *op)
     return nb_op_facts((uint32_t)nb_op_parse(op))->fused;
 }
 
+static int longest_name(void)
+{
+    size_t most = 0;
+    for (uint32_t op = 0; op < NB_OP_COUNT; op++)
+        most = strlen(nb_op_name(op)) > most ? strlen(nb_op_name(op)) : most;
+    return (int)most;
+}
+
 static void terminal_pair(const struct rep_run *run, const struct rep_pairing *of, FILE *f)
 {
     const bool sums = is_always_fused(of->test_op) || is_always_fused(of->base_op); /* there are no others */
@@ -75,11 +83,10 @@ static void terminal_pair(const struct rep_run *run, const struct rep_pairing *o
         slower += strcmp(p->verdict, "slower") == 0;
         cells++;
     }
-    enum { NAME = sizeof "batchnorm_infer" - 1 };
     fputs("  ", f);
-    nb_plain_padded(f, of->test_op, NAME);
+    nb_plain_padded(f, of->test_op, longest_name());
     fputs(" over ", f);
-    nb_plain_padded(f, of->base_op, NAME);
+    nb_plain_padded(f, of->base_op, longest_name());
     if (cells == 0)
         fputs(" not measured", f);
     else

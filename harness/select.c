@@ -27,10 +27,8 @@ int nb_residency_parse(const char *word)
 }
 
 static const char *const KEY_NAMES[NB_KEY_COUNT] = {
-    "op",   "algo",    "isa",       "dtype",  "param-dtype", "hidden",
-    "rows", "threads", "residency", "kernel", "kernels",     "stats",
-    "offset", "in-place", "prefix", "groups", "head",        "depth",
-    "dir",  "fuse",    "momentum",
+#define NB_SELECT(KEY, name, arg, help) [NB_KEY_##KEY] = name,
+#include "selection.def"
 };
 
 const char *nb_key_name(enum nb_key key)
@@ -119,8 +117,7 @@ static enum nb_status each_word(const char *key, const char *value, word_reader 
     return status;
 }
 
-/* Names of the ops, or of the norms and what stands in their place alone. */
-static const char *known_ops(bool norms)
+const char *nb_known_ops(bool norms)
 {
     static char text[256];
     text[0] = '\0';
@@ -135,7 +132,7 @@ static enum nb_status read_op(void *target, const char *word, struct nb_err *err
 {
     const int op = nb_op_parse(word);
     if (op < 0)
-        return nb_fail(err, "op: unknown word \"%s\"; known: %s", word, known_ops(false));
+        return nb_fail(err, "op: unknown word \"%s\"; known: %s", word, nb_known_ops(false));
     list_add(target, (size_t)op);
     return NB_OK;
 }
@@ -309,7 +306,7 @@ static enum nb_status read_fuse(void *target, const char *word, struct nb_err *e
 }
 
 /* "6.25%" or "0.0625": above 0, at most all of the row, in millionths of it. */
-static enum nb_status read_prefix(void *target, const char *word, struct nb_err *err)
+static enum nb_status read_prefix(struct nb_list *list, const char *word, struct nb_err *err)
 {
     char *end;
     const double v = strtod(word, &end), share = *end == '%' ? v / 100 : v;
@@ -318,23 +315,32 @@ static enum nb_status read_prefix(void *target, const char *word, struct nb_err 
         return nb_fail(err, "prefix: \"%s\" is no share of a row, above 0 and at most 1; give 6.25%% or 0.0625", word);
     if (lround(share * 1e6) < 1)
         return nb_fail(err, "prefix: \"%s\" is less than a millionth of a row", word);
-    list_add(target, (size_t)lround(share * 1e6));
+    list_add(list, (size_t)lround(share * 1e6));
     return NB_OK;
 }
 
-static enum nb_status read_groups(void *target, const char *word, struct nb_err *err)
+/* A list of one kind of k. */
+struct k_list {
+    struct nb_list *list;
+    enum nb_op_k kind;
+};
+
+static enum nb_status read_k(void *target, const char *word, struct nb_err *err)
 {
-    return read_range("groups", target, word, 1, (size_t)1 << 28, "1,32", err);
+    const struct k_list *k = target;
+    const struct nb_k_facts *f = &nb_k_facts[k->kind];
+    if (k->kind == NB_K_PREFIX)
+        return read_prefix(k->list, word, err);
+    return read_range(f->name, k->list, word, 1, f->most, f->example, err);
 }
 
-static enum nb_status read_head(void *target, const char *word, struct nb_err *err)
+/* NB_K_NONE: the key is none. */
+static enum nb_op_k kind_of(enum nb_key key)
 {
-    return read_range("head", target, word, 1, (size_t)1 << 28, "64,128", err);
-}
-
-static enum nb_status read_depth(void *target, const char *word, struct nb_err *err)
-{
-    return read_range("depth", target, word, 1, 1000000, "6,12,1000", err);
+    int kind = NB_K_COUNT - 1;
+    while (kind > 0 && strcmp(nb_k_facts[kind].name, KEY_NAMES[key]) != 0)
+        kind--;
+    return (enum nb_op_k)kind;
 }
 
 size_t nb_k_of(uint32_t op, size_t hidden, const size_t values[NB_K_COUNT])
@@ -430,10 +436,6 @@ enum nb_status nb_block_set(struct nb_block *b, enum nb_key key, const char *val
         [NB_KEY_KERNEL] = {NULL, &b->kernel, read_word},
         [NB_KEY_OFFSET] = {&b->offset, NULL, read_offset},
         [NB_KEY_IN_PLACE] = {&b->in_place, NULL, read_in_place},
-        [NB_KEY_PREFIX] = {&b->k[NB_K_PREFIX], NULL, read_prefix},
-        [NB_KEY_GROUPS] = {&b->k[NB_K_GROUPS], NULL, read_groups},
-        [NB_KEY_HEAD] = {&b->k[NB_K_HEAD], NULL, read_head},
-        [NB_KEY_DEPTH] = {&b->k[NB_K_DEPTH], NULL, read_depth},
         [NB_KEY_DIR] = {&b->dir, NULL, read_dir},
         [NB_KEY_FUSE] = {&b->fuse, NULL, read_fuse},
     };
@@ -444,14 +446,17 @@ enum nb_status nb_block_set(struct nb_block *b, enum nb_key key, const char *val
         return set_stats(b, value, err);
     if (key == NB_KEY_MOMENTUM)
         return nb_momentum_parse(value, &b->momentum, err);
-    if (targets[key].list != NULL)
-        list_free(targets[key].list);
+    const enum nb_op_k kind = kind_of(key);
+    struct k_list of_k = {&b->k[kind], kind};
+    struct nb_list *list = kind != NB_K_NONE ? of_k.list : targets[key].list;
+    if (list != NULL)
+        list_free(list);
     else
         words_free(targets[key].words);
-    void *target = targets[key].list != NULL ? (void *)targets[key].list : targets[key].words;
-    const enum nb_status s = each_word(KEY_NAMES[key], value, targets[key].read, target, err);
-    if (targets[key].list != NULL)
-        list_unique(targets[key].list);
+    void *target = kind != NB_K_NONE ? (void *)&of_k : list != NULL ? (void *)list : targets[key].words;
+    const enum nb_status s = each_word(KEY_NAMES[key], value, kind != NB_K_NONE ? read_k : targets[key].read, target, err);
+    if (list != NULL)
+        list_unique(list);
     return s;
 }
 
@@ -465,29 +470,35 @@ enum nb_status nb_k_parse(enum nb_op_k kind, const char *text, size_t *value, st
     return s;
 }
 
+#define NUMBER_TEXT(number) #number
+#define TEXT_OF(number) NUMBER_TEXT(number)
+static const char *const DEFAULTS[NB_KEY_COUNT] = {
+    [NB_KEY_OP] = "layernorm,rmsnorm", [NB_KEY_ISA] = "best",  [NB_KEY_DTYPE] = "f32",    [NB_KEY_PARAM_DTYPE] = "x",
+    [NB_KEY_HIDDEN] = "1024",          [NB_KEY_ROWS] = "auto", [NB_KEY_THREADS] = "1",    [NB_KEY_RESIDENCY] = "L2",
+    [NB_KEY_KERNELS] = "all",          [NB_KEY_OFFSET] = TEXT_OF(NB_OFFSET), [NB_KEY_IN_PLACE] = "no",
+    [NB_KEY_DIR] = "fwd",              [NB_KEY_FUSE] = "none", [NB_KEY_STATS] = "no",
+    [NB_KEY_MOMENTUM] = TEXT_OF(NB_MOMENTUM)};
+
+const char *nb_key_default(enum nb_key key)
+{
+    static char text[NB_K_COUNT][32];
+    const enum nb_op_k kind = kind_of(key);
+    if (kind == NB_K_NONE)
+        return DEFAULTS[key];
+    nb_k_text(kind, nb_k_facts[kind].value, text[kind], sizeof text[kind]);
+    return text[kind];
+}
+
 enum nb_status nb_block_init(struct nb_block *b, const char *name, struct nb_err *err)
 {
-    static const struct {
-        enum nb_key key;
-        const char *value;
-    } defaults[] = {
-        {NB_KEY_OP, "layernorm,rmsnorm"}, {NB_KEY_ISA, "best"},      {NB_KEY_DTYPE, "f32"},
-        {NB_KEY_PARAM_DTYPE, "x"},        {NB_KEY_HIDDEN, "1024"},   {NB_KEY_ROWS, "auto"},
-        {NB_KEY_THREADS, "1"},            {NB_KEY_RESIDENCY, "L2"},  {NB_KEY_KERNELS, "all"},
-        {NB_KEY_OFFSET, "2112"},          {NB_KEY_IN_PLACE, "no"},
-        {NB_KEY_DIR, "fwd"},              {NB_KEY_FUSE, "none"},
-    };
-    *b = (struct nb_block){.momentum = NB_MOMENTUM};
+    enum nb_status s = NB_OK;
+    *b = (struct nb_block){.given = 0};
     snprintf(b->name, sizeof(b->name), "%s", name);
-    for (size_t i = 0; i < sizeof defaults / sizeof *defaults; i++) {
-        enum nb_status s = nb_block_set(b, defaults[i].key, defaults[i].value, err);
-        if (s != NB_OK)
-            return s;
-    }
-    for (int kind = 1; kind < NB_K_COUNT; kind++)
-        list_add(&b->k[kind], nb_k_facts[kind].value);
+    for (int key = 0; s == NB_OK && key < NB_KEY_COUNT; key++)
+        if (nb_key_default((enum nb_key)key) != NULL)
+            s = nb_block_set(b, (enum nb_key)key, nb_key_default((enum nb_key)key), err);
     b->given = 0;
-    return NB_OK;
+    return s;
 }
 
 void nb_block_free(struct nb_block *b)
@@ -532,7 +543,7 @@ static enum nb_status read_versus(void *target, const char *word, struct nb_err 
     const int test = nb_op_parse(text), base = colon != NULL ? nb_op_parse(colon + 1) : -1;
     if (!is_layer(test) || !is_layer(base) || test == base)
         return nb_fail(err, "versus: \"%.60s\" is no pair of two norms, the one whose speedup is asked for before the other, "
-                            "such as rmsnorm:layernorm; known: %s", word, known_ops(true));
+                            "such as rmsnorm:layernorm; known: %s", word, nb_known_ops(true));
     for (size_t i = 0; i < s->versus_count; i++)
         if (s->versus[i].test == (uint32_t)test && s->versus[i].base == (uint32_t)base)
             return NB_OK;
@@ -711,6 +722,15 @@ static enum nb_status add_block(struct nb_preset *p, const char *name, struct nb
     return nb_block_init(&p->blocks[p->count++], name, err);
 }
 
+static const char *known_keys(void)
+{
+    static char text[512];
+    text[0] = '\0';
+    for (int key = 0; key < NB_KEY_COUNT; key++)
+        snprintf(text + strlen(text), sizeof text - strlen(text), "%s%s", key > 0 ? ", " : "", KEY_NAMES[key]);
+    return text;
+}
+
 /* One line of a preset: empty, comment, [block] or key = value. */
 static enum nb_status preset_line(struct nb_preset *p, char *line, struct nb_err *err)
 {
@@ -733,8 +753,7 @@ static enum nb_status preset_line(struct nb_preset *p, char *line, struct nb_err
         return set_setting(p, key, value, err);
     const int k = nb_key_parse(key);
     if (k < 0)
-        return nb_fail(err, "unknown key \"%s\"; known: op, algo, isa, dtype, param-dtype, hidden, "
-                            "rows, threads, residency, offset, in-place, prefix, groups, head, depth, dir, fuse, momentum, kernel, kernels, stats", key);
+        return nb_fail(err, "unknown key \"%s\"; known: %s", key, known_keys());
     struct nb_block *b = &p->blocks[p->count - 1];
     if (b->given & 1u << k)
         return nb_fail(err, "%s: given twice in block [%s]; join the values with commas", key, b->name);

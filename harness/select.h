@@ -1,8 +1,7 @@
 /* select.h: the one selection language of the CLI and of preset files.
  *
- * A selection is a set of key = value lines (or --key value options): op, algo, isa, dtype, param-dtype,
- * hidden, rows, threads, residency, offset, in-place, prefix, groups, head, depth, dir, fuse, kernel, kernels, stats. A preset file is a list of such blocks with
- * a head of run settings. Options given beside a preset replace that key in every block. */
+ * A selection is a set of key = value lines (or --key value options), whose keys stand in selection.def. A preset file is a
+ * list of such blocks with a head of run settings. Options given beside a preset replace that key in every block. */
 #ifndef NB_SELECT_H
 #define NB_SELECT_H
 
@@ -37,14 +36,16 @@ struct nb_words {
 };
 
 enum nb_key {
-    NB_KEY_OP, NB_KEY_ALGO, NB_KEY_ISA, NB_KEY_DTYPE, NB_KEY_PARAM_DTYPE, NB_KEY_HIDDEN,
-    NB_KEY_ROWS, NB_KEY_THREADS, NB_KEY_RESIDENCY, NB_KEY_KERNEL, NB_KEY_KERNELS, NB_KEY_STATS,
-    NB_KEY_OFFSET, NB_KEY_IN_PLACE, NB_KEY_PREFIX, NB_KEY_GROUPS, NB_KEY_HEAD, NB_KEY_DEPTH, NB_KEY_DIR,
-    NB_KEY_FUSE, NB_KEY_MOMENTUM,
+#define NB_SELECT(KEY, name, arg, help) NB_KEY_##KEY,
+#include "selection.def"
     NB_KEY_COUNT
 };
 const char *nb_key_name(enum nb_key key);
 int nb_key_parse(const char *word);
+const char *nb_key_default(enum nb_key key); /* of a block that says nothing; NULL: no word stands for that */
+
+/* Names of the ops, or of the norms and what stands in their place alone. */
+const char *nb_known_ops(bool norms);
 
 struct nb_block {
     char name[40];

@@ -152,6 +152,7 @@ struct nb_kernel {
     /* The same, when all slices have been run: what is summed over rows is put together, part of parts of the
      * columns each. NULL: nothing to do. */
     void (*reduce)(const void *state, const struct nb_args *a);
+    uint32_t dy_reads; /* times dy is read from its buffer; forward 0 */
 };
 
 /* A table of kernels: what an ISA unit, a peer or a plugin exports. */

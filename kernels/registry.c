@@ -197,20 +197,20 @@ static const struct nb_op_facts op_facts[NB_OP_COUNT] = {
     [NB_OP_COPY] = {.name = "copy", .no_in_place = true},
     [NB_OP_SCALE] = {.name = "scale"},
     [NB_OP_AFFINE] = {.name = "affine", .gamma = true},
-    [NB_OP_LAYERNORM] = {.name = "layernorm", .norm = true, .centred = true, .gamma = true, .beta = true},
-    [NB_OP_RMSNORM] = {.name = "rmsnorm", .norm = true, .gamma = true},
-    [NB_OP_PRMSNORM] = {.name = "prmsnorm", .norm = true, .k = NB_K_PREFIX, .gamma = true},
-    [NB_OP_GROUPNORM] = {.name = "groupnorm", .norm = true, .centred = true, .k = NB_K_GROUPS, .gamma = true, .beta = true},
-    [NB_OP_BATCHNORM] = {.name = "batchnorm", .norm = true, .centred = true, .gamma = true, .beta = true, .columns = true},
-    [NB_OP_BATCHNORM_INFER] = {.name = "batchnorm_infer", .norm = true, .centred = true, .gamma = true, .beta = true,
+    [NB_OP_LAYERNORM] = {.name = "layernorm", .title = "LayerNorm", .norm = true, .centred = true, .gamma = true, .beta = true},
+    [NB_OP_RMSNORM] = {.name = "rmsnorm", .title = "RMSNorm", .norm = true, .gamma = true},
+    [NB_OP_PRMSNORM] = {.name = "prmsnorm", .title = "pRMSNorm", .norm = true, .k = NB_K_PREFIX, .gamma = true},
+    [NB_OP_GROUPNORM] = {.name = "groupnorm", .title = "GroupNorm", .norm = true, .centred = true, .k = NB_K_GROUPS, .gamma = true, .beta = true},
+    [NB_OP_BATCHNORM] = {.name = "batchnorm", .title = "BatchNorm", .norm = true, .centred = true, .gamma = true, .beta = true, .columns = true},
+    [NB_OP_BATCHNORM_INFER] = {.name = "batchnorm_infer", .title = "BatchNorm in inference", .norm = true, .centred = true, .gamma = true, .beta = true,
                                .columns = true, .given = true, .no_in_place = true},
     [NB_OP_TRIAD] = {.name = "triad"},
-    [NB_OP_QKNORM] = {.name = "qknorm", .norm = true, .k = NB_K_HEAD, .gamma = true},
-    [NB_OP_L2NORM] = {.name = "l2norm", .norm = true, .sum = true},
-    [NB_OP_SCALENORM] = {.name = "scalenorm", .norm = true, .sum = true, .gamma = true, .scalar = true},
+    [NB_OP_QKNORM] = {.name = "qknorm", .title = "QK-norm", .norm = true, .k = NB_K_HEAD, .gamma = true},
+    [NB_OP_L2NORM] = {.name = "l2norm", .title = "L2 norm", .norm = true, .sum = true},
+    [NB_OP_SCALENORM] = {.name = "scalenorm", .title = "ScaleNorm", .norm = true, .sum = true, .gamma = true, .scalar = true},
     /* alpha as training begins */
-    [NB_OP_DYT] = {.name = "dyt", .pointwise = true, .gamma = true, .beta = true, .no_in_place = true, .alpha = 0.5},
-    [NB_OP_DEEPNORM] = {.name = "deepnorm", .norm = true, .centred = true, .fused = true, .k = NB_K_DEPTH, .gamma = true, .beta = true},
+    [NB_OP_DYT] = {.name = "dyt", .title = "DyT", .pointwise = true, .gamma = true, .beta = true, .no_in_place = true, .alpha = 0.5},
+    [NB_OP_DEEPNORM] = {.name = "deepnorm", .title = "DeepNorm", .norm = true, .centred = true, .fused = true, .k = NB_K_DEPTH, .gamma = true, .beta = true},
 };
 static const char *const dir_names[NB_DIR_COUNT] = {"fwd", "bwd"};
 static const char *const fuse_names[NB_FUSE_COUNT] = {"none", "residual", "postnorm"};
@@ -230,10 +230,10 @@ static int name_parse(const char *const *names, int count, const char *word)
 }
 
 const struct nb_k_facts nb_k_facts[NB_K_COUNT] = {
-    [NB_K_PREFIX] = {"prefix", 62500, 'p'}, /* of Zhang and Sennrich 2019 */
-    [NB_K_GROUPS] = {"groups", 32, 'g'},    /* of Wu and He 2018 */
-    [NB_K_HEAD] = {"head", 64, 'd'},
-    [NB_K_DEPTH] = {"depth", 12, 'l'},
+    [NB_K_PREFIX] = {"prefix", 62500, 1000000, 'p', "6.25% or 0.0625"}, /* of Zhang and Sennrich 2019 */
+    [NB_K_GROUPS] = {"groups", 32, 1 << 28, 'g', "1,32"},               /* of Wu and He 2018 */
+    [NB_K_HEAD] = {"head", 64, 1 << 28, 'd', "64,128"},
+    [NB_K_DEPTH] = {"depth", 12, 1000000, 'l', "6,12,1000"},
 };
 
 const struct nb_op_facts *nb_op_facts(uint32_t op)

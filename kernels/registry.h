@@ -55,18 +55,20 @@ enum nb_op_k {
     NB_K_COUNT
 };
 
-/* Of each: the option's name, its value where nobody says otherwise (of a prefix in millionths of a row), its mark in
- * the name of a cell. */
+/* Of each: the option's name; its value where nobody says otherwise, and the largest (of a prefix in millionths of a
+ * row); its mark in the name of a cell; what may be given. */
 struct nb_k_facts {
     const char *name;
-    size_t value;
+    size_t value, most;
     char mark;
+    const char *example;
 };
 extern const struct nb_k_facts nb_k_facts[NB_K_COUNT];
 
 /* What the harness has to know of an op: its one place. */
 struct nb_op_facts {
     const char *name;
+    const char *title; /* as papers write it; NULL: it has none */
     bool norm;    /* divides a row by its size: has rstd */
     bool pointwise; /* no norm and no statistic, but trained in the place of one: compared with norms, has gradients. What is
                      * neither is a ceiling or a reference line */

@@ -109,7 +109,7 @@ static void *auto_prepare(const struct nb_problem *p, const struct nb_args *a)
 #define NB_BWD_ENTRY(op_, OP_, like_, ...) NB_BACK_ENTRY(NONE, "_bwd_", op_, OP_, like_##_bwd, __VA_ARGS__)
 /* With dres besides dx. */
 #define NB_BWD_TWO_ENTRY(op_, OP_, of_, ...) NB_BACK_ENTRY(RESIDUAL, "_bwd_res_", op_, OP_, of_, __VA_ARGS__)
-#define NB_BACK_ENTRY(FUSE_, dir_, op_, OP_, of_, algo_, trick_, reads_, flops_, kind_, c1_, c0_, lanes_, lambda_, \
+#define NB_BACK_ENTRY(FUSE_, dir_, op_, OP_, of_, algo_, trick_, reads_, dy_reads_, flops_, kind_, c1_, c0_, lanes_, lambda_, \
                       source_, supports_, scratch_, reduce_)                             \
     {                                                                                    \
         NB_SAYS(op_, dir_, OP_, BWD, algo_, trick_, reads_, flops_, kind_, c1_, c0_, lanes_, lambda_, 0, source_, \
@@ -118,6 +118,7 @@ static void *auto_prepare(const struct nb_problem *p, const struct nb_args *a)
         .vector_bits = NB_VECTOR_BITS,                                                   \
         .run = NB_FN(of_##_##algo_, trick_),                                             \
         .reduce = reduce_,                                                               \
+        .dy_reads = dy_reads_,                                                           \
     },
 
 /* Of x + residual, which are read once. */

@@ -1,5 +1,7 @@
 #include "support.h"
 
+#include "registry.h"
+
 static const char *why_not_sizes(const struct nb_problem *p)
 {
     if (p->size < sizeof *p)
@@ -27,11 +29,13 @@ static const char *why_not_params(const struct nb_problem *p)
 
 static const char *why_not_k(const struct nb_problem *p)
 {
-    if (p->op == NB_OP_PRMSNORM && (p->k == 0 || p->k > p->hidden))
+    const enum nb_op_k kind = nb_op_facts(p->op)->k;
+    const bool divides = p->k > 0 && p->hidden % p->k == 0;
+    if (kind == NB_K_PREFIX && (p->k == 0 || p->k > p->hidden))
         return "k, the length of the prefix, is not within 1 to hidden";
-    if (p->op == NB_OP_GROUPNORM && (p->k == 0 || p->hidden % p->k != 0))
+    if (kind == NB_K_GROUPS && !divides)
         return "k, the number of groups, does not divide hidden";
-    if (p->op == NB_OP_QKNORM && (p->k == 0 || p->hidden % p->k != 0))
+    if (kind == NB_K_HEAD && !divides)
         return "k, the length of a head, does not divide hidden";
     return NULL;
 }
@@ -64,7 +68,8 @@ static const char *why_not_norm(const struct nb_problem *p, const char *why_not)
 
 const char *nb_supports_norm(const struct nb_problem *p)
 {
-    return why_not_norm(p, why_not_shape(p));
+    const char *why_not = why_not_k(p);
+    return why_not ? why_not : why_not_norm(p, why_not_shape(p));
 }
 
 const char *nb_supports_sum(const struct nb_problem *p)
@@ -79,54 +84,26 @@ const char *nb_supports_fused(const struct nb_problem *p)
     return why_not_norm(p, nb_supports_sum(p));
 }
 
-const char *nb_supports_prefix(const struct nb_problem *p)
-{
-    const char *why_not = why_not_k(p);
-    return why_not ? why_not : nb_supports_norm(p);
-}
-
-const char *nb_supports_groups(const struct nb_problem *p)
-{
-    const char *why_not = why_not_k(p);
-    return why_not ? why_not : nb_supports_norm(p);
-}
-
-const char *nb_supports_heads(const struct nb_problem *p)
-{
-    const char *why_not = why_not_k(p);
-    return why_not ? why_not : nb_supports_norm(p);
-}
-
-const char *nb_supports_short_groups(const struct nb_problem *p)
-{
-    const char *why_not = nb_supports_groups(p);
-    return why_not ? why_not : p->hidden / p->k > 512 ? "for groups of at most 512 elements" : NULL;
-}
-
-const char *nb_supports_short_heads(const struct nb_problem *p)
-{
-    const char *why_not = nb_supports_heads(p);
-    return why_not ? why_not : p->k > 512 ? "for heads of at most 512 elements" : NULL;
-}
-
 const char *nb_supports_gain(const struct nb_problem *p)
 {
     return p->order != NB_CAST_AFTER ? "the gain is part of the row's factor: there is no xhat to round" : nb_supports_norm(p);
 }
 
-const char *nb_supports_short_gain(const struct nb_problem *p)
+static const char *why_not_short(const struct nb_problem *p)
 {
-    return p->hidden > 512 ? "for rows of at most 512 elements" : nb_supports_gain(p);
+    return p->hidden / nb_op_pieces(p) > 512 ? "for norms of at most 512 elements" : NULL;
 }
 
-const char *nb_supports_short_prefix(const struct nb_problem *p)
+const char *nb_supports_short_gain(const struct nb_problem *p)
 {
-    return p->hidden > 512 ? "for rows of at most 512 elements" : nb_supports_prefix(p);
+    const char *why_not = nb_supports_gain(p);
+    return why_not ? why_not : why_not_short(p);
 }
 
 const char *nb_supports_short(const struct nb_problem *p)
 {
-    return p->hidden > 512 ? "for rows of at most 512 elements" : nb_supports_norm(p);
+    const char *why_not = nb_supports_norm(p);
+    return why_not ? why_not : why_not_short(p);
 }
 
 const char *nb_supports_triad(const struct nb_problem *p)

@@ -7,15 +7,9 @@
 
 const char *nb_supports_ceiling(const struct nb_problem *p); /* copy, scale */
 const char *nb_supports_affine(const struct nb_problem *p);
-const char *nb_supports_norm(const struct nb_problem *p);
-const char *nb_supports_short(const struct nb_problem *p); /* hidden at most 512 */
-const char *nb_supports_prefix(const struct nb_problem *p); /* k within 1 to hidden */
-const char *nb_supports_short_prefix(const struct nb_problem *p);
-const char *nb_supports_groups(const struct nb_problem *p); /* k divides hidden */
-const char *nb_supports_heads(const struct nb_problem *p);
-const char *nb_supports_gain(const struct nb_problem *p); /* norms with one gain: there is no xhat that could be rounded */
-const char *nb_supports_short_groups(const struct nb_problem *p);
-const char *nb_supports_short_heads(const struct nb_problem *p);
+const char *nb_supports_norm(const struct nb_problem *p);  /* k as its op has it */
+const char *nb_supports_short(const struct nb_problem *p); /* at most 512 elements: of a row, a group, a head */
+const char *nb_supports_gain(const struct nb_problem *p);  /* norms with one gain: there is no xhat that could be rounded */
 const char *nb_supports_short_gain(const struct nb_problem *p);
 
 const char *nb_supports_triad(const struct nb_problem *p);    /* backward */

@@ -1,6 +1,6 @@
 # How many times as fast each norm is as another: forward, backward and both. One panel a residency.
-# Given above: NAME TITLE SUBTITLE NP PANEL FIRST LAST SERIES NY NORM BASE
-HEAD = 105.0; FOOT = 142.0; ROW = 157.0 + 150.0 * NY
+# Given above: NAME TITLE SUBTITLE NP PANEL FIRST LAST SERIES NY NORM BASE SUMS (1: a NORM ends in *)
+HEAD = 105.0; FOOT = SUMS ? 178.0 : 142.0; ROW = 157.0 + 150.0 * NY
 H = HEAD + FOOT + ROW
 LONGEST = 0
 do for [K = 1:NY] { LONGEST = strlen(NORM[K]) > LONGEST ? strlen(NORM[K]) : LONGEST }
@@ -46,6 +46,7 @@ do for [T = 1:2] {
     do for [K = 1:3] { set label 10 + K KIND[K] at KX[K] + 30, FOOT - 24 }
     set label 1 'Right of 1x: faster than '.BASE.'. Bars: interval of the median over processes. No mark: not measured, or not between the best.' at W / 2, 70 center textcolor rgb PALE
     set label 2 'Both: time of one pass forward that saves statistics and one backward, a row of each.' at W / 2, 34 center textcolor rgb PALE
+    if (SUMS) { set label 3 '* of x + residual, with '.BASE.' of the same sum: h is kept, and read by the pass backward.' at W / 2, 106 center textcolor rgb PALE }
     plot for [K = 1:3] '+' using (KX[K]):(FOOT - 24) every ::0::0 with points pt POINT[K] ps 1.4 * SIZE(T) lc rgb COLOUR[K]
     unset label
     unset multiplot

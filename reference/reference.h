@@ -24,7 +24,7 @@ static inline int nb_ref_is_norm(enum nb_ref_op op)
 }
 static inline int nb_ref_is_sum(enum nb_ref_op op)
 {
-    return op >= NB_REF_L2NORM;
+    return op == NB_REF_L2NORM || op == NB_REF_SCALENORM;
 }
 /* Which element of gamma is that of element i. */
 static inline size_t nb_ref_gamma_at(enum nb_ref_op op, size_t i)

@@ -3,11 +3,12 @@
 # Installs the Debian packages that are missing, and builds.
 
 RUN_PACKAGES="gcc g++ make cmake pkg-config git libbenchmark-dev libhwloc-dev libjansson-dev libopenblas-dev
- libpapi-dev gnuplot-nox fonts-dejavu-core"
+ libpapi-dev libsqlite3-dev gnuplot-nox fonts-dejavu-core"
 TEST_PACKAGES="$RUN_PACKAGES libcmocka-dev libmpfr-dev jq procps valgrind"
 GATE_PACKAGES="$RUN_PACKAGES valgrind"
 ALL_PACKAGES="$TEST_PACKAGES clang llvm libomp-dev libclang-rt-dev shellcheck
- libdnnl-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static"
+ libdnnl-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static
+ slurm-wlm slurm-wlm-basic-plugins chromium chromium-driver curl tidy"
 
 die() {
     echo "$0: $*" >&2
@@ -57,19 +58,20 @@ missing_tools() {
     for tool in cc c++ cmake make pkg-config git gnuplot; do
         command -v "$tool" >/dev/null || absent="${absent:-} $tool"
     done
-    for library in hwloc jansson; do
+    for library in hwloc jansson sqlite3; do
         pkg-config --exists "$library" 2>/dev/null || absent="${absent:-} $library"
     done
     [ -z "${absent:-}" ] || die "this is no Debian: install these yourself, and Google Benchmark:$absent
 (their Debian names: $*)"
 }
 
-# build DIR [cmake options]: configures once, then builds; quiet unless it fails.
+# build DIR [cmake options]: configures once, then builds all or $TARGETS; quiet unless it fails.
 build() {
     dir=$1
     shift
     log=$(mktemp)
-    if ! { cmake -S . -B "$dir" "$@" && cmake --build "$dir" -j "$(nproc)"; } >"$log" 2>&1; then
+    # shellcheck disable=SC2086 # a list of words
+    if ! { cmake -S . -B "$dir" "$@" && cmake --build "$dir" -j "$(nproc)" ${TARGETS:+--target $TARGETS}; } >"$log" 2>&1; then
         cat "$log" >&2
         rm -f "$log"
         die "the build in $dir failed"

@@ -18,6 +18,17 @@ nb accuracy --op l2norm,scalenorm --out accl --baseline "$record" --quiet --hidd
 expect "nor one of a sum of squares: exit 0, not $rc" [ "$rc" = 0 ]
 expect "each of them was judged" [ "$(cut -d, -f2,12 accl/accuracy.csv | grep -c '^[ls][2c].*,PASS')" -gt 1000 ]
 expect "by a bound that some output exceeds" [ "$(grep -c MISTRUSTED accl/accuracy.csv)" = 0 ]
+nb accuracy --op batchnorm,batchnorm_infer --out accb --baseline "$record" --quiet --hidden 67
+expect "nor one of columns, in training or in inference: exit 0, not $rc" [ "$rc" = 0 ]
+for op in batchnorm batchnorm_infer; do
+    expect "each of $op was judged" [ "$(cut -d, -f3,12 accb/accuracy.csv | grep -c "^$op,PASS")" -gt 1500 ]
+done
+expect "more columns than a register has" [ "$(awk -F, 'NR>1{print $11}' accb/accuracy.csv | sort -u)" = 21 ]
+expect "saved statistics were judged in training, and in inference there are none" [ "$(awk -F, '$12=="PASS"{print $3, ($30!="null")}' \
+    accb/accuracy.csv | sort -u | paste -sd,)" = "batchnorm 1,batchnorm_infer 0" ]
+expect "its pictures were made" [ -s accb/plots/heatmap-f32.svg ]
+nb accuracy --op prmsnorm --prefix 50% --out accp --quiet --hidden 67 --isa scalar --dtype f32 --family benign
+expect "a prefix can be asked for, and the line that reproduces has it" grep -q -- '--hidden 67 --prefix 50% --seed 1$' accp/accuracy.csv
 nb accuracy --op dyt --out accd --baseline "$record" --quiet --hidden 67
 expect "nor one without a norm: exit 0, not $rc" [ "$rc" = 0 ]
 expect "each of them was judged" [ "$(cut -d, -f2,12 accd/accuracy.csv | grep -c '^dyt.*,PASS')" -gt 1000 ]

@@ -3,7 +3,7 @@
 # shellcheck source=tests/common.sh
 . "$(dirname "$0")/common.sh"
 
-verdicts() { jq -r .verdict out | sort -u | tr '\n' ' '; }
+verdicts() { jq -r .verdict out | grep -v '^SKIP_ISA$' | sort -u | tr '\n' ' '; } # what this CPU has not is no matter
 norms=layernorm,rmsnorm,prmsnorm,groupnorm,qknorm,l2norm,scalenorm
 nb check --dir bwd --op $norms --isa all --dtype f32,bf16 --hidden 96 --groups 3 --head 32 --rows 9 --json
 expect "all pass: $(verdicts)" [ "$(verdicts)" = "PASS " ]
@@ -19,8 +19,12 @@ expect "with h, and with two gradients" [ "$(jq -r .cell out | sed 's/-[bf][^-]*
     "bwd-residual l1000 bwd-residual l6 fwd-residual l1000 fwd-residual l6 " ]
 nb check --op deepnorm --hidden 33 --rows 5 --json
 expect "forward alone it is postnorm" [ "$(jq -r 'select(.verdict=="PASS")|.kernel' out | grep -c '^deepnorm_fwd_postnorm_')" -ge 7 ]
-fails 1 'nothing is fused: the gradient of a sum is that of each term (deepnorm' check --op layernorm --dir bwd --fuse residual
-fails 1 'nothing is fused' check --op deepnorm --dir bwd --fuse postnorm
+nb check --op deepnorm,layernorm,rmsnorm --dir bwd --fuse residual --isa all --dtype f32,bf16 --hidden 33 --rows 9 --json
+expect "back through a sum, with one gradient and with two: $(verdicts)" [ "$(verdicts)" = "PASS " ]
+expect "each with its own kernels" [ "$(jq -r .kernel out | sed 's/_\(unfused\|naive\|twopass\|plain\)__.*//' | sort -u | tr '\n' ' ')" = \
+    "deepnorm_bwd_res layernorm_bwd rmsnorm_bwd triad_bwd triad_bwd_res " ]
+fails 1 'goes back through x + residual' check --op prmsnorm,batchnorm --dir bwd --fuse residual
+fails 1 '--fuse postnorm does not keep; --fuse residual does' check --op deepnorm --dir bwd --fuse postnorm
 fails 1 'no kernel has this op, direction (--dir), fusion (--fuse)' check --op deepnorm --fuse none
 for depth in 0 -3 2.5 1000001 x; do
     fails 1 "depth: \"$depth\" is not a whole number from 1 to 1000000" check --op deepnorm --depth "$depth"
@@ -63,6 +67,30 @@ expect "and backward: $(deep bwd)" [ "$(deep bwd)" -ge 1 ]
 expect "its roof has two outputs, too" [ "$(awk -F, 'NR==1{for(i=1;i<=NF;i++)c[$i]=i;next}
     $c["op"]=="deepnorm"{sub(/_plain.*/,"",$c["roof"]);print $c["roof"]}' deep/results.csv | sort -u | tr '\n' ' ')" = \
     "triad_bwd_res triad_fwd_res " ]
+
+# a step of training of deepnorm, against the layernorm of the same sum: one cell a direction, whose norms write two tensors and one
+nb run --op deepnorm,layernorm --versus deepnorm:layernorm --dir fwd,bwd --stats yes --hidden 100 --rows 20 --kernels headline --processes 6 \
+    --rounds 2 --out step
+expect "a step of deepnorm: exit 0, not $rc" [ "$rc" = 0 ]
+columns() { # FILE CONDITION NAME...: of its lines that awk finds so, in c[NAME]
+    awk -F, -v names="${*:3}" 'NR==1{for(i=1;i<=NF;i++)c[$i]=i;n=split(names,want," ");next}
+        '"$2"'{for(i=1;i<=n;i++)printf "%s ", $c[want[i]]; print ""}' "$1" | sort -u | tr '\n' ' '
+}
+step='$c["base_op"]=="layernorm" && $c["test_op"]=="deepnorm" && $c["pairing"]=="best-of-each" && $c["speedup"]>0'
+expect "it has a ratio each way and of both: $(columns step/speedup.csv "$step" dir fuse)" \
+    [ "$(columns step/speedup.csv "$step" dir fuse)" = "bwd residual  fwd residual  fwd+bwd residual  " ]
+expect "also algorithm by algorithm" [ "$(columns step/speedup.csv "${step/best-of-each/same-algorithm}" dir)" = "bwd  fwd  fwd+bwd  " ]
+back='$c["dir"]=="bwd" && $c["fuse"]=="residual" && $c["ns_per_row"]>0'
+expect "traffic is that of each kernel" [ "$(columns step/results.csv "$back && \$c[\"op\"]!=\"triad\"" op bytes_per_row)" = \
+    "deepnorm 1600  layernorm 1200  " ]
+expect "and so is the roof" [ "$(columns step/results.csv "$back && \$c[\"op\"]!=\"triad\"" op roof | sed 's/_plain[^ ]*//g')" = \
+    "deepnorm triad_bwd_res  layernorm triad_bwd  " ]
+expect "one anchor a group" [ "$(jq '[.cells[].groups[]|select(.stage=="all")|[.members[]|select(.role=="anchor")]|length]|unique' -c step/plan.json)" = "[1]" ]
+expect "the terminal says what it is of" grep -qE '^  L2 .*, of x \+ residual, depth 12$' out
+expect "the picture has it, with its star" grep -q 'DeepNorm, depth 12 \*' step/plots/training.gp
+nb run --versus deepnorm:layernorm,rmsnorm:layernorm --dir fwd,bwd --stats yes --hidden 100 --rows 20 --kernels headline --processes 6 --rounds 2 --out beside
+expect "beside others: exit 0, not $rc" [ "$rc" = 0 ]
+expect "they are of no sum, and have no star" grep -qF "NORM[2] = ['RMSNorm', 'DeepNorm, depth 12 *']" beside/plots/training.gp
 nb explain deepnorm_bwd_res_twopass__f32_scalar
 expect "explained: both gradients are written" grep -q 'x and dy read and dres and dx written once' out
 nb explain rmsnorm_bwd_twopass__f32_scalar

@@ -9,14 +9,17 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
+#include "trial.h"
 #include <float.h>
 #include <math.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 /* ---- allocations are counted: the linker sends those of the library here ---- */
 
 static size_t allocations;
+static pid_t hang_without; /* a child of this process waits for a signal instead of allocating; 0: none does */
 void *__real_malloc(size_t n);
 void *__real_calloc(size_t n, size_t size);
 void *__real_realloc(void *p, size_t n);
@@ -29,6 +32,8 @@ void *__wrap_aligned_alloc(size_t align, size_t n);
 void *__wrap_malloc(size_t n)
 {
     allocations++;
+    while (hang_without != 0 && getpid() != hang_without)
+        pause();
     return __real_malloc(n);
 }
 
@@ -516,9 +521,24 @@ static void ratios(void **state)
     assert_true(fabs(r[4].saved_tuned + 0.1) < 1e-15 && isnan(r[4].saved)); /* no naive layernorm ran */
     assert_true(fabs(r[2].in_situ - 0.2) < 1e-15 && fabs(r[2].by_difference - 0.2) < 1e-15 && fabs(r[3].in_situ - 1. / 9) < 1e-15);
     assert_true(fabs(r[3].amdahl - 0.1) < 1e-15 && fabs(r[3].beyond) < 1e-15);
+    assert_true(fabs(r[2].disagree) < 1e-15 && fabs(r[4].disagree) < 1e-15 && isnan(r[0].disagree));
+    for (size_t i = 0; i < 5; i++)
+        rounds[i].norm_ns[2] /= 2; /* a clock that loses half */
+    nb_block_ratios(rounds, 5, v, 5, r, &twin);
+    assert_true(fabs(r[2].disagree - 0.1) < 1e-15);
     rounds[0].block_ns[3] = rounds[1].block_ns[3] = rounds[2].block_ns[3] = 1; /* three of five rounds: too good to be true */
     nb_block_ratios(rounds, 5, v, 5, r, &twin);
     assert_true(r[3].beyond > 0.8);
+}
+
+/* Twins that differ by chance, however widely, have no floor; what all of them show is one, however many there are. */
+static void noise_floor(void **state)
+{
+    (void)state;
+    double wide[] = {-0.05, 0.04, 0.001, -0.03, 0.05}, shared[] = {-0.03, -0.02, -0.021, -0.019, -0.02, -0.05, -0.01}, few[] = {-0.02, -0.03};
+    assert_true(nb_block_noise(wide, 5) == 0.001);
+    assert_true(nb_block_noise(shared, 7) == 0.02);
+    assert_true(fabs(nb_block_noise(few, 2) - 0.025) < 1e-15);
 }
 
 /* ---- the experiment ---- */
@@ -528,20 +548,11 @@ static bool stop_at_once(void)
     return true;
 }
 
-static const struct nb_observation *find(const struct nb_observations *o, const char *quantity, const char *where)
-{
-    for (size_t i = 0; i < o->n; i++)
-        if (strcmp(o->v[i].quantity, quantity) == 0 && strcmp(o->v[i].where, where) == 0)
-            return &o->v[i];
-    fail_msg("no %s where %s", quantity, where);
-    return NULL;
-}
-
 static void block_speed(void **state)
 {
     (void)state;
     /* block ffn d tokens batch norms class step threads processes */
-    static const char *const values[] = {"transformer,gru", "gelu", "64", "4", "2", "rmsnorm", "naive,tuned", "forward,training", "1", "6"};
+    static const char *const values[] = {"transformer,gru", "gelu", "64", "4", "2", "rmsnorm", "naive,tuned", "forward,training", "1", "6", "120"};
     struct nb_trial t = {.experiment = nb_experiment_find("block_speed"), .values = values, .seed = 1, .budget_s = 0.2};
     struct nb_observations o = {0};
     struct nb_err err;
@@ -550,9 +561,9 @@ static void block_speed(void **state)
     for (size_t i = 0; i < t.experiment->parameter_count; i++)
         assert_int_equal(nb_parameter_check(&t.experiment->parameters[i], values[i], &err), NB_OK);
     assert_int_equal(t.experiment->run(&t, &o, &err), NB_OK);
-    /* of 4 conditions: 2 saved, 3 saved against tuned, 4 + 4 shares, 2 bounds, 2 beyond, 5 blocks */
-    assert_int_equal(o.n, 4 * 22);
-    const struct nb_observation *v = find(&o, "saved_time", "block=gru ffn=none d=64 tokens=1 batch=2 step=training class=tuned norm=rmsnorm threads=1");
+    /* of 4 conditions: 2 saved, 3 saved against tuned, 4 + 4 shares, 4 disagreements, 2 bounds, 2 beyond, 5 blocks */
+    assert_int_equal(o.n, 4 * 26);
+    const struct nb_observation *v = trial_find(&o, "saved_time", "block=gru ffn=none d=64 tokens=1 batch=2 step=training class=tuned norm=rmsnorm threads=1");
     if (v->missing[0] != '\0') {
         assert_non_null(strstr(v->missing, "libopenblas-dev"));
         nb_observations_free(&o);
@@ -562,11 +573,44 @@ static void block_speed(void **state)
     for (size_t i = 0; i < o.n; i++)
         if (o.v[i].missing[0] != '\0' || !(o.v[i].low <= o.v[i].value && o.v[i].value <= o.v[i].high) || fabs(o.v[i].value) > 1e9)
             fail_msg("%s where %s: %g, %s", o.v[i].quantity, o.v[i].where, o.v[i].value, o.v[i].missing);
-    v = find(&o, "share_in_situ", "block=transformer ffn=gelu d=64 tokens=4 batch=1 step=forward class=naive norm=layernorm threads=1");
+    v = trial_find(&o, "share_in_situ", "block=transformer ffn=gelu d=64 tokens=4 batch=1 step=forward class=naive norm=layernorm threads=1");
     assert_true(v->value > 0 && v->value < 1);
     nb_observations_free(&o);
     t.stop = stop_at_once;
     assert_int_equal(t.experiment->run(&t, &o, &err), NB_INTERRUPTED);
+    assert_int_equal(o.n, 0);
+}
+
+/* A process that hangs is ended, and its cells are lost in this run only. */
+static void hanging(void **state)
+{
+    (void)state;
+    static const char *const values[] = {"transformer", "gelu", "64", "1", "1", "rmsnorm", "tuned", "forward", "1", "6", "0.3"};
+    const struct nb_trial t = {.experiment = nb_experiment_find("block_speed"), .values = values, .seed = 1, .budget_s = 0.01};
+    struct nb_observations o = {0};
+    struct nb_err err = {""};
+    hang_without = getpid();
+    assert_int_equal(t.experiment->run(&t, &o, &err), NB_OK);
+    hang_without = 0;
+    assert_true(o.n > 0);
+    for (size_t i = 0; i < o.n; i++)
+        assert_true(o.v[i].once && strstr(o.v[i].missing, "took longer than") != NULL);
+    nb_observations_free(&o);
+}
+
+/* More blocks than it can hold are not left out in silence. */
+static void too_many_blocks(void **state)
+{
+    (void)state;
+    char tokens[400] = "1";
+    const char *values[] = {"transformer", "gelu,swiglu", "64,128", tokens, "1", "rmsnorm", "tuned", "forward,training", "1", "6", "60"};
+    const struct nb_trial t = {.experiment = nb_experiment_find("block_speed"), .values = values, .seed = 1, .budget_s = 0.01};
+    struct nb_observations o = {0};
+    struct nb_err err = {""};
+    for (int i = 2; i <= 33; i++)
+        snprintf(tokens + strlen(tokens), sizeof tokens - strlen(tokens), ",%d", i);
+    assert_int_equal(t.experiment->run(&t, &o, &err), NB_ERROR);
+    assert_non_null(strstr(err.text, "264 blocks by ffn, d, tokens, batch and step; at most 256"));
     assert_int_equal(o.n, 0);
 }
 
@@ -575,7 +619,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(activations),     cmocka_unit_test(activations_bf16),        cmocka_unit_test(bf16_ties_go_to_even), cmocka_unit_test(forward_is_the_formula),
         cmocka_unit_test(gradients),       cmocka_unit_test(a_pass_allocates_nothing), cmocka_unit_test(the_same_for_a_seed),
-        cmocka_unit_test(tuned_is_tuned),  cmocka_unit_test(ratios),                  cmocka_unit_test(block_speed),
+        cmocka_unit_test(tuned_is_tuned),  cmocka_unit_test(ratios), cmocka_unit_test(noise_floor), cmocka_unit_test(block_speed), cmocka_unit_test(too_many_blocks), cmocka_unit_test(hanging),
         cmocka_unit_test(openblas_is_the_product), /* last: from here on its threads are in this process */
     };
     char word[40];

@@ -23,6 +23,16 @@ flips C42 REPRODUCED CONDITIONAL 's/^eps  *= 0$/eps = 1e-5/; s/^factor .*/factor
 flips C30 CONDITIONAL REPRODUCED 's/^rule  *= int$/rule = ceil/; s/^share .*/share = 0.0625,0.29,0.5,1/' # ceil() for int()
 flips C20 REPRODUCED REFUTED 's/^quantity .*/&\nscheme = deepnorm\nnorm = layernorm\ndepth = 6,200\nalpha = 1\nbeta = 1/' # alpha of a shallow stack
 
+flips C22 REFUTED CONDITIONAL 's/^quantity .*/&\nbeta = 3/' # a stack whose weights beta enlarges
+
+# A measurement that cannot be: said on stderr, in claims.md and in claims.json, with exit code 1; the claim has its verdict.
+fails 1 'something is wrong: a block saves more than its norm takes: beyond_amdahl is 0.3 [0.29, 0.31] where block=planted' \
+    claim 'wrong_block.beyond_amdahl > 0.1' --out void
+expect "claims.md says it" grep -q '^\*\*This run is void\*\*: something is wrong' void/claims.md
+expect "claims.json, too" jq -e '(.wrong | test("^something is wrong")) and .claims[0].verdict == "REPRODUCED"' void/claims.json >jq.out
+nb claim 'wrong_block.beyond_amdahl > 0.01 where beyond=0.025' --out fine # as X01 allows
+expect "nothing is wrong: exit $rc" jq -e '.wrong == null' fine/claims.json >jq.out
+
 # An RMSNorm that is right and takes 30 % longer: about 1.4 times as fast as LayerNorm becomes 1.1.
 asked='speedup(rmsnorm:layernorm, naive) >= 1.22 where dtype=f32 and hidden=1024 and residency=L2 and isa=scalar'
 nb claim "$asked" --quick --out fast

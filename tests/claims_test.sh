@@ -28,6 +28,15 @@ expect "cells name observations of their quantity" jq -e '. as $r | all(.claims[
     all(.cells[]; $r.runs[$t.run].observations[.observation].quantity == $t.quantity))' real/claims.json >jq.out
 expect "host.json" jq -e '.cpu and .before and .after' real/host.json >jq.out
 expect "claims.md has a section each" [ "$(grep -c '^## C0[15]: ' real/claims.md)" = 2 ]
+nb claims --id C17a,C17b,C17c,C18c --quick --out split
+expect "an open answer to one statement hides none to another: $(jq -c '[.claims[].verdict]' split/claims.json)" \
+    [ "$(jq -c '[.claims[].verdict]' split/claims.json)" = '["CONDITIONAL","REPRODUCED","REPRODUCED","REFUTED"]' ]
+mkdir arithmetic
+sed '/^\[test by_layer\]/,/^$/d' "$source/reference/claims/C09.claim" >arithmetic/C09.claim
+nb claims --registry arithmetic --out jacobian
+expect "a derivative that is larger by 1/(2n) is larger: $(jq -c '.claims[0].regime' jacobian/claims.json)" [ "$(jq -c '.claims[0].regime' jacobian/claims.json)" = '"mean=0, not >=1"' ]
+nb claims --id C06 --out scans
+expect "one half of C06 holds: $(jq -c '.claims[0].regime' scans/claims.json)" [ "$(jq -c '.claims[0].regime' scans/claims.json)" = '"op=rmsnorm, not layernorm"' ]
 repro=$(jq -r '.claims[] | select(.id == "C05") | .repro' real/claims.json)
 # shellcheck disable=SC2086 # words of a command
 nb ${repro#normbench } --out again
@@ -70,11 +79,25 @@ verdict P6 CONDITIONAL 'holds where mean>=1, not 0'
 verdict P7 REFUTED
 verdict P8 'NOT TESTABLE' 'needs the <data>'
 expect "contradictions stand side by side" grep -q '^claims that contradict each other' out
-expect "and are decided" grep -q 'this is decided' out
+expect "and are decided" grep -qxF '  P1 holds; P2 does not hold: this is decided' out
+sed -i 's/^against = .*/against = P6/' registry/P2.claim
+nb claims --registry registry --id P2,P6 --out conditional
+expect "of one that is conditional the conditions are told" grep -qxF '  P2 does not hold; P6 holds where mean>=1, not 0' out
+expect "also in claims.md" grep -qF '| P2 does not hold; P6 holds where mean&gt;=1, not 0 |' conditional/claims.md
+expect "claims.md says how much wider intervals were" grep -qE '^- cells disagree: .* widened 1.[0-9]+ times, for [0-9]+ cells$' conditional/claims.md
+sed -i 's/^against = .*/against = P1/' registry/P2.claim
+nb claims --registry registry --out planted_again
 expect "counted" grep -q '2 REPRODUCED, 2 REFUTED, 2 CONDITIONAL, 1 NOT RESOLVED, 1 NOT TESTABLE' out
 expect "equal parameters are run once: $(jq '.runs | length' planted/claims.json)" [ "$(jq '.runs | length' planted/claims.json)" = 5 ]
 expect "markup is escaped" grep -qF 'a &lt;test&gt; \| \`x\`' planted/claims.md
 expect "no claim is marked up" [ "$(grep -c '<test>' planted/claims.md)" = 0 ]
+plant P9 $'op = rmsnorm\nmean = 0,1,2,3,4,5\nsd = 0.5,1,2\neps = 0,1e-5' '>= 0.5' # most hold, and not all are shown
+nb claims --registry registry --id P9 --out shown
+expect "the table counts a test's cells" grep -qF '(>= 0.5): 30 hold, 6 fail' out
+expect "and claims.md" grep -qF '; 30 hold, 6 fail' shown/claims.md
+expect "12 of the 30 that hold are shown, and all of the 6 that fail" [ "$(grep -oE '\| (holds|fails) \|$' shown/claims.md | uniq -c | tr -s ' \n' ' ')" = ' 6 | fails | 12 | holds | ' ]
+expect "and how many are not" grep -q '^And 18 more' shown/claims.md
+rm registry/P9.claim
 plant P1 $'op = layernorm\nmean = 1,5\nsd = 1' '>= 0.1'
 nb claims --registry registry --id P1 --out flipped
 verdict P1 REFUTED
@@ -127,6 +150,12 @@ if gnuplot --version >/dev/null 2>&1; then
     expect "and its picture" [ -s left/gradients_by_layer/stack_gradients.svg ]
 fi
 fails 1 'do not do for these claims; at least' claim 'speedup(rmsnorm:layernorm) > 1' --budget 1s
+
+# ---- an error late: the folder of the second experiment has too long a name, what was tried before it is kept ----
+deep=$(printf './%.0s' $(seq 2036))longs # 4077 bytes: /row_statistics fits behind it, /deepnorm_constants does not
+fails 1 'cannot make the folder' claims --id C05,C19 --quick --out "$deep"
+expect "it says that there is something" grep -q 'what was finished is in' err
+expect "what was finished is written" [ "$(jq -c '[.error[0:22], [.claims[].verdict]]' longs/claims.json)" = '["cannot make the folder",["REPRODUCED","UNTRIED"]]' ]
 
 # ---- a child that a signal ends: valgrind kills who calls it ----
 mkdir bin

@@ -49,6 +49,28 @@ NB_DISABLE_ISA=mmx fails 1 "unknown word \"mmx\"" list
 preset() { printf '%b' "$1" >bad.preset; }
 preset 'title = x\n[a]\nhiden = 3\n'
 fails 1 'bad.preset:3: unknown key "hiden"' run --preset ./bad.preset
+keys=$(sed -n 's/.*unknown key "hiden"; known: //p' err | tr -d ,)
+expect "the keys are named: $keys" [ "$(wc -w <<<"$keys")" -ge 21 ]
+# each is an option of every command that selects kernels; of gates --head is a program, and the key head --head-length
+for command in run check count gate "gate --counts"; do
+    # shellcheck disable=SC2086 # words of a command
+    nb $command --help
+    for key in $keys; do
+        [[ "$command $key" =~ ^gate.*\ head$ ]] && key=head-length
+        [[ "$command $key" =~ counts\ (threads|residency)$ ]] || # counts know neither
+            expect "$command --help tells of --$key" grep -qE "^ +--$key=" out
+    done
+    expect "$command --help names the ops" grep -q 'scalenorm' <(tr -d '\n' <out)
+done
+nb run --help
+expect "defaults are told" grep -q 'default 6.25%' <(tr -s ' \n' '  ' <out)
+nb check --prefix 50% --groups 2 --head 4 --depth 3 --momentum 0.5 --op prmsnorm,groupnorm,qknorm,batchnorm --hidden 16 --rows 4 --json
+expect "they are heard: $(jq -r .cell out | head -1)" grep -q -- '-p50-g2-d4-m0.5"' out
+# a gate takes them as run does: bad ones are refused, and good ones reach the plan
+for word in 'prefix 0' 'groups 0' 'head-length 0' 'depth 0' 'momentum 2' 'offset 7' 'stats maybe' 'param-dtype f33'; do
+    # shellcheck disable=SC2086 # an option and its value
+    fails 1 "--${word%% *}" gate --base "$normbench" --${word% *} ${word#* }
+done
 preset 'title = x\n[a]\nhidden = 3,zero\n'
 fails 1 'bad.preset:3: hidden' run --preset ./bad.preset
 preset 'colour = red\n[a]\n'

@@ -8,6 +8,9 @@ normbench=$(readlink -f "$1")
 work=$(mktemp -d)
 NB_LOCK_DIR=$work
 failures=0 checks=0
+# Where ctest runs tests side by side it deals the CPUs: "id:1,slots:1".
+cpu=${CTEST_RESOURCE_GROUP_0_CPUS:-}
+[ -z "$cpu" ] || taskset -pc "$(expr "$cpu" : 'id:\([0-9]*\)')" $$ >/dev/null
 cd "$work" || exit 1
 trap 'rm -rf "$work"' EXIT
 

@@ -6,6 +6,7 @@
 #include "hearing.h"
 #include "poster.h"
 #include "regime.h"
+#include "shares.h"
 #include "speed.h"
 #include "stats.h"
 
@@ -227,10 +228,12 @@ static void rule(void **state)
 {
     (void)state;
     struct nb_observation yes = seen(1.1, 1.2, 1.3, 9, "k=1"), no = seen(0.5, 0.6, 0.7, 9, "k=2"), open = seen(0.8, 1.05, 1.4, 9, "k=3"),
-                          gone = seen(NAN, NAN, NAN, 0, "k=4"), lost = gone, few = seen(1.1, 1.2, 1.3, 2, "k=5");
+                          gone = seen(NAN, NAN, NAN, 0, "k=4"), lost = gone, few = seen(1.1, 1.2, 1.3, 2, "k=5"), nan = seen(NAN, NAN, NAN, 9, "k=6");
     strcpy(gone.missing, "no such library");
     strcpy(lost.missing, "disturbed");
     lost.once = true;
+    strcpy(nan.missing, "not a number came out");
+    nan.nan = true;
     const struct {
         struct nb_observation o[3];
         size_t n, first;
@@ -241,7 +244,7 @@ static void rule(void **state)
         {{no, no}, 2, 2, NB_REFUTED, "", ""},
         {{yes, no}, 2, 2, NB_CONDITIONAL, "k=1, not 2", ""},
         {{yes, no}, 2, 1, NB_CONDITIONAL, "k=1, not 2", ""},
-        {{yes, no, open}, 3, 3, NB_CONDITIONAL, "k=1, not 2", ""},
+        {{yes, no, open}, 3, 3, NB_CONDITIONAL, "k=1, not 2, open 3", "1 of 3 cells are open"},
         {{yes, open}, 2, 2, NB_NOT_RESOLVED, "", "1 of 2 cells are open; about 25 times"},
         {{no, open}, 2, 2, NB_NOT_RESOLVED, "", "1 of 2 cells are open"},
         {{open}, 1, 1, NB_NOT_RESOLVED, "", "1 of 1 cells are open"},
@@ -259,6 +262,11 @@ static void rule(void **state)
         {{yes, no, lost}, 3, 3, NB_CONDITIONAL, "k=1, not 2", "1 of 3 cells of test a could not"},
         {{lost}, 1, 1, NB_NOT_RESOLVED, "", "test a could not be tried: disturbed"},
         {{lost, gone}, 2, 1, NB_NOT_RESOLVED, "", "test b could not be tried: no such library"},
+        /* what was computed and is no number fails */
+        {{nan, nan}, 2, 2, NB_REFUTED, "", ""},
+        {{yes, nan}, 2, 2, NB_CONDITIONAL, "k=1, not 6", ""},
+        {{no, nan}, 2, 2, NB_REFUTED, "", ""},
+        {{nan, gone}, 2, 2, NB_REFUTED, "", "1 of 2 cells of test a could not be observed: no such library"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const struct nb_judgement j = judge(rows[i].o, rows[i].n, rows[i].first, at_least(1));
@@ -454,26 +462,43 @@ static void regimes(void **state)
 {
     (void)state;
     const struct {
-        struct nb_decided v[8];
+        struct nb_regime_cell v[12];
         size_t n;
         const char *text;
     } rows[] = {
-        {{{"t", "d=f32 r=L2", true}, {"t", "d=f32 r=DRAM", false}, {"t", "d=f16 r=L2", true}, {"t", "d=f16 r=DRAM", false}}, 4, "r=L2, not DRAM"},
-        {{{"t", "h=64", false}, {"t", "h=256", false}, {"t", "h=1024", true}, {"t", "h=4096", true}}, 4, "h>=1024, not <=256"},
-        {{{"t", "h=64", true}, {"t", "h=256", true}, {"t", "h=1024", false}}, 3, "h<=256, not 1024"},
-        {{{"t", "h=64", true}, {"t", "h=256", false}, {"t", "h=1024", true}}, 3, "h=64|1024, not 256"},
-        {{{"t", "d=f32 r=L2", true}, {"t", "d=f32 r=DRAM", true}, {"t", "d=f16 r=L2", true}, {"t", "d=f16 r=DRAM", false}}, 4,
+        {{{"t", "d=f32 r=L2", NB_HOLDS}, {"t", "d=f32 r=DRAM", NB_FAILS}, {"t", "d=f16 r=L2", NB_HOLDS}, {"t", "d=f16 r=DRAM", NB_FAILS}}, 4, "r=L2, not DRAM"},
+        {{{"t", "h=64", NB_FAILS}, {"t", "h=256", NB_FAILS}, {"t", "h=1024", NB_HOLDS}, {"t", "h=4096", NB_HOLDS}}, 4, "h>=1024, not <=256"},
+        {{{"t", "h=64", NB_HOLDS}, {"t", "h=256", NB_HOLDS}, {"t", "h=1024", NB_FAILS}}, 3, "h<=256, not 1024"},
+        {{{"t", "h=64", NB_HOLDS}, {"t", "h=256", NB_FAILS}, {"t", "h=1024", NB_HOLDS}}, 3, "h=64|1024, not 256"},
+        {{{"t", "d=f32 r=L2", NB_HOLDS}, {"t", "d=f32 r=DRAM", NB_HOLDS}, {"t", "d=f16 r=L2", NB_HOLDS}, {"t", "d=f16 r=DRAM", NB_FAILS}}, 4,
          "d=f32; d=f16 and r=L2, not DRAM"},
-        {{{"t", "d=f32 r=L2", false}, {"t", "d=f32 r=DRAM", false}, {"t", "d=f16 r=L2", true}, {"t", "d=f16 r=DRAM", false}}, 4,
+        {{{"t", "d=f32 r=L2", NB_FAILS}, {"t", "d=f32 r=DRAM", NB_FAILS}, {"t", "d=f16 r=L2", NB_HOLDS}, {"t", "d=f16 r=DRAM", NB_FAILS}}, 4,
          "r=L2 and d=f16, not f32"},
-        {{{"mean", "s=1 e=0", true}, {"mean", "s=2 e=0", true}, {"var", "s=1 e=0", false}, {"var", "s=2 e=0", false}}, 4, "test=mean, not var"},
-        {{{"a", "s=1 e=0", true}, {"a", "s=2 e=0", true}, {"b", "s=1 e=0", false}, {"b", "s=2 e=0", true}, {"b", "s=1 e=1", true}, {"a", "s=1 e=1", true}},
+        {{{"mean", "s=1 e=0", NB_HOLDS}, {"mean", "s=2 e=0", NB_HOLDS}, {"var", "s=1 e=0", NB_FAILS}, {"var", "s=2 e=0", NB_FAILS}}, 4, "test=mean, not var"},
+        {{{"a", "s=1 e=0", NB_HOLDS}, {"a", "s=2 e=0", NB_HOLDS}, {"b", "s=1 e=0", NB_FAILS}, {"b", "s=2 e=0", NB_HOLDS}, {"b", "s=1 e=1", NB_HOLDS}, {"a", "s=1 e=1", NB_HOLDS}},
          6, "test=a; test=b and (s=1 and e=1, not 0; s=2)"},
-        {{{"a", "s=1", true}, {"b", "z=1", false}, {"b", "z=2", true}}, 3, "test=a; test=b and z=2, not 1"},
-        {{{"t", "x=0 y=0 z=0", true}, {"t", "x=0 y=1 z=1", true}, {"t", "x=1 y=0 z=1", true}, {"t", "x=1 y=1 z=0", true}, {"t", "x=0 y=0 z=1", false},
-          {"t", "x=0 y=1 z=0", false}, {"t", "x=1 y=0 z=0", false}, {"t", "x=1 y=1 z=1", false}}, 8,
-         "x=0 y=0 z=0; x=0 y=1 z=1; x=1 y=0 z=1; and 1 more, not x=0 y=0 z=1; x=0 y=1 z=0; x=1 y=0 z=0; and 1 more"},
-        {{{"t", "", true}, {"t", "", false}}, 2, "t, not t"},
+        {{{"a", "s=1", NB_HOLDS}, {"b", "z=1", NB_FAILS}, {"b", "z=2", NB_HOLDS}}, 3, "test=a; test=b and z=2, not 1"},
+        {{{"t", "x=0 y=0 z=0", NB_HOLDS}, {"t", "x=0 y=1 z=1", NB_HOLDS}, {"t", "x=1 y=0 z=1", NB_HOLDS}, {"t", "x=1 y=1 z=0", NB_HOLDS}, {"t", "x=0 y=0 z=1", NB_FAILS},
+          {"t", "x=0 y=1 z=0", NB_FAILS}, {"t", "x=1 y=0 z=0", NB_FAILS}, {"t", "x=1 y=1 z=1", NB_FAILS}}, 8,
+         "x=0: 2 of 4 decided cells, 1: 2 of 4"},
+        {{{"a", "x=0 y=0 z=0", NB_HOLDS}, {"a", "x=0 y=1 z=1", NB_HOLDS}, {"a", "x=1 y=0 z=1", NB_HOLDS}, {"b", "x=1 y=1 z=0", NB_HOLDS}, {"b", "x=0 y=0 z=1", NB_FAILS},
+          {"a", "x=0 y=1 z=0", NB_FAILS}, {"b", "x=1 y=0 z=0", NB_FAILS}, {"b", "x=1 y=1 z=1", NB_FAILS}, {"b", "x=1 y=1 z=1", NB_OPEN},
+          {"c", "x=1 y=1 z=1", NB_OPEN}, {"b", "x=1 y=1 z=0", NB_FAILS}, {"a", "x=1 y=1 z=0", NB_FAILS}}, 12,
+         "test=a: 3 of 5 decided cells, b: 1 of 5"},
+        /* open cells are told apart, in a key of their own if need be, or are counted */
+        {{{"t", "r=L2", NB_HOLDS}, {"t", "r=DRAM", NB_FAILS}, {"t", "r=L3", NB_OPEN}}, 3, "r=L2, not DRAM, open L3"},
+        {{{"t", "h=64", NB_FAILS}, {"t", "h=256", NB_FAILS}, {"t", "h=1024", NB_HOLDS}, {"t", "h=2048", NB_OPEN}, {"t", "h=4096", NB_HOLDS}}, 5,
+         "h=1024|4096, not <=256, open 2048"},
+        {{{"t", "h=64", NB_OPEN}, {"t", "h=256", NB_FAILS}, {"t", "h=512", NB_FAILS}, {"t", "h=1024", NB_HOLDS}, {"t", "h=4096", NB_HOLDS}}, 5,
+         "h>=1024, not 256|512, open 64"},
+        {{{"t", "d=f32 r=L2", NB_HOLDS}, {"t", "d=f32 r=DRAM", NB_FAILS}, {"t", "d=f16 r=L2", NB_HOLDS}, {"t", "d=f16 r=DRAM", NB_OPEN}}, 4,
+         "d=f32 and r=L2, not DRAM; d=f16 and r=L2, open DRAM"},
+        {{{"t", "d=f32 h=1", NB_HOLDS}, {"t", "d=f32 h=2", NB_HOLDS}, {"t", "d=f32 h=2", NB_OPEN}, {"t", "d=f16 h=1", NB_FAILS}, {"t", "d=f16 h=2", NB_FAILS},
+          {"t", "d=f16 h=2", NB_OPEN}}, 6, "d=f32 (1 of 3 such cells are open), not f16 (1 of 3 such cells are open)"},
+        {{{"t", "d=f32 h=1 r=1", NB_HOLDS}, {"t", "d=f32 h=2 r=1", NB_FAILS}, {"t", "d=bf16 h=1 r=1", NB_HOLDS}, {"t", "d=bf16 h=2 r=1", NB_HOLDS},
+          {"t", "d=bf16 h=1 r=1", NB_OPEN}, {"t", "d=bf16 h=2 r=1", NB_OPEN}}, 6,
+         "d=f32 and h=1, not 2; d=bf16 (2 of 4 such cells are open)"},
+        {{{"t", "", NB_HOLDS}, {"t", "", NB_FAILS}}, 2, "1 of 2 decided cells"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char text[800];
@@ -617,7 +642,7 @@ static enum nb_status fake(const struct nb_trial *t, struct nb_observations *o, 
     }
     for (size_t i = 0; i < n; i++)
         if (strcmp(what, "gone") == 0)
-            nb_observe_missing(o, "q", "", "apt-get install `it`", "level=%g", level[i]);
+            nb_observe_missing(o, "q", "", "apt-get install `it`", false, "level=%g", level[i]);
         else if (strcmp(what, "nothing") != 0)
             nb_observe(o, "q", "", level[i] == 2 ? 0.5 : strcmp(what, "inf") == 0 ? INFINITY : 2, "level=%g", level[i]);
     return NB_OK;
@@ -650,6 +675,14 @@ static void asking(void **state)
     assert_true(c.tests[0].where.v[1].sets && !c.tests[0].where.v[2].sets);
     assert_string_equal(c.tests[0].holds_text, ">= 0.5");
     nb_claim_free(&c);
+    c = asked("speedup > 1 where hidden=1024|4096 and pair=rmsnorm:layernorm|prmsnorm:rmsnorm and dtype=f32");
+    for (size_t i = 0; i < c.tests[0].experiment->parameter_count; i++) {
+        if (strcmp(c.tests[0].experiment->parameters[i].name, "hidden") == 0)
+            assert_string_equal(c.tests[0].values[i], "1024,4096");
+        if (strcmp(c.tests[0].experiment->parameters[i].name, "pair") == 0)
+            assert_string_equal(c.tests[0].values[i], "rmsnorm:layernorm,prmsnorm:rmsnorm");
+    }
+    nb_claim_free(&c);
     c = asked("fake.q(1|2, well) > 1");
     assert_ptr_equal(c.tests[0].experiment, &FAKE_TIMED);
     assert_string_equal(c.tests[0].values[0], "1,2");
@@ -677,6 +710,46 @@ static void asking(void **state)
         says(wrong[i].text, err.text, wrong[i].says);
         assert_null(c.tests);
     }
+}
+
+/* A range is given as much time as the list that it stands for. */
+static void seconds_of_a_range(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"speedup > 1 where hidden=64:16384:x2", "speedup > 1 where hidden=64|128|256|512|1024|2048|4096|8192|16384"};
+    double seconds[2] = {0};
+    for (size_t i = 0; i < 2; i++) {
+        struct nb_claim c = asked(texts[i]);
+        struct nb_err err;
+        const struct nb_trial t = {.experiment = c.tests[0].experiment, .values = (const char *const *)c.tests[0].values, .effort = NB_QUICK};
+        assert_int_equal(nb_op_speed_seconds(&t, &seconds[i], &err), NB_OK);
+        nb_claim_free(&c);
+    }
+    assert_true(seconds[0] == seconds[1] && seconds[0] >= 9 * 2 * 2 * 5);
+}
+
+/* The claims that come with the program time norms in two runs, of passes and of training steps, and blocks in one: whoever asks the
+ * same asks it with the same parameters. */
+static void timed_once(void **state)
+{
+    (void)state;
+    struct nb_claims all;
+    struct nb_err err = {""};
+    size_t timed = 0;
+    if (nb_claims_load(&all, nb_claims_dir(), &err) != NB_OK)
+        fail_msg("%s", err.text);
+    const struct nb_claim **chosen = calloc(all.n, sizeof *chosen);
+    assert_non_null(chosen);
+    for (size_t i = 0; i < all.n; i++)
+        chosen[i] = &all.v[i];
+    struct nb_hearing h = {.effort = NB_QUICK};
+    nb_hearing_plan(&h, chosen, all.n);
+    for (size_t i = 0; i < h.run_count; i++)
+        timed += h.runs[i].experiment->timed;
+    assert_int_equal(timed, 3);
+    nb_hearing_free(&h);
+    free(chosen);
+    nb_claims_free(&all);
 }
 
 static const struct nb_case_of *decided_cases[16];
@@ -792,6 +865,38 @@ static void interrupted(void **state)
         nb_claim_free(&c[i]);
 }
 
+/* A hearing that an error breaks off leaves the verdicts that were formed: the second run's folder has too long a name. */
+static void broken_off(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"fake.q(1) > 1", "fake_other.q > 1"};
+    struct nb_claim c[2] = {asked(texts[0]), asked(texts[1])};
+    const struct nb_claim *const chosen[2] = {&c[0], &c[1]};
+    struct nb_err err = {""};
+    char dir[4089]; /* with /fake 4093 bytes, with /fake_other 4099 */
+    snprintf(dir, sizeof dir, "/tmp");
+    for (size_t n = 4; n < 4088; n += 2)
+        memcpy(dir + n, "/.", 3);
+    struct nb_hearing h = {.decided = on_decided, .effort = NB_QUICK, .dir = dir};
+    decided_count = 0;
+    nb_hearing_plan(&h, chosen, 2);
+    assert_int_equal(nb_hearing_run(&h, &err), NB_ERROR);
+    says("error", err.text, "cannot make the folder");
+    assert_string_equal(h.error, err.text);
+    assert_true(decided_count == 2 && h.cases[0].judgement.finding == NB_REPRODUCED && h.cases[1].judgement.finding == NB_UNTRIED);
+    const struct nb_account a = {.hearing = &h, .command = "x", .options = "", .cpu = "c", .compiler = "gcc", .registry = "r"};
+    char *text = NULL;
+    size_t len = 0;
+    FILE *f = open_memstream(&text, &len);
+    nb_account_md(f, &a);
+    fclose(f);
+    says("md", text, "1 REPRODUCED, 1 UNTRIED. **Broken off**, what is UNTRIED was not finished: cannot make the folder");
+    free(text);
+    nb_hearing_free(&h);
+    for (size_t i = 0; i < 2; i++)
+        nb_claim_free(&c[i]);
+}
+
 static void budget(void **state)
 {
     (void)state;
@@ -839,6 +944,30 @@ static void infinite(void **state)
     json_decref(json);
     nb_hearing_free(&h);
     nb_claim_free(&c);
+}
+
+/* A stack that blows up has no gradients that lie anywhere, outside of a range neither. */
+static void not_a_number(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"gradient_spread(none, layernorm, 6|4000) <= 1e300 where d=8 and seeds=3 and tokens=2 and batch=1 and weight=w1",
+                                        "gradient_spread(none, layernorm, 4000) outside [0, 1] where d=8 and seeds=3 and tokens=2 and batch=1 and weight=w1"};
+    static const enum nb_finding want[] = {NB_CONDITIONAL, NB_REFUTED};
+    static const char *const measured[] = {", 2 cells, 1 of them not a number", "not a number"};
+    for (size_t i = 0; i < 2; i++) {
+        struct nb_claim c = asked(texts[i]);
+        const struct nb_claim *const chosen = &c;
+        struct nb_err err;
+        struct nb_hearing h = {.effort = NB_QUICK, .seed = 1};
+        char text[200];
+        nb_hearing_plan(&h, &chosen, 1);
+        assert_int_equal(nb_hearing_run(&h, &err), NB_OK);
+        assert_int_equal(h.cases[0].judgement.finding, want[i]);
+        nb_measured(&h.cases[0].tests[0], text, sizeof text);
+        says(texts[i], text, measured[i]);
+        nb_hearing_free(&h);
+        nb_claim_free(&c);
+    }
 }
 
 /* Every experiment keeps what the court relies on: its words are words, its defaults are allowed, its arguments are parameters, and no
@@ -914,13 +1043,65 @@ static void stopping(void **state)
     }
 }
 
+/* ---- shares ---- */
+
+static void share(struct nb_observations *o, const char *quantity, double v, double half, double noise, const char *where)
+{
+    nb_observe_interval(o, quantity, "", v, v - half, v + half, noise, 9, "processes", "%s", where);
+}
+
+/* In situ 10 %; by difference as given. */
+static void both_shares(struct nb_observations *o, double difference, double half, double noise, const char *where)
+{
+    share(o, "share_in_situ", 0.1, 0.001, NAN, where);
+    share(o, "share_by_difference", difference, half, noise, where);
+    share(o, "shares_disagree", difference - 0.1, half, noise, where);
+}
+
+static void shares(void **state)
+{
+    (void)state;
+    static const struct {
+        double difference, half, noise, beyond;
+        const char *wrong, *row;
+    } rows[] = {
+        {0.105, 0.002, 0.001, -0.01, NULL, "norm=ln | 10.00 % [9.90, 10.10] | 10.50 % [10.30, 10.70] | both |"},
+        {0.2, 0.002, 0.001, 0, "a norm's share in situ is not that by difference to a block without it: shares_disagree is 0.1 [0.098, 0.102] where norm=ln", NULL},
+        {0.1, 0.002, 0.001, 0.1, "something is wrong: a block saves more than its norm takes: beyond_amdahl is 0.1 [0.09, 0.11] where norm=ln", NULL},
+        {0.2, 0.002, 0.001, 0.1, "where norm=ln; and 1 more", NULL},
+        {0.2, 0.09, 0.001, 0, NULL, "| both |"},                 /* not beyond doubt */
+        {0.01, 0.002, 0.02, 0, NULL, "0.80, 1.20] NOT RESOLVED | in situ |"}, /* within the noise: in situ decides */
+        {0.001, 0.01, 0.001, 0.025, NULL, "-0.90, 1.10] NOT RESOLVED | in situ |"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct nb_run_of run = {.done = true};
+        const struct nb_hearing h = {.runs = &run, .run_count = 1};
+        char text[600] = "", *md = NULL;
+        size_t len = 0;
+        both_shares(&run.observations, rows[i].difference, rows[i].half, rows[i].noise, "norm=ln");
+        share(&run.observations, "beyond_amdahl", rows[i].beyond, 0.01, 0.001, "norm=ln");
+        assert_int_equal(nb_shares_wrong(&h, text, sizeof text), rows[i].wrong != NULL);
+        says("wrong", text, rows[i].wrong != NULL ? rows[i].wrong : "");
+        FILE *f = open_memstream(&md, &len);
+        assert_true(nb_shares_md(f, &h));
+        fclose(f);
+        says("table", md, rows[i].row != NULL ? rows[i].row : "| where |");
+        free(md);
+        nb_observations_free(&run.observations);
+    }
+    const struct nb_hearing none = {.run_count = 0};
+    char text[10];
+    assert_false(nb_shares_wrong(&none, text, sizeof text));
+    assert_false(nb_shares_md(stderr, &none));
+}
+
 /* ---- the poster ---- */
 
 static void saved(struct nb_observations *o, double v, size_t n, const char *residency, const char *pairing, size_t hidden, const char *rest)
 {
     static const char where[] = "pair=rmsnorm:layernorm pairing=%s dir=fwd dtype=f32 hidden=%zu residency=%s %s";
     if (isnan(v))
-        nb_observe_missing_once(o, "saved_time", "", "disturbed", where, pairing, hidden, residency, rest);
+        nb_observe_missing(o, "saved_time", "", "disturbed", true, where, pairing, hidden, residency, rest);
     else
         nb_observe_interval(o, "saved_time", "", v, v - 0.03, v + 0.02, 0.01, n, "processes", where, pairing, hidden, residency, rest);
 }
@@ -977,8 +1158,8 @@ int main(void)
         cmocka_unit_test(regions),    cmocka_unit_test(terms),       cmocka_unit_test(questions), cmocka_unit_test(pointing),
         cmocka_unit_test(outcomes),   cmocka_unit_test(rule),        cmocka_unit_test(many_cells), cmocka_unit_test(longer),
         cmocka_unit_test(properties), cmocka_unit_test(losing), cmocka_unit_test(longer_suffices), cmocka_unit_test(regimes), cmocka_unit_test(claim_right),
-        cmocka_unit_test(claim_wrong), cmocka_unit_test(asking),     cmocka_unit_test(hearing),   cmocka_unit_test(interrupted),
-        cmocka_unit_test(budget),     cmocka_unit_test(infinite),   cmocka_unit_test(poster), cmocka_unit_test(full_disk), cmocka_unit_test(stopping),    cmocka_unit_test(experiments)};
+        cmocka_unit_test(claim_wrong), cmocka_unit_test(asking),     cmocka_unit_test(hearing), cmocka_unit_test(seconds_of_a_range), cmocka_unit_test(timed_once),   cmocka_unit_test(interrupted),
+        cmocka_unit_test(broken_off), cmocka_unit_test(budget),     cmocka_unit_test(infinite), cmocka_unit_test(not_a_number), cmocka_unit_test(shares), cmocka_unit_test(poster), cmocka_unit_test(full_disk), cmocka_unit_test(stopping),    cmocka_unit_test(experiments)};
     char word[40];
     if (nb_cpu_init(word, sizeof word) != 0)
         return 1;

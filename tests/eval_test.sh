@@ -34,6 +34,33 @@ says 'rmsnorm_fwd_onepass__bf16' --x bf.npy --dtype bf16 --op rmsnorm
 says 'PASS' --x x8.npy --kernel '*__f64_scalar'
 says 'PASS' --x x4.npy --gamma x4.npy --gemma --order cast_before
 
+# norms of columns: [1 2; 3 4] has means 2 and 3 and variances 1; in inference by what is given
+npy zeros8.npy '<f8' '(2,)' '\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0'
+npy ones8.npy '<f8' '(2,)' '\0\0\0\0\0\0\xf0\x3f\0\0\0\0\0\0\xf0\x3f'
+npy two8.npy '<f8' '(2,)' '\0\0\0\0\0\0\xf0\x3f\0\0\0\0\0\0\0\x40'
+npy less8.npy '<f8' '(2,)' '\0\0\0\0\0\0\xf0\x3f\0\0\0\0\0\0\xf0\xbf'
+says 'y = -0.999995000037 -0.999995000037 0.999995000037 0.999995000037' --x x8.npy --op batchnorm
+says 'y = 4.99996250025e-06 9.9999250005e-06 1.99999500004 3.99999000007' --x x8.npy --op batchnorm --gamma two8.npy --beta two8.npy
+says 'y = 0.999995000037 1.99999000007 2.99998500011 3.99998000015' --x x8.npy --op batchnorm_infer --run-mean zeros8.npy \
+    --run-var ones8.npy
+says 'PASS' --x x8.npy --kernel 'batchnorm_fwd_*__f64_*' --gamma two8.npy --beta two8.npy
+expect "each of them: $(grep -c ': PASS$' out)" [ "$(grep -c ': PASS$' out)" -ge 14 ]
+says 'PASS' --x x8.npy --kernel batchnorm_fwd_twopass__f64_scalar --mean m8.npy --rstd r8.npy --y y8.npy
+expect "a mean a column: 2 and 3" [ "$(tail -c 16 m8.npy | od -An -tf8 | xargs)" = "2 3" ]
+expect "of that shape" grep -aq "'shape': (2,)" m8.npy
+says 'max|y-ref| 0, over max|ref| 0' --x x8.npy --kernel batchnorm_fwd_twopass__f64_scalar --ref y8.npy
+says 'SKIP_OPTION (needs --run-mean FILE and --run-var FILE)' --x x8.npy --kernel batchnorm_infer_fwd_naive__f64_scalar
+# a factor of its own: tanh(0.5), tanh(1), ...; or another
+says 'y = 0.46211715726 0.761594155956 0.905148253645 0.964027580076' --x row8.npy --op dyt
+says 'y = 0.761594155956 0.964027580076 0.995054753687 0.999329299739' --x row8.npy --op dyt --alpha 1
+# groups, heads and prefixes: those of `run`, or as they are asked for
+says 'y = -0.9999800006 0.9999800006 -0.9999800006 0.9999800006' --x row8.npy --op groupnorm --groups 2
+says 'y = 0.632454267126 1.26490853425 0.848527798013 1.13137039735' --x row8.npy --op qknorm --head 2
+says 'y = 0.632454267126 1.26490853425 1.89736280138 2.52981706851' --x row8.npy --op prmsnorm --prefix 50%
+says 'does not divide hidden' --x row8.npy --op groupnorm
+says 'PASS' --x row8.npy --kernel groupnorm_fwd_twopass__f64_scalar --groups 2 --mean m8.npy
+expect "a mean a group" [ "$(tail -c 16 m8.npy | od -An -tf8 | xargs)" = "1.5 3.5" ]
+
 # what is written can be read, and is what was judged
 says 'PASS' --x x4.npy --kernel layernorm_fwd_twopass__f32_scalar --y y.npy --mean m.npy --rstd r.npy
 expect "y has x's shape and 16 bytes of data" [ "$(stat -c %s y.npy)" = 144 ]
@@ -72,5 +99,16 @@ refuses 'is no finite number' --x x4.npy --eps nan
 refuses 'give --gamma' --x x4.npy --gemma
 refuses '--y, --mean and --rstd take the output of one kernel' --x x4.npy --kernel '*' --y y.npy
 refuses 'no f32 kernel that goes forward' --x x4.npy --kernel '*__f64_*'
+refuses 'batchnorm_infer needs --run-mean FILE and --run-var FILE' --x x8.npy --op batchnorm_infer
+refuses '--run-var is missing' --x x8.npy --op batchnorm_infer --run-mean zeros8.npy
+refuses 'less8.npy: element 1 is -1; with eps 1e-05 that is no variance' --x x8.npy --run-mean zeros8.npy --run-var less8.npy
+refuses 'zeros8.npy: element 0 is 0; with eps 0 that is no variance' --x x8.npy --run-mean zeros8.npy --run-var zeros8.npy --eps 0
+refuses 'row8.npy: holds 4 elements; expected 2' --x x8.npy --run-mean row8.npy --run-var ones8.npy
+refuses 'holds f4; expected f8, as statistics of' --x row8.npy --run-mean x4.npy --run-var x4.npy
+refuses '--rstd: batchnorm_infer makes none' --x x8.npy --kernel batchnorm_infer_fwd_naive__f64_scalar --run-mean zeros8.npy \
+    --run-var ones8.npy --rstd r8.npy
+refuses '--alpha: "half" is no finite number' --x x4.npy --op dyt --alpha half
+refuses '--groups: one value; there is one tensor' --x x4.npy --op groupnorm --groups 1,2
+refuses '--prefix: "2" is no share' --x x4.npy --op prmsnorm --prefix 2
 refuses 'nowhere' --x x4.npy --kernel layernorm_fwd_twopass__f32_scalar --y nowhere/y.npy
 finish

@@ -72,7 +72,7 @@ static void try_family(const struct nb_family *f, uint32_t dtype, uint32_t op, s
     const struct nb_kernel k = {.op = op, .dtype = dtype, .algo = "none"};
     static struct nb_dd y[N_MAX];
     struct nb_lab_data d;
-    nb_lab_data_make(&d, &o, f, dtype, hidden);
+    nb_lab_data_make(&d, &o, f, dtype, hidden, false);
     const struct nb_problem p = nb_lab_problem(&d, &o, &k);
     for (size_t row = 0; row < d.rows && row < 5; row++) {
         const struct nb_ref_row r = nb_lab_row(&d, &p, &k, row, 0);

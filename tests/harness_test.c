@@ -149,7 +149,7 @@ static void in_place_is_a_cell(void **state)
 }
 
 /* A cell of a plan of old has no offset: it is the usual one. A strange one is refused. */
-/* A name, tensors and a command of their own; in place and backward there are none. */
+/* A name, tensors and a command of their own; in place there are none, backward where h is kept. */
 static void fusions_are_cells(void **state)
 {
     (void)state;
@@ -165,8 +165,8 @@ static void fusions_are_cells(void **state)
         const size_t tensors = c->fuse == NB_FUSE_RESIDUAL ? 4 : 3, page = 4096 * (100 * 64 * 4 / 4096 + 1);
         char repro[512];
         seen[c->fuse]++;
-        assert_true(!c->in_place && c->dir == NB_FWD && strstr(c->id, nb_fuse_name(c->fuse)) != NULL);
-        assert_int_equal(c->bytes, tensors * 100 * 64 * 4 + 2 * 64 * 4);
+        assert_true(!c->in_place && strstr(c->id, nb_fuse_name(c->fuse)) != NULL);
+        assert_int_equal(c->bytes, tensors * 100 * 64 * 4 + (c->dir == NB_BWD ? 5 : 2) * 64 * 4);
         assert_int_equal(nb_cell_second_in(c), page + NB_OFFSET_SECOND);
         assert_int_equal(nb_cell_second_out(c), tensors == 4 ? page + NB_OFFSET_SECOND : 0);
         nb_cell_repro(c, &plan.settings, "run", NULL, repro, sizeof repro);
@@ -177,7 +177,7 @@ static void fusions_are_cells(void **state)
         json_decref(json);
         nb_cell_free(&back);
     }
-    assert_true(seen[NB_FUSE_RESIDUAL] == 1 && seen[NB_FUSE_POSTNORM] == 1);
+    assert_true(seen[NB_FUSE_RESIDUAL] == 2 && seen[NB_FUSE_POSTNORM] == 1);
     nb_plan_free(&plan);
 }
 
@@ -203,6 +203,56 @@ static void deepnorm_is_fused(void **state)
         }
     }
     assert_true(plan.count == 3 && plain == 1 && deep >= 14 && both >= 14);
+    nb_plan_free(&plan);
+}
+
+/* Kernels of a cell by op and fuse. */
+static size_t kernels_of(const struct nb_cell *c, uint32_t op, uint32_t fuse)
+{
+    size_t n = 0;
+    for (size_t k = 0; k < c->kernel_count; k++)
+        n += c->kernels[k]->op == op && c->kernels[k]->fuse == fuse;
+    return n;
+}
+
+/* Back through a sum: deepnorm with two gradients, and what goes forward of a sum with its one, each with the ceilings that
+ * write as much; what has no such forward pass stands elsewhere. */
+static void backward_of_a_sum(void **state)
+{
+    (void)state;
+    const char *const keys[][2] = {{"op", "deepnorm,layernorm,rmsnorm,prmsnorm"}, {"dir", "bwd"}, {"hidden", "64"}, {"rows", "10"}};
+    struct nb_plan plan = plan_of(keys, 4);
+    assert_int_equal(plan.count, 2);
+    for (size_t i = 0; i < plan.count; i++) {
+        const struct nb_cell *c = &plan.cells[i];
+        const bool sum = c->fuse == NB_FUSE_RESIDUAL;
+        assert_true((kernels_of(c, NB_OP_DEEPNORM, NB_FUSE_RESIDUAL) >= 3) == sum);
+        assert_true(kernels_of(c, NB_OP_LAYERNORM, NB_FUSE_NONE) >= 3 && kernels_of(c, NB_OP_RMSNORM, NB_FUSE_NONE) >= 3);
+        assert_true((kernels_of(c, NB_OP_PRMSNORM, NB_FUSE_NONE) >= 3) == !sum);
+        assert_true(kernels_of(c, NB_OP_TRIAD, NB_FUSE_NONE) >= 1 && (kernels_of(c, NB_OP_TRIAD, NB_FUSE_RESIDUAL) >= 1) == sum);
+        assert_true(c->pairing_count >= 4); /* rmsnorm over layernorm, here as there */
+        for (size_t k = 0; k < c->kernel_count; k++) {
+            const struct nb_problem p = nb_cell_problem(c, c->kernels[k]);
+            const bool two = c->kernels[k]->fuse == NB_FUSE_RESIDUAL;
+            assert_true(p.fuse == c->kernels[k]->fuse && c->kernels[k]->supports(&p) == NULL);
+            assert_true(nb_kernel_second_out(c, c->kernels[k]) == (two ? nb_cell_second_out(c) : 0));
+        }
+    }
+    nb_plan_free(&plan);
+}
+
+/* One of them alone: no ceiling of what nothing there writes, but that of the cell. */
+static void backward_of_a_sum_alone(void **state)
+{
+    (void)state;
+    const char *const deep[][2] = {{"op", "deepnorm"}, {"dir", "bwd"}, {"hidden", "64"}, {"rows", "10"}};
+    const char *const plain[][2] = {{"op", "layernorm"}, {"dir", "bwd"}, {"fuse", "residual"}, {"hidden", "64"}, {"rows", "10"}};
+    struct nb_plan plan = plan_of(deep, 4);
+    assert_true(plan.count == 1 && kernels_of(&plan.cells[0], NB_OP_TRIAD, NB_FUSE_NONE) == 0);
+    nb_plan_free(&plan);
+    plan = plan_of(plain, 5);
+    assert_true(plan.count == 1 && kernels_of(&plan.cells[0], NB_OP_TRIAD, NB_FUSE_NONE) >= 1);
+    assert_true(kernels_of(&plan.cells[0], NB_OP_LAYERNORM, NB_FUSE_NONE) >= 3);
     nb_plan_free(&plan);
 }
 
@@ -933,7 +983,7 @@ static void passes_in_place_wear_nothing_out(void **state)
     const size_t hiddens[] = {8, 64, 100, 769};
     for (size_t i = 0; i < nb_kernel_count(); i++) {
         const struct nb_kernel *k = nb_kernel_at(i);
-        for (size_t h = 0; h < 4 && nb_kernel_why_not(k) == NULL; h++) {
+        for (size_t h = 0; h < 4 && nb_kernel_why_not(k) == NULL && k->fuse == NB_FUSE_NONE; h++) {
             const struct nb_cell c = {.dtype = k->dtype, .param_dtype = k->dtype, .hidden = hiddens[h],
                                       .rows = 5, .ldx = hiddens[h], .ldy = hiddens[h], .threads = 1,
                                       .k = {[NB_K_GROUPS] = hiddens[h] / 8}};
@@ -1267,6 +1317,8 @@ int main(void)
         cmocka_unit_test(offsets_are_cells),
         cmocka_unit_test(fusions_are_cells),
         cmocka_unit_test(deepnorm_is_fused),
+        cmocka_unit_test(backward_of_a_sum),
+        cmocka_unit_test(backward_of_a_sum_alone),
         cmocka_unit_test(momentum_reaches_batchnorm),
         cmocka_unit_test(deepnorm_goes_back),
         cmocka_unit_test(fusing_is_paired_with_not_fusing),

@@ -125,7 +125,8 @@ static inline int all_canaries(const unsigned char *p, size_t from, size_t to)
 /* Groups or heads: as few as divide a row, but 1, and have 3 elements at least; 1 where there are none. */
 static inline size_t pieces_of(uint32_t op, size_t hidden)
 {
-    for (size_t d = 2; d <= hidden / 3 && (op == NB_OP_GROUPNORM || op == NB_OP_QKNORM); d++)
+    const enum nb_op_k kind = nb_op_facts(op)->k;
+    for (size_t d = 2; d <= hidden / 3 && (kind == NB_K_GROUPS || kind == NB_K_HEAD); d++)
         if (hidden % d == 0)
             return d;
     return 1;
@@ -134,34 +135,32 @@ static inline size_t pieces_of(uint32_t op, size_t hidden)
 /* k of a problem: of a prefix a length that no vector length divides. */
 static inline size_t k_of(uint32_t op, size_t hidden)
 {
+    const enum nb_op_k kind = nb_op_facts(op)->k;
     const size_t pieces = pieces_of(op, hidden);
-    return op == NB_OP_PRMSNORM    ? hidden / 3 + 1
-           : op == NB_OP_GROUPNORM ? pieces
-           : op == NB_OP_QKNORM    ? hidden / pieces
-                                   : 0;
+    return kind == NB_K_PREFIX ? hidden / 3 + 1 : kind == NB_K_GROUPS ? pieces : kind == NB_K_HEAD ? hidden / pieces : 0;
 }
 
 static inline int is_centred(uint32_t op)
 {
-    return op == NB_OP_LAYERNORM || op == NB_OP_GROUPNORM || op == NB_OP_DEEPNORM;
+    return nb_op_facts(op)->centred;
 }
 
 /* rstd of the sum of squares, and gamma at most one factor of the row. */
 static inline int is_sum(uint32_t op)
 {
-    return op == NB_OP_L2NORM || op == NB_OP_SCALENORM;
+    return nb_op_facts(op)->sum;
 }
 
 /* Divides by the size of a row. */
 static inline int has_rstd(uint32_t op)
 {
-    return op >= NB_OP_LAYERNORM && op != NB_OP_TRIAD && op != NB_OP_DYT;
+    return nb_op_facts(op)->norm;
 }
 
 /* Takes the options of norms: gemma and order. */
 static inline int is_layer(uint32_t op)
 {
-    return has_rstd(op) || op == NB_OP_DYT;
+    return nb_op_is_layer(op);
 }
 
 /* Of each ISA, and what it says of those in direction dir, forward of one input (norms of columns have a test of their

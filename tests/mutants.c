@@ -2,9 +2,11 @@
  * All are RMSNorm over f32 rows, forward but for one, and right
  * but for what their name says. With NB_SLOW set, the naive RMSNorm of scalar code is right and takes 30 % longer;
  * with NB_SLOW=N, N above 1, N times as long. */
+#include "claims.h"
 #include "cli.h"
 #include "court.h"
 #include "fleet.h"
+#include "page.h"
 #include "nb_kernel.h"
 #include "registry.h"
 
@@ -285,12 +287,28 @@ static void slow_down(void)
         abort();
 }
 
+/* ---- a measurement that cannot be ---- */
+
+static enum nb_status wrong_block(const struct nb_trial *t, struct nb_observations *o, struct nb_err *err)
+{
+    (void)err;
+    const double beyond = nb_trial_number(t, "beyond");
+    nb_observe_interval(o, "beyond_amdahl", "", beyond, beyond - 0.01, beyond + 0.01, 0.005, 9, "processes", "block=planted");
+    return NB_OK;
+}
+
+static const struct nb_parameter WRONG_BLOCK[] = {{.name = "beyond", .value = "0.3", .says = "by so much", .kind = NB_NUMBERS, .least = -1, .most = 1}};
+static const struct nb_experiment experiment_wrong_block = {
+    "wrong_block", "a block that saves more than its norm takes", "beyond_amdahl", "", WRONG_BLOCK, 1, true, {1, 1, 1}, wrong_block};
+
 int main(int argc, char **argv)
 {
     if (getenv("NB_SLOW") != NULL)
         slow_down();
     nb_registry_add(&table, NB_OURS);
+    nb_court_add(&experiment_wrong_block);
     nb_court_register();
     nb_fleet_register();
+    nb_page_register();
     return nb_main(argc, argv);
 }

@@ -576,7 +576,7 @@ static void with_pieces(const struct nb_problem *p, const struct nb_args *a, siz
     for (size_t i = 0; a->gamma != NULL && i < p->hidden; i++)
         memcpy(gamma + i * ps, (const char *)a->gamma + i % n * ps, ps);
     b.gamma = a->gamma != NULL ? gamma : NULL;
-    with_prefix(p, &b, p->op == NB_OP_GROUPNORM ? pieces : p->hidden / pieces);
+    with_prefix(p, &b, nb_op_facts(p->op)->k == NB_K_GROUPS ? pieces : p->hidden / pieces);
 }
 
 static void one_piece(const struct nb_problem *p, const struct nb_args *a)
@@ -749,7 +749,7 @@ enum {
     NOT_F64 = 2 * OWN,
     FINE = 4 * OWN, /* f32 and f64: what a 16-bit output hides */
     PREFIX = 8 * OWN,
-    PIECES = 16 * OWN /* groupnorm and qknorm; they are the kernels that all others are tried on, and have these alone */
+    PIECES = 16 * OWN /* groups and heads; they are the kernels that all others are tried on, and have these alone */
 };
 static const struct mutation {
     const char *name;
@@ -856,10 +856,10 @@ static struct nb_kernel mutant_of(const struct nb_kernel *k, const struct mutati
 static bool is_base(const struct nb_kernel *k)
 {
     return nb_kernel_why_not(k) == NULL && k->dir == NB_FWD && k->fuse == NB_FUSE_NONE && k->trick[0] == '\0' &&
-           ((k->op == NB_OP_LAYERNORM &&
-             (strcmp(k->algo, "twopass") == 0 || strcmp(k->algo, "guarded") == 0)) ||
-            (k->op == NB_OP_GROUPNORM && strcmp(k->algo, "twopass") == 0) ||
-            (k->op == NB_OP_DYT && strcmp(k->algo, "expm1") == 0) ||
+           !nb_op_facts(k->op)->columns &&
+           ((nb_op_facts(k->op)->centred && strcmp(k->algo, "twopass") == 0) ||
+            (k->op == NB_OP_LAYERNORM && strcmp(k->algo, "guarded") == 0) ||
+            (nb_op_facts(k->op)->pointwise && strcmp(k->algo, "expm1") == 0) ||
             (!nb_op_facts(k->op)->centred && nb_op_facts(k->op)->norm &&
              strcmp(k->algo, "onepass") == 0));
 }

@@ -136,6 +136,7 @@ says run_null '"rmsnorm_fwd_lies__f32_c": run is NULL'
 says supports_null "supports is NULL"
 says prepare_null "finish without prepare"
 says x_reads_0 "x_reads is 0"
+says dy_reads_1 "dy_reads is 1; a pass forward reads no dy"
 says load_crashes "killed by signal"
 says load_exits "ended the process (exit code 0)"
 says load_hangs "was not loaded within 10 s"

@@ -876,6 +876,8 @@ static void mutants_are_caught(void **state)
         {"mean in place of sum", "benign", {.mean = 1}},
         {"gain squared", "benign", {.gain_twice = 1}},
     };
+    for (int op = 0; op <= NB_REF_GIVEN; op++)
+        assert_true(nb_ref_is_sum((enum nb_ref_op)op) == (op == NB_REF_L2NORM || op == NB_REF_SCALENORM));
     for (int op = NB_REF_LAYERNORM; op <= NB_REF_SCALENORM; op++)
         for (size_t i = 0; i < LENGTH(mutants); i++) {
             const struct recipe *of = &mutants[i].m;

@@ -78,7 +78,8 @@ expect "ns_per_row of $kernel: $told in the table, $again from the samples" \
     awk -v a="$told" -v b="$again" 'BEGIN{exit !(a > 0.9999 * b && a < 1.0001 * b)}'
 
 # every kernel of the tables that this CPU runs was checked, at some odd size
-all="--op layernorm,rmsnorm,prmsnorm,groupnorm,batchnorm,batchnorm_infer,qknorm,l2norm,scalenorm,deepnorm,dyt --groups 3 --head 11 --isa all --dtype f32,f64,f16,bf16 --hidden 33 --rows 30"
+ops=$("$normbench" list --json | jq -r 'map(.op)|unique|join(",")')
+all="--op $ops --groups 3 --head 11 --isa all --dtype f32,f64,f16,bf16 --hidden 33 --rows 30"
 for way in "--dir fwd,bwd" "--fuse residual,postnorm"; do
     # shellcheck disable=SC2086 # words of a command
     nb check $all $way --json

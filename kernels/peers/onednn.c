@@ -802,7 +802,7 @@ static const char *supports_back(const struct nb_problem *p)
     {                                                                                    \
         SAYS(op_, OP_, bwd, BWD, dtype_, DTYPE_, bits_, 3, flops_, __VA_ARGS__),         \
             .supports = supports_back, .scratch_bytes = scratch_bytes, .run = run_back,  \
-            .reduce = reduce_back,                                                       \
+            .reduce = reduce_back, .dy_reads = 3,                                        \
     }
 
 static const struct nb_kernel kernels[] = {

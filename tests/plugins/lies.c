@@ -162,6 +162,7 @@ static void spoil_kernel(struct nb_kernel *k)
     k->supports = lies("supports_null") ? NULL : k->supports;
     k->prepare = lies("prepare_null") ? NULL : k->prepare;
     k->x_reads = lies("x_reads_0") ? 0 : k->x_reads;
+    k->dy_reads = lies("dy_reads_1") ? 1 : k->dy_reads;
 }
 
 static void __attribute__((constructor)) choose(void)

@@ -1,0 +1,56 @@
+/* cluster_slurm.h: what is asked of Slurm's own programs, sinfo, sbatch, squeue and
+ * sacct: each started with its arguments as they are, never through a shell. What they
+ * say is data. */
+#ifndef NB_CLUSTER_SLURM_H
+#define NB_CLUSTER_SLURM_H
+
+#include "err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Arguments of a program; v ends in NULL once there is one. */
+struct nb_argv {
+    char **v;
+    size_t n;
+};
+void nb_argv_add(struct nb_argv *a, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void nb_argv_free(struct nb_argv *a);
+
+enum { NB_SLURM_ID = 24 };
+
+/* The nodes of a partition, in the lines of cluster_nodes.h; to be freed. A partition
+ * that does not exist is an error that names those that do. */
+NB_USE_RESULT enum nb_status nb_slurm_nodes(const char *partition, char **text,
+                                            struct nb_err *err);
+
+/* Runs a sbatch that was told --parsable; id: of the job. A refusal is an error with its
+ * words. */
+NB_USE_RESULT enum nb_status nb_slurm_submit(const struct nb_argv *sbatch,
+                                             char id[NB_SLURM_ID], struct nb_err *err);
+
+struct nb_slurm_job {
+    const char *id, *state, *reason; /* as "RUNNING" or "NODE_FAIL"; "None" */
+};
+
+/* What Slurm knows of jobs; answered is false where squeue does not say, for the reason
+ * why. */
+struct nb_slurm_jobs {
+    char *text[2];
+    struct nb_slurm_job *v;
+    size_t n;
+    bool answered;
+    char why[300];
+};
+
+/* Jobs of that name, from squeue: it also knows those that ended a few minutes ago. */
+void nb_slurm_jobs_ask(struct nb_slurm_jobs *jobs, const char *name);
+/* Adds jobs that squeue has forgotten, from sacct; ids with commas. Nothing where that
+ * keeps no accounts. */
+void nb_slurm_jobs_recall(struct nb_slurm_jobs *jobs, const char *ids);
+const struct nb_slurm_job *nb_slurm_find(const struct nb_slurm_jobs *jobs,
+                                         const char *id);
+void nb_slurm_jobs_free(struct nb_slurm_jobs *jobs);
+
+#endif
