@@ -17,7 +17,6 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { EXIT_HOLDS = 0, EXIT_FAULT = 1, EXIT_REFUTED = 3, EXIT_UNRESOLVED = 4 };
@@ -296,13 +295,6 @@ static void print_end(const struct show *s, bool json, bool asks, const char *no
         printf("%s\n", note);
 }
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static enum nb_status hear(struct cli *c, struct show *s, struct nb_err *err)
 {
     char dir[4096], note[256] = "";
@@ -314,7 +306,7 @@ static enum nb_status hear(struct cli *c, struct show *s, struct nb_err *err)
         status = make_folder(c, dir, sizeof dir, err);
     if (status != NB_OK)
         return status;
-    const double start = now();
+    const uint64_t start = nb_now();
     nb_catch_signals();
     s->table = !c->json && !c->quiet;
     s->asks = c->asks;
@@ -328,7 +320,7 @@ static enum nb_status hear(struct cli *c, struct show *s, struct nb_err *err)
         nb_account_head(stdout);
     nb_progress_begin(&s->progress, c->asks ? "claim" : "claims", nb_hearing_seconds(&s->h), c->quiet);
     status = nb_hearing_run(&s->h, &failed);
-    s->account.seconds = now() - start;
+    s->account.seconds = 1e-9 * (double)(nb_now() - start);
     if (status == NB_OK)
         nb_progress_end(&s->progress);
     if (write_files(s, note, err) != NB_OK)

@@ -4,7 +4,6 @@
 #include <math.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 /* ---- the plan ---- */
@@ -230,13 +229,6 @@ static enum nb_status make_dir(const struct nb_hearing *h, struct nb_run_of *r, 
     return NB_OK;
 }
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static enum nb_status run_one(struct nb_hearing *h, struct nb_run_of *r, double before, struct nb_err *err)
 {
     char path[4200];
@@ -248,10 +240,10 @@ static enum nb_status run_one(struct nb_hearing *h, struct nb_run_of *r, double 
     const struct nb_trial t = {.experiment = r->experiment, .values = r->values, .effort = h->effort, .seed = h->seed,
                                .budget_s = r->budget_s, .dir = h->dir != NULL ? path : NULL, .stop = h->stop,
                                .progress = on_progress, .context = &w};
-    const double start = now();
+    const uint64_t start = nb_now();
     on_progress(&w, 0, "");
     s = r->experiment->run(&t, &r->observations, &inner);
-    r->seconds = now() - start;
+    r->seconds = 1e-9 * (double)(nb_now() - start);
     if (h->dir != NULL && rmdir(path) == 0) /* it left nothing */
         r->dir[0] = '\0';
     if (s == NB_INTERRUPTED || (h->stop != NULL && h->stop())) {

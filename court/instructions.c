@@ -73,7 +73,7 @@ static void one_cell(const json_t *counts, const char *dtype, size_t hidden, str
         snprintf(where, sizeof where, "class=%s dtype=%s hidden=%zu", CLASSES[i].class, dtype, hidden);
         if (!counts_of(counts, "layernorm", CLASSES[i].layernorm, dtype, hidden, &ln) ||
             !counts_of(counts, "rmsnorm", CLASSES[i].rmsnorm, dtype, hidden, &rms)) {
-            nb_observe_missing(o, "instruction_ratio", "", "one of the two was not counted", "%s", where);
+            nb_observe_missing(o, "instruction_ratio", "", "one of the two was not counted", false, "%s", where);
             continue;
         }
         nb_observe(o, "instruction_ratio", "", more_instructions(&ln, &rms), "%s", where);

@@ -211,7 +211,7 @@ static void put_missing(const struct asked *a, const char *where, const char *wh
     static const char *const quantities[] = {"speedup", "saved_time"};
     const bool always = why == NO_KERNEL || strncmp(why, FOREVER, strlen(FOREVER)) == 0;
     for (size_t q = 0; q < 2; q++)
-        (always ? nb_observe_missing : nb_observe_missing_once)(a->o, quantities[q], "", why, "%s", where);
+        nb_observe_missing(a->o, quantities[q], "", why, !always, "%s", where);
 }
 
 /* Of a speedup in a cell; missing: why there is none, or NULL. */

@@ -29,8 +29,7 @@ enum { OP_COUNT = sizeof OPS / sizeof *OPS };
 
 static const struct nb_kernel *kernel_of(const char *op)
 {
-    const uint32_t which = (uint32_t)nb_op_parse(op);
-    return nb_call_find(which, NB_FWD, NB_FUSE_NONE, which == NB_OP_RMSNORM ? "onepass" : "twopass", NB_F64, "");
+    return nb_call_plain((uint32_t)nb_op_parse(op), NB_F64);
 }
 
 /* ---- batch_mates ---- */
@@ -343,7 +342,7 @@ static void say_missing(const struct matter *m, const char *kernel, const char *
 {
     static const char *const quantities[] = {"share_of_equal_outputs", "largest_change"};
     for (size_t q = 0; q < 2; q++)
-        nb_observe_missing(o, quantities[q], "", why, "op=%s change=%s dtype=%s hidden=%zu kernel=%s", nb_op_name(m->op),
+        nb_observe_missing(o, quantities[q], "", why, false, "op=%s change=%s dtype=%s hidden=%zu kernel=%s", nb_op_name(m->op),
                            CHANGES[m->change], nb_dtype_name(m->dtype), m->n, kernel);
 }
 

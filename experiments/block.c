@@ -1,20 +1,14 @@
 #include "block.h"
 
+#include "experiment.h"
+
 #include "auto.h"
 #include "stats.h"
 
 #include <math.h>
 #include <string.h>
-#include <time.h>
 
 enum { LINE = 64, PAGE = 4096 };
-
-uint64_t nb_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 /* ---- norms ---- */
 

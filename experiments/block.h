@@ -115,8 +115,6 @@ void nb_block_backward(struct nb_block *b, struct nb_norms *norms); /* after for
 /* Input and parameters: how many, at most 2 + NB_WEIGHTS + 2 NB_PLACES. beta is among them where the norms have one. */
 size_t nb_block_parts(const struct nb_block *b, const struct nb_norms *norms, struct nb_part *parts);
 
-uint64_t nb_now(void); /* ns */
-
 /* ---- for transformer.c and gru.c ---- */
 
 float *nb_block_floats(struct nb_block *b, size_t n); /* NULL, and b->failed, where there is no memory; zeroed */

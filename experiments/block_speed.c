@@ -263,7 +263,7 @@ static void observe_one(const struct cell *c, const struct quantity *q, size_t v
     char where[sizeof o->v->where];
     where_of(c, &c->variants[v], where, sizeof where);
     if (a[n - 1].why_not[0] != '\0') {
-        (a[n - 1].once ? nb_observe_missing_once : nb_observe_missing)(o, q->name, q->unit, a[n - 1].why_not, "%s", where);
+        nb_observe_missing(o, q->name, q->unit, a[n - 1].why_not, a[n - 1].once, "%s", where);
         return;
     }
     for (size_t i = 0; i < n; i++)

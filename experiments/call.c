@@ -23,6 +23,12 @@ const struct nb_kernel *nb_call_find(uint32_t op, uint32_t dir, uint32_t fuse, c
     return best;
 }
 
+const struct nb_kernel *nb_call_plain(uint32_t op, uint32_t dtype)
+{
+    const bool centres = op == NB_OP_LAYERNORM || op == NB_OP_BATCHNORM;
+    return nb_call_find(op, NB_FWD, NB_FUSE_NONE, centres ? "twopass" : "onepass", dtype, "");
+}
+
 bool nb_prepare(struct nb_prepared *c, const struct nb_kernel *k, const struct nb_problem *p, const struct nb_args *args)
 {
     *c = (struct nb_prepared){.kernel = k, .problem = *p, .args = *args};

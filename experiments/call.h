@@ -11,6 +11,9 @@
  * a trick. NULL: there is none. nb_cpu_init must have run. */
 const struct nb_kernel *nb_call_find(uint32_t op, uint32_t dir, uint32_t fuse, const char *algo, uint32_t dtype, const char *isa);
 
+/* The plain forward kernel of an op: in two scans where it has a mean, else in one. */
+const struct nb_kernel *nb_call_plain(uint32_t op, uint32_t dtype);
+
 /* One call over all rows; size, part, parts and scratch of args are filled in. False: it does not support the problem. */
 bool nb_call(const struct nb_kernel *k, const struct nb_problem *p, const struct nb_args *args);
 

@@ -13,7 +13,7 @@ enum { HIDDEN = 64 };
 
 static double rstd_of(double mean_square, double eps, uint32_t mode)
 {
-    const struct nb_kernel *k = nb_call_find(NB_OP_RMSNORM, NB_FWD, NB_FUSE_NONE, "onepass", NB_F64, "");
+    const struct nb_kernel *k = nb_call_plain(NB_OP_RMSNORM, NB_F64);
     struct nb_problem p = nb_call_problem(k, 1, HIDDEN, eps);
     double x[HIDDEN], y[HIDDEN], rstd = NAN;
     for (size_t i = 0; i < HIDDEN; i++)

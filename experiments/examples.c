@@ -98,7 +98,7 @@ static void one_example(const struct example *e, double eps, uint32_t dtype, str
             nb_observe(o, "digits_missed", "", all[i].missed, "example=%s eps=%g dtype=%s of=%s", e->name, eps,
                        nb_dtype_name(dtype), all[i].of);
         else if (all[i].printed)
-            nb_observe_missing(o, "digits_missed", "", "no kernel of this dtype runs here", "example=%s eps=%g dtype=%s of=%s",
+            nb_observe_missing(o, "digits_missed", "", "no kernel of this dtype runs here", false, "example=%s eps=%g dtype=%s of=%s",
                                e->name, eps, nb_dtype_name(dtype), all[i].of);
     nb_observe(o, "kernels_tried", "", (double)a.tried, "example=%s eps=%g dtype=%s", e->name, eps, nb_dtype_name(dtype));
 }
@@ -152,7 +152,7 @@ static enum nb_status printed_formula(const struct nb_trial *t, struct nb_observ
     static const char *const mus[] = {"sum", "average"}, *const roots[] = {"deviation", "variance"};
     static const double x[LENGTH] = {1, 2, 3, 4};
     const double eps = nb_trial_number(t, "eps");
-    const struct nb_kernel *k = nb_call_find(NB_OP_LAYERNORM, NB_FWD, NB_FUSE_NONE, "twopass", NB_F64, "");
+    const struct nb_kernel *k = nb_call_plain(NB_OP_LAYERNORM, NB_F64);
     const struct nb_problem p = nb_call_problem(k, 1, LENGTH, eps);
     double right[LENGTH], y[LENGTH];
     (void)err;
@@ -206,7 +206,7 @@ static void minmax(double *a, double *b)
 
 static void norm(uint32_t op, double *a, double *b)
 {
-    const struct nb_kernel *k = nb_call_find(op, NB_FWD, NB_FUSE_NONE, op == NB_OP_LAYERNORM ? "twopass" : "onepass", NB_F64, "");
+    const struct nb_kernel *k = nb_call_plain(op, NB_F64);
     const struct nb_problem p = nb_call_problem(k, 1, NUMBERS, 1e-5);
     NB_ASSERT(nb_call(k, &p, &(struct nb_args){.x = a, .y = a}));
     NB_ASSERT(nb_call(k, &p, &(struct nb_args){.x = b, .y = b}));

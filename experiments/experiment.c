@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* ---- parameters ---- */
 
@@ -110,7 +111,8 @@ void nb_trial_progress(const struct nb_trial *t, double share, const char *what)
 
 /* ---- observations ---- */
 
-static struct nb_observation *append(struct nb_observations *o, const char *quantity, const char *unit)
+/* A new one; where: a format and its arguments. */
+static struct nb_observation *append(struct nb_observations *o, const char *quantity, const char *unit, const char *where, va_list args)
 {
     if (o->n == o->room) {
         o->room = o->room > 0 ? 2 * o->room : 16;
@@ -122,96 +124,73 @@ static struct nb_observation *append(struct nb_observations *o, const char *quan
     NB_ASSERT(strlen(quantity) < sizeof v->quantity && strlen(unit) < sizeof v->unit);
     strcpy(v->quantity, quantity);
     strcpy(v->unit, unit);
+    const int n = vsnprintf(v->where, sizeof v->where, where, args);
+    NB_ASSERT(n >= 0 && (size_t)n < sizeof v->where);
     return v;
 }
 
-static void put_where(struct nb_observation *v, const char *where, va_list args)
+static void put_values(struct nb_observation *v, struct nb_summary s, size_t n, const char *of)
 {
-    const int n = vsnprintf(v->where, sizeof v->where, where, args);
-    NB_ASSERT(n >= 0 && (size_t)n < sizeof v->where);
+    NB_ASSERT(strlen(of) < sizeof v->of);
+    strcpy(v->of, of);
+    v->n = n;
+    v->value = s.median;
+    v->low = s.low;
+    v->high = s.high;
+    v->nan = isnan(s.median);
+    if (v->nan)
+        strcpy(v->missing, "not a number came out");
 }
 
-static void no_number(struct nb_observation *v)
+struct nb_summary nb_summary(double *values, size_t n)
 {
-    v->value = v->low = v->high = NAN;
-    v->nan = true;
-    strcpy(v->missing, "not a number came out");
+    for (size_t i = 0; i < n; i++)
+        if (isnan(values[i]))
+            return (struct nb_summary){NAN, NAN, NAN};
+    const struct nb_interval i = nb_median_interval(values, n, 0.95); /* sorts them */
+    return (struct nb_summary){nb_median(values, n), isnan(i.lo) ? values[0] : i.lo, isnan(i.hi) ? values[n - 1] : i.hi};
 }
 
 void nb_observe(struct nb_observations *o, const char *quantity, const char *unit, double value, const char *where, ...)
 {
-    struct nb_observation *v = append(o, quantity, unit);
     va_list args;
     va_start(args, where);
-    put_where(v, where, args);
+    put_values(append(o, quantity, unit, where, args), (struct nb_summary){value, value, value}, 0, "");
     va_end(args);
-    v->value = v->low = v->high = value;
-    if (isnan(value))
-        no_number(v);
 }
 
 void nb_observe_median(struct nb_observations *o, const char *quantity, const char *unit, double *values, size_t n,
                        const char *of, const char *where, ...)
 {
-    struct nb_observation *v = append(o, quantity, unit);
     va_list args;
+    NB_ASSERT(n > 0);
     va_start(args, where);
-    put_where(v, where, args);
+    put_values(append(o, quantity, unit, where, args), nb_summary(values, n), n, of);
     va_end(args);
-    NB_ASSERT(n > 0 && strlen(of) < sizeof v->of);
-    strcpy(v->of, of);
-    v->n = n;
-    for (size_t i = 0; i < n; i++)
-        if (isnan(values[i])) {
-            no_number(v);
-            return;
-        }
-    const struct nb_interval i = nb_median_interval(values, n, 0.95); /* sorts them */
-    v->value = nb_median(values, n);
-    v->low = isnan(i.lo) ? values[0] : i.lo;
-    v->high = isnan(i.hi) ? values[n - 1] : i.hi;
 }
 
 void nb_observe_interval(struct nb_observations *o, const char *quantity, const char *unit, double value, double low, double high,
                          double noise, size_t n, const char *of, const char *where, ...)
 {
-    struct nb_observation *v = append(o, quantity, unit);
     va_list args;
+    NB_ASSERT(low <= value && value <= high && n > 0);
     va_start(args, where);
-    put_where(v, where, args);
+    struct nb_observation *v = append(o, quantity, unit, where, args);
     va_end(args);
-    NB_ASSERT(low <= value && value <= high && n > 0 && strlen(of) < sizeof v->of);
-    strcpy(v->of, of);
-    v->n = n;
-    v->value = value;
-    v->low = low;
-    v->high = high;
+    put_values(v, (struct nb_summary){value, low, high}, n, of);
     v->noise = noise;
 }
 
-void nb_observe_missing(struct nb_observations *o, const char *quantity, const char *unit, const char *why,
+void nb_observe_missing(struct nb_observations *o, const char *quantity, const char *unit, const char *why, bool once,
                         const char *where, ...)
 {
-    struct nb_observation *v = append(o, quantity, unit);
     va_list args;
     va_start(args, where);
-    put_where(v, where, args);
+    struct nb_observation *v = append(o, quantity, unit, where, args);
     va_end(args);
     v->value = v->low = v->high = NAN;
+    v->once = once;
     snprintf(v->missing, sizeof v->missing, "%s", why);
-}
-
-void nb_observe_missing_once(struct nb_observations *o, const char *quantity, const char *unit, const char *why,
-                             const char *where, ...)
-{
-    char text[sizeof o->v->where];
-    va_list args;
-    va_start(args, where);
-    const int n = vsnprintf(text, sizeof text, where, args);
-    va_end(args);
-    NB_ASSERT(n >= 0 && (size_t)n < sizeof text);
-    nb_observe_missing(o, quantity, unit, why, "%s", text);
-    o->v[o->n - 1].once = true;
 }
 
 void nb_observations_free(struct nb_observations *o)
@@ -220,7 +199,9 @@ void nb_observations_free(struct nb_observations *o)
     *o = (struct nb_observations){0};
 }
 
-double nb_gauss(unsigned long long *state)
+uint64_t nb_now(void)
 {
-    return nb_normal_quantile(((double)(nb_random(state) >> 11) + 0.5) * 0x1p-53);
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }

@@ -113,16 +113,18 @@ void nb_observe_median(struct nb_observations *o, const char *quantity, const ch
 void nb_observe_interval(struct nb_observations *o, const char *quantity, const char *unit, double value, double low, double high,
                          double noise, size_t n, const char *of, const char *where, ...) __attribute__((format(printf, 10, 11)));
 
-/* Adds that it cannot be observed here, in whichever run, and why. */
-void nb_observe_missing(struct nb_observations *o, const char *quantity, const char *unit, const char *why,
-                        const char *where, ...) __attribute__((format(printf, 5, 6)));
-
-/* The same of what another run of the same trial may observe: a process that died, a disturbed cell. */
-void nb_observe_missing_once(struct nb_observations *o, const char *quantity, const char *unit, const char *why,
-                             const char *where, ...) __attribute__((format(printf, 5, 6)));
+/* Adds that it cannot be observed here, and why: in whichever run, or once: in this one, another of the same trial may observe it (a
+ * process that died, a disturbed cell). */
+void nb_observe_missing(struct nb_observations *o, const char *quantity, const char *unit, const char *why, bool once,
+                        const char *where, ...) __attribute__((format(printf, 6, 7)));
 void nb_observations_free(struct nb_observations *o);
 
-/* N(0,1) from nb_random's state (stats.h). */
-double nb_gauss(unsigned long long *state);
+/* The median of values, as nb_observe_median takes it, and its interval; NAN all three where one of the values is. Reorders values. */
+struct nb_summary {
+    double median, low, high;
+};
+struct nb_summary nb_summary(double *values, size_t n);
+
+uint64_t nb_now(void); /* ns of a clock that is never set back */
 
 #endif

@@ -4,9 +4,7 @@
 
 struct nb_f64_norm nb_f64_norm(uint32_t op, size_t rows, size_t hidden, size_t k, double eps)
 {
-    const char *forward = op == NB_OP_LAYERNORM || op == NB_OP_BATCHNORM ? "twopass" : "onepass";
-    const struct nb_f64_norm n = {nb_call_find(op, NB_FWD, NB_FUSE_NONE, forward, NB_F64, ""),
-                                  nb_call_find(op, NB_BWD, NB_FUSE_NONE, "twopass", NB_F64, ""), rows, hidden, k, eps};
+    const struct nb_f64_norm n = {nb_call_plain(op, NB_F64), nb_call_find(op, NB_BWD, NB_FUSE_NONE, "twopass", NB_F64, ""), rows, hidden, k, eps};
     NB_ASSERT(n.forward != NULL && n.backward != NULL);
     return n;
 }

@@ -15,6 +15,7 @@
  * Source  Zhang and Sennrich 2019 (arXiv 1910.07467), sections 4.1 and 4.2 */
 #include "experiment.h"
 #include "f64.h"
+#include "sample.h"
 #include "stats.h"
 
 #include <math.h>
@@ -61,11 +62,11 @@ static void fill_row(const char *kind, uint32_t dtype, void *x, size_t n, unsign
     }
 }
 
-/* Largest difference of the two outputs, in ulps of 1: an output's mean square is 1. NAN: not a number came out of one of them. */
+/* Largest difference of the two outputs, in ulps of 1: an output's mean square is 1. Infinite: not a number came out of one of them. */
 static double difference(const char *kind, uint32_t dtype, size_t n, double eps, unsigned long long *state)
 {
-    const struct nb_kernel *ln = nb_call_find(NB_OP_LAYERNORM, NB_FWD, NB_FUSE_NONE, "twopass", dtype, ""),
-                           *rms = nb_call_find(NB_OP_RMSNORM, NB_FWD, NB_FUSE_NONE, "onepass", dtype, "");
+    const struct nb_kernel *ln = nb_call_plain(NB_OP_LAYERNORM, dtype),
+                           *rms = nb_call_plain(NB_OP_RMSNORM, dtype);
     char *x = malloc(3 * n * sizeof(double)), *a = x + n * sizeof(double), *b = a + n * sizeof(double);
     double most = 0;
     NB_ASSERT(x != NULL && ln != NULL && rms != NULL);
@@ -73,8 +74,7 @@ static double difference(const char *kind, uint32_t dtype, size_t n, double eps,
     fill_row(kind, dtype, x, n, state);
     NB_ASSERT(nb_call(ln, &p, &(struct nb_args){.x = x, .y = a}) && nb_call(rms, &q, &(struct nb_args){.x = x, .y = b}));
     for (size_t i = 0; i < n; i++) {
-        const double d = fabs(get(a, dtype, i) - get(b, dtype, i));
-        most = isnan(most) || most > d ? most : d;
+        most = nb_worse(most, fabs(get(a, dtype, i) - get(b, dtype, i)));
     }
     free(x);
     return most / (dtype == NB_F32 ? 0x1p-23 : 0x1p-52);
@@ -170,7 +170,7 @@ static void compare(const double *before, const double *after, size_t n, const s
         square[0] += before[i] * before[i];
         square[1] += after[i] * after[i];
         largest = fmax(largest, fabs(before[i]));
-        most = isnan(most) || most > d ? most : d;
+        most = nb_worse(most, d);
     }
     *power = log(square[1] / square[0]) / 2 / log(s->factor);
     *departure = most / largest;
@@ -196,7 +196,7 @@ static void one_scaling(const struct layer *drawn, const struct scaling *s, stru
     for (size_t d = 0; d < SEVERAL; d++)
         one_draw(s, &drawn[d], &power[d], &departure[d]);
     if (s->factor == 1)
-        nb_observe_missing(o, "power_of_factor", "", "1 to any power is 1", where, s->op, s->gradient, s->transformation, s->factor,
+        nb_observe_missing(o, "power_of_factor", "", "1 to any power is 1", false, where, s->op, s->gradient, s->transformation, s->factor,
                            s->eps);
     else
         nb_observe_median(o, "power_of_factor", "", power, SEVERAL, "draws", where, s->op, s->gradient, s->transformation, s->factor,

@@ -10,6 +10,7 @@
  *         Salimans and Kingma 2016 (arXiv 1602.07868) for weightnorm */
 #include "experiment.h"
 #include "f64.h"
+#include "sample.h"
 #include "stats.h"
 
 #include <math.h>
@@ -157,12 +158,6 @@ static void evaluate(const struct cell *c, struct layer *l)
     l->rounding = nb_f64_rounding(HIDDEN, INPUTS + 2, magnitude, l->largest);
 }
 
-/* The greater one; NAN where one of them is. */
-static double worse(double a, double b)
-{
-    return isnan(a) || a > b ? a : b;
-}
-
 /* Largest change of an element of y over the largest element; *rounding: what of that rounding alone may be. */
 static double moved(const struct cell *c, const struct layer *drawn, double *rounding)
 {
@@ -172,7 +167,7 @@ static double moved(const struct cell *c, const struct layer *drawn, double *rou
     evaluate(c, &before);
     evaluate(c, &after);
     for (size_t i = 0; i < ROWS * HIDDEN; i++)
-        most = worse(most, fabs(after.y[i / HIDDEN][i % HIDDEN] - before.y[i / HIDDEN][i % HIDDEN]));
+        most = nb_worse(most, fabs(after.y[i / HIDDEN][i % HIDDEN] - before.y[i / HIDDEN][i % HIDDEN]));
     *rounding = (before.rounding + after.rounding) / before.largest;
     return most / before.largest;
 }
@@ -186,7 +181,7 @@ static void one_cell(const struct layer *drawn, const struct cell *c, struct nb_
         double rounding;
         move[d] = moved(c, &drawn[d], &rounding);
         changed += !(move[d] <= rounding);
-        most_rounding = worse(most_rounding, rounding);
+        most_rounding = nb_worse(most_rounding, rounding);
     }
     const bool stays = c->norm->stays[c->change];
     changed /= DRAWS;

@@ -12,6 +12,7 @@
  * Source  derivative of Ba, Kiros, Hinton 2016, eq. 3-4 and of Zhang, Sennrich 2019, eq. 4 */
 #include "experiment.h"
 #include "f64.h"
+#include "sample.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -110,7 +110,7 @@ static void prefix_or_why_not(const struct nb_trial *t, const struct prefix *c, 
     if (c->k > 0 && c->k < c->hidden)
         one_prefix(t, c, o);
     for (size_t q = 0; q < 2 && (c->k == 0 || c->k == c->hidden); q++)
-        nb_observe_missing(o, quantities[q], "", why, "data=%s rule=%s hidden=%zu share=%g", c->data, c->rule, c->hidden, c->share);
+        nb_observe_missing(o, quantities[q], "", why, false, "data=%s rule=%s hidden=%zu share=%g", c->data, c->rule, c->hidden, c->share);
 }
 
 static enum nb_status prefix_error(const struct nb_trial *t, struct nb_observations *o, struct nb_err *err)

@@ -11,6 +11,7 @@
  */
 #include "experiment.h"
 #include "net.h"
+#include "sample.h"
 #include "stats.h"
 
 #include <math.h>
@@ -208,7 +209,7 @@ static struct runs run_norm(const struct setting *s, enum nb_net_norm norm, stru
     if (r.reached == r.n)
         nb_observe_median(o, "steps", "steps", steps, r.n, "seeds", where, name, s->optimizer, s->depth, s->target);
     else
-        nb_observe_missing(o, "steps", "steps", "not every seed reached the target", where, name, s->optimizer, s->depth, s->target);
+        nb_observe_missing(o, "steps", "steps", "not every seed reached the target", false, where, name, s->optimizer, s->depth, s->target);
     return r;
 }
 
@@ -225,7 +226,7 @@ static void observe_ratio(const struct setting *s, const char *baseline, const s
     if (base->reached == base->n && rms->reached == rms->n)
         nb_observe_median(o, "steps_ratio", "", ratio, rms->n, "seeds", where, baseline, s->optimizer, s->depth, s->target);
     else
-        nb_observe_missing(o, "steps_ratio", "", why, where, baseline, s->optimizer, s->depth, s->target);
+        nb_observe_missing(o, "steps_ratio", "", why, false, where, baseline, s->optimizer, s->depth, s->target);
 }
 
 static void one_setting(const struct setting *s, struct nb_observations *o)

@@ -62,7 +62,7 @@ static void both_orders(const struct nb_kernel *k, const double *x, const double
 static void one_order(const struct nb_trial *t, uint32_t dtype, const char *kind, struct nb_observations *o)
 {
     static const char where[] = "dtype=%s weights=%s";
-    const struct nb_kernel *k = nb_call_find(NB_OP_RMSNORM, NB_FWD, NB_FUSE_NONE, "onepass", dtype, "");
+    const struct nb_kernel *k = nb_call_plain(NB_OP_RMSNORM, dtype);
     double *x = nb_sample_room(2 * HIDDEN * sizeof *x), *w = x + HIDDEN;
     struct apart a = {0, 0};
     unsigned long long state = t->seed;
@@ -127,7 +127,7 @@ static double storage_error(const char *type, const double *v)
 static void one_type(const struct nb_trial *t, const char *type, double scale, double mean, struct nb_observations *o)
 {
     static const char where[] = "type=%s scale=%g mean=%g";
-    const struct nb_kernel *k = nb_call_find(NB_OP_LAYERNORM, NB_FWD, NB_FUSE_NONE, "twopass", NB_F64, "");
+    const struct nb_kernel *k = nb_call_plain(NB_OP_LAYERNORM, NB_F64);
     const struct nb_problem p = nb_call_problem(k, 1, HIDDEN, 0);
     double in[ROWS], out[ROWS], ratio[ROWS], *x = nb_sample_room(2 * HIDDEN * sizeof *x), *y = x + HIDDEN;
     unsigned long long state = t->seed;

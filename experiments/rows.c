@@ -4,9 +4,8 @@
  *   the output, in double (rows of 1024: their own rounding is below 1e-15). */
 #include "call.h"
 #include "experiment.h"
-#include "stats.h"
+#include "sample.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 static const struct nb_parameter ROW_STATISTICS[] = {
@@ -22,17 +21,6 @@ static const struct nb_parameter ROW_STATISTICS[] = {
 
 enum { ROWS = 9 }; /* of each condition */
 
-static void moments(const double *y, size_t n, double *mean, double *var)
-{
-    double sum = 0, square = 0;
-    for (size_t i = 0; i < n; i++)
-        sum += y[i];
-    *mean = sum / (double)n;
-    for (size_t i = 0; i < n; i++)
-        square += (y[i] - *mean) * (y[i] - *mean);
-    *var = square / (double)n;
-}
-
 struct condition {
     const char *op;
     double mean, sd, eps;
@@ -42,16 +30,19 @@ struct condition {
 static void one_condition(const struct nb_trial *t, const struct condition *c, struct nb_observations *o)
 {
     const uint32_t op = (uint32_t)nb_op_parse(c->op);
-    const struct nb_kernel *k = nb_call_find(op, NB_FWD, NB_FUSE_NONE, op == NB_OP_LAYERNORM ? "twopass" : "onepass", NB_F64, "");
+    const struct nb_kernel *k = nb_call_plain(op, NB_F64);
     const struct nb_problem p = nb_call_problem(k, 1, c->hidden, c->eps);
     double *x = malloc(2 * c->hidden * sizeof *x), *y = x + c->hidden, mean[ROWS], var[ROWS], square[ROWS];
     unsigned long long state = t->seed;
     NB_ASSERT(x != NULL);
     for (size_t r = 0; r < ROWS; r++) {
+        nb_sample_gauss(x, c->hidden, &state);
         for (size_t i = 0; i < c->hidden; i++)
-            x[i] = c->sd * (c->mean + nb_gauss(&state));
+            x[i] = c->sd * (c->mean + x[i]);
         NB_ASSERT(nb_call(k, &p, &(struct nb_args){.x = x, .y = y}));
-        moments(y, c->hidden, &mean[r], &var[r]);
+        const struct nb_row_shape shape = nb_row_shape(y, c->hidden);
+        mean[r] = shape.mean;
+        var[r] = shape.variance;
         square[r] = var[r] + mean[r] * mean[r];
     }
     free(x);

@@ -39,6 +39,13 @@ void nb_sample_gauss(double *v, size_t n, unsigned long long *state)
     }
 }
 
+double nb_gauss(unsigned long long *state)
+{
+    double v;
+    nb_sample_gauss(&v, 1, state);
+    return v;
+}
+
 double nb_sample_heavy(unsigned long long *state)
 {
     double z[3];

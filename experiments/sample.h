@@ -12,6 +12,9 @@ void *nb_sample_room(size_t bytes);
 /* N(0,1), by Marsaglia's polar method from nb_random's state (stats.h): pairs, of which the last may be cut. */
 void nb_sample_gauss(double *v, size_t n, unsigned long long *state);
 
+/* One of them. */
+double nb_gauss(unsigned long long *state);
+
 /* 1/sqrt(chi^2/3) of three degrees of freedom: N(0,1) times this is Student's t of three. The third moment of that does not
  * exist: the heaviest tails with a variance that a whole number of degrees has. */
 double nb_sample_heavy(unsigned long long *state);

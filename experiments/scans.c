@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include "call.h"
 #include "experiment.h"
+#include "sample.h"
 
 #include <errno.h>
 #include <math.h>

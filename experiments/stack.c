@@ -2,6 +2,7 @@
 
 #include "call.h"
 #include "err.h"
+#include "sample.h"
 #include "stats.h"
 
 #include <math.h>
@@ -47,22 +48,12 @@ size_t nb_stack_elements(const struct nb_stack *s, size_t i)
     return i + 1 < nb_stack_matrices(s) ? square(s) : s->c.d * s->c.classes;
 }
 
-/* N(0, sd^2), two at a time by Marsaglia's polar method: nb_gauss, which inverts the distribution, would take twenty seconds for
- * the weights of a thousand layers. */
+/* N(0, sd^2) */
 static void fill(double *v, size_t n, double sd, unsigned long long *state)
 {
-    for (size_t i = 0; i < n; i += 2) {
-        double a, b, q;
-        do {
-            a = 0x1p-52 * (double)(nb_random(state) >> 11) - 1;
-            b = 0x1p-52 * (double)(nb_random(state) >> 11) - 1;
-            q = a * a + b * b;
-        } while (q >= 1 || q == 0);
-        const double by = sd * sqrt(-2 * log(q) / q);
-        v[i] = a * by;
-        if (i + 1 < n)
-            v[i + 1] = b * by;
-    }
+    nb_sample_gauss(v, n, state);
+    for (size_t i = 0; i < n; i++)
+        v[i] *= sd;
 }
 
 /* Streams of their own, so that data and W_C do not depend on the depth. */
@@ -111,7 +102,7 @@ static void find_norm(struct nb_stack *s)
 {
     if (s->c.scheme == NB_STACK_NONE)
         return;
-    s->forward = nb_call_find(s->c.op, NB_FWD, NB_FUSE_NONE, s->c.op == NB_OP_LAYERNORM ? "twopass" : "onepass", NB_F64, "");
+    s->forward = nb_call_plain(s->c.op, NB_F64);
     s->backward = nb_call_find(s->c.op, NB_BWD, NB_FUSE_NONE, "twopass", NB_F64, "");
     NB_ASSERT(s->forward != NULL && s->backward != NULL);
 }

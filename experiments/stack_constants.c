@@ -16,6 +16,7 @@
 #include "call.h"
 #include "deepnorm.h"
 #include "experiment.h"
+#include "sample.h"
 #include "stats.h"
 
 #include <math.h>
@@ -87,7 +88,7 @@ static double norm_difference(double alpha, size_t depth, uint64_t seed)
 {
     enum { N = ROWS * HIDDEN };
     const struct nb_kernel *deep = nb_call_find(NB_OP_DEEPNORM, NB_FWD, NB_FUSE_RESIDUAL, "twopass", NB_F64, ""),
-                           *plain = nb_call_find(NB_OP_LAYERNORM, NB_FWD, NB_FUSE_NONE, "twopass", NB_F64, "");
+                           *plain = nb_call_plain(NB_OP_LAYERNORM, NB_F64);
     double *x = malloc(5 * N * sizeof *x), *f = x + N, *h = f + N, *y = h + N, *z = y + N, most = 0;
     unsigned long long state = seed;
     NB_ASSERT(deep != NULL && plain != NULL && x != NULL);

@@ -120,7 +120,7 @@ static void spared(struct gradients *g, size_t ln, size_t rms, int weight)
     const char *scheme = nb_stack_scheme_name(c->scheme);
     for (size_t k = 0; k < g->grid.seeds; k++)
         g->values[k] = first_over_last(norms_of(g, ln, k, weight), c->depth);
-    const struct nb_stack_summary kept = nb_stack_summary(g->values, g->grid.seeds);
+    const struct nb_summary kept = nb_summary(g->values, g->grid.seeds);
     for (size_t k = 0; k < g->grid.seeds; k++)
         g->values[k] = log(first_over_last(norms_of(g, rms, k, weight), c->depth) / first_over_last(norms_of(g, ln, k, weight), c->depth)) /
                        -log(kept.median);
@@ -128,7 +128,7 @@ static void spared(struct gradients *g, size_t ln, size_t rms, int weight)
         nb_observe_median(g->o, "vanishing_spared", "", g->values, g->grid.seeds, "seeds", where, scheme, c->depth, WEIGHTS[weight]);
     else
         nb_observe_missing(g->o, "vanishing_spared", "", "LayerNorm's gradients are not seen to vanish: the first layer may keep a tenth "
-                           "of the last one's or more, and there is nothing to spare", where, scheme, c->depth, WEIGHTS[weight]);
+                           "of the last one's or more, and there is nothing to spare", false, where, scheme, c->depth, WEIGHTS[weight]);
 }
 
 static void of_both_norms(struct gradients *g, size_t rms, int weight)
@@ -204,7 +204,7 @@ static void write_cell(struct gradients *g, size_t cell, int weight, FILE *f)
     for (size_t layer = 0; layer < c->depth; layer++) {
         for (size_t k = 0; k < g->grid.seeds; k++)
             g->values[k] = norms_of(g, cell, k, weight)[layer];
-        const struct nb_stack_summary m = nb_stack_summary(g->values, g->grid.seeds);
+        const struct nb_summary m = nb_summary(g->values, g->grid.seeds);
         fprintf(f, "%s %s %zu %zu %.6g %.6g %.6g %s\n", nb_stack_scheme_name(c->scheme), nb_stack_norm_name(c), c->depth, layer + 1,
                 m.median, m.low, m.high, WEIGHTS[weight]);
     }

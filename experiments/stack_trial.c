@@ -129,12 +129,3 @@ void nb_stack_data_close(FILE *f, const char *dir, const char *name)
     if ((wrong || unwritten) && snprintf(path, sizeof path, "%s/%s", dir, name) < (int)sizeof path)
         (void)unlink(path);
 }
-
-struct nb_stack_summary nb_stack_summary(double *values, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (isnan(values[i]))
-            return (struct nb_stack_summary){NAN, NAN, NAN};
-    const struct nb_interval i = nb_median_interval(values, n, 0.95); /* sorts them */
-    return (struct nb_stack_summary){nb_median(values, n), isnan(i.lo) ? values[0] : i.lo, isnan(i.hi) ? values[n - 1] : i.hi};
-}

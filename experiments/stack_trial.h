@@ -52,10 +52,4 @@ NB_USE_RESULT enum nb_status nb_stack_each_cell(const struct nb_trial *t, const 
 NB_USE_RESULT enum nb_status nb_stack_data(const char *dir, const char *name, FILE **f, struct nb_err *err);
 void nb_stack_data_close(FILE *f, const char *dir, const char *name);
 
-/* The median of values, as nb_observe_median takes it, and its interval. Reorders values. */
-struct nb_stack_summary {
-    double median, low, high;
-};
-struct nb_stack_summary nb_stack_summary(double *values, size_t n);
-
 #endif

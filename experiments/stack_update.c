@@ -112,7 +112,7 @@ static void write_cell(struct updates *u, size_t cell, FILE *f)
     const struct nb_stack_config *c = &u->grid.cell[cell];
     const bool another = cell > 0 && (c[-1].scheme != c->scheme || c[-1].op != c->op);
     memcpy(u->values, of_cell(u, cell), u->grid.seeds * sizeof *u->values);
-    const struct nb_stack_summary m = nb_stack_summary(u->values, u->grid.seeds);
+    const struct nb_summary m = nb_summary(u->values, u->grid.seeds);
     fprintf(f, "%s%s %s %zu %.6g %.6g %.6g\n", another ? "\n\n" : "", nb_stack_scheme_name(c->scheme), nb_stack_norm_name(c), c->depth,
             m.median, m.low, m.high);
 }

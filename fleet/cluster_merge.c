@@ -15,7 +15,7 @@
 
 /* A page is read by people: with more runs than this it holds one of each type of node.
  */
-enum { PAGE_RUNS = 16, MERGES_MAX = 100000 };
+enum { PAGE_RUNS = 16, MERGES_MAX = 100000, STEPS = 3 };
 
 struct merge {
     struct nb_cluster_job job;
@@ -26,8 +26,11 @@ struct merge {
 };
 
 struct step {
-    const char *name, *made; /* made: relative to dir */
-    char said[700];          /* "": it was made */
+    const char *name; /* of the command */
+    const char *made; /* what it is told to make, in dir */
+    const char *file; /* which a reader opens */
+    const char *what;
+    char said[700]; /* why it failed; "": it did not */
     bool skipped;
 };
 
@@ -127,13 +130,17 @@ static void add_runs(const struct merge *m, struct nb_argv *a, bool for_page)
         }
 }
 
+/* The error, which other lines may follow; else the last line. */
 static const char *last_words(const struct nb_child_said *said)
 {
-    const char *at = said->err;
-    for (const char *p = at; *p != '\0'; p++)
-        if (*p == '\n' && p[1] != '\0')
-            at = p + 1;
-    return at;
+    static const char begins[] = "normbench: ";
+    const char *last = said->err, *error = NULL;
+    for (const char *line = said->err; line != NULL; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        last = *line != '\0' ? line : last;
+        error = strncmp(line, begins, strlen(begins)) == 0 ? line : error;
+    }
+    return error != NULL ? error : last;
 }
 
 static void run_step(struct step *s, const struct nb_argv *a)
@@ -195,15 +202,28 @@ static void write_task(FILE *f, const struct merge *m, size_t i)
     fputs(" |\n", f);
 }
 
-static void write_step(FILE *f, const struct step *s, const char *file, const char *what)
+static bool is_made(const struct merge *m, const struct step *s)
 {
-    fprintf(f, s->said[0] != '\0' ? "- %s: not made: " : "- %s: [%s](%s)", what, file,
-            file);
-    nb_md(f, s->said);
+    char path[NB_PATH];
+    nb_file_path(path, m->dir, s->file, "");
+    return access(path, F_OK) == 0;
+}
+
+/* A command that failed may have left a part of what it makes. */
+static void write_step(FILE *f, const struct merge *m, const struct step *s)
+{
+    const bool failed = s->said[0] != '\0';
+    fprintf(f, "- %s: ", s->what);
+    if (is_made(m, s))
+        fprintf(f, "[%s](%s)%s", s->file, s->file, failed ? ", not whole: " : "");
+    else
+        fputs("not made: ", f);
+    if (failed)
+        nb_md(f, s->said);
     fputc('\n', f);
 }
 
-static enum nb_status write_page(const struct merge *m, const struct step steps[3],
+static enum nb_status write_page(const struct merge *m, const struct step steps[STEPS],
                                  struct nb_err *err)
 {
     char *text = NULL;
@@ -212,12 +232,10 @@ static enum nb_status write_page(const struct merge *m, const struct step steps[
     NB_ASSERT(f != NULL);
     fprintf(f, "# %s\n\n%zu of %zu nodes are merged here.\n\n", m->job.name, m->merged,
             m->job.count);
-    write_step(f, &steps[1], "compare/compare.md", "comparison of the machines");
-    write_step(f, &steps[2], "page.html",
-               m->merged > PAGE_RUNS ? "page, with one run of each type of node"
-                                     : "page");
-    write_step(f, &steps[0], "normbench.sqlite",
-               "database, for `normbench db sql` and `normbench history`");
+    for (size_t i = 0; i < STEPS; i++)
+        write_step(f, m, &steps[i]);
+    if (m->merged > PAGE_RUNS)
+        fputs("\nThe page holds one run of each type of node.\n", f);
     fputs("\n| node | merged | run | CPU | state | what |\n|---|---|---|---|---|---|\n",
           f);
     for (size_t i = 0; i < m->job.count; i++)
@@ -230,7 +248,7 @@ static enum nb_status write_page(const struct merge *m, const struct step steps[
 
 /* ---- all of it ---- */
 
-static void tell(const struct merge *m, const struct step steps[3])
+static void tell(const struct merge *m, const struct step steps[STEPS])
 {
     for (size_t i = 0; i < m->job.count; i++)
         if (m->run[i] == NULL) {
@@ -239,9 +257,10 @@ static void tell(const struct merge *m, const struct step steps[3])
             nb_plain(stderr, m->job.tasks[i].why);
             fputc('\n', stderr);
         }
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < STEPS; i++)
         if (steps[i].said[0] != '\0') {
-            fprintf(stderr, "not made: %s: ", steps[i].made);
+            fprintf(stderr, "%s: %s: ", is_made(m, &steps[i]) ? "not whole" : "not made",
+                    steps[i].what);
             nb_plain(stderr, steps[i].said);
             fputc('\n', stderr);
         }
@@ -252,15 +271,22 @@ static void tell(const struct merge *m, const struct step steps[3])
 
 static enum nb_status make_all(struct merge *m, int *code, struct nb_err *err)
 {
-    struct step steps[3] = {{.name = "db", .made = "normbench.sqlite"},
-                            {.name = "compare", .made = "compare"},
-                            {.name = "report", .made = "page.html"}};
+    struct step steps[STEPS] = {
+        {.name = "compare",
+         .made = "compare",
+         .file = "compare/compare.md",
+         .what = "comparison"},
+        {.name = "report", .made = "page.html", .file = "page.html", .what = "page"},
+        {.name = "db",
+         .made = "normbench.sqlite",
+         .file = "normbench.sqlite",
+         .what = "database"}};
     char self[NB_PATH];
     enum nb_status s = nb_cluster_self(self, err);
     if (s == NB_OK)
         s = make_folder(m, err);
-    for (size_t i = 0; s == NB_OK && i < 3; i++) {
-        if (i == 1 && m->merged < 2) {
+    for (size_t i = 0; s == NB_OK && i < STEPS; i++) {
+        if (strcmp(steps[i].name, "compare") == 0 && m->merged < 2) {
             snprintf(steps[i].said, sizeof steps[i].said,
                      "one run alone: there is nothing to compare it with");
             steps[i].skipped = true;

@@ -216,7 +216,8 @@ void nb_cells_gather(struct nb_cells *c, const struct nb_summary *runs, size_t n
     *c = (struct nb_cells){.nruns = nruns};
     for (size_t i = 0; i < nruns; i++)
         gather_run(c, &runs[i], i, choice);
-    qsort(c->values, c->nvalues, sizeof *c->values, by_key_and_rows);
+    if (c->nvalues > 0)
+        qsort(c->values, c->nvalues, sizeof *c->values, by_key_and_rows);
     c->cells = calloc(c->nvalues + 1, sizeof *c->cells);
     size_t *seen = calloc(nruns + 1, sizeof *seen);
     NB_ASSERT(c->cells != NULL && seen != NULL && "out of memory");

@@ -15,7 +15,6 @@
 #include "list.h"
 #include "markup.h"
 #include "options.h"
-#include "report.h"
 #include "run.h"
 #include "tune.h"
 #include "worker.h"
@@ -41,7 +40,6 @@ static const char HELP_COMMANDS[] =
     "  check          check kernels against the oracle, without timing\n"
     "  accuracy       how wrong is each kernel, on which data, and where does it break\n"
     "  eval           run kernels on your own tensors (.npy) and judge them\n"
-    "  report DIR...  make tables and plots again from the files of a run\n"
     "  list [kernels|presets|isas|claims|experiments]   what there is, and why something cannot run here\n"
     "  explain KERNEL what a kernel is: formula, bytes and flops, bounds, its code, worst input seen, source\n"
     "  deepnorm       alpha and beta of DeepNorm by architecture and depth\n"
@@ -325,22 +323,6 @@ static enum nb_status cmd_tune(int argc, char **argv, int *code, struct nb_err *
     return s;
 }
 
-static enum nb_status cmd_report(int argc, char **argv, int *code, struct nb_err *err)
-{
-    enum nb_status s = NB_OK;
-    *code = EXIT_FINE;
-    if (argc < 3 || strcmp(argv[2], "--help") == 0) {
-        fprintf(argc < 3 ? stderr : stdout,
-                "usage: normbench report DIR...\n  makes results.csv, speedup.csv, gbench.json, "
-                "report.md and plots/ again from the raw files of each run\n");
-        *code = argc < 3 ? EXIT_ERROR : EXIT_FINE;
-        return NB_OK;
-    }
-    for (int i = 2; s == NB_OK && i < argc; i++)
-        s = nb_report(argv[i], stdout, err);
-    return s;
-}
-
 static enum nb_status cmd_doctor(int argc, char **argv, int *code, struct nb_err *err)
 {
     struct nb_topology t;
@@ -418,11 +400,11 @@ static void print_help(FILE *f)
 
 static enum nb_status unknown_command(const char *command, struct nb_err *err)
 {
-    char more[200] = "";
+    char more[400] = "";
     for (size_t i = 0; i < other_count; i++)
         if (strchr(others[i]->name, ' ') == NULL)
             snprintf(more + strlen(more), sizeof more - strlen(more), ", %s", others[i]->name);
-    return nb_fail(err, "unknown command \"%s\"; known: run, check, accuracy, eval, report, list, explain, deepnorm, tune, count, "
+    return nb_fail(err, "unknown command \"%s\"; known: run, check, accuracy, eval, list, explain, deepnorm, tune, count, "
                         "gate, doctor%s. Try `normbench --help`", command, more);
 }
 
@@ -463,8 +445,6 @@ static enum nb_status dispatch(int argc, char **argv, int *code, struct nb_err *
         return nb_cmd_accuracy(argc, argv, code, err);
     if (strcmp(command, "eval") == 0)
         return nb_cmd_eval(argc, argv, code, err);
-    if (strcmp(command, "report") == 0)
-        return cmd_report(argc, argv, code, err);
     if (strcmp(command, "list") == 0)
         return nb_list(argc - 1, argv + 1, code, err);
     if (strcmp(command, "explain") == 0)

@@ -35,7 +35,7 @@ static const struct argp_option OPTIONS[] = {
     {0, 0, 0, 0, "What runs:", 2},
     {"kernel", KEY_KERNEL, "GLOBS", 0, "names from `normbench list`; default: the textbook algorithm in the best ISA", 2},
     {"op", KEY_OP, "NAME", 0, "of `normbench list`, where --kernel does not say it (default layernorm)", 2},
-    {"alpha", KEY_ALPHA, "A", 0, "factor of x before it is bent (default: with which training begins)", 2},
+    {"alpha", KEY_ALPHA, "A", 0, "of an op that bends A*x, as tanh(A*x): default that with which training begins", 2},
 #define NB_SELECT_OPS(KEY, name, arg, help) {name, NB_OPTION_SELECTION + NB_KEY_##KEY, arg, 0, help, 2},
 #include "selection.def"
     {"eps", KEY_EPS, "X", 0, "default 1e-5", 2},

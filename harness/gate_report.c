@@ -372,7 +372,7 @@ static void md_foot(const json_t *gate, FILE *f)
     fputs("\n", f);
 }
 
-static void write_md(const json_t *gate, FILE *f)
+void nb_gate_md(const json_t *gate, FILE *f)
 {
     static const enum nb_gate_verdict unchanged[] = {NB_GATE_UNCHANGED};
     md_head(gate, f);
@@ -580,7 +580,7 @@ enum nb_status nb_gate_files(const json_t *gate, const char *dir, struct nb_err 
     enum nb_status s = nb_c_locale_enter(&l, err);
     if (s != NB_OK)
         return s;
-    s = write_file(gate, dir, "gate.md", write_md, err);
+    s = write_file(gate, dir, "gate.md", nb_gate_md, err);
     if (s == NB_OK)
         s = write_file(gate, dir, "gate.junit.xml", write_junit, err);
     if (s == NB_OK)

@@ -25,6 +25,9 @@ json_t *nb_gate_json(const struct nb_gate_set *set, const struct nb_gate_context
 /* gate.md (for a pull request's comment), gate.junit.xml and plots/gate beside it. */
 NB_USE_RESULT enum nb_status nb_gate_files(const json_t *gate, const char *dir, struct nb_err *err);
 
+/* gate.md. */
+void nb_gate_md(const json_t *gate, FILE *f);
+
 /* The verdict in a few lines: what is slower, faster, not resolved, and what could have been seen. */
 void nb_gate_terminal(const json_t *gate, const char *dir, FILE *f);
 

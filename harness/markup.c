@@ -96,3 +96,18 @@ void nb_md_code(FILE *f, const char *s)
     }
     fputc('`', f);
 }
+
+void nb_html(FILE *f, const char *s)
+{
+    static const char special[] = "&<>\"'`";
+    static const char *const escaped[] = {"&amp;", "&lt;", "&gt;", "&quot;", "&#39;", "&#96;"};
+    char c[4];
+    for (s = s ? s : "unknown"; *s;) {
+        const size_t n = nb_next_char(&s, c);
+        const char *at = n == 1 ? strchr(special, c[0]) : NULL;
+        if (at != NULL)
+            fputs(escaped[at - special], f);
+        else
+            fwrite(c, 1, n, f);
+    }
+}

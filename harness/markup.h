@@ -19,5 +19,6 @@ void nb_plain_lines(FILE *f, const char *s);             /* of which a newline s
 void nb_plain_padded(FILE *f, const char *s, int width); /* cut or filled to width */
 void nb_md(FILE *f, const char *s);                      /* text of Markdown */
 void nb_md_code(FILE *f, const char *s); /* a code span, also in a table */
+void nb_html(FILE *f, const char *s);    /* text of HTML and SVG, also of an attribute in quotes */
 
 #endif

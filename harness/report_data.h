@@ -433,7 +433,40 @@ void rep_results_csv(const struct rep_run *run, FILE *f);
 void rep_speedup_csv(const struct rep_run *run, FILE *f);
 void rep_gbench_json(const struct rep_run *run, FILE *f);
 
+/* report_summary.c: what a set of cells says of RMSNorm against LayerNorm: range and count of the cells whose ratio is one of the
+ * fastest kernels; the others are missing or beaten. */
+struct rep_summary {
+    size_t cells, faster, slower, unresolved, few; /* few: too few processes for an interval */
+    size_t missing, beaten;                        /* beside cells: no ratio; a winner that was not the fastest */
+    double least, most, confidence;                /* confidence: the least of an interval; 0: there is none */
+    size_t processes, most_processes;              /* smallest and largest number of them */
+};
+const struct rep_pairing *rep_headline(const struct rep_cell *c, bool best); /* best against best, or the same algorithm */
+bool rep_same_line(const struct rep_cell *a, const struct rep_cell *b);      /* alike but for hidden and rows */
+bool rep_is_headline_step(const struct rep_step *s);
+/* Over all cells out of place (in place where a run has only these), or over those that differ from like in
+ * hidden and rows alone; over those of one residency. */
+struct rep_summary rep_summarize(const struct rep_run *run, bool best, const struct rep_cell *like);
+struct rep_summary rep_summarize_residency(const struct rep_run *run, bool best, const char *residency);
+/* Told apart: those in place, and backward or fused, where others are not; both directions in one ratio. */
+struct rep_summary rep_summarize_in_place(const struct rep_run *run);
+struct rep_summary rep_summarize_others(const struct rep_run *run,
+                                        bool (*is_other)(const struct rep_run *, const struct rep_cell *));
+struct rep_summary rep_summarize_steps(const struct rep_run *run);
+
 /* report_text.c: the files for people */
+void rep_count_verdicts(const struct rep_run *run, size_t counts[REP_VERDICTS]); /* of checks */
+/* The cell of this dtype and residency in which the ladder is shown: that with most timed kernels; NULL: none. */
+const struct rep_cell *rep_ladder_cell(const struct rep_run *run, const char *type, const char *residency);
+/* Sections of report.md: nothing, or a heading and what stands below it. */
+/* A sentence each of cells in place, fused, backward, and of steps of training, where they stand beside others; no heading. */
+void rep_other_verdicts_md(const struct rep_run *run, FILE *f);
+void rep_beaten_md(const struct rep_run *run, FILE *f); /* no heading: it stands below the speedups */
+void rep_published_md(const struct rep_run *run, FILE *f);
+void rep_checks_md(const struct rep_run *run, FILE *f);
+void rep_prepare_md(const struct rep_run *run, FILE *f);
+void rep_reproduce_md(const struct rep_run *run, FILE *f);
+void rep_quote_md(struct rep_run *run, FILE *f);
 const char *rep_cpu(const struct rep_run *run);
 const char *rep_compiler(struct rep_run *run);
 /* A ratio with its interval and what is to be said of it: in a table; in text of the terminal, the interval where there is

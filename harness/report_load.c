@@ -504,6 +504,9 @@ static struct rep_attempt *open_attempt(struct rep_cell *cell, struct rep_unit *
     return &u->pending;
 }
 
+/* ns of a sample, all its passes: 31 years. What is longer is no time, and sums of it would not stay finite. */
+static const double longest_ns = 1e18;
+
 static const char *read_round(const struct rep_cell *cell, struct rep_attempt *a,
                               const json_t *line)
 {
@@ -519,8 +522,8 @@ static const char *read_round(const struct rep_cell *cell, struct rep_attempt *a
     for (size_t m = 0; m < n; m++) {
         const json_t *t = json_array_get(ns, m);
         double v = json_is_number(t) ? json_number_value(t) : NAN;
-        if (!json_is_null(t) && !(v > 0))
-            return "a time must be a positive number or null";
+        if (!json_is_null(t) && !(v > 0 && v < longest_ns))
+            return "a time must be a positive number of ns below 1e18, or null";
         r->ns[r->n * n + m] = v;
     }
     r->n++;

@@ -51,112 +51,9 @@ static void short_name(FILE *f, const struct rep_kernel *k)
     }
 }
 
-/* ---- what a set of cells says ---- */
+/* ---- the verdict ---- */
 
-struct summary {
-    size_t cells, faster, slower, unresolved, few, missing, beaten;
-    double least, most, confidence;
-    size_t processes; /* smallest and largest number of them */
-    size_t most_processes;
-};
-
-static const struct rep_pairing *headline(const struct rep_cell *c, bool best)
-{
-    return best ? c->best : c->same;
-}
-
-static void count_ratio(struct summary *s, const struct rep_estimate *e, const char *verdict, bool beaten)
-{
-    if (!isfinite(e->value)) {
-        s->missing++;
-        return;
-    }
-    if (beaten) {
-        s->beaten++;
-        return;
-    }
-    s->least = s->cells == 0 || e->value < s->least ? e->value : s->least;
-    s->most = s->cells == 0 || e->value > s->most ? e->value : s->most;
-    s->processes =
-        s->cells == 0 || e->processes < s->processes ? e->processes : s->processes;
-    s->most_processes =
-        e->processes > s->most_processes ? e->processes : s->most_processes;
-    if (isfinite(e->confidence))
-        s->confidence = s->confidence == 0 || e->confidence < s->confidence
-                            ? e->confidence
-                            : s->confidence;
-    s->cells++;
-    s->faster += strcmp(verdict, "faster") == 0;
-    s->slower += strcmp(verdict, "slower") == 0;
-    s->unresolved += strcmp(verdict, "unresolved") == 0;
-    s->few += strcmp(verdict, "too-few-processes") == 0;
-}
-
-static void count_pairing(struct summary *s, const struct rep_pairing *p)
-{
-    count_ratio(s, &p->speedup, p->verdict, rep_is_beaten(p));
-}
-
-static bool same_line(const struct rep_cell *a, const struct rep_cell *b)
-{
-    return rep_same(a->dir, b->dir) && rep_same(a->fuse, b->fuse) &&
-           a->stats_out == b->stats_out && a->offset == b->offset &&
-           a->in_place == b->in_place && strcmp(a->type, b->type) == 0 &&
-           strcmp(a->residency, b->residency) == 0 && a->threads == b->threads;
-}
-
-/* Over all cells out of place (in place where a run has only these), or over those that differ from like in
- * hidden and rows alone. */
-static struct summary summarize(const struct rep_run *run, bool best,
-                                const struct rep_cell *like)
-{
-    struct summary s = {0};
-    for (size_t i = 0; i < run->ncells; i++) {
-        const struct rep_cell *c = &run->cells[i];
-        if (headline(c, best) != NULL && (like == NULL ? rep_counts(run, c) : same_line(c, like)))
-            count_pairing(&s, headline(c, best));
-    }
-    return s;
-}
-
-/* Those in place, where others are not: told apart. */
-static struct summary summarize_in_place(const struct rep_run *run)
-{
-    struct summary s = {0};
-    for (size_t i = 0; i < run->ncells; i++)
-        if (run->cells[i].best != NULL && run->cells[i].in_place && !rep_counts(run, &run->cells[i]))
-            count_pairing(&s, run->cells[i].best);
-    return s;
-}
-
-/* Those backward, or fused, where others are not. */
-static struct summary summarize_others(const struct rep_run *run, bool (*is_other)(const struct rep_run *, const struct rep_cell *))
-{
-    struct summary s = {0};
-    for (size_t i = 0; i < run->ncells; i++)
-        if (run->cells[i].best != NULL && is_other(run, &run->cells[i]))
-            count_pairing(&s, run->cells[i].best);
-    return s;
-}
-
-static bool is_headline_step(const struct rep_step *s)
-{
-    return rep_is_rms_over_layer(s->of) && rep_step_is_best(s);
-}
-
-/* Of both directions in one ratio. */
-static struct summary summarize_steps(const struct rep_run *run)
-{
-    struct summary s = {0};
-    for (size_t i = 0; i < run->nsteps; i++) {
-        const struct rep_step *step = &run->steps[i];
-        if (is_headline_step(step))
-            count_ratio(&s, &step->speedup, step->verdict, rep_step_is_beaten(step));
-    }
-    return s;
-}
-
-static void counted_as(FILE *f, const struct summary *s)
+static void counted_as(FILE *f, const struct rep_summary *s)
 {
     fprintf(f, "faster in %zu, slower in %zu, unresolved in %zu", s->faster, s->slower,
             s->unresolved);
@@ -173,7 +70,7 @@ static const char *place_words(const struct rep_run *run)
     return rep_is_all_in_place(run) ? " in place" : rep_direction(run);
 }
 
-static void sentence(FILE *f, const char *what, const char *place, const struct summary *s)
+static void sentence(FILE *f, const char *what, const char *place, const struct rep_summary *s)
 {
     if (s->cells == 0) {
         fprintf(f, "RMSNorm vs LayerNorm, %s%s: ", what, place);
@@ -224,7 +121,7 @@ static void case_name(FILE *f, const struct rep_cell *c)
 
 static void verdict_row(const struct rep_run *run, const struct rep_cell *c, FILE *f)
 {
-    struct summary b = summarize(run, true, c), s = summarize(run, false, c);
+    struct rep_summary b = rep_summarize(run, true, c), s = rep_summarize(run, false, c);
     fputs("| ", f);
     case_name(f, c);
     fputs(" | ", f);
@@ -244,7 +141,7 @@ static void verdict_row(const struct rep_run *run, const struct rep_cell *c, FIL
         fputs("null | null |\n", f);
 }
 
-static void other_sentence(FILE *f, const char *place, struct summary s)
+static void other_sentence(FILE *f, const char *place, struct rep_summary s)
 {
     if (s.cells + s.beaten + s.missing == 0)
         return;
@@ -253,18 +150,23 @@ static void other_sentence(FILE *f, const char *place, struct summary s)
     fputc('\n', f);
 }
 
+void rep_other_verdicts_md(const struct rep_run *run, FILE *f)
+{
+    other_sentence(f, " in place", rep_summarize_in_place(run));
+    other_sentence(f, ", of x + residual", rep_summarize_others(run, rep_is_other_sum));
+    other_sentence(f, ", backward", rep_summarize_others(run, rep_is_other_way));
+    other_sentence(f, ", forward and backward together (a step of training)", rep_summarize_steps(run));
+}
+
 static void verdict_section(const struct rep_run *run, FILE *f)
 {
-    struct summary b = summarize(run, true, NULL), s = summarize(run, false, NULL);
+    struct rep_summary b = rep_summarize(run, true, NULL), s = rep_summarize(run, false, NULL);
     fputs("**", f);
     sentence(f, best_words, place_words(run), &b);
     fputs("**\n\n", f);
     sentence(f, same_words(run), place_words(run), &s);
     fputc('\n', f);
-    other_sentence(f, " in place", summarize_in_place(run));
-    other_sentence(f, ", of x + residual", summarize_others(run, rep_is_other_sum));
-    other_sentence(f, ", backward", summarize_others(run, rep_is_other_way));
-    other_sentence(f, ", forward and backward together (a step of training)", summarize_steps(run));
+    rep_other_verdicts_md(run, f);
     if (b.cells + b.beaten + s.cells == 0)
         return;
     fprintf(
@@ -278,7 +180,7 @@ static void verdict_section(const struct rep_run *run, FILE *f)
         same_short(run));
     for (size_t i = 0; i < run->ncells; i++) {
         size_t j = 0;
-        while (j < i && !same_line(&run->cells[i], &run->cells[j]))
+        while (j < i && !rep_same_line(&run->cells[i], &run->cells[j]))
             j++;
         if (j == i)
             verdict_row(run, &run->cells[i], f);
@@ -311,7 +213,7 @@ static void speedup_row(const struct rep_cell *c, FILE *f)
     nb_md(f, c->type);
     fprintf(f, " | %zu | %zu | ", c->threads, c->hidden);
     for (int best = 1; best >= 0; best--) {
-        const struct rep_pairing *p = headline(c, best);
+        const struct rep_pairing *p = rep_headline(c, best);
         if (p != NULL)
             rep_ratio_md(&p->speedup, rep_is_beaten(p), rep_doubt_md(c), f);
         else
@@ -349,7 +251,7 @@ static void beaten_side(const struct rep_cell *c, const struct rep_kernel *winne
 }
 
 /* Winners that screening chose wrongly: the ratio is one of two kernels, not of the best. */
-static void beaten_list(const struct rep_run *run, FILE *f)
+void rep_beaten_md(const struct rep_run *run, FILE *f)
 {
     bool first = true;
     for (size_t i = 0; i < run->ncells; i++) {
@@ -384,7 +286,7 @@ static void speedup_section(const struct rep_run *run, FILE *f)
         fputs("\n**doubtful**: in that cell a kernel differs from a copy of itself by more than "
               "chance (\"Noise floor\").\n",
               f);
-    beaten_list(run, f);
+    rep_beaten_md(run, f);
 }
 
 /* ---- published claims ---- */
@@ -430,7 +332,7 @@ static void claim_row(const struct rep_run *run, const struct claim *claim, bool
 {
     struct tally t = {0};
     for (size_t i = 0; i < run->ncells; i++) {
-        const struct rep_pairing *p = headline(&run->cells[i], best);
+        const struct rep_pairing *p = rep_headline(&run->cells[i], best);
         if (p != NULL && !rep_is_beaten(p) && rep_counts(run, &run->cells[i]))
             tally_one(&t, claim, &p->speedup);
     }
@@ -441,13 +343,13 @@ static void step_claim_row(const struct rep_run *run, const struct claim *claim,
 {
     struct tally t = {0};
     for (size_t i = 0; i < run->nsteps; i++)
-        if (is_headline_step(&run->steps[i]) && !rep_step_is_beaten(&run->steps[i]))
+        if (rep_is_headline_step(&run->steps[i]) && !rep_step_is_beaten(&run->steps[i]))
             tally_one(&t, claim, &run->steps[i].speedup);
     if (run->nsteps > 0)
         tally_row(&t, claim, best_words, ", forward and backward together", f);
 }
 
-static void claims_section(const struct rep_run *run, FILE *f)
+void rep_published_md(const struct rep_run *run, FILE *f)
 {
     fputs("\n## Published claims\n\nBoth were made about RMSNorm against LayerNorm; the "
           "second about "
@@ -469,7 +371,7 @@ static bool is_skip(enum rep_verdict v)
     return v == REP_SKIP_ISA || v == REP_SKIP_SHAPE || v == REP_SKIP_OPTION;
 }
 
-static void count_verdicts(const struct rep_run *run, size_t counts[REP_VERDICTS])
+void rep_count_verdicts(const struct rep_run *run, size_t counts[REP_VERDICTS])
 {
     memset(counts, 0, REP_VERDICTS * sizeof(*counts));
     for (size_t i = 0; i < run->ncells; i++)
@@ -580,10 +482,10 @@ static void unstable_rows(const struct rep_run *run, FILE *f)
                 unstable, overflow);
 }
 
-static void kernels_section(const struct rep_run *run, FILE *f)
+void rep_checks_md(const struct rep_run *run, FILE *f)
 {
     size_t counts[REP_VERDICTS], skipped = 0, bad = 0;
-    count_verdicts(run, counts);
+    rep_count_verdicts(run, counts);
     fputs("\n## Checks\n\n", f);
     for (int v = 0, first = 1; v < REP_VERDICTS; v++) {
         if (counts[v] > 0) {
@@ -611,7 +513,7 @@ static double hidden_distance(const struct rep_cell *c)
 
 /* The cell with most timed kernels for this dtype and residency; among equals the one
  * nearest to hidden 1024. NULL unless no other residency of this dtype shows more. */
-static const struct rep_cell *ladder_cell(const struct rep_run *run, const char *type,
+const struct rep_cell *rep_ladder_cell(const struct rep_run *run, const char *type,
                                           const char *residency)
 {
     const struct rep_cell *found = NULL;
@@ -700,7 +602,7 @@ static void ladder_section(const struct rep_run *run, FILE *f)
             rep_direction(run), traffic->read, traffic->written);
     for (size_t t = 0; t < types.n; t++)
         for (size_t r = 0; r < places.n; r++) {
-            const struct rep_cell *c = ladder_cell(run, types.text[t], places.text[r]);
+            const struct rep_cell *c = rep_ladder_cell(run, types.text[t], places.text[r]);
             if (c != NULL && shown_cells++ < LADDERS)
                 ladder(c, f);
         }
@@ -733,7 +635,7 @@ static struct preparing preparing_of(const struct rep_run *run,
     return p;
 }
 
-static void prepare_section(const struct rep_run *run, FILE *f)
+void rep_prepare_md(const struct rep_run *run, FILE *f)
 {
     bool begun = false;
     for (size_t i = 0; i < run->nkernels; i++) {
@@ -895,7 +797,7 @@ static void dropped_cells(const struct rep_run *run, FILE *f)
     }
 }
 
-static void reproduce_section(const struct rep_run *run, FILE *f)
+void rep_reproduce_md(const struct rep_run *run, FILE *f)
 {
     fputs("\n## Reproduce\n\n    ", f);
     nb_plain(f, rep_string(run->plan, "command"));
@@ -936,7 +838,7 @@ static const struct rep_cell *quoted_cell(const struct rep_run *run)
     return found;
 }
 
-static void quote_section(struct rep_run *run, FILE *f)
+void rep_quote_md(struct rep_run *run, FILE *f)
 {
     const struct rep_cell *c = quoted_cell(run);
     fputs("\n## How to quote this result\n\n", f);
@@ -986,18 +888,18 @@ void rep_report_md(struct rep_run *run, const struct rep_keys *pictures, FILE *f
     rep_unresolved_md(run, f);
     rep_bars_md(run->bars, f);
     rep_autos_md(run->autos, f);
-    claims_section(run, f);
-    kernels_section(run, f);
+    rep_published_md(run, f);
+    rep_checks_md(run, f);
     ladder_section(run, f);
-    prepare_section(run, f);
+    rep_prepare_md(run, f);
     picture_section(run, pictures, f);
     rep_counters_md(run, f);
     rep_noise_md(run, f);
     rep_discards_md(run, f);
     rep_conditions_md(run, f);
     host_section(run, f);
-    reproduce_section(run, f);
-    quote_section(run, f);
+    rep_reproduce_md(run, f);
+    rep_quote_md(run, f);
 }
 
 /* ---- terminal ---- */
@@ -1009,7 +911,7 @@ static const struct rep_pairing *table_pairing(const struct rep_run *run,
                                                size_t hidden, size_t threads, bool best)
 {
     const struct rep_cell *c = rep_find(run, residency, type, hidden, threads);
-    return c ? headline(c, best) : NULL;
+    return c ? rep_headline(c, best) : NULL;
 }
 
 /* A mark, or room for it where another cell has one. */
@@ -1123,7 +1025,7 @@ static void terminal_tables(const struct rep_run *run, FILE *f)
     t.merged = t.places.n * t.types.n > TABLE_LINES;
     t.interval = run->hiddens.n <= 3;
     thin(&run->hiddens, t.merged ? 9 : 10, &t.hiddens);
-    const bool beaten = summarize(run, true, NULL).beaten > 0, doubtful = run->floor.doubtful > 0;
+    const bool beaten = rep_summarize(run, true, NULL).beaten > 0, doubtful = run->floor.doubtful > 0;
     fprintf(f,
             "\nTime of LayerNorm over time of RMSNorm%s, %zu thread%s. Above 1: RMSNorm is "
             "faster."
@@ -1150,7 +1052,7 @@ static void terminal_checks(const struct rep_run *run, FILE *f)
 {
     size_t counts[REP_VERDICTS];
     bool first = true;
-    count_verdicts(run, counts);
+    rep_count_verdicts(run, counts);
     fputs("\nchecks  ", f);
     for (int v = 0; v < REP_VERDICTS; v++)
         if (counts[v] > 0) {
@@ -1161,7 +1063,7 @@ static void terminal_checks(const struct rep_run *run, FILE *f)
     fputc('\n', f);
 }
 
-static void terminal_processes(const struct summary *s, FILE *f)
+static void terminal_processes(const struct rep_summary *s, FILE *f)
 {
     fprintf(f, "\n%zu", s->processes);
     if (s->most_processes > s->processes)
@@ -1173,7 +1075,7 @@ static void terminal_processes(const struct summary *s, FILE *f)
         fputs(" processes a cell, too few for an interval (6)\n", f);
 }
 
-static void terminal_others(const char *what, struct summary s, FILE *f)
+static void terminal_others(const char *what, struct rep_summary s, FILE *f)
 {
     if (s.cells > 0)
         fprintf(f, "%s: x%.2f to x%.2f over %zu cell%s, in lines of their own in report.md\n", what, s.least, s.most, s.cells,
@@ -1183,7 +1085,7 @@ static void terminal_others(const char *what, struct summary s, FILE *f)
 void rep_terminal(struct rep_run *run, const char *dir, const struct rep_keys *pictures,
                   FILE *f)
 {
-    struct summary b = summarize(run, true, NULL), s = summarize(run, false, NULL);
+    struct rep_summary b = rep_summarize(run, true, NULL), s = rep_summarize(run, false, NULL);
     fputc('\n', f);
     rep_forced_terminal(run, f);
     nb_plain(f, rep_cpu(run));
@@ -1207,8 +1109,8 @@ void rep_terminal(struct rep_run *run, const char *dir, const struct rep_keys *p
         counted_as(f, &b);
         fputs(")\n", f);
     }
-    terminal_others("in place", summarize_in_place(run), f);
-    terminal_others("of x + residual", summarize_others(run, rep_is_other_sum), f);
+    terminal_others("in place", rep_summarize_in_place(run), f);
+    terminal_others("of x + residual", rep_summarize_others(run, rep_is_other_sum), f);
     if (b.cells + b.beaten + s.cells > 0) {
         terminal_tables(run, f);
         if (b.cells + s.cells > 0)

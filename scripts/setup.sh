@@ -8,7 +8,7 @@ TEST_PACKAGES="$RUN_PACKAGES libcmocka-dev libmpfr-dev jq procps valgrind"
 GATE_PACKAGES="$RUN_PACKAGES valgrind"
 ALL_PACKAGES="$TEST_PACKAGES clang llvm libomp-dev libclang-rt-dev shellcheck
  libdnnl-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static
- slurm-wlm slurm-wlm-basic-plugins"
+ slurm-wlm slurm-wlm-basic-plugins chromium chromium-driver curl tidy"
 
 die() {
     echo "$0: $*" >&2

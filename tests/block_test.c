@@ -9,6 +9,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
+#include "trial.h"
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -547,15 +548,6 @@ static bool stop_at_once(void)
     return true;
 }
 
-static const struct nb_observation *find(const struct nb_observations *o, const char *quantity, const char *where)
-{
-    for (size_t i = 0; i < o->n; i++)
-        if (strcmp(o->v[i].quantity, quantity) == 0 && strcmp(o->v[i].where, where) == 0)
-            return &o->v[i];
-    fail_msg("no %s where %s", quantity, where);
-    return NULL;
-}
-
 static void block_speed(void **state)
 {
     (void)state;
@@ -571,7 +563,7 @@ static void block_speed(void **state)
     assert_int_equal(t.experiment->run(&t, &o, &err), NB_OK);
     /* of 4 conditions: 2 saved, 3 saved against tuned, 4 + 4 shares, 4 disagreements, 2 bounds, 2 beyond, 5 blocks */
     assert_int_equal(o.n, 4 * 26);
-    const struct nb_observation *v = find(&o, "saved_time", "block=gru ffn=none d=64 tokens=1 batch=2 step=training class=tuned norm=rmsnorm threads=1");
+    const struct nb_observation *v = trial_find(&o, "saved_time", "block=gru ffn=none d=64 tokens=1 batch=2 step=training class=tuned norm=rmsnorm threads=1");
     if (v->missing[0] != '\0') {
         assert_non_null(strstr(v->missing, "libopenblas-dev"));
         nb_observations_free(&o);
@@ -581,7 +573,7 @@ static void block_speed(void **state)
     for (size_t i = 0; i < o.n; i++)
         if (o.v[i].missing[0] != '\0' || !(o.v[i].low <= o.v[i].value && o.v[i].value <= o.v[i].high) || fabs(o.v[i].value) > 1e9)
             fail_msg("%s where %s: %g, %s", o.v[i].quantity, o.v[i].where, o.v[i].value, o.v[i].missing);
-    v = find(&o, "share_in_situ", "block=transformer ffn=gelu d=64 tokens=4 batch=1 step=forward class=naive norm=layernorm threads=1");
+    v = trial_find(&o, "share_in_situ", "block=transformer ffn=gelu d=64 tokens=4 batch=1 step=forward class=naive norm=layernorm threads=1");
     assert_true(v->value > 0 && v->value < 1);
     nb_observations_free(&o);
     t.stop = stop_at_once;

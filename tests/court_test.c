@@ -642,7 +642,7 @@ static enum nb_status fake(const struct nb_trial *t, struct nb_observations *o, 
     }
     for (size_t i = 0; i < n; i++)
         if (strcmp(what, "gone") == 0)
-            nb_observe_missing(o, "q", "", "apt-get install `it`", "level=%g", level[i]);
+            nb_observe_missing(o, "q", "", "apt-get install `it`", false, "level=%g", level[i]);
         else if (strcmp(what, "nothing") != 0)
             nb_observe(o, "q", "", level[i] == 2 ? 0.5 : strcmp(what, "inf") == 0 ? INFINITY : 2, "level=%g", level[i]);
     return NB_OK;
@@ -726,6 +726,30 @@ static void seconds_of_a_range(void **state)
         nb_claim_free(&c);
     }
     assert_true(seconds[0] == seconds[1] && seconds[0] >= 9 * 2 * 2 * 5);
+}
+
+/* The claims that come with the program time norms in two runs, of passes and of training steps, and blocks in one: whoever asks the
+ * same asks it with the same parameters. */
+static void timed_once(void **state)
+{
+    (void)state;
+    struct nb_claims all;
+    struct nb_err err = {""};
+    size_t timed = 0;
+    if (nb_claims_load(&all, nb_claims_dir(), &err) != NB_OK)
+        fail_msg("%s", err.text);
+    const struct nb_claim **chosen = calloc(all.n, sizeof *chosen);
+    assert_non_null(chosen);
+    for (size_t i = 0; i < all.n; i++)
+        chosen[i] = &all.v[i];
+    struct nb_hearing h = {.effort = NB_QUICK};
+    nb_hearing_plan(&h, chosen, all.n);
+    for (size_t i = 0; i < h.run_count; i++)
+        timed += h.runs[i].experiment->timed;
+    assert_int_equal(timed, 3);
+    nb_hearing_free(&h);
+    free(chosen);
+    nb_claims_free(&all);
 }
 
 static const struct nb_case_of *decided_cases[16];
@@ -1077,7 +1101,7 @@ static void saved(struct nb_observations *o, double v, size_t n, const char *res
 {
     static const char where[] = "pair=rmsnorm:layernorm pairing=%s dir=fwd dtype=f32 hidden=%zu residency=%s %s";
     if (isnan(v))
-        nb_observe_missing_once(o, "saved_time", "", "disturbed", where, pairing, hidden, residency, rest);
+        nb_observe_missing(o, "saved_time", "", "disturbed", true, where, pairing, hidden, residency, rest);
     else
         nb_observe_interval(o, "saved_time", "", v, v - 0.03, v + 0.02, 0.01, n, "processes", where, pairing, hidden, residency, rest);
 }
@@ -1134,7 +1158,7 @@ int main(void)
         cmocka_unit_test(regions),    cmocka_unit_test(terms),       cmocka_unit_test(questions), cmocka_unit_test(pointing),
         cmocka_unit_test(outcomes),   cmocka_unit_test(rule),        cmocka_unit_test(many_cells), cmocka_unit_test(longer),
         cmocka_unit_test(properties), cmocka_unit_test(losing), cmocka_unit_test(longer_suffices), cmocka_unit_test(regimes), cmocka_unit_test(claim_right),
-        cmocka_unit_test(claim_wrong), cmocka_unit_test(asking),     cmocka_unit_test(hearing), cmocka_unit_test(seconds_of_a_range),   cmocka_unit_test(interrupted),
+        cmocka_unit_test(claim_wrong), cmocka_unit_test(asking),     cmocka_unit_test(hearing), cmocka_unit_test(seconds_of_a_range), cmocka_unit_test(timed_once),   cmocka_unit_test(interrupted),
         cmocka_unit_test(broken_off), cmocka_unit_test(budget),     cmocka_unit_test(infinite), cmocka_unit_test(not_a_number), cmocka_unit_test(shares), cmocka_unit_test(poster), cmocka_unit_test(full_disk), cmocka_unit_test(stopping),    cmocka_unit_test(experiments)};
     char word[40];
     if (nb_cpu_init(word, sizeof word) != 0)

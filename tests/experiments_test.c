@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
+#include "trial.h"
 #include <math.h>
 #include <string.h>
 
@@ -41,7 +42,7 @@ static void observations(void **state)
     nb_observe_median(&o, "ratio", "", nine, 9, "seeds", "op=x");
     nb_observe_median(&o, "ratio", "", two, 2, "seeds", "op=x");
     nb_observe_median(&o, "ratio", "", bad, 2, "seeds", "op=x");
-    nb_observe_missing(&o, "ratio", "", "no such library", "op=x");
+    nb_observe_missing(&o, "ratio", "", "no such library", false, "op=x");
     assert_int_equal(o.n, 5);
     assert_true(o.v[0].low == 2 && o.v[0].high == 2 && o.v[0].n == 0 && isnan(o.v[0].noise));
     assert_string_equal(o.v[0].where, "op=rmsnorm");
@@ -50,16 +51,6 @@ static void observations(void **state)
     assert_true(isnan(o.v[3].value) && o.v[3].nan && strcmp(o.v[3].missing, "not a number came out") == 0);
     assert_true(isnan(o.v[4].value) && strcmp(o.v[4].missing, "no such library") == 0 && !o.v[4].nan && !o.v[1].nan);
     nb_observations_free(&o);
-}
-
-/* Finds the observation; fails where it is missing. */
-static double value_of(const struct nb_observations *o, const char *quantity, const char *where)
-{
-    for (size_t i = 0; i < o->n; i++)
-        if (strcmp(o->v[i].quantity, quantity) == 0 && strcmp(o->v[i].where, where) == 0)
-            return o->v[i].value;
-    fail_msg("no %s where %s", quantity, where);
-    return NAN;
 }
 
 static void row_statistics(void **state)
@@ -72,11 +63,11 @@ static void row_statistics(void **state)
     assert_non_null(t.experiment);
     assert_int_equal(t.experiment->run(&t, &o, &err), NB_OK);
     assert_int_equal(o.n, 2 * 2 * 2 * 3);
-    assert_true(fabs(value_of(&o, "output_mean", "op=layernorm mean=5 sd=1 eps=1e-05")) < 1e-13);
-    assert_true(fabs(value_of(&o, "output_variance", "op=layernorm mean=5 sd=1 eps=1e-05") - 1) < 2e-5);
-    assert_true(fabs(value_of(&o, "output_variance", "op=layernorm mean=0 sd=0.001 eps=1e-05") - 1 / 11.) < 0.02);
-    assert_true(fabs(value_of(&o, "output_mean_square", "op=rmsnorm mean=5 sd=1 eps=1e-05") - 1) < 1e-5);
-    assert_true(fabs(value_of(&o, "output_mean", "op=rmsnorm mean=5 sd=1 eps=1e-05") - 5 / sqrt(26)) < 0.01);
+    assert_true(fabs(trial_value(&o, "output_mean", "op=layernorm mean=5 sd=1 eps=1e-05")) < 1e-13);
+    assert_true(fabs(trial_value(&o, "output_variance", "op=layernorm mean=5 sd=1 eps=1e-05") - 1) < 2e-5);
+    assert_true(fabs(trial_value(&o, "output_variance", "op=layernorm mean=0 sd=0.001 eps=1e-05") - 1 / 11.) < 0.02);
+    assert_true(fabs(trial_value(&o, "output_mean_square", "op=rmsnorm mean=5 sd=1 eps=1e-05") - 1) < 1e-5);
+    assert_true(fabs(trial_value(&o, "output_mean", "op=rmsnorm mean=5 sd=1 eps=1e-05") - 5 / sqrt(26)) < 0.01);
     nb_observations_free(&o);
 }
 
@@ -89,11 +80,11 @@ static void scans(void **state)
     struct nb_observations o = {0};
     struct nb_err err;
     assert_int_equal(t.experiment->run(&t, &o, &err), NB_OK);
-    assert_true(value_of(&o, "walks", "op=layernorm algo=twopass") == 3);
-    assert_true(value_of(&o, "walks", "op=layernorm algo=welford") == 2);
-    assert_true(value_of(&o, "walks", "op=layernorm algo=guarded") == 2 + 3 / 64.);
-    assert_true(value_of(&o, "statistic_scans", "op=rmsnorm algo=onepass") == 1);
-    assert_true(value_of(&o, "fewest_scans", "op=layernorm") == 1);
+    assert_true(trial_value(&o, "walks", "op=layernorm algo=twopass") == 3);
+    assert_true(trial_value(&o, "walks", "op=layernorm algo=welford") == 2);
+    assert_true(trial_value(&o, "walks", "op=layernorm algo=guarded") == 2 + 3 / 64.);
+    assert_true(trial_value(&o, "statistic_scans", "op=rmsnorm algo=onepass") == 1);
+    assert_true(trial_value(&o, "fewest_scans", "op=layernorm") == 1);
     for (size_t i = 0; i < o.n; i++)
         if (strcmp(o.v[i].quantity, "walks_beyond_model") == 0 && !(o.v[i].value >= 0 && o.v[i].value <= 3 / 64.))
             fail_msg("%s reads x more often or less than its descriptor says: %g", o.v[i].where, o.v[i].value);

@@ -18,15 +18,16 @@ forbid() {
         done
     done
 }
-forbid kernels harness reference inspect experiments court fleet
-forbid reference kernels harness inspect experiments court fleet
-forbid inspect kernels harness reference experiments court fleet
+forbid kernels harness reference inspect experiments court fleet page
+forbid reference kernels harness inspect experiments court fleet page
+forbid inspect kernels harness reference experiments court fleet page
 forbid harness kernels/algo kernels/simd experiments
-forbid experiments kernels/algo kernels/simd inspect court fleet
-forbid fleet kernels reference inspect experiments court # it reads files of runs
-forbid court kernels inspect fleet # it judges what experiments observe, and calls no kernel itself
-# of the harness the program's main alone knows the court and the fleet
-for name in $(headers court) $(headers fleet); do
+forbid experiments kernels/algo kernels/simd inspect court fleet page
+forbid fleet kernels reference inspect experiments court page # it reads files of runs
+forbid page kernels reference inspect experiments court fleet # it shows files of runs
+forbid court kernels inspect fleet page # it judges what experiments observe, and calls no kernel itself
+# of the harness the program's main alone knows the court, the fleet and the page
+for name in $(headers court) $(headers fleet) $(headers page); do
     if grep -rln "#include \"${name//./\\.}\"" harness | grep -v '^harness/main\.c$'; then
         echo "FAILED: the harness includes $name" >&2
         failures=$((failures + 1))

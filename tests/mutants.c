@@ -6,6 +6,7 @@
 #include "cli.h"
 #include "court.h"
 #include "fleet.h"
+#include "page.h"
 #include "nb_kernel.h"
 #include "registry.h"
 
@@ -308,5 +309,6 @@ int main(int argc, char **argv)
     nb_court_add(&experiment_wrong_block);
     nb_court_register();
     nb_fleet_register();
+    nb_page_register();
     return nb_main(argc, argv);
 }

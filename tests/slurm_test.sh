@@ -96,11 +96,13 @@ PartitionName=test Nodes=ALL Default=YES MaxTime=60 State=UP
 PartitionName=spare Nodes=n1 MaxTime=10 State=UP
 END
     printf 'CgroupPlugin=cgroup/v1\nCgroupAutomount=no\n' >cgroup.conf
-    # Both nodes are this machine, and runs of normbench keep off each other's cores: to these each node is its own.
+    # Both nodes are this machine. Runs of normbench keep off each other's cores: to these each node is its own. And runs of
+    # one machine are told apart by when they began.
     mkdir -p locks-n1 locks-n2
     cat >prolog <<END
 #!/bin/sh
 echo "export NB_LOCK_DIR=$work/locks-\$SLURMD_NODENAME"
+[ \$SLURMD_NODENAME = n1 ] || sleep 1.1
 cat "$work/prolog-\$SLURMD_NODENAME" 2>/dev/null
 exit 0
 END
@@ -135,7 +137,7 @@ fi
 
 mkdir shared
 plan=(--kernels headline --dtype f32 --hidden 64 --residency L2 --processes 6 --rounds 2)
-long_plan=(--kernels headline --dtype f32 --hidden 64,65,66,67 --residency L2 --processes 8 --rounds 8)
+long_plan=(--kernels headline --dtype f32 --hidden 64,65,66 --residency L2 --processes 6 --rounds 6)
 
 # submit ARGS...: sets dir
 submit() {
@@ -154,7 +156,9 @@ knows() { "$normbench" --help | grep -q "^  $1 "; }
 # merged N: that many of two nodes are in what was merged
 merged() {
     expect "$1 of 2 nodes are merged" grep -q "^$1 of 2 nodes are merged here" "$dir/merged/merge.md"
-    if knows db; then expect "a database" [ -s "$dir/merged/normbench.sqlite" ]; fi
+    if knows db; then
+        expect "and their database is whole" grep -qxF -- "- database: [normbench.sqlite](normbench.sqlite)" "$dir/merged/merge.md"
+    fi
     expect "the page or why not" grep -qE '^- page: (\[page.html\]|not made: .)' "$dir/merged/merge.md"
 }
 
@@ -172,7 +176,7 @@ expect "exit 0, not $rc" [ "$rc" = 0 ]
 expect "two types" grep -q '^2 types of nodes:' out
 expect "its folder" [ -s "$dir/job.json" ]
 for node in n1 n2; do
-    expect "$node ends well" within 60 is_state $node done
+    expect "$node ends well" within 200 is_state $node done
     id=$(jq -r .job "$dir/nodes/$node/submitted-1.json")
     expect "Slurm ran job $id on $node" [ "$(squeue -h --states=all -j "$id" -o %N)" = $node ]
     scontrol show job "$id" -o >job.txt
@@ -181,13 +185,13 @@ for node in n1 n2; do
     expect "exclusive" grep -q 'OverSubscribe=NO' job.txt
     expect "a whole run of $node" [ -s "$dir/nodes/$node/run-1/report.md" ]
 done
-expect "the merge ends" within 30 merge_ended
+expect "the merge ends" within 90 merge_ended
 merged 2
 if knows compare; then
     expect "one comparison of two machines" [ -s "$dir/merged/compare/compare.md" ]
     expect "linked" grep -q '\](compare/compare.md)' "$dir/merged/merge.md"
 else
-    expect "no comparison, and why" grep -q '^- comparison of the machines: not made: ' "$dir/merged/merge.md"
+    expect "no comparison, and why" grep -q "^- comparison: not made: " "$dir/merged/merge.md"
 fi
 nb cluster status "$dir"
 expect "status exits 0 when all is done, not $rc" [ "$rc" = 0 ]
@@ -202,10 +206,10 @@ whole=$dir
 # exit 1 on n2: its presets are nowhere
 echo 'export NB_PRESETS_DIR=/nonexistent' >prolog-n2
 submit --preset quick --kernels headline --hidden 64 --residency L1 --dtype f32 --processes 2 --rounds 2
-expect "n1 ends well" within 90 is_state n1 done
-expect "n2 fails" within 60 is_state n2 failed
+expect "n1 ends well" within 200 is_state n1 done
+expect "n2 fails" within 200 is_state n2 failed
 expect "with its exit code and words: $(why n2)" grep -q '^exit 1: normbench: .*preset' <<<"$(why n2)"
-expect "the merge ends all the same" within 30 merge_ended
+expect "the merge ends all the same" within 90 merge_ended
 merged 1
 expect "n2 is named there" grep -qE '^\| n2 \| no \| .* \| failed \| exit 1' "$dir/merged/merge.md"
 expect "and the job of the merge has failed, for one is missing or a file was not made" job_is "$(merge_id)" FAILED
@@ -216,11 +220,11 @@ begun=$(cat "$dir/nodes/n1/begun-1.json")
 nb cluster resubmit "$dir"
 expect "exit 0, not $rc" [ "$rc" = 0 ]
 expect "n2 alone is submitted again" [ "$(grep '^again: ' out | cut -d, -f1)" = "again: n2" ]
-expect "n2 ends well" within 60 is_state n2 done
+expect "n2 ends well" within 200 is_state n2 done
 expect "as its second try" [ -s "$dir/nodes/n2/ended-2.json" ]
 expect "n1 had one" [ ! -e "$dir/nodes/n1/submitted-2.json" ]
 expect "and is as it was" [ "$begun" = "$(cat "$dir/nodes/n1/begun-1.json")" ]
-expect "the second merge ends" within 30 merge_ended
+expect "the second merge ends" within 90 merge_ended
 expect "in a folder of its own" [ "$(readlink "$dir/merged")" = merge-2 ]
 merged 2
 
@@ -249,42 +253,42 @@ kill_at_once() { # PIDS: none shall see another end
     kill -9 "$@" 2>/dev/null
 }
 submit "${long_plan[@]}"
-expect "n1 measures" within 60 some_units n1 3
-expect "n2 measures" within 60 some_units n2 3
+expect "n1 measures" within 200 some_units n1 2
+expect "n2 measures" within 200 some_units n2 2
 expect "both run" is_state n1 running
 kill -9 "$(run_of n1)"
-expect "n1 fails" within 20 is_state n1 failed
+expect "n1 fails" within 60 is_state n1 failed
 expect "by that signal: $(why n1)" grep -q '^killed by signal 9' <<<"$(why n1)"
 # shellcheck disable=SC2046 # lists
 kill_at_once $(step_of n2)
-expect "n2 fails" within 30 is_state n2 failed
+expect "n2 fails" within 60 is_state n2 failed
 expect "without a word of its own: $(why n2)" grep -q '^Slurm: FAILED.*its end was not written' <<<"$(why n2)"
 expect "nothing of it lives on" [ -z "$(step_of n2)" ]
-expect "the merge ends" within 30 merge_ended
+expect "the merge ends" within 90 merge_ended
 expect "having nothing to merge" grep -q 'nothing to merge' "$dir"/slurm-merge-*.txt
 expect "and makes no folder" [ ! -e "$dir/merged" ]
 before=$(units n1) before_n2=$(units n2)
 nb cluster resubmit "$dir"
 expect "both again: $rc" [ "$(grep -c '^again: ' out)" = 2 ]
-expect "n2 goes on" within 60 some_units n2 $((before_n2 + 3))
+expect "n2 goes on" within 200 some_units n2 $((before_n2 + 2))
 # shellcheck disable=SC2046
 kill_at_once "${daemon[n2]}" $(stepd_of n2) $(step_of n2)
-expect "n1 ends well all the same" within 120 is_state n1 done
+expect "n1 ends well all the same" within 200 is_state n1 done
 expect "nothing of it was measured again: $before units, $(units n1)" [ "$(jq -r 'select(.type=="done")|"\(.process) \(.cell)"' \
     "$dir/nodes/n1/run-1/samples.jsonl" | sort | uniq -d)" = "" ]
 expect "it was continued" [ "$(jq .resumed "$dir/nodes/n1/begun-2.json")" = true ]
-expect "n2 is lost" within 60 is_state n2 lost
+expect "n2 is lost" within 200 is_state n2 lost
 expect "for its node failed: $(why n2)" grep -q 'NODE_FAIL' <<<"$(why n2)"
-expect "the merge ends" within 60 merge_ended
+expect "the merge ends" within 90 merge_ended
 merged 1
 expect "the part of n2 is named" grep -qE '^\| n2 \| no \| .*run-1 is kept: a part of a run' "$dir/merged/merge.md"
 start_node n2
 expect "the node comes back" within 30 is_up
 nb cluster resubmit "$dir"
 expect "n2 alone: $rc" [ "$(grep '^again: ' out | cut -d, -f1)" = "again: n2" ]
-expect "n2 ends well" within 120 is_state n2 done
+expect "n2 ends well" within 200 is_state n2 done
 expect "in the run that was begun first" [ ! -e "$dir/nodes/n2/run-3" ]
-expect "the last merge ends" within 30 merge_ended
+expect "the last merge ends" within 90 merge_ended
 merged 2
 
 # without Slurm the files alone say what was

@@ -11,6 +11,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
+#include "trial.h"
 #include <math.h>
 #include <mpfr.h>
 #include <stdlib.h>
@@ -18,39 +19,19 @@
 
 static struct nb_observations seen;
 
-/* Runs it, parameters being those of its table but for "name=text" ones; the observations are in `seen`. */
-static void run_seeded(uint64_t number, const char *name, const char *const *said, size_t count)
+/* The observations are in `seen`. */
+static void run_seeded(uint64_t number, const char *name, const char *const *said)
 {
-    const struct nb_experiment *e = nb_experiment_find(name);
-    const char *values[16];
-    struct nb_err err = {""};
     nb_observations_free(&seen);
-    assert_non_null(e);
-    assert_true(e->parameter_count <= 16);
-    for (size_t i = 0; i < e->parameter_count; i++) {
-        const size_t n = strlen(e->parameters[i].name);
-        values[i] = e->parameters[i].value;
-        for (size_t s = 0; s < count; s++)
-            if (strncmp(said[s], e->parameters[i].name, n) == 0 && said[s][n] == '=')
-                values[i] = said[s] + n + 1;
-        if (nb_parameter_check(&e->parameters[i], values[i], &err) != NB_OK)
-            fail_msg("%s: %s", name, err.text);
-    }
-    const struct nb_trial t = {.experiment = e, .values = values, .seed = number};
-    assert_int_equal(e->run(&t, &seen, &err), NB_OK);
+    seen = trial_run(name, NULL, number, NB_OK, said);
     assert_true(seen.n > 0);
 }
 
-#define SAID(...) (const char *const[]){"", __VA_ARGS__}
-#define RUN(name, ...) run_seeded(1, name, SAID(__VA_ARGS__), sizeof(SAID(__VA_ARGS__)) / sizeof(char *))
+#define RUN(name, ...) run_seeded(1, name, (const char *const[]){__VA_ARGS__, NULL})
 
 static const struct nb_observation *at(const char *quantity, const char *where)
 {
-    for (size_t i = 0; i < seen.n; i++)
-        if (strcmp(seen.v[i].quantity, quantity) == 0 && strcmp(seen.v[i].where, where) == 0)
-            return &seen.v[i];
-    fail_msg("no %s where %s", quantity, where);
-    return NULL;
+    return trial_find(&seen, quantity, where);
 }
 
 static double value_of(const char *quantity, const char *where)
@@ -85,10 +66,10 @@ static void all_within(const char *quantity, const char *word, double low, doubl
 static const struct {
     const char *name, *said;
 } OURS[] = {
-    {"worked_example", ""}, {"printed_formula", ""}, {"scaled_error", ""}, {"eps_placement", ""}, {"prefix_length", ""},
-    {"prefix_error", "hidden=64"}, {"rounding_order", ""}, {"quantization", "scale=1"}, {"shape", "hidden=1000"},
+    {"worked_example", NULL}, {"printed_formula", NULL}, {"scaled_error", NULL}, {"eps_placement", NULL}, {"prefix_length", NULL},
+    {"prefix_error", "hidden=64"}, {"rounding_order", NULL}, {"quantization", "scale=1"}, {"shape", "hidden=1000"},
     {"gain_and_shift", "size=2"}, {"batch_mates", "batch=2,8"}, {"batch_statistics", "data=gauss,heavy_tokens"},
-    {"same_bits", "hidden=37"}, {"activations", ""}, {"ffn_width", ""}, {"deepnorm_readings", "layers=6"},
+    {"same_bits", "hidden=37"}, {"activations", NULL}, {"ffn_width", NULL}, {"deepnorm_readings", "layers=6"},
 };
 enum { OURS_COUNT = sizeof OURS / sizeof *OURS };
 
@@ -137,18 +118,18 @@ static void house_rules(void **state)
 {
     (void)state;
     for (size_t e = 0; e < OURS_COUNT; e++) {
-        run_seeded(7, OURS[e].name, &OURS[e].said, 1);
+        run_seeded(7, OURS[e].name, (const char *const[]){OURS[e].said, NULL});
         for (size_t i = 0; i < seen.n; i++)
             check_observation(nb_experiment_find(OURS[e].name), i);
         struct nb_observations once = seen;
         seen = (struct nb_observations){0};
-        run_seeded(7, OURS[e].name, &OURS[e].said, 1);
+        run_seeded(7, OURS[e].name, (const char *const[]){OURS[e].said, NULL});
         if (!alike(&once, &seen))
             fail_msg("%s: another result for the same seed", OURS[e].name);
         bool random = false;
         for (size_t i = 0; i < seen.n; i++)
             random |= seen.v[i].n > 0;
-        run_seeded(8, OURS[e].name, &OURS[e].said, 1);
+        run_seeded(8, OURS[e].name, (const char *const[]){OURS[e].said, NULL});
         if (random && alike(&once, &seen))
             fail_msg("%s: the same result for another seed", OURS[e].name);
         nb_observations_free(&once);
@@ -243,7 +224,7 @@ static void worked_examples(void **state)
     /* the f64 output is the exact one, 0.36514837 without eps */
     near(value_of("digits_missed", "example=rmsnorm_1234 eps=0 dtype=f64 of=output"), (1 / sqrt(7.5) - 0.3651) / 5e-5, 1e-9);
     near(value_of("digits_missed", "example=rmsnorm_1234 eps=0 dtype=f64 of=rms"), (sqrt(7.5) - 2.7386) / 5e-5, 1e-9);
-    RUN("worked_example", "");
+    RUN("worked_example", NULL);
     all_within("digits_missed", "", 0, 1);
     near(value_of("digits_missed", "example=layernorm_1234 eps=1e-05 dtype=f64 of=output"),
          (1.5 / sqrt(1.25001) - 1.3416) / 5e-5, 1e-9);
@@ -259,7 +240,7 @@ static void printed_formulas(void **state)
 {
     (void)state;
     const double ln = 1.5 / sqrt(1.25001);
-    RUN("printed_formula", "");
+    RUN("printed_formula", NULL);
     /* mu = 10: deviations -9 to -6, their mean square 57.5; x = 4 is farthest from its right value */
     near(value_of("literal_formula_error", "mu=sum under_root=deviation"), ln + 6 / sqrt(sqrt(57.5) + 1e-5), 1e-14);
     near(value_of("literal_formula_error", "mu=sum under_root=variance"), ln + 6 / sqrt(57.5 + 1e-5), 1e-14);
@@ -279,7 +260,7 @@ static void scaled_errors(void **state)
         ln += pow((a[i] - 200) / sd_a - (b[i] - 610 / 3.) / sd_b, 2) / 3;
         rms += pow(a[i] / rms_a - b[i] / rms_b, 2) / 3;
     }
-    RUN("scaled_error", "");
+    RUN("scaled_error", NULL);
     near(value_of("mse_before", "rows=example"), 100, 0);
     near(value_of("mse_after", "by=divide_by_100"), 0.01, 1e-15);
     near(value_of("relative_mse_ratio", "by=divide_by_100"), 1, 1e-12);
@@ -298,7 +279,7 @@ static void eps_placement(void **state)
     (void)state;
     static const double ms[] = {0, 1e-10, 1e-5, 1e-3, 1};
     char where[100];
-    RUN("eps_placement", "");
+    RUN("eps_placement", NULL);
     for (size_t i = 0; i < sizeof ms / sizeof *ms; i++) {
         const double want = fabs(sqrt(ms[i] + 1e-5) / (sqrt(ms[i]) + 1e-8) - 1);
         snprintf(where, sizeof where, "mean_square=%g eps_inside=1e-05 eps_outside=1e-08", ms[i]);
@@ -309,7 +290,7 @@ static void eps_placement(void **state)
 static void prefix_lengths(void **state)
 {
     (void)state;
-    RUN("prefix_length", "");
+    RUN("prefix_length", NULL);
     assert_true(value_of("prefix_length", "rule=int hidden=8 share=0.0625") == 0);
     assert_true(value_of("prefix_length", "rule=ceil hidden=8 share=0.0625") == 1);
     assert_true(value_of("prefix_length", "rule=int hidden=100 share=0.29") == 28); /* 28.999999999999996 */
@@ -381,7 +362,7 @@ static double twice_rounded_below_normal(void)
 static void rounding_orders(void **state)
 {
     (void)state;
-    RUN("rounding_order", "");
+    RUN("rounding_order", NULL);
     all_within("share_of_differing_outputs", "weights=ones", 0, 0);
     all_within("share_of_differing_outputs", "dtype=bf16 weights=powers_of_2", 0, 0);
     /* about 20 of a million: by three standard deviations */
@@ -396,7 +377,7 @@ static void rounding_orders(void **state)
 static void quantized(void **state)
 {
     (void)state;
-    RUN("quantization", "");
+    RUN("quantization", NULL);
     /* spread evenly over a unit of 2^-7 (f16) and 2^-4 (bf16) between 8 and 16, where nearly all of N(10, 1) lies */
     near(value_of("error_before", "type=f16 scale=1 mean=10"), 0x1p-7 / sqrt(12), 1e-4);
     near(value_of("error_before", "type=bf16 scale=1 mean=10"), 0x1p-4 / sqrt(12), 8e-4);
@@ -416,7 +397,7 @@ static void quantized(void **state)
 static void shapes(void **state)
 {
     (void)state;
-    RUN("shape", "");
+    RUN("shape", NULL);
     all_within("skewness_change", "gamma=none", 0, 1e-12);
     all_within("kurtosis_change", "gamma=none", 0, 1e-12);
     all_within("order_kept", "gamma=none", 1, 1);
@@ -432,7 +413,7 @@ static void gains(void **state)
     double follow = 0; /* E[l tanh(l)], by the trapezoidal rule */
     for (double l = -10; l <= 10; l += 0x1p-8)
         follow += l * tanh(l) * exp(-l * l / 2) / sqrt(2 * acos(-1)) * 0x1p-8;
-    RUN("gain_and_shift", "");
+    RUN("gain_and_shift", NULL);
     near(value_of("variance_over_gamma_squared", "gamma=constant beta=constant size=0.5"), 1 - 1e-5 / 2, 1e-6);
     near(value_of("mean_off_beta", "gamma=constant beta=constant size=2"), 0, 1e-13);
     near(value_of("variance_over_gamma_squared", "gamma=constant beta=varying size=0.5"), 1 + 1 / 0.25, 0.1);
@@ -461,7 +442,7 @@ static void mates(void **state)
 static void fluctuations(void **state)
 {
     (void)state;
-    RUN("batch_statistics", "");
+    RUN("batch_statistics", NULL);
     near(value_of("batch_fluctuation", "data=gauss batch=256 statistic=mean"), 1 / 16., 0.006);
     near(value_of("batch_fluctuation", "data=gauss batch=256 statistic=deviation"), 1 / sqrt(512), 0.005);
     near(value_of("layer_fluctuation", "data=gauss batch=8 statistic=mean"), 1 / sqrt(512), 0.005);
@@ -556,7 +537,7 @@ static void activation_formulas(void **state)
             near(nb_formulas[a].formula(nb_formula_at[i]), want, 1e-15);
             near(nb_formulas[a].known[i], want, NB_FORMULA_DIGIT / 2);
         }
-    RUN("activations", "");
+    RUN("activations", NULL);
     all_within("digits_missed", "", 0, 1);
     for (double x = -8; x <= 8; x += 0x1p-5)
         worst = fmax(worst, fabs(exactly("gelu", x) - exactly("gelu_tanh", x)));
@@ -579,7 +560,7 @@ static void widths(void **state)
 static void readings(void **state)
 {
     (void)state;
-    RUN("deepnorm_readings", "");
+    RUN("deepnorm_readings", NULL);
     all_within("differs_from_deepnorm", "reading=layernorm ", 0, 1e-14);
     all_within("differs_from_deepnorm", "reading=rmsnorm_of_layernorm", 1e-7, 1e-5);
     all_within("differs_from_deepnorm", "reading=layernorm_of_rmsnorm", 1e-7, 2e-5);

@@ -8,6 +8,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
+#include "trial.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -218,45 +219,10 @@ static void weights_and_data(void **state)
 
 /* ---- experiments ---- */
 
-/* Runs an experiment with its defaults but for "name=value" pairs, up to NULL. */
-static struct nb_observations run(const char *name, const char *dir, uint64_t seed, enum nb_status want, const char *const *pairs)
-{
-    const struct nb_experiment *e = nb_experiment_find(name);
-    const char *values[32];
-    struct nb_observations o = {0};
-    struct nb_err err = {""};
-    assert_non_null(e);
-    for (size_t i = 0; i < e->parameter_count; i++) {
-        values[i] = e->parameters[i].value;
-        assert_int_equal(nb_parameter_check(&e->parameters[i], values[i], &err), NB_OK);
-        for (size_t k = 0; pairs[k] != NULL; k++) {
-            const size_t n = strcspn(pairs[k], "=");
-            if (strlen(e->parameters[i].name) == n && strncmp(pairs[k], e->parameters[i].name, n) == 0)
-                values[i] = pairs[k] + n + 1;
-        }
-    }
-    assert_int_equal(e->run(&(struct nb_trial){.experiment = e, .values = values, .seed = seed, .dir = dir}, &o, &err), want);
-    return o;
-}
-
-#define RUN_SEEDED(name, seed, ...) run(name, NULL, seed, NB_OK, (const char *const[]){__VA_ARGS__, NULL})
+#define RUN_SEEDED(name, seed, ...) trial_run(name, NULL, seed, NB_OK, (const char *const[]){__VA_ARGS__, NULL})
 #define RUN(name, ...) RUN_SEEDED(name, 5, __VA_ARGS__)
 /* Small enough for sanitizers. */
 #define TINY "d=16", "tokens=4", "batch=2", "classes=8"
-
-static const struct nb_observation *find(const struct nb_observations *o, const char *quantity, const char *where)
-{
-    for (size_t i = 0; i < o->n; i++)
-        if (strcmp(o->v[i].quantity, quantity) == 0 && strcmp(o->v[i].where, where) == 0)
-            return &o->v[i];
-    fail_msg("no %s where %s", quantity, where);
-    return NULL;
-}
-
-static double value(const struct nb_observations *o, const char *quantity, const char *where)
-{
-    return find(o, quantity, where)->value;
-}
 
 static bool near(double got, double want)
 {
@@ -303,23 +269,23 @@ static void gradients_by_layer(void **state)
     (void)state;
     struct nb_observations o = RUN("gradients_by_layer", "scheme=pre,post,none", "depth=3,6", "seeds=1", TINY);
     struct nb_observations again = RUN("gradients_by_layer", "scheme=pre,post,none", "depth=3,6", "seeds=1", TINY);
-    const double first = value(&o, "gradient_first_over_last", "scheme=pre norm=rmsnorm depth=6 weight=w1"),
-                 last = value(&o, "gradient_last", "scheme=pre norm=rmsnorm depth=6 weight=w1"),
-                 ln_first = value(&o, "gradient_first_over_last", "scheme=pre norm=layernorm depth=6 weight=w1"),
-                 ln_last = value(&o, "gradient_last", "scheme=pre norm=layernorm depth=6 weight=w1"),
-                 post = value(&o, "gradient_last", "scheme=post norm=layernorm depth=6 weight=w1"),
-                 lower = value(&o, "gradient_last", "scheme=pre norm=layernorm depth=3 weight=w1");
+    const double first = trial_value(&o, "gradient_first_over_last", "scheme=pre norm=rmsnorm depth=6 weight=w1"),
+                 last = trial_value(&o, "gradient_last", "scheme=pre norm=rmsnorm depth=6 weight=w1"),
+                 ln_first = trial_value(&o, "gradient_first_over_last", "scheme=pre norm=layernorm depth=6 weight=w1"),
+                 ln_last = trial_value(&o, "gradient_last", "scheme=pre norm=layernorm depth=6 weight=w1"),
+                 post = trial_value(&o, "gradient_last", "scheme=post norm=layernorm depth=6 weight=w1"),
+                 lower = trial_value(&o, "gradient_last", "scheme=pre norm=layernorm depth=3 weight=w1");
     double norms[25];
     struct nb_stack *s = first_stack(NB_STACK_PRE, 6);
     nb_stack_backward(s, gradient_norms, norms);
     nb_stack_free(s);
     assert_true(near(ln_first, norms[2] / norms[22]) && near(ln_last, norms[22])); /* W_1 of layers 1 and 6 */
-    assert_true(near(value(&o, "gradient_last", "scheme=pre norm=layernorm depth=6 weight=w2"), norms[23]));
+    assert_true(near(trial_value(&o, "gradient_last", "scheme=pre norm=layernorm depth=6 weight=w2"), norms[23]));
     check_quantities("gradients_by_layer", &o);
-    assert_true(near(value(&o, "rms_over_layernorm", "scheme=pre depth=6 weight=w1"), first * last / (ln_first * ln_last)));
-    assert_true(near(value(&o, "last_over_pre", "scheme=post norm=layernorm depth=6 weight=w1"), post / ln_last));
-    assert_true(near(value(&o, "gradient_last_slope", "scheme=pre norm=layernorm weight=w1"), log(ln_last / lower) / log(2)));
-    assert_true(value(&o, "gradient_spread", "scheme=pre norm=layernorm depth=6 weight=w1") >= ln_first);
+    assert_true(near(trial_value(&o, "rms_over_layernorm", "scheme=pre depth=6 weight=w1"), first * last / (ln_first * ln_last)));
+    assert_true(near(trial_value(&o, "last_over_pre", "scheme=post norm=layernorm depth=6 weight=w1"), post / ln_last));
+    assert_true(near(trial_value(&o, "gradient_last_slope", "scheme=pre norm=layernorm weight=w1"), log(ln_last / lower) / log(2)));
+    assert_true(trial_value(&o, "gradient_spread", "scheme=pre norm=layernorm depth=6 weight=w1") >= ln_first);
     assert_int_equal(o.n, again.n);
     for (size_t i = 0; i < o.n; i++)
         assert_memory_equal(&o.v[i], &again.v[i], sizeof o.v[i]);
@@ -334,7 +300,7 @@ static void gradients_file(void **state)
     char dir[] = "/tmp/nb_stack_XXXXXX", path[64], line[200], scheme[16], norm[16];
     static const char *const pairs[] = {"scheme=post", "norm=layernorm", "depth=5", "seeds=1", "weight=w2", TINY, NULL};
     assert_non_null(mkdtemp(dir));
-    struct nb_observations o = run("gradients_by_layer", dir, 5, NB_OK, pairs);
+    struct nb_observations o = trial_run("gradients_by_layer", dir, 5, NB_OK, pairs);
     char weight[4];
     double g[5], most = 0, least = INFINITY;
     size_t rows = 0;
@@ -353,8 +319,8 @@ static void gradients_file(void **state)
     unlink(path);
     rmdir(dir);
     assert_int_equal(rows, 5);
-    assert_true(fabs(value(&o, "gradient_first_over_last", "scheme=post norm=layernorm depth=5 weight=w2") * g[4] / g[0] - 1) < 1e-4);
-    assert_true(fabs(value(&o, "gradient_spread", "scheme=post norm=layernorm depth=5 weight=w2") * least / most - 1) < 1e-4);
+    assert_true(fabs(trial_value(&o, "gradient_first_over_last", "scheme=post norm=layernorm depth=5 weight=w2") * g[4] / g[0] - 1) < 1e-4);
+    assert_true(fabs(trial_value(&o, "gradient_spread", "scheme=post norm=layernorm depth=5 weight=w2") * least / most - 1) < 1e-4);
     nb_observations_free(&o);
 }
 
@@ -382,8 +348,8 @@ static void vanishing(void **state)
     size_t seen[2] = {0};
     for (unsigned seed = 1; seed <= 12; seed++) {
         struct nb_observations o = RUN_SEEDED("gradients_by_layer", seed, "scheme=deepnorm", "alpha=1", "beta=1", "depth=64", "seeds=1", TINY);
-        const double kept = value(&o, of, weak), share = log(value(&o, of, rms) / kept) / -log(kept);
-        const struct nb_observation *v = find(&o, "vanishing_spared", where);
+        const double kept = trial_value(&o, of, weak), share = log(trial_value(&o, of, rms) / kept) / -log(kept);
+        const struct nb_observation *v = trial_find(&o, "vanishing_spared", where);
         seen[kept <= 0.1]++;
         assert_true(kept <= 0.1 ? near(v->value, share) : isnan(v->value) && strstr(v->missing, "not seen to vanish") != NULL);
         nb_observations_free(&o);
@@ -396,14 +362,14 @@ static void hidden_growth(void **state)
 {
     (void)state;
     struct nb_observations o = RUN("hidden_growth", "norm=layernorm", "depth=1,6", "seeds=41", "d=32", "tokens=4", "batch=2");
-    const double one = value(&o, "mean_square", "scheme=pre norm=layernorm depth=1 layer=1"),
-                 six = value(&o, "mean_square", "scheme=pre norm=layernorm depth=6 layer=6");
+    const double one = trial_value(&o, "mean_square", "scheme=pre norm=layernorm depth=1 layer=1"),
+                 six = trial_value(&o, "mean_square", "scheme=pre norm=layernorm depth=6 layer=6");
     check_quantities("hidden_growth", &o);
     assert_int_equal(o.n, 3 * (1 + 4)); /* layers 1; 1, 2, 4, 6 */
     assert_true(fabs(one / 1.75 - 1) < 0.1);
-    assert_true(one == value(&o, "mean_square", "scheme=pre norm=layernorm depth=6 layer=1"));
-    assert_true(near(value(&o, "square_over_lower", "scheme=pre norm=layernorm depth=6 layer=6"), six / 4));
-    assert_true(near(value(&o, "square_over_upper", "scheme=pre norm=layernorm depth=6 layer=6"), six / 10));
+    assert_true(one == trial_value(&o, "mean_square", "scheme=pre norm=layernorm depth=6 layer=1"));
+    assert_true(near(trial_value(&o, "square_over_lower", "scheme=pre norm=layernorm depth=6 layer=6"), six / 4));
+    assert_true(near(trial_value(&o, "square_over_upper", "scheme=pre norm=layernorm depth=6 layer=6"), six / 10));
     nb_observations_free(&o);
 }
 
@@ -428,9 +394,9 @@ static void update_size(void **state)
     const double size = nb_stack_norm(before, 64);
     for (size_t i = 0; i < 64; i++)
         before[i] -= s->logits[i];
-    assert_true(near(value(&o, "update_size", low), nb_stack_norm(before, 64) / size));
-    assert_true(near(value(&o, "update_growth", high), value(&o, "update_size", high) / value(&o, "update_size", low)));
-    assert_true(value(&o, "finite", high) == 1);
+    assert_true(near(trial_value(&o, "update_size", low), nb_stack_norm(before, 64) / size));
+    assert_true(near(trial_value(&o, "update_growth", high), trial_value(&o, "update_size", high) / trial_value(&o, "update_size", low)));
+    assert_true(trial_value(&o, "finite", high) == 1);
     check_quantities("update_size", &o);
     nb_stack_free(s);
     nb_observations_free(&o);
@@ -442,9 +408,9 @@ static void planted_alpha(void **state)
     static const char deep[] = "scheme=deepnorm norm=layernorm depth=96";
     struct nb_observations right = RUN("update_size", "scheme=deepnorm,post", "depth=4,96", "seeds=3", TINY),
                            wrong = RUN("update_size", "scheme=deepnorm", "alpha=1", "depth=4,96", "seeds=3", TINY);
-    assert_true(find(&right, "update_growth", deep)->high <= 2); /* the region of C20 */
-    assert_true(find(&wrong, "update_growth", deep)->low > 2);
-    assert_true(find(&right, "update_growth", "scheme=post norm=layernorm depth=96")->low > 2);
+    assert_true(trial_find(&right, "update_growth", deep)->high <= 2); /* the region of C20 */
+    assert_true(trial_find(&wrong, "update_growth", deep)->low > 2);
+    assert_true(trial_find(&right, "update_growth", "scheme=post norm=layernorm depth=96")->low > 2);
     nb_observations_free(&right);
     nb_observations_free(&wrong);
 }
@@ -454,8 +420,8 @@ static void not_finite(void **state)
     (void)state;
     static const char where[] = "scheme=none norm=none depth=48";
     struct nb_observations o = RUN("update_size", "scheme=none", "depth=48", "rate=1e6", "seeds=3", TINY);
-    assert_true(value(&o, "finite", where) == 0);
-    assert_true(isnan(value(&o, "update_size", where)) && find(&o, "update_size", where)->missing[0] != '\0');
+    assert_true(trial_value(&o, "finite", where) == 0);
+    assert_true(isnan(trial_value(&o, "update_size", where)) && trial_find(&o, "update_size", where)->missing[0] != '\0');
     nb_observations_free(&o);
 }
 
@@ -469,10 +435,10 @@ static void finite_is_a_share(void **state)
         char text[40];
         snprintf(text, sizeof text, "rate=%g", rate);
         struct nb_observations o = RUN("update_size", "scheme=none", "depth=24", text, "seeds=5", TINY);
-        const struct nb_observation *v = find(&o, "finite", where);
+        const struct nb_observation *v = trial_find(&o, "finite", where);
         const double seeds = 5 * v->value;
         assert_true(seeds == round(seeds) && v->n == 0 && v->low == v->value && v->high == v->value);
-        assert_true(isfinite(value(&o, "update_size", where)) || v->value < 1);
+        assert_true(isfinite(trial_value(&o, "update_size", where)) || v->value < 1);
         none += seeds == 0;
         all += seeds == 5;
         some += seeds == 4; /* their median is 1 */
@@ -499,11 +465,11 @@ static void constants(void **state)
     struct nb_observations o = RUN("deepnorm_constants", "encoder=6,18", "decoder=6,18,1000");
     check_quantities("deepnorm_constants", &o);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        assert_true(fabs(value(&o, "alpha", rows[i].where) - rows[i].alpha) < 1e-6);
-        assert_true(fabs(value(&o, "beta", rows[i].where) - rows[i].beta) < 1e-6);
-        assert_true(value(&o, "formula_difference", rows[i].where) < 1e-12);
-        assert_true(value(&o, "norm_difference", rows[i].where) < 1e-12);
-        assert_true(fabs(value(&o, "update_bound", rows[i].where) - 1) < (strstr(rows[i].where, "encoder_of_both") ? 0.024 : 1e-12));
+        assert_true(fabs(trial_value(&o, "alpha", rows[i].where) - rows[i].alpha) < 1e-6);
+        assert_true(fabs(trial_value(&o, "beta", rows[i].where) - rows[i].beta) < 1e-6);
+        assert_true(trial_value(&o, "formula_difference", rows[i].where) < 1e-12);
+        assert_true(trial_value(&o, "norm_difference", rows[i].where) < 1e-12);
+        assert_true(fabs(trial_value(&o, "update_bound", rows[i].where) - 1) < (strstr(rows[i].where, "encoder_of_both") ? 0.024 : 1e-12));
     }
     nb_observations_free(&o);
 }
@@ -520,9 +486,9 @@ static void initial_weights(void **state)
         char deep[80], post[80];
         snprintf(deep, sizeof deep, "scheme=deepnorm norm=layernorm depth=6 weights=%s", kinds[i]);
         snprintf(post, sizeof post, "scheme=post norm=layernorm depth=6 weights=%s", kinds[i]);
-        assert_true(fabs(value(&right, "log_gain", deep) - (i < 4 ? log(0.3799178) : 0)) < 1e-6); /* 48^-1/4 */
-        assert_true(fabs(value(&planted, "log_gain", deep) - (i < 4 ? log(3) : 0)) < 1e-12);
-        assert_true(value(&right, "log_gain", post) == 0);
+        assert_true(fabs(trial_value(&right, "log_gain", deep) - (i < 4 ? log(0.3799178) : 0)) < 1e-6); /* 48^-1/4 */
+        assert_true(fabs(trial_value(&planted, "log_gain", deep) - (i < 4 ? log(3) : 0)) < 1e-12);
+        assert_true(trial_value(&right, "log_gain", post) == 0);
     }
     nb_observations_free(&right);
     nb_observations_free(&planted);
@@ -535,8 +501,8 @@ static void exchanged_layers(void **state)
     (void)state;
     static const char straight[] = "stack=encoder_of_both encoder=6 decoder=18", exchanged[] = "stack=encoder_of_both encoder=18 decoder=6";
     struct nb_observations o = RUN("deepnorm_constants", "encoder=6,18", "decoder=6,18");
-    const double alpha = value(&o, "alpha", straight), beta = value(&o, "beta", straight), wrong_alpha = value(&o, "alpha", exchanged),
-                 wrong_beta = value(&o, "beta", exchanged), bound = value(&o, "update_bound", straight),
+    const double alpha = trial_value(&o, "alpha", straight), beta = trial_value(&o, "beta", straight), wrong_alpha = trial_value(&o, "alpha", exchanged),
+                 wrong_beta = trial_value(&o, "beta", exchanged), bound = trial_value(&o, "update_bound", straight),
                  gain = pow(wrong_beta / beta * alpha / wrong_alpha, 2);
     assert_true(fabs(bound - 1) < 0.024);
     assert_true(fabs(wrong_alpha / alpha - pow(3, 3. / 16)) < 1e-12); /* (18^4 6 / (6^4 18))^(1/16) = (3^3)^(1/16) */
@@ -562,10 +528,10 @@ static void refusals(void **state)
     assert_int_equal(e->run(&t, &o, &err), NB_INTERRUPTED);
     assert_int_equal(o.n, 0);
     static const char *const large[] = {"depth=4000", "d=1024", "seeds=1", NULL};
-    o = run("update_size", NULL, 5, NB_ERROR, large);
+    o = trial_run("update_size", NULL, 5, NB_ERROR, large);
     static const char *const nowhere[] = {"depth=1", "seeds=1", TINY, NULL};
     nb_observations_free(&o);
-    o = run("update_size", "/nowhere/at/all", 5, NB_OK, nowhere); /* a picture's data, which decides nothing */
+    o = trial_run("update_size", "/nowhere/at/all", 5, NB_OK, nowhere); /* a picture's data, which decides nothing */
     assert_true(o.n > 0);
     nb_observations_free(&o);
 }
