@@ -35,14 +35,16 @@ static enum nb_status find_folder(struct nb_cluster_job *j,
                        dir, strerror(errno));
     if (access(base, W_OK) != 0)
         return nb_fail(err, "--dir %.400s cannot be written: %s", dir, strerror(errno));
-    if (strlen(base) > NB_PATH - 1024)
+    if (strlen(base) > NB_PATH - 1024) /* names of files follow */
         return nb_fail(err, "--dir %.400s: the path is too long", dir);
     strftime(stamp, sizeof stamp, "normbench-%Y%m%dT%H%M%SZ", gmtime_r(&now, &utc));
     for (unsigned k = 1; k < 1000; k++) {
         char again[16] = "";
         if (k > 1)
             snprintf(again, sizeof again, "-%u", k);
-        snprintf(j->dir, sizeof j->dir, "%s/%s%s", base, stamp, again);
+        if ((size_t)snprintf(j->dir, sizeof j->dir, "%s/%s%s", base, stamp, again) >=
+            sizeof j->dir)
+            break;
         if (o->dry_run ? access(j->dir, F_OK) != 0 : mkdir(j->dir, 0777) == 0) {
             j->name = strrchr(j->dir, '/') + 1;
             return NB_OK;

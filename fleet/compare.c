@@ -52,7 +52,7 @@ static const char DOC[] =
     "results: every cell more asks for "
     "more processes. What is and is not stated: docs/compare.md.\nExamples:\n"
     "  normbench compare results/mine results/submitted/*\n"
-    "  normbench compare A B --pairing best-of-each --quantity speedup,roof --out both";
+    "  normbench compare A B --pairing best-of-each --out both";
 
 struct options {
     const char *out, *names, *quantity, *pairing, *cells;

@@ -36,7 +36,7 @@ static const char DOC[] =
     "\vNames come from the run, from homes in its paths, and from whoever calls this. "
     "CPU, caches, kernel of the system, compiler, flags and "
     "times of day stay: results depend on them.\nExamples:\n  normbench strip "
-    "results/mine\n  normbench strip results/mine --out /tmp/copy --remove acme --yes";
+    "results/mine\n  normbench strip results/mine --out copy --remove acme";
 
 struct options {
     const char *dir, *out;

@@ -28,8 +28,10 @@ enum nb_status nb_file_write(const char *dir, const char *name, const char *text
         (size_t)snprintf(part, sizeof(part), "%s/.%s.part", dir, name) >= sizeof(part))
         return nb_fail(err, "%s: the path is too long", name);
     enum nb_status status = write_all(part, text, length, err);
-    if (status == NB_OK && rename(part, path) != 0)
+    if (status == NB_OK && rename(part, path) != 0) {
         status = nb_fail(err, "%s: %s", path, strerror(errno));
+        (void)unlink(part);
+    }
     return status;
 }
 

@@ -96,14 +96,14 @@ static enum nb_status may_write(const char *path, const char *dir, struct nb_err
 
 /* ---- the page ---- */
 
-static enum nb_status make_page(const struct report *r, struct nb_folders *folders,
+static enum nb_status make_page(const struct report *r, struct nb_page_folders *folders,
                                 const char *dir, const char *name, struct nb_err *err)
 {
     char *text = NULL;
     size_t length = 0;
     enum nb_status s = NB_OK;
     for (size_t i = 0; s == NB_OK && i < r->n; i++)
-        s = nb_folders_add(folders, r->dirs[i], err);
+        s = nb_page_folders_add(folders, r->dirs[i], err);
     if (s == NB_OK)
         s = nb_page_write(folders, &text, &length, err);
     if (s != NB_OK)
@@ -118,7 +118,7 @@ static enum nb_status make_page(const struct report *r, struct nb_folders *folde
 
 static enum nb_status page(const struct report *r, struct nb_err *err)
 {
-    struct nb_folders folders = {0};
+    struct nb_page_folders folders = {0};
     struct nb_c_locale locale;
     char dir[NB_PATH];
     const char *name = "";
@@ -130,7 +130,7 @@ static enum nb_status page(const struct report *r, struct nb_err *err)
     if (s != NB_OK)
         return s;
     s = make_page(r, &folders, dir, name, err);
-    nb_folders_free(&folders);
+    nb_page_folders_free(&folders);
     nb_c_locale_leave(&locale);
     return s;
 }

@@ -198,7 +198,7 @@ static bool holds(const char *dir, enum nb_folder_kind kind)
     return access(path, F_OK) == 0;
 }
 
-static enum nb_status add(struct nb_folders *f, const char *dir, enum nb_folder_kind kind,
+static enum nb_status add(struct nb_page_folders *f, const char *dir, enum nb_folder_kind kind,
                           struct nb_err *err)
 {
     f->list = rep_grow(f->list, f->n, &f->room, sizeof *f->list);
@@ -209,7 +209,7 @@ static enum nb_status add(struct nb_folders *f, const char *dir, enum nb_folder_
     return kinds[kind].load(one, err);
 }
 
-enum nb_status nb_folders_add(struct nb_folders *f, const char *dir, struct nb_err *err)
+enum nb_status nb_page_folders_add(struct nb_page_folders *f, const char *dir, struct nb_err *err)
 {
     struct stat st;
     const size_t before = f->n;
@@ -230,7 +230,7 @@ enum nb_status nb_folders_add(struct nb_folders *f, const char *dir, struct nb_e
     return s;
 }
 
-void nb_folders_free(struct nb_folders *f)
+void nb_page_folders_free(struct nb_page_folders *f)
 {
     for (size_t i = 0; i < f->n; i++) {
         struct nb_folder *one = f->list[i];
@@ -242,5 +242,5 @@ void nb_folders_free(struct nb_folders *f)
         free(one);
     }
     free(f->list);
-    *f = (struct nb_folders){0};
+    *f = (struct nb_page_folders){0};
 }

@@ -40,14 +40,15 @@ function makeSortable(table) {
   }
 }
 
-/* Texts of the columns that a row is filtered by: {kernel, dtype, residency}; several columns of one key count together. */
+/* The columns that a row is filtered by. Of kernels the header counts, too: "fastest RMSNorm" has rmsnorm in each of its rows. */
 function keysOf(table) {
-  return Array.from(table.tHead.rows[0].cells).filter((h) => h.dataset.key).map((h) => [h.dataset.key, h.cellIndex]);
+  return Array.from(table.tHead.rows[0].cells).filter((h) => h.dataset.key).map((h) =>
+    ({key: h.dataset.key, column: h.cellIndex, words: h.dataset.key === 'kernel' ? h.textContent + ' ' : ''}));
 }
 
 function matches(row, keys, wanted) {
   const texts = {};
-  for (const [key, column] of keys) texts[key] = (texts[key] || '') + ' ' + row.cells[column].textContent;
+  for (const k of keys) texts[k.key] = (texts[k.key] || '') + ' ' + k.words + row.cells[k.column].textContent;
   return wanted.words.every((word) => (texts.kernel || '').toLowerCase().includes(word)) &&
     (!wanted.dtype || (texts.dtype || '').trim() === wanted.dtype) &&
     (!wanted.residency || (texts.residency || '').trim() === wanted.residency);

@@ -28,15 +28,15 @@ struct nb_folder {
     struct acc accuracy;
 };
 
-struct nb_folders {
+struct nb_page_folders {
     struct nb_folder **list; /* each stays where it is */
     size_t n, room;
 };
 
 /* Adds everything that dir holds, at least one thing, or fails and says what is wrong
  * with it. dir must outlive f. */
-NB_USE_RESULT enum nb_status nb_folders_add(struct nb_folders *f, const char *dir,
+NB_USE_RESULT enum nb_status nb_page_folders_add(struct nb_page_folders *f, const char *dir,
                                             struct nb_err *err);
-void nb_folders_free(struct nb_folders *f);
+void nb_page_folders_free(struct nb_page_folders *f);
 
 #endif

@@ -10,7 +10,7 @@ extern const char nb_page_first_bytes[];
 
 /* The page of all folders, runs first; to be freed. Same folders and program, same bytes.
  */
-NB_USE_RESULT enum nb_status nb_page_write(struct nb_folders *folders, char **text,
+NB_USE_RESULT enum nb_status nb_page_write(struct nb_page_folders *folders, char **text,
                                            size_t *length, struct nb_err *err);
 
 #endif

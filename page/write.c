@@ -71,7 +71,7 @@ static int by_kind(const void *a, const void *b)
 }
 
 /* Runs, claims, accuracy, gates; those of one kind as they were given. */
-static void sort_by_kind(struct nb_folders *f)
+static void sort_by_kind(struct nb_page_folders *f)
 {
     for (size_t i = 1; i < f->n; i++)
         for (size_t k = i; k > 0 && by_kind(&f->list[k], &f->list[k - 1]) < 0; k--) {
@@ -194,7 +194,7 @@ static void close_part(FILE *f)
     NB_ASSERT(fclose(f) == 0 && "out of memory");
 }
 
-static void put_together(struct nb_page *p, const struct nb_folders *folders,
+static void put_together(struct nb_page *p, const struct nb_page_folders *folders,
                          const struct part *top, const struct part *body,
                          struct part *all)
 {
@@ -210,7 +210,7 @@ static void put_together(struct nb_page *p, const struct nb_folders *folders,
 }
 
 /* room: for the tables of one article. */
-static struct part write_page(const struct nb_folders *folders, long room)
+static struct part write_page(const struct nb_page_folders *folders, long room)
 {
     struct nb_page p = {.room = room};
     struct part top, body, all;
@@ -228,7 +228,7 @@ static struct part write_page(const struct nb_folders *folders, long room)
 }
 
 /* Where all tables are too much for one page, each article gets an equal share of it. */
-enum nb_status nb_page_write(struct nb_folders *folders, char **text, size_t *length,
+enum nb_status nb_page_write(struct nb_page_folders *folders, char **text, size_t *length,
                              struct nb_err *err)
 {
     const long most = NB_PAGE_MOST - FRAME;

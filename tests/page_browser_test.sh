@@ -154,7 +154,8 @@ is "by dtype" "const r = $shown; return r.length > 0 && r.length < $all && r.eve
 pick residency L2
 is "and by residency" "const r = $shown; return r.length > 0 && r.every((x) => [...x.cells].some((c) => c.textContent === 'L2'))" true
 type_keys '.filter input' $'rmsnorm\xee\x80\x87' # Enter sends no form
-is "and by kernel" "const r = $shown; return r.length > 0 && r.every((x) => /rmsnorm/.test(x.textContent))" true
+is "and by kernel" "const r = $shown; return r.length > 0 && r.every((x) => /rmsnorm/.test(x.textContent) || x.closest('#p1-speedups'))" true
+is "which a table of both norms has in each row" "return $shown.filter((r) => r.closest('#p1-speedups')).length" 18
 shot filtered
 clear_text '.filter input'
 pick dtype ''

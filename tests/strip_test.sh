@@ -4,7 +4,7 @@
 # shellcheck source=tests/common.sh
 . "$(dirname "$0")/common.sh"
 export HOME=/home/jdoe USER=jdoe LOGNAME=jdoe
-HOST=gpu7.secret-lab.example HOMEDIR=/home/jdoe/acme
+HOST=gpu7.secret-lab.example
 
 nb run --kernel 'layernorm_fwd_twopass__f32_scalar,rmsnorm_fwd_onepass__f32_scalar' --hidden 64,256 --residency L2 --processes 6 --rounds 2 --out A --quiet
 expect "a run to begin with: exit $rc" [ "$rc" = 0 ]
@@ -78,6 +78,19 @@ expect "and nothing left behind" [ ! -e R.part ]
 nb strip A --out R --yes --remove ceiling --keep Ceiling
 expect "it may be kept: exit $rc" [ "$rc" = 0 ]
 
+# ---- what a file says does nothing ----
+hostile=$'<script>alert(1)</script>\'"`|touch pwned|$(touch pwned)\\\n\033]0;pwned\007\u202E%s%n[x](http://x)# =cmd ../../up'
+copy A H
+jq --arg h "$hostile" '.cpu.model=$h | .host=$h | .compiler=$h | .git=$h | .before.time=$h | .version=$h | .units={($h):$h} | .os.kernel=$h | .settings.governor=$h' A/host.json >H/host.json
+jq --arg h "$hostile" '.preset=$h | .command=$h | .plugins=[$h]' A/plan.json >H/plan.json
+nb strip H --yes
+expect "hostile strings: exit $rc" [ "$rc" = 0 ]
+expect "nothing ran" [ -z "$(find . -name 'pwned*')" ]
+expect "no escape on the terminal" [ "$(LC_ALL=C grep -cP '[\x00-\x08\x0b-\x1f\x7f]|\xe2\x80\xae' out)" = 0 ]
+made=$(sed -n 's|^written: \(.*\)/README.md$|\1|p' out)
+expect "a folder of plain letters, where it should be: $made" grep -qE '^results/submitted/[a-z0-9-]+$' <<<"$made"
+expect "no markup on its page" [ "$(grep -v '^    ' "$made/README.md" | grep -cE '<script>|(^|[^\\])\]\(http')" = 0 ]
+
 # ---- bad input ----
 fails 1 'exists already' strip A --out S --yes
 fails 1 'which run' strip
@@ -101,7 +114,7 @@ expect "a line that was cut off goes: exit $rc" [ "$(tail -c 1 R2/samples.jsonl 
 
 # ---- by itself ----
 nb strip A --yes
-name=results/submitted/$(jq -r .cpu.model A/host.json | sed -E 's/\([^)]*\)//g; s/[^A-Za-z0-9]+/-/g; s/^-|-$//g' | tr A-Z a-z)-$(jq -r '.before.time[:10]' A/host.json)
+name=results/submitted/$(jq -r .cpu.model A/host.json | sed -E 's/\([^)]*\)//g; s/[^A-Za-z0-9]+/-/g; s/^-|-$//g' | tr "[:upper:]" "[:lower:]")-$(jq -r '.before.time[:10]' A/host.json)
 expect "its folder is named after CPU and day: $name" [ -e "$name/README.md" ]
 nb strip A --yes
 expect "a second one has a number" [ -e "$name-2/README.md" ]
