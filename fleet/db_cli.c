@@ -119,7 +119,7 @@ struct tally {
 static void say(const char *what, const struct nb_imported *i, const char *dir)
 {
     printf("%-9s ", what);
-    nb_plain(stdout, i->id);
+    nb_plain(stdout, i->name);
     fputs("  ", stdout);
     nb_plain(stdout, dir);
     if (i->outcome == NB_IMPORT_COPY || i->outcome == NB_IMPORT_MOVED) {

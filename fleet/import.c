@@ -1,4 +1,5 @@
 #include "import.h"
+#include "buffers.h"
 #include "entries.h"
 #include "summary.h"
 #include "sysread.h"
@@ -26,7 +27,7 @@ static const struct {
     size_t at;
     const char *sql;
 } STATEMENTS[] = {
-    {offsetof(struct nb_import, find_id),
+    {offsetof(struct nb_import, find_name),
      "SELECT id, content, folder, name FROM run WHERE name = ?1"},
     {offsetof(struct nb_import, find_content),
      "SELECT id, content, folder, name FROM run WHERE content = ?1"},
@@ -129,10 +130,22 @@ static bool content_of(const char *dir, char content[CONTENT])
     return all;
 }
 
+/* A run by its plan, its host and when it began there: the id of plan.json is that of the
+ * plan alone, which equal nodes of a cluster share, and two commits of a history. */
+static void run_name(const struct nb_summary *s, char name[NB_RUN_NAME])
+{
+    const char *const facts[] = {s->host_name, s->begun};
+    uint64_t hash = 0;
+    for (size_t i = 0; i < 2; i++)
+        hash = facts[i] != NULL ? nb_hash_bytes(hash, facts[i], strlen(facts[i]) + 1)
+                                : nb_hash_bytes(hash, "\xFF", 1);
+    snprintf(name, NB_RUN_NAME, "%.80s-%012llx", s->id, (unsigned long long)hash >> 16);
+}
+
 /* What the index has of a run. */
 struct known {
     int64_t run; /* 0: nothing */
-    char content[CONTENT], folder[NB_PATH], id[100];
+    char content[CONTENT], folder[NB_PATH], name[NB_RUN_NAME];
 };
 
 static enum nb_status look_up(struct nb_import *im, sqlite3_stmt *find, const char *text,
@@ -147,7 +160,7 @@ static enum nb_status look_up(struct nb_import *im, sqlite3_stmt *find, const ch
     k->run = sqlite3_column_int64(find, 0);
     snprintf(k->content, sizeof k->content, "%s", sqlite3_column_text(find, 1));
     snprintf(k->folder, sizeof k->folder, "%s", sqlite3_column_text(find, 2));
-    snprintf(k->id, sizeof k->id, "%s", sqlite3_column_text(find, 3));
+    snprintf(k->name, sizeof k->name, "%s", sqlite3_column_text(find, 3));
     sqlite3_reset(find);
     return NB_OK;
 }
@@ -171,18 +184,18 @@ static enum nb_status same_again(struct nb_import *im, const char *folder,
 }
 
 static enum nb_status other_content(const char *folder, const struct known *k,
-                                    const char *id, struct nb_err *err)
+                                    const char *name, struct nb_err *err)
 {
     if (strcmp(k->folder, folder) == 0)
         return nb_fail(
             err,
-            "%.400s: run %.40s has changed since it was imported; with --replace "
+            "%.400s: run %.100s has changed since it was imported; with --replace "
             "it is taken anew",
-            folder, id);
+            folder, name);
     return nb_fail(err,
-                   "%.300s: run %.40s was imported with other content from %.300s; with "
+                   "%.300s: run %.100s was imported with other content from %.300s; with "
                    "--replace this one takes its place",
-                   folder, id, k->folder);
+                   folder, name, k->folder);
 }
 
 /* ---- a run ---- */
@@ -201,13 +214,14 @@ static enum nb_status write_run(struct nb_import *im, const struct nb_summary *s
                                 const char *folder, const char *content,
                                 struct nb_err *err)
 {
-    char flags[HASH + 1];
+    char flags[HASH + 1], name[NB_RUN_NAME];
     int64_t machine = 0;
+    run_name(s, name);
     enum nb_status status = nb_entries_machine(im, s, &machine, err);
     if (status != NB_OK)
         return status;
     const bool has_flags = nb_entries_flags(s, flags);
-    nb_db_bind(im->insert, "sssisssssssssii", s->id, content, folder, machine, s->begun,
+    nb_db_bind(im->insert, "sssisssssssssii", name, content, folder, machine, s->begun,
                s->git, s->version, s->compiler, has_flags ? flags : NULL,
                nb_summary_host(s, "cpu.microcode"), nb_summary_host(s, "os.kernel"),
                s->preset, nb_summary_host(s, "kernel_sources"), (int64_t)s->ended,
@@ -264,12 +278,12 @@ static enum nb_status take(struct nb_import *im, const struct nb_summary *s,
                            struct nb_imported *what, struct nb_err *err)
 {
     struct known k;
-    snprintf(what->id, sizeof what->id, "%s", s->id);
-    enum nb_status status = look_up(im, im->find_id, s->id, &k, err);
+    run_name(s, what->name);
+    enum nb_status status = look_up(im, im->find_name, what->name, &k, err);
     if (status != NB_OK)
         return status;
     if (k.run != 0 && !im->replace)
-        return other_content(folder, &k, s->id, err);
+        return other_content(folder, &k, what->name, err);
     what->outcome = k.run != 0 ? NB_IMPORT_REPLACED : NB_IMPORT_NEW;
     what->results = s->nresults;
     what->speedups = s->nspeedups;
@@ -315,6 +329,6 @@ enum nb_status nb_import_run(struct nb_import *im, const char *dir,
         return status;
     if (k.run == 0)
         return load_and_take(im, folder, readable ? content : NULL, what, err);
-    snprintf(what->id, sizeof what->id, "%s", k.id);
+    snprintf(what->name, sizeof what->name, "%s", k.name);
     return same_again(im, folder, &k, what, err);
 }

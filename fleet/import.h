@@ -9,10 +9,12 @@ struct nb_import {
     struct nb_db *db;
     bool replace; /* a run that is known with other content is taken anew */
     struct nb_dictionary machine, kernel, cell, pairing;
-    sqlite3_stmt *find_id, *find_content, *insert, *move, *result, *speedup;
+    sqlite3_stmt *find_name, *find_content, *insert, *move, *result, *speedup;
     bool within;        /* a transaction */
     double committed_s; /* when the last one began */
 };
+
+enum { NB_RUN_NAME = 100 };
 
 enum nb_import_outcome {
     NB_IMPORT_NEW,
@@ -24,7 +26,7 @@ enum nb_import_outcome {
 
 struct nb_imported {
     enum nb_import_outcome outcome;
-    char id[100], other[NB_PATH]; /* the folder of COPY and MOVED */
+    char name[NB_RUN_NAME], other[NB_PATH]; /* the folder of COPY and MOVED */
     size_t results, speedups;
 };
 

@@ -161,7 +161,11 @@ static void mark_against(struct nb_machine *m, const struct nb_summary *first)
     mark_other(m, first, "sample_ms", "other length of samples");
     mark_other(m, first, "plugins", "other plugins");
     mark_other(m, first, "tune", "other tune file");
-    if (same_text(run->id, first->id) && same_text(run->begun, first->begun) &&
+    /* equal nodes of a cluster begin one plan in the same second */
+    const bool elsewhere = run->host_name != NULL && first->host_name != NULL &&
+                           !same_text(run->host_name, first->host_name);
+    if (!elsewhere && same_text(run->id, first->id) &&
+        same_text(run->begun, first->begun) &&
         same_text(nb_summary_host(run, "binary"), nb_summary_host(first, "binary")))
         mark(m, "a copy of the first run");
 }

@@ -26,7 +26,7 @@ const char *const nb_db_steps[NB_DB_VERSION] = {
     ");\n"
     "CREATE TABLE run ( /* one run folder */\n"
     "  id INTEGER PRIMARY KEY, /* number in this file */\n"
-    "  name TEXT NOT NULL UNIQUE, /* id of plan.json */\n"
+    "  name TEXT NOT NULL UNIQUE, /* id of plan.json, and a hash of host and begin */\n"
     "  content TEXT NOT NULL, /* hashes of host.json, plan.json, results.csv and "
     "speedup.csv */\n"
     "  folder TEXT NOT NULL, /* where it lay when it was imported, or last found */\n"

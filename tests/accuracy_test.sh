@@ -27,8 +27,8 @@ expect "more columns than a register has" [ "$(awk -F, 'NR>1{print $11}' accb/ac
 expect "saved statistics were judged in training, and in inference there are none" [ "$(awk -F, '$12=="PASS"{print $3, ($30!="null")}' \
     accb/accuracy.csv | sort -u | paste -sd,)" = "batchnorm 1,batchnorm_infer 0" ]
 expect "its pictures were made" [ -s accb/plots/heatmap-f32.svg ]
-nb accuracy --op prmsnorm --prefix 50% --out accp --quiet --hidden 67 --isa scalar --dtype f32 --family benign
-expect "a prefix can be asked for, and the line that reproduces has it" grep -q -- '--hidden 67 --prefix 50% --seed 1$' accp/accuracy.csv
+nb accuracy --op prmsnorm --prefix 50% --out accq --quiet --hidden 67 --isa scalar --dtype f32 --family benign
+expect "a prefix can be asked for, and the line that reproduces has it" grep -q -- '--hidden 67 --prefix 50% --seed 1$' accq/accuracy.csv
 nb accuracy --op dyt --out accd --baseline "$record" --quiet --hidden 67
 expect "nor one without a norm: exit 0, not $rc" [ "$rc" = 0 ]
 expect "each of them was judged" [ "$(cut -d, -f2,12 accd/accuracy.csv | grep -c '^dyt.*,PASS')" -gt 1000 ]

@@ -33,4 +33,5 @@ echo "intervals of the change that hold 1/3: $change"
 nb compare one slow --quantity roof --out shares
 stated_roof=$(awk -F, 'NR>1 && $15 ~ /higher|lower/ {print $13}' shares/compare.csv | sort | uniq -c)
 expect "its share of the roof is lower in all of its cells: $stated_roof" grep -q '4 rmsnorm_fwd_naive__f32_scalar' <<<"$stated_roof"
+expect "and that of no other kernel: $stated_roof" [ "$(wc -l <<<"$stated_roof")" = 1 ]
 finish

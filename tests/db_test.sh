@@ -168,4 +168,12 @@ nb db import --quiet --db k.sqlite many
 expect "and the rest comes in: exit $rc" [ $rc = 0 ]
 nb db sql --db k.sqlite --csv "SELECT count(*) FROM result"
 expect "all is there" [ "$(tail -1 out)" = 24000 ]
+
+# ---- one plan, several runs ----
+"$make_runs" plan runs=1 cells=2 kernels=2 seed=9
+cp -r plan/run-000000 plan/elsewhere && sed -i 's/"host": "[^"]*"/"host": "another"/' plan/elsewhere/host.json
+cp -r plan/run-000000 plan/later && sed -i 's/"time": "20[0-9][0-9]/"time": "2031/' plan/later/host.json
+nb db import --db plan.sqlite plan
+expect "a plan that ran elsewhere, and again later: exit $rc" [ $rc = 0 ]
+expect "each is a run of its own" [ "$("$normbench" db sql --db plan.sqlite --csv "SELECT count(*) FROM run" | tail -1)" = 3 ]
 finish

@@ -22,7 +22,7 @@ CREATE TABLE machine ( /* a computer; runs are of one machine where host to core
 INSERT INTO machine VALUES(1,'93b8f861a0ae145b','node00000','Synthetic CPU 0 @ 2.0GHz','GenuineIntel','6','100','1',49152,2097152,503316480,2,2,1,25276502016,NULL);
 CREATE TABLE run ( /* one run folder */
   id INTEGER PRIMARY KEY, /* number in this file */
-  name TEXT NOT NULL UNIQUE, /* id of plan.json */
+  name TEXT NOT NULL UNIQUE, /* id of plan.json, and a hash of host and begin */
   content TEXT NOT NULL, /* hashes of host.json, plan.json, results.csv and speedup.csv */
   folder TEXT NOT NULL, /* where it lay when it was imported, or last found */
   machine INTEGER NOT NULL REFERENCES machine, /* where it ran */
