@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 /* cmocka asks for those before it */
 #include <cmocka.h>
@@ -197,6 +198,39 @@ static void a_lock_is_waited_for_and_told(void **state)
     fails(NB_DB_READ, "is locked: another program is using it; waited 100 ms");
     fails(NB_DB_WRITE, "is locked: another program is using it; waited 100 ms");
     sqlite3_close(other);
+}
+
+/* A writer that dies with half of it in the file: who only reads finds what was before.
+ */
+static void a_journal_is_rolled_back(void **state)
+{
+    struct nb_err err = {""};
+    struct nb_db db;
+    char journal[80];
+    int status;
+    (void)state;
+    make_version_1();
+    assert_int_equal(nb_db_open(&db, path, NB_DB_WRITE, 100, &err), NB_OK);
+    nb_db_close(&db);
+    const pid_t child = fork();
+    if (child == 0) {
+        sqlite3 *s;
+        sqlite3_open(path, &s);
+        sqlite3_exec(s,
+                     "PRAGMA cache_size = 1; BEGIN; WITH RECURSIVE r(i) AS (SELECT 10 "
+                     "UNION ALL SELECT i + 1 "
+                     "FROM r WHERE i < 5000) INSERT INTO kernel(id, name) SELECT i, "
+                     "hex(randomblob(40)) FROM r",
+                     NULL, NULL, NULL);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    snprintf(journal, sizeof journal, "%s-journal", path);
+    assert_int_equal(access(journal, F_OK), 0);
+    assert_int_equal(nb_db_open(&db, path, NB_DB_READ, 100, &err), NB_OK);
+    assert_int_equal(ask(&db, "SELECT count(*) FROM kernel"), 3);
+    assert_int_equal(access(journal, F_OK), -1);
+    nb_db_close(&db);
 }
 
 /* ---- statements of users ---- */
@@ -433,6 +467,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(others_databases_are_left_alone),
         cmocka_unit_test(damage_is_told),
         cmocka_unit_test(a_lock_is_waited_for_and_told),
+        cmocka_unit_test(a_journal_is_rolled_back),
         cmocka_unit_test(only_reading_is_possible),
         cmocka_unit_test(what_is_printed),
         cmocka_unit_test(many_rows_are_all_printed),
