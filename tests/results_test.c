@@ -65,7 +65,7 @@ static bool is_text(const char *name)
 
 static bool names_nobody(const char *dir, const char *name, struct fault *f)
 {
-    static const char *const homes[] = {"/home/", "/root/", "/Users/", "/work/", "/tmp/"};
+    static const char *const homes[] = {"/home/", "/root/", "/Users/", "/tmp/"};
     char *text = slurp(dir, name, NULL);
     bool good = true;
     for (size_t i = 0; good && i < sizeof homes / sizeof *homes; i++)
