@@ -31,9 +31,12 @@ dir=$1 node=${2:-} try=${3:-} program=$1/normbench built='' child=''
 unset OMP_PROC_BIND OMP_PLACES GOMP_CPU_AFFINITY KMP_AFFINITY OMP_NUM_THREADS
 
 # Slurm stops a job through this shell: the run is told, ends in order, and can be continued.
-stop() { [ -z "$child" ] || kill -TERM "$child" 2>/dev/null; }
+stopped=''
+stop() {
+    stopped=yes
+    [ -z "$child" ] || kill -TERM "$child" 2>/dev/null
+}
 trap stop TERM INT HUP
-# shellcheck disable=SC2064 # the folder of now
 clean() { [ -z "$built" ] || rm -rf "$built"; }
 trap clean EXIT
 
@@ -47,7 +50,7 @@ follow() {
         kill -0 "$child" 2>/dev/null || break # else it was a signal to us that ended the wait
     done
     child=''
-    return $rc
+    return "$rc"
 }
 
 build() {
@@ -58,6 +61,7 @@ build() {
 if [ -L "$dir/source" ]; then
     built=$(mktemp -d "${TMPDIR:-/tmp}/normbench.XXXXXX") || die 1 "no temporary folder on $(hostname)" "no temporary folder"
     follow build >"$built/log" 2>&1 || {
+        [ -z "$stopped" ] || die 130 "stopped while it was building" "interrupted while it was building"
         tail -n 20 "$built/log" >&2
         die 1 "the build failed on $(hostname); above is the end of what it said" "the build on the node failed"
     }
