@@ -9,6 +9,7 @@
 #include "registry.h"
 #include "tune.h"
 
+#include <fnmatch.h>
 #include <jansson.h>
 #include <math.h>
 #include <string.h>
@@ -578,7 +579,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     else if (key == ARGP_KEY_ARG && r->kernel == NULL)
         r->kernel = arg;
     else if (key == ARGP_KEY_ARG)
-        argp_error(state, "unexpected word \"%s\": one kernel at a time", arg);
+        argp_error(state, "unexpected word \"%s\": one name or pattern at a time", arg);
     else if (key == ARGP_KEY_END && r->kernel == NULL)
         argp_error(state, "which kernel? `normbench list` names them");
     else
@@ -591,12 +592,27 @@ static void parse_request(struct request *r, int argc, char **argv)
     static const struct argp_option options[] = {
         {"hidden", KEY_HIDDEN, "N", 0,
          "row length at which bounds are evaluated (default 1024)", 1},
-        {"json", KEY_JSON, 0, 0, "one JSON object in place of text", 1},
+        {"json", KEY_JSON, 0, 0, "one JSON object a kernel in place of text", 1},
         {"tune", KEY_TUNE, "FILE", 0, "of auto: what it runs by this file", 1},
         {0}};
     nb_option_parse(options, parse_option, "KERNEL",
                     "What a kernel is: formula, scans, bytes and flops, bounds, its code as the "
-                    "compiler made it, the worst input seen, source.", argc, argv, r);
+                    "compiler made it, the worst input seen, source. KERNEL may be a pattern, "
+                    "e.g. 'rmsnorm_fwd_onepass__f32_*'.", argc, argv, r);
+}
+
+static void tell(const struct nb_kernel *k, size_t hidden, bool json, bool more)
+{
+    json_t *o = explain(k, hidden);
+    NB_ASSERT(o != NULL);
+    if (more)
+        putchar('\n');
+    if (json) {
+        json_dumpf(o, stdout, JSON_INDENT(1));
+        putchar('\n');
+    } else
+        print_text(o);
+    json_decref(o);
 }
 
 enum nb_status nb_cmd_explain(int argc, char **argv, int *exit_code, struct nb_err *err)
@@ -613,17 +629,12 @@ enum nb_status nb_cmd_explain(int argc, char **argv, int *exit_code, struct nb_e
     const enum nb_status loaded = nb_foreign_load(&r.foreign, err);
     if (loaded != NB_OK)
         return loaded;
-    const struct nb_kernel *k = nb_kernel_find(r.kernel);
-    if (k == NULL)
+    size_t found = 0;
+    for (size_t i = 0; i < nb_kernel_count(); i++)
+        if (fnmatch(r.kernel, nb_kernel_at(i)->name, 0) == 0)
+            tell(nb_kernel_at(i), hidden, r.json, found++ > 0);
+    if (found == 0)
         return unknown_kernel(r.kernel, err);
-    json_t *o = explain(k, hidden);
-    NB_ASSERT(o != NULL);
-    if (r.json) {
-        json_dumpf(o, stdout, JSON_INDENT(1));
-        putchar('\n');
-    } else
-        print_text(o);
-    json_decref(o);
     *exit_code = 0;
     return NB_OK;
 }

