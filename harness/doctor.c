@@ -518,7 +518,7 @@ static void check_refusals(struct doctor *d)
     struct nb_obstacles o;
     char text[700];
     json_t *reasons = json_array();
-    nb_obstacles_see(&o, d->t, d->t->cores);
+    nb_obstacles_see(&o, d->t, d->t->cores, 1);
     o.quota = nb_cgroup_cpus(d->root);
     if (reasons == NULL || nb_obstacles_judge(&o, d->t->cores, reasons, text, sizeof(text)) == 0) {
         fine(d, "nothing for which a run is refused");

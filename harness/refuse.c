@@ -10,9 +10,11 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Limits. A first look is short; what it suspects is decided by a longer one. */
+/* Limits. A first look is short; what it suspects is decided by longer ones, and what others take is given time to
+ * pass: a hypervisor robs by bursts, and its shares of single seconds are far from those of minutes. */
 #define LOOK_S 0.1
 #define DECIDE_S 1.0
+#define PATIENCE 15 /* longer looks, where nobody insists */
 #define FREE_SHORT 0.5   /* cores that may be missing */
 #define STOLEN_MOST 0.05
 #define STOLEN_TICKS 3   /* at least: a tick may be older than the look */
@@ -141,7 +143,14 @@ static bool is_robbed(const struct nb_topology *t, struct nb_jiffies *did)
     return steal > 0;
 }
 
-void nb_obstacles_see(struct nb_obstacles *o, const struct nb_topology *t, unsigned threads)
+/* Whoever sits before it may know what to end. */
+static void tell_of_waiting(unsigned looks, const char *for_whom)
+{
+    if (looks == 1 && isatty(STDERR_FILENO))
+        fprintf(stderr, "waiting for %s, %u s at most\n", for_whom, (unsigned)(PATIENCE * DECIDE_S));
+}
+
+void nb_obstacles_see(struct nb_obstacles *o, const struct nb_topology *t, unsigned threads, unsigned looks)
 {
     struct nb_jiffies *did = calloc(t->cores, sizeof *did);
     double cost;
@@ -152,10 +161,15 @@ void nb_obstacles_see(struct nb_obstacles *o, const struct nb_topology *t, unsig
                                .stolen = 0};
     nb_host_timer(&cost, &o->timer_step_ns);
     o->free_cores = free_cores(t, LOOK_S, did);
-    if (o->free_cores < threads - FREE_SHORT)
+    for (unsigned i = 0; i < looks && o->free_cores < threads - FREE_SHORT; i++) {
+        tell_of_waiting(i, "other processes to leave the CPUs");
         o->free_cores = free_cores(t, DECIDE_S, did);
-    if (is_robbed(t, did))
+    }
+    o->stolen = is_robbed(t, did) ? INFINITY : 0;
+    for (unsigned i = 0; i < looks && o->stolen > STOLEN_MOST; i++) {
+        tell_of_waiting(i, "the hypervisor to leave the CPUs");
         o->stolen = stolen(t, DECIDE_S, did);
+    }
     free(did);
 }
 
@@ -227,7 +241,7 @@ enum nb_status nb_refuse(const struct nb_topology *t, unsigned threads, bool for
     enum nb_status s = forced_by_environment(&force, err);
     if (s != NB_OK)
         return s;
-    nb_obstacles_see(&o, t, threads);
+    nb_obstacles_see(&o, t, threads, force ? 1 : PATIENCE);
     if (nb_obstacles_judge(&o, threads, reasons, text, sizeof text) == 0 || force)
         return NB_OK;
     return nb_fail(err, "results would mean nothing here: %s. With --force (or NB_FORCE=1) they are measured all "

@@ -17,7 +17,8 @@ struct nb_obstacles {
     double stolen;        /* share of the CPU time that was asked for */
     double timer_step_ns; /* smallest step of the clock */
 };
-void nb_obstacles_see(struct nb_obstacles *o, const struct nb_topology *t, unsigned threads);
+/* So many looks of a second at most, 1 or more, until the CPUs are as a run of so many threads needs them. */
+void nb_obstacles_see(struct nb_obstacles *o, const struct nb_topology *t, unsigned threads, unsigned looks);
 
 /* Appends to reasons a sentence for each obstacle that a run of so many threads cannot stand, and writes to
  * text all of them with what would help, separated by "; ". Returns how many. */
@@ -25,7 +26,8 @@ size_t nb_obstacles_judge(const struct nb_obstacles *o, unsigned threads, json_t
                           size_t len);
 
 /* Both: an error that names what would help, where anything is in the way. force, or NB_FORCE=1: no error,
- * reasons (an array) is all the same filled: they mark the results. Takes 0.2 s, more where something is seen. */
+ * reasons (an array) is all the same filled: they mark the results. Takes 0.2 s; where others use the CPUs, up
+ * to 15 s for them to end, with force 1 s. */
 NB_USE_RESULT enum nb_status nb_refuse(const struct nb_topology *t, unsigned threads, bool force,
                                        json_t *reasons, struct nb_err *err);
 
