@@ -297,7 +297,8 @@ static enum nb_status strip(struct options *o, struct nb_err *err)
     if (o->dir == NULL)
         return nb_fail(err, "which run? normbench strip DIR");
     for (size_t i = 0; i < o->nremoved; i++)
-        nb_names_add(&o->names, o->removed[i], "word");
+        if (!nb_names_ask(&o->names, o->removed[i]))
+            return nb_fail(err, "--remove %s: three letters at least, or half of all words would go; edit the copy by hand", o->removed[i]);
     nb_names_add_own(&o->names);
     enum nb_status status = nb_strip_files(o->dir, &o->names, &s, err);
     if (status != NB_OK)

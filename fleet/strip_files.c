@@ -1,5 +1,6 @@
 #include "strip_files.h"
 #include "files.h"
+#include "sysread.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -92,7 +93,7 @@ static enum nb_status read_file(const char *dir, const char *name, char **text,
     char path[NB_PATH];
     size_t room = 1 << 16, got;
     nb_file_path(path, dir, name, "");
-    FILE *f = fopen(path, "r");
+    FILE *f = nb_open_regular(path);
     if (f == NULL)
         return nb_fail(err,
                        "%.400s: %s; a run folder holds host.json, plan.json, "

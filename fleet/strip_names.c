@@ -30,17 +30,31 @@ static bool is_nobodys(const char *text)
     return is_in(names, sizeof names / sizeof *names, text);
 }
 
-void nb_names_add(struct nb_names *w, const char *text, const char *what)
+static void add(struct nb_names *w, const char *text, const char *what, bool anywhere)
 {
-    if (text == NULL || strlen(text) < SHORTEST || is_nobodys(text) ||
-        is_in(w->kept, w->nkept, text))
-        return;
     for (size_t i = 0; i < w->n; i++)
         if (strcasecmp(w->list[i].text, text) == 0)
             return;
-    NB_ASSERT(w->n < NB_NAMES && "more names of hosts and users than anybody has");
-    w->list[w->n++] = (struct nb_name){strdup(text), what, 0};
+    if (w->n == w->room)
+        w->list = realloc(w->list, (w->room = w->room ? 2 * w->room : 16) * sizeof *w->list);
+    NB_ASSERT(w->list != NULL && "out of memory");
+    w->list[w->n++] = (struct nb_name){strdup(text), what, 0, anywhere};
     NB_ASSERT(w->list[w->n - 1].text != NULL && "out of memory");
+}
+
+void nb_names_add(struct nb_names *w, const char *text, const char *what)
+{
+    if (text != NULL && strlen(text) >= SHORTEST && !is_nobodys(text) && !is_in(w->kept, w->nkept, text))
+        add(w, text, what, strlen(text) >= ANYWHERE);
+}
+
+bool nb_names_ask(struct nb_names *w, const char *text)
+{
+    if (strlen(text) < SHORTEST)
+        return false;
+    if (!is_in(w->kept, w->nkept, text))
+        add(w, text, "word", true);
+    return true;
 }
 
 /* host.lab.example: whole, and each part but the last. */
@@ -76,7 +90,9 @@ void nb_names_free(struct nb_names *w)
 {
     for (size_t i = 0; i < w->n; i++)
         free(w->list[i].text);
-    w->n = 0;
+    free(w->list);
+    w->list = NULL;
+    w->n = w->room = 0;
 }
 
 /* ---- finding ---- */
@@ -93,7 +109,7 @@ static bool stands_at(const struct nb_name *word, const char *s, size_t left, ch
     if (n > left || tolower((unsigned char)*s) != tolower((unsigned char)*word->text) ||
         strncasecmp(s, word->text, n) != 0)
         return false;
-    return n >= ANYWHERE || (!is_wordly(before) && (n == left || !is_wordly(s[n])));
+    return word->anywhere || (!is_wordly(before) && (n == left || !is_wordly(s[n])));
 }
 
 /* The longest that stands there, so that of a whole host name no part is left. */
@@ -122,39 +138,53 @@ const struct nb_name *nb_names_find(const struct nb_names *w, const char *bytes,
 
 static const char ENDS[] = " \t\r\n\"'`,;:()[]{}<>|&";
 
-/* Ends at a blank or the like; within quotes at the quote. */
+/* Ends at a blank or the like; within quotes at the quote; a text that begins with a path is one, to the end of its line. */
 static size_t path_length(const char *s, char before)
 {
     const char quote[2] = {before, '\0'};
-    return strcspn(s, before == '\'' || before == '"' ? quote : ENDS);
+    return strcspn(s, before == '\0' ? "\n" : before == '\'' || before == '"' ? quote : ENDS);
 }
 
 /* Of the system: it says nothing of a user. */
 static bool is_of_system(const char *path, size_t n)
 {
     static const char *const first[] = {"/proc/", "/sys/", "/dev/",   "/usr/",
-                                        "/etc/",  "/lib/", "/lib64/", "/bin/"};
+                                        "/etc/",  "/lib/", "/lib64/", "/bin/"},
+                             *const anybodys[] = {"/dev/shm/", "/usr/home/"};
+    for (size_t i = 0; i < sizeof anybodys / sizeof *anybodys; i++)
+        if (n > strlen(anybodys[i]) && strncmp(path, anybodys[i], strlen(anybodys[i])) == 0)
+            return false;
     for (size_t i = 0; i < sizeof first / sizeof *first; i++)
         if (n > strlen(first[i]) && strncmp(path, first[i], strlen(first[i])) == 0)
             return true;
     return false;
 }
 
-/* Length of an absolute path that is to go; 0: none begins here. */
-static size_t path_at(const char *s, char before)
+/* Whether a path may begin behind what ends at s: a blank and the like, -I and its kin of compilers, // but that of http://. */
+static bool is_open(const char *text, const char *s)
 {
-    const bool begins =
-        before == '\0' || strchr(" \t\n\r\"'`=:,;()[]{}|&", before) != NULL;
-    if (!begins || s[0] != '/' || !(is_wordly(s[1]) || s[1] == '.' || s[1] == '-'))
+    static const char opens[] = " \t\n\r\"'`=:,;()[]{}|&<>@";
+    if (s == text || strchr(opens, s[-1]) != NULL)
+        return true;
+    const char first = s - text > 1 ? s[-2] : ' ';
+    return (strchr("ILB", s[-1]) != NULL && first == '-') || (s[-1] == '/' && first != ':' && (first == '/' || strchr(opens, first) != NULL));
+}
+
+/* Length of an absolute path that is to go; 0: none begins here. </text> is a tag and no path. */
+static size_t path_at(const char *text, const char *s)
+{
+    if (s[0] != '/' || !(is_wordly(s[1]) || s[1] == '.' || s[1] == '-') || !is_open(text, s))
         return 0;
+    const char before = s > text ? s[-1] : '\0';
     const size_t n = path_length(s, before);
-    return is_of_system(s, n) ? 0 : n;
+    const bool is_tag = before == '<' && memchr(s + 1, '/', n - 1) == NULL;
+    return is_of_system(s, n) || is_tag ? 0 : n;
 }
 
 /* /home/NAME/... */
 static void learn_user(struct nb_names *w, const char *path, size_t n)
 {
-    static const char *const homes[] = {"/home/", "/Users/", "/export/home/"};
+    static const char *const homes[] = {"/home/", "/Users/", "/export/home/", "/usr/home/"};
     char name[64];
     for (size_t i = 0; i < sizeof homes / sizeof *homes; i++) {
         const size_t before = strlen(homes[i]);
@@ -167,6 +197,25 @@ static void learn_user(struct nb_names *w, const char *path, size_t n)
     }
 }
 
+/* How far a word of a shell goes whose beginning may stand in an open quote, 0: in none. It ends before the quote that closes that one. */
+static size_t shell_word(const char *s, char open)
+{
+    size_t n = 0;
+    for (char quote = open; s[n] != '\0' && s[n] != '\n'; n++) {
+        if (quote != '\0' && s[n] == quote) {
+            if (open != '\0' && (s[n + 1] == '\0' || strchr(" \t\n`\"'", s[n + 1]) != NULL))
+                break;
+            quote = '\0';
+        } else if (quote == '\0' && strchr(" \t`", s[n]) != NULL)
+            break;
+        else if (quote == '\0' && (s[n] == '\'' || s[n] == '"'))
+            quote = s[n];
+        else if (quote == '\0' && s[n] == '\\' && s[n + 1] != '\0')
+            n++;
+    }
+    return n;
+}
+
 /* Behind --out and its like, at the blank or the = : how far the file's name goes, with
  * that character. */
 static size_t file_of_option(const char *text, const char *s)
@@ -177,11 +226,10 @@ static size_t file_of_option(const char *text, const char *s)
         if ((*s != ' ' && *s != '=') || (size_t)(s - text) < n ||
             strncmp(s - n, options[i], n) != 0)
             continue;
-        const char quote = s[1] == '\'' || s[1] == '"' ? s[1] : '\0';
-        const size_t inside =
-            quote ? strcspn(s + 2, (char[]){quote, '\0'}) : strcspn(s + 1, " \t\n");
-        const size_t whole = quote ? 2 + inside + (s[2 + inside] == quote) : 1 + inside;
-        return inside > 0 && strncmp(s + 1, "PATH", whole - 1) != 0 ? whole : 0;
+        const char *begin = s - n;
+        const char open = begin > text && *s == '=' && (begin[-1] == '\'' || begin[-1] == '"') ? begin[-1] : '\0';
+        const size_t word = shell_word(s + 1, open);
+        return word > 0 && strncmp(s + 1, "PATH", word) != 0 ? 1 + word : 0;
     }
     return 0;
 }
@@ -192,7 +240,6 @@ static size_t file_of_option(const char *text, const char *s)
  * it stays. */
 static size_t replace(struct nb_names *w, const char *text, const char *s, FILE *f)
 {
-    const char before = s > text ? s[-1] : '\0';
     size_t n = file_of_option(text, s);
     if (n > 0) {
         learn_user(w, s + 1 + (s[1] == '\'' || s[1] == '"'), n - 1);
@@ -200,14 +247,14 @@ static size_t replace(struct nb_names *w, const char *text, const char *s, FILE 
         w->paths++;
         return n;
     }
-    n = path_at(s, before);
+    n = path_at(text, s);
     if (n > 0) {
         learn_user(w, s, n);
         fputs("PATH", f);
         w->paths++;
         return n;
     }
-    struct nb_name *word = word_at(w, s, strlen(s), before);
+    struct nb_name *word = word_at(w, s, strlen(s), s > text ? s[-1] : '\0');
     if (word == NULL)
         return 0;
     fprintf(f, "removed%d", (int)(word - w->list) + 1);

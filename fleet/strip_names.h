@@ -5,17 +5,18 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* A word of five letters or more is found anywhere in a text, a shorter one where it
- * stands alone; capitals are no difference. */
+/* A word of five letters or more, or one that was asked for, is found anywhere in a text, a
+ * shorter one where it stands alone; capitals are no difference. */
 struct nb_name {
     char *text;
     const char *what; /* "host name", "user name", ... */
     size_t count;     /* how often it was replaced */
+    bool anywhere;
 };
-enum { NB_NAMES = 64 };
+enum { NB_NAMES = 64 }; /* that may be kept */
 struct nb_names {
-    struct nb_name list[NB_NAMES];
-    size_t n;
+    struct nb_name *list;
+    size_t n, room;
     const char *kept[NB_NAMES]; /* never removed: asked for */
     size_t nkept;
     size_t paths; /* how many were replaced */
@@ -24,6 +25,8 @@ struct nb_names {
 /* Nothing happens for a word that is kept, known, shorter than three letters, or nobody's
  * own ("root", "localhost", ...). */
 void nb_names_add(struct nb_names *w, const char *text, const char *what);
+/* Whatever word it is. False: it has less than three letters, and would be found everywhere. */
+bool nb_names_ask(struct nb_names *w, const char *text);
 /* The whole name of a host, and its parts. */
 void nb_names_add_host(struct nb_names *w, const char *name);
 /* Of this process: host name, user, home. */

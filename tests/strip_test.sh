@@ -46,7 +46,7 @@ fails 1 'another host name' run --resume S
 # gets a host name, a user name and paths.
 cat >plant.jq <<'JQ'
 def own: ["cell","verdict","role","type","kernel","isa","dtype","param_dtype","dir","fuse","residency","op","algo","stage","state","schema","id","pairing","base_op","test_op","base","test","hash","trick","bands","origin","repro","kernels"];
-def planted: . + " on gpu7.secret-lab.example by jdoe in /home/jdoe/acme/x.so, '/home/jdoe/my files/y' --out ../jdoe-acme/z GPU7 (JDoe@secret-lab.example) \"/home/other/q\" /srv/private/w";
+def planted: . + " on gpu7.secret-lab.example by jdoe in /home/jdoe/acme/x.so, '/home/jdoe/my files/y' --out ../jdoe-acme/z GPU7 (JDoe@secret-lab.example) \"/home/other/q\" /srv/private/w -I/home/jdoe/inc file:///home/jdoe/f //home/jdoe/g >/dev/shm/jdoe/h '--out=/home/al/Acme Corp/x' --out '/srv/O'\\''Brien/x' end";
 def plant: if type == "object" then with_entries(.key as $k | if (own | index($k)) == null or $k == "repro" then .value |= plant else . end)
   elif type == "array" then map(plant) elif type == "string" then planted else . end;
 JQ
@@ -55,12 +55,12 @@ for f in host.json plan.json; do jq -L. 'include "plant"; plant' A/$f >P/$f; don
 for f in checks.jsonl samples.jsonl; do jq -c -L. 'include "plant"; plant' A/$f >P/$f; done
 # keys that are data: units, reasons of unknown facts, and a kernel of a plugin
 jq '.units["/home/jdoe/acme/unit.c"]="-O2" | .unknown["jdoe.fact"]="gpu7" | .forced=["gpu7 was busy: /srv/private/w by jdoe"] | .host="gpu7.secret-lab.example"' P/host.json >edited && mv edited P/host.json
-jq '.plugins=[{"path":"/home/jdoe/acme/mine.so","hash":"12ab","kernels":["rmsnorm_fwd_onepass__f32_scalar"]}] | .tune={"path":"/home/jdoe/my.tune","hash":"34cd","choices":[]}
+jq '.plugins=[{"path":"/home/jdoe/Acme Corp (two)/mine.so","hash":"12ab","kernels":["rmsnorm_fwd_onepass__f32_scalar"]}] | .tune={"path":"/home/jdoe/my.tune","hash":"34cd","choices":[]}
     | .kernels |= with_entries(.value.source="jdoe, unpublished")' P/plan.json >edited && mv edited P/plan.json
-sed -i 's/rmsnorm_fwd_onepass__f32_scalar/rmsnorm_fwd_secret-lab__f32_scalar/g' P/*.json P/*.jsonl
+sed -i 's/rmsnorm_fwd_onepass__f32_scalar/rmsnorm_fwd_secret-lab_acme__f32_scalar/g' P/*.json P/*.jsonl
 nb report P
 expect "the planted run is one: exit $rc" [ "$rc" = 0 ]
-survivors() { grep -rliaE 'jdoe|gpu7|secret-lab|acme|/home/|/srv/' "$1"; }
+survivors() { grep -rliaE 'jdoe|gpu7|secret-lab|acme|corp|brien|/home/|/srv/|/dev/shm' "$1"; }
 expect "names are everywhere" [ "$(survivors P | wc -l)" -ge 6 ]
 nb strip P --out Q --yes --remove acme
 expect "it is stripped: exit $rc" [ "$rc" = 0 ]
@@ -69,7 +69,16 @@ expect "another user of whom there is a home is found, too" grep -q 'user name "
 expect "the figures of results.csv are the same" [ "$(figures P/results.csv)" = "$(figures Q/results.csv)" ]
 expect "the figures of speedup.csv are the same" [ "$(figures P/speedup.csv)" = "$(figures Q/speedup.csv)" ]
 expect "these are figures" [ "$(figures Q/speedup.csv | wc -l)" -gt 2 ]
+expect "what stands behind a path stays" [ "$(jq -r .compiler Q/host.json | grep -c "'--out=PATH' --out PATH end$")" = 1 ]
 expect "a plugin is still known by its hash" [ "$(jq -r '.plugins[0].hash' Q/plan.json)" = 12ab ]
+
+# ---- words that were asked for ----
+jq '.compiler += " of the build farm"' A/host.json >edited && copy A W && mv edited W/host.json
+nb strip W --out R --yes --remove build --remove farm
+expect "words that are nobody's go where they are asked for: exit $rc" [ "$rc" = 0 ]
+expect "both" [ "$(jq -r .compiler R/host.json | grep -cE 'build|farm')" = 0 ]
+rm -r R
+fails 1 'three letters at least' strip A --out R --yes --remove HP
 
 # ---- words that cannot go ----
 fails 1 'a word of the results' strip A --out R --yes --remove ceiling
@@ -106,6 +115,11 @@ copy A B && jq '.schema=2' A/host.json >B/host.json
 fails 1 'use a newer normbench' strip B --out R2 --yes
 copy A B && printf '{"schema":1,"host":"a","host":"b"}' >B/host.json
 fails 1 'B/host.json:1:' strip B --out R2 --yes
+copy A B && jq '.host = ([range(200) | "part\(.)"] | join("."))' A/host.json >B/host.json
+nb strip B --out R3 --yes
+expect "a name of 200 parts: exit $rc" [ "$rc" = 0 ]
+copy A B && rm B/host.json && mkfifo B/host.json
+fails 1 'host.json: Operation not supported' strip B --out R2 --yes
 fails 1 '' strip A --out nowhere/deep --yes
 expect "no folder is made" [ ! -e R2 ]
 copy A B && truncate -s -5 B/samples.jsonl
