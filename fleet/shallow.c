@@ -1,5 +1,6 @@
 #include "shallow.h"
 #include "err.h"
+#include "sysread.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -119,7 +120,7 @@ static void reduce(struct text *t, const char *const *keys)
 static char *read_text(const char *path, size_t *n)
 {
     struct stat st;
-    FILE *f = fopen(path, "re");
+    FILE *f = nb_open_regular(path);
     if (f == NULL)
         return NULL;
     const size_t room =

@@ -1,5 +1,6 @@
 #include "csv.h"
 #include "markup.h"
+#include "sysread.h"
 
 #include <errno.h>
 #include <math.h>
@@ -108,7 +109,7 @@ static const char *read_record(struct nb_csv *c, char *cells[NB_CSV_COLUMNS], si
 enum nb_status nb_csv_open(struct nb_csv *c, const char *path, struct nb_err *err)
 {
     *c = (struct nb_csv){.path = path, .line = 1, .next_line = 1};
-    FILE *f = fopen(path, "r");
+    FILE *f = nb_open_regular(path);
     if (f == NULL)
         return nb_fail(err, "%s: %s", path, strerror(errno));
     enum nb_status status = read_all(f, c, err);

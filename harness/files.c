@@ -1,14 +1,27 @@
 #include "files.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+/* A new file: what has its name, a link of somebody else's folder perhaps, is not followed. */
+static FILE *make_new(const char *path)
+{
+    (void)unlink(path);
+    const int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    FILE *f = fd >= 0 ? fdopen(fd, "w") : NULL;
+    if (fd >= 0 && f == NULL)
+        (void)close(fd);
+    return f;
+}
 
 static enum nb_status write_all(const char *path, const char *text, size_t length,
                                 struct nb_err *err)
 {
-    FILE *f = fopen(path, "w");
+    FILE *f = make_new(path);
     if (f == NULL)
         return nb_fail(err, "%s: %s", path, strerror(errno));
     bool short_write = fwrite(text, 1, length, f) != length;
@@ -33,6 +46,18 @@ enum nb_status nb_file_write(const char *dir, const char *name, const char *text
         (void)unlink(part);
     }
     return status;
+}
+
+enum nb_status nb_file_folder(const char *path, struct nb_err *err)
+{
+    struct stat st;
+    if (mkdir(path, 0777) == 0)
+        return NB_OK;
+    if (errno != EEXIST)
+        return nb_fail(err, "%s: %s", path, strerror(errno));
+    return lstat(path, &st) == 0 && S_ISDIR(st.st_mode)
+               ? NB_OK
+               : nb_fail(err, "%s is no folder of its own; nothing is written through a link", path);
 }
 
 void nb_file_path(char path[NB_PATH], const char *dir, const char *name, const char *end)

@@ -13,6 +13,9 @@ NB_USE_RESULT enum nb_status nb_file_write(const char *dir, const char *name,
                                            const char *text, size_t length,
                                            struct nb_err *err);
 
+/* Makes it, or finds that it is there; a link to a folder is none. */
+NB_USE_RESULT enum nb_status nb_file_folder(const char *path, struct nb_err *err);
+
 /* DIR/name and what it ends in; "" where that is longer than a path may be, so that
  * opening it fails. */
 enum { NB_PATH = 4096 };

@@ -207,8 +207,8 @@ enum nb_status nb_picture_draw(struct nb_picture *p, const char *plots, char not
     const char *wrong = NULL;
     snprintf(name, sizeof(name), ".%s.part", p->name);
     nb_file_path(part, plots, name, "");
-    if (mkdir(part, 0777) != 0 && errno != EEXIST)
-        return nb_fail(err, "%s: %s", part, strerror(errno));
+    if (nb_file_folder(part, err) != NB_OK)
+        return NB_ERROR;
     if (!append_script(p->gp, "style.gp") || !append_script(p->gp, p->script))
         wrong = "the plot scripts are missing; set NB_PLOTS_DIR to the plots folder of "
                 "normbench";
@@ -232,7 +232,5 @@ enum nb_status nb_picture_draw(struct nb_picture *p, const char *plots, char not
 enum nb_status nb_plots_folder(char plots[4096], const char *dir, struct nb_err *err)
 {
     nb_file_path(plots, dir, "plots", "");
-    if (mkdir(plots, 0777) != 0 && errno != EEXIST)
-        return nb_fail(err, "%s: %s", plots, strerror(errno));
-    return NB_OK;
+    return nb_file_folder(plots, err);
 }

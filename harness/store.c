@@ -1,4 +1,5 @@
 #include "store.h"
+#include "sysread.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -167,7 +168,7 @@ enum nb_status nb_store_each(const char *dir, const char *name,
     size_t room = 0;
     enum nb_status status = NB_OK;
     snprintf(path, sizeof path, "%s/%s", dir, name);
-    FILE *f = fopen(path, "r");
+    FILE *f = nb_open_regular(path);
     if (f == NULL)
         return nb_fail(err, "cannot read %s: %s", path, strerror(errno));
     for (unsigned long number = 1; status == NB_OK; number++) {

@@ -2,11 +2,14 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define PATH_LEN 1024
 
@@ -228,12 +231,28 @@ double nb_cgroup_cpus(const char *root)
     return least >= (double)SIZE_MAX ? 0 : least;
 }
 
+FILE *nb_open_regular(const char *path)
+{
+    struct stat st;
+    const int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (fd < 0)
+        return NULL;
+    const bool known = fstat(fd, &st) == 0;
+    FILE *f = known && S_ISREG(st.st_mode) ? fdopen(fd, "r") : NULL;
+    if (f != NULL)
+        return f;
+    const int error = known && !S_ISREG(st.st_mode) ? S_ISDIR(st.st_mode) ? EISDIR : ENOTSUP : errno;
+    (void)close(fd);
+    errno = error;
+    return NULL;
+}
+
 int nb_file_hash(const char *path, char hex[17])
 {
     uint64_t hash = 0xcbf29ce484222325u;
     unsigned char part[1 << 14];
     size_t n;
-    FILE *f = fopen(path, "rbe");
+    FILE *f = nb_open_regular(path);
     if (f == NULL)
         return errno;
     while ((n = fread(part, 1, sizeof(part), f)) > 0)

@@ -6,6 +6,7 @@
 #define NB_SYSREAD_H
 
 #include <stddef.h>
+#include <stdio.h>
 
 /* First line of a file without its newline. Returns 0, or an errno value. */
 int nb_read_line(const char *path, char *line, size_t len);
@@ -33,6 +34,9 @@ int nb_read_jiffies(const char *root, const int *cpus, size_t n, struct nb_jiffi
 /* Share of stolen time in all of it between two moments; negative: not known, since no tick has passed or the
  * counts went back. */
 double nb_steal_share(const struct nb_jiffies *before, const struct nb_jiffies *after);
+
+/* For reading; NULL, and errno, where that is no regular file: a FIFO would block, a device never end. */
+FILE *nb_open_regular(const char *path);
 
 /* FNV-1a, 64 bits, of a file's bytes, as 16 hex digits. Returns 0, or an errno value (also in errno). */
 int nb_file_hash(const char *path, char hex[17]);

@@ -5,6 +5,7 @@
 #include "page.h"
 #include "page_write.h"
 #include "report.h"
+#include "sysread.h"
 
 #include <errno.h>
 #include <string.h>
@@ -63,7 +64,7 @@ static enum nb_status split(const char *path, char dir[NB_PATH], const char **na
 static bool is_page(const char *path)
 {
     char begin[256] = "";
-    FILE *f = fopen(path, "r");
+    FILE *f = nb_open_regular(path);
     const size_t n = f != NULL ? fread(begin, 1, sizeof begin - 1, f) : 0;
     if (f != NULL)
         fclose(f);

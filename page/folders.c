@@ -1,6 +1,7 @@
 #include "page_folders.h"
 
 #include "files.h"
+#include "sysread.h"
 
 #include <errno.h>
 #include <math.h>
@@ -18,7 +19,7 @@ static enum nb_status load_json(const char *dir, const char *name, json_t **json
     char path[NB_PATH];
     json_error_t where;
     nb_file_path(path, dir, name, "");
-    FILE *f = fopen(path, "r");
+    FILE *f = nb_open_regular(path);
     if (f == NULL)
         return nb_fail(err, "%s/%s: %s", dir, name, strerror(errno));
     *json = json_loadf(f, JSON_REJECT_DUPLICATES, &where);

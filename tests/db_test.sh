@@ -115,6 +115,8 @@ for form in '' --csv --json; do
 done
 
 # ---- usage, files that are no index ----
+cp -r runs/run-000000 fifo && rm fifo/host.json && mkfifo fifo/host.json
+fails 1 'host.json:1: Operation not supported' db import --db fifo.sqlite fifo
 fails 1 'known: import, list, sql, schema' db lisst
 fails 1 'a word is missing' db
 fails 1 'which runs?' db import --db i.sqlite

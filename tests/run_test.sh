@@ -63,6 +63,18 @@ nb report run
 expect "report exits 0, not $rc" [ "$rc" = 0 ]
 expect "report makes the same files again" diff -r -x '*.png' before run
 
+# a folder of somebody else: what is written there goes through no link
+cp -r run linked
+echo mine >own && mkdir ours
+ln -s "$PWD/own" linked/.report.md.part
+nb report linked
+expect "a link in the way is replaced: exit $rc" [ "$rc" = 0 ]
+expect "what it leads to stays as it was" [ "$(cat own)" = mine ]
+expect "and is not the report" [ ! -L linked/report.md ]
+rm -r linked/plots && ln -s "$PWD/ours" linked/plots
+fails 1 'nothing is written through a link' report linked
+expect "nothing was" [ -z "$(ls ours)" ]
+
 # medians by another road: ns_per_row of one kernel from the raw samples
 cell=$(jq -r '.cells[0].id' run/plan.json)
 kernel=$(jq -r '.cells[0].groups[0].members[0].kernel' run/plan.json)
