@@ -5,15 +5,15 @@
 #include <math.h>
 #include <string.h>
 
-enum { SEED = 1, PROCESSES_MOST = 10000 };
+enum { SEED = 1 };
 
 /* ---- one ratio ---- */
 
 /* Exact confidence of the interval that a report forms from so many processes. */
 static double confidence_of(size_t processes)
 {
-    double v[PROCESSES_MOST];
-    if (processes == 0 || processes > PROCESSES_MOST)
+    double v[NB_PROCESSES_MOST];
+    if (processes == 0 || processes > NB_PROCESSES_MOST)
         return NAN;
     for (size_t i = 0; i < processes; i++)
         v[i] = (double)i;

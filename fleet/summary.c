@@ -1,6 +1,7 @@
 #include "summary.h"
 #include "files.h"
 #include "shallow.h"
+#include "stats.h"
 
 #include <errno.h>
 #include <math.h>
@@ -170,13 +171,18 @@ static bool in_order(const struct nb_measured *m)
                            : m->lo <= m->value && m->value <= m->hi;
 }
 
+static const char *too_many(size_t processes)
+{
+    return processes > NB_PROCESSES_MOST ? "processes is above 10000" : NULL;
+}
+
 static const char *wrong_result(const void *element)
 {
     const struct nb_result *r = element;
     return !in_order(&r->ns_per_row)  ? "ns_per_row does not lie between ns_lo and ns_hi"
            : !in_order(&r->of_roof)   ? "roof_ratio does not lie between roof_lo and roof_hi"
            : !in_order(&r->of_scale)  ? "scale_ratio does not lie between scale_lo and scale_hi"
-                                      : NULL;
+                                      : too_many(r->processes);
 }
 
 static const char *wrong_speedup(const void *element)
@@ -184,7 +190,7 @@ static const char *wrong_speedup(const void *element)
     const struct nb_speedup *s = element;
     return !in_order(&s->speedup)                             ? "speedup does not lie between lo and hi"
            : !isnan(s->confidence) && s->confidence > 1 + 1e-9 ? "confidence is above 1"
-                                                              : NULL;
+                                                              : too_many(s->processes);
 }
 
 /* ---- one line a comparison ---- */

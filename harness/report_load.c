@@ -1,6 +1,8 @@
 /* Reads the raw files of a run. Errors name file and line; unknown keys are ignored; a
  * last line without its newline was cut off and does not count. */
 #include "report_data.h"
+#include "stats.h"
+#include "sysread.h"
 
 #include <errno.h>
 #include <math.h>
@@ -95,7 +97,7 @@ static FILE *open_file(const char *dir, const char *name, struct nb_err *err)
         (void)nb_fail(err, "%s: the path is too long", name);
         return NULL;
     }
-    FILE *f = fopen(path, "r");
+    FILE *f = nb_open_regular(path);
     if (f == NULL)
         (void)nb_fail(err,
                       "%s: %s; a run folder holds host.json, plan.json, checks.jsonl and "
@@ -466,11 +468,14 @@ static const char *read_check(struct rep_run *run, const json_t *line)
 
 /* ---- samples.jsonl ---- */
 
+/* NULL: there would be too many. */
 static struct rep_unit *find_unit(struct rep_cell *cell, size_t process)
 {
     for (size_t i = 0; i < cell->nunits; i++)
         if (cell->units[i].process == process)
             return &cell->units[i];
+    if (cell->nunits == NB_PROCESSES_MOST)
+        return NULL;
     cell->units =
         rep_grow(cell->units, cell->nunits, &cell->units_room, sizeof(*cell->units));
     struct rep_unit *u = &cell->units[cell->nunits++];
@@ -636,6 +641,8 @@ static const char *read_sample(struct rep_run *run, const json_t *line)
         return NULL;
     }
     struct rep_unit *u = find_unit(cell, process);
+    if (u == NULL)
+        return "the cell has more than 10000 processes";
     bool done = strcmp(type, "done") == 0, discard = strcmp(type, "discard") == 0;
     bool begins = strcmp(type, "begin") == 0;
     if (discard && !rep_same(rep_string(line, "cause"), "conditions")) { /* those are counted apart */

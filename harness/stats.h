@@ -7,6 +7,9 @@
 /* Sorts v in place. n >= 1. Even n: mean of the middle two. */
 double nb_median(double *v, size_t n);
 
+/* Of files more are refused: 2^-n of them must be a number, and time grows by the square. */
+enum { NB_PROCESSES_MOST = 10000 };
+
 /* P(X <= k) for X ~ Binomial(n, 1/2), exact to rounding. */
 double nb_binomial_half_cdf(size_t k, size_t n);
 

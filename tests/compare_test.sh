@@ -102,6 +102,14 @@ for value in 1e308 -3 nan inf word 0; do
     refused '1 of 2 folders' A D
     expect "$value: file and line" grep -q 'D/speedup.csv:2: speedup' err
 done
+copy A D && field D/speedup.csv 2 processes 20000
+refused '1 of 2 folders' A D
+expect "too many processes: file and line" grep -q 'D/speedup.csv:2: processes is above 10000' err
+copy A D && awk '{print} /"type":"(begin|round|done)"/ && /"process":0[,}]/ {line[n++] = $0}
+    END {for (p = 100; p < 10200; p++) for (i = 0; i < n; i++) {s = line[i]; sub(/"process":0/, "\"process\":" p, s); print s}}' A/samples.jsonl >D/samples.jsonl
+fails 1 'the cell has more than 10000 processes' compare A D --samples
+copy A D && rm D/results.csv && ln -s /dev/zero D/results.csv
+refused '1 of 2 folders' A D
 copy A D && field D/results.csv 3 ns_per_row -1
 refused '1 of 2 folders' A D
 copy A D && field D/speedup.csv 2 lo 100 && field D/speedup.csv 2 hi 100
