@@ -69,6 +69,18 @@ static enum nb_status begin_job(const struct nb_cluster_job *j, struct nb_argv *
     return s;
 }
 
+/* A job that nobody knows of would run all the same, and a second one be sent: what cannot be written down is taken back. */
+static enum nb_status remember(const char *dir, const char *name, const char *id, struct nb_err *err)
+{
+    struct nb_err cancel;
+    if (nb_cluster_write(dir, name, json_pack("{s:s}", "job", id), err) == NB_OK)
+        return NB_OK;
+    const struct nb_err cause = *err;
+    return nb_slurm_cancel(id, &cancel) == NB_OK
+               ? nb_fail(err, "%.700s; job %s was taken back", cause.text, id)
+               : nb_fail(err, "%.400s; job %s could not be taken back (%.300s): scancel %s", cause.text, id, cancel.text, id);
+}
+
 /* The whole node: all its CPUs and memory, nobody beside it. A minute before its limit
  * the script is told. */
 static enum nb_status node_args(const struct nb_cluster_job *j,
@@ -108,7 +120,7 @@ static enum nb_status submit_node(const struct nb_cluster_job *j,
     else if (s == NB_OK)
         s = nb_slurm_submit(&a, t->id, err);
     if (s == NB_OK && !dry_run)
-        s = nb_cluster_write(t->dir, name, json_pack("{s:s}", "job", t->id), err);
+        s = remember(t->dir, name, t->id, err);
     nb_argv_free(&a);
     return s;
 }
@@ -130,8 +142,7 @@ static enum nb_status submit_merge(struct nb_cluster_job *j, const char *after,
     else if (s == NB_OK)
         s = nb_slurm_submit(&a, j->merge_id, err);
     if (s == NB_OK && !dry_run)
-        s = nb_cluster_write(j->dir, "merge.json", json_pack("{s:s}", "job", j->merge_id),
-                             err);
+        s = remember(j->dir, "merge.json", j->merge_id, err);
     nb_argv_free(&a);
     return s;
 }

@@ -140,6 +140,18 @@ enum nb_status nb_slurm_submit(const struct nb_argv *sbatch, char id[NB_SLURM_ID
     return s;
 }
 
+enum nb_status nb_slurm_cancel(const char *id, struct nb_err *err)
+{
+    struct nb_argv a = {0};
+    char *text;
+    nb_argv_add(&a, "scancel");
+    nb_argv_add(&a, "%s", id);
+    const enum nb_status s = ask_text(&a, &text, err);
+    free(text);
+    nb_argv_free(&a);
+    return s;
+}
+
 /* ---- squeue and sacct ---- */
 
 /* Lines of id, state and reason, with a separator between; other lines are not about jobs

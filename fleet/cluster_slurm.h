@@ -1,5 +1,5 @@
-/* cluster_slurm.h: what is asked of Slurm's own programs, sinfo, sbatch, squeue and
- * sacct: each started with its arguments as they are, never through a shell. What they
+/* cluster_slurm.h: what is asked of Slurm's own programs, sinfo, sbatch, scancel, squeue
+ * and sacct: each started with its arguments as they are, never through a shell. What they
  * say is data. */
 #ifndef NB_CLUSTER_SLURM_H
 #define NB_CLUSTER_SLURM_H
@@ -29,6 +29,9 @@ NB_USE_RESULT enum nb_status nb_slurm_nodes(const char *partition, char **text,
  * words. */
 NB_USE_RESULT enum nb_status nb_slurm_submit(const struct nb_argv *sbatch,
                                              char id[NB_SLURM_ID], struct nb_err *err);
+
+/* scancel: it waits no longer, or ends. */
+NB_USE_RESULT enum nb_status nb_slurm_cancel(const char *id, struct nb_err *err);
 
 struct nb_slurm_job {
     const char *id, *state, *reason; /* as "RUNNING" or "NODE_FAIL"; "None" */

@@ -96,6 +96,8 @@ enum nb_status nb_entries_machine(struct nb_import *im, const struct nb_summary 
     uint64_t hash = 0;
     for (size_t i = 0; i < im->machine.fixed; i++)
         hash = mix(hash, facts[i]);
+    if (s->host_name == NULL) /* of a CPU there are many: each such run is of a machine of its own */
+        hash = mix(hash, s->begun);
     snprintf(name, sizeof name, "%016" PRIx64, hash);
     return nb_dictionary_id(&im->machine, im->db, name, facts, id, err);
 }

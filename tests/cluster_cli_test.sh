@@ -9,7 +9,7 @@ mkdir bin none shared
 # ---- a Slurm that does as it is told ----
 
 # sinfo: says what is in sinfo.nodes, sinfo.partitions. sbatch: keeps its arguments, one a line, in sbatch.N; refuses with the
-# words in refuse.N. squeue and sacct: say what is in their files, or fail where there is none.
+# words in refuse.N; with a block.N the answer cannot be written down. squeue and sacct: say what is in their files, or fail where there is none.
 cat >bin/sinfo <<'END'
 #!/bin/sh
 case " $* " in
@@ -23,7 +23,12 @@ n=$(($(cat count 2>/dev/null || echo 0) + 1))
 echo $n >count
 printf '%s\n' "$@" >sbatch.$n
 if [ -e refuse.$n ]; then cat refuse.$n >&2; exit 1; fi
+if [ -e block.$n ]; then while [ $# -gt 3 ]; do shift; done; mkdir "$1/nodes/$2/.submitted-$3.json.part"; fi
 echo $n
+END
+cat >bin/scancel <<'END'
+#!/bin/sh
+echo "$@" >>scancelled
 END
 cat >bin/squeue <<'END'
 #!/bin/sh
@@ -39,7 +44,7 @@ PATH=$work/bin:$PATH
 printf 'test\nspare\n' >sinfo.partitions
 node() { printf '%s\037%s\0378\0371\0378\0371\03764000\037%s\n' "$@"; }
 job_says() { printf '%s\037%s\037%s\n' "$@"; }
-forget() { rm -rf count sbatch.* refuse.* squeue.out sacct.* shared/*; }
+forget() { rm -rf count scancelled sbatch.* refuse.* squeue.out sacct.* shared/*; }
 asked() { ls sbatch.* 2>/dev/null | wc -l; }
 
 # submit ARGS...: sets dir
@@ -189,6 +194,11 @@ echo 'sbatch: error: no more' >refuse.4
 submit
 expect "the merge refused: exit 1, not $rc" [ "$rc" = 1 ]
 expect "it says what to do" grep -q 'but not the merge.*normbench cluster merge' err
+forget
+touch block.1
+fails 1 'job 1 was taken back' cluster submit --partition test --dir shared
+expect "a job that cannot be written down is taken back" [ "$(cat scancelled)" = 1 ]
+rm block.1
 forget
 printf 'Submitted batch job 17\n' >said
 sed -i 's/^echo \$n$/cat said/' bin/sbatch
