@@ -20,24 +20,6 @@ static bool is_resolved(const struct nb_observation *o)
     return o != NULL && (nb_outcome_of(o, &positive, 1) == NB_HOLDS || nb_outcome_of(o, &negative, 1) == NB_HOLDS);
 }
 
-/* What blocks can be told apart by, as claim X01 has it: two runs of one and the same block differ by one or two per cent where a machine
- * is shared. */
-static const double APART = 0.02;
-
-static size_t count(const struct nb_run_of *r, const char *quantity)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < r->observations.n; i++)
-        n += strcmp(r->observations.v[i].quantity, quantity) == 0;
-    return n;
-}
-
-/* For the certainty that all observations of this quantity in the run need together. */
-static bool lies_outside(const struct nb_run_of *r, const struct nb_observation *o, const struct nb_region *right)
-{
-    return o != NULL && !o->nan && nb_outcome_of(o, right, nb_stretch(count(r, o->quantity))) == NB_FAILS;
-}
-
 /* ---- the table ---- */
 
 static void md_share(FILE *f, const struct nb_observation *o)
@@ -53,18 +35,24 @@ static void md_share(FILE *f, const struct nb_observation *o)
 static void md_row(FILE *f, const struct nb_run_of *r, const struct nb_observation *in_situ)
 {
     const struct nb_observation *difference = find(r, "share_by_difference", in_situ->where);
-    const bool resolved = is_resolved(difference), both = resolved && is_resolved(in_situ);
-    const struct nb_region together = {.low = -APART, .high = APART};
-    const bool apart = both && lies_outside(r, find(r, "shares_disagree", in_situ->where), &together);
+    const bool resolved = is_resolved(difference);
     fputs("| ", f);
     nb_md(f, in_situ->where);
     md_share(f, in_situ);
     md_share(f, difference);
     fputs(resolved || difference == NULL ? "" : " NOT RESOLVED", f);
-    fprintf(f, " | %s", apart ? "both, which disagree" : resolved ? "both" : is_resolved(in_situ) ? "in situ" : "neither");
+    fprintf(f, " | %s", resolved ? "both" : is_resolved(in_situ) ? "in situ" : "neither");
     md_share(f, find(r, "saved_time", in_situ->where));
     md_share(f, find(r, "amdahl_bound", in_situ->where));
     fputs(" |\n", f);
+}
+
+static size_t count(const struct nb_run_of *r, const char *quantity)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < r->observations.n; i++)
+        n += strcmp(r->observations.v[i].quantity, quantity) == 0;
+    return n;
 }
 
 bool nb_shares_md(FILE *f, const struct nb_hearing *h)
@@ -88,17 +76,51 @@ bool nb_shares_md(FILE *f, const struct nb_hearing *h)
 
 /* ---- what cannot be ---- */
 
+/* What blocks can be told apart by, as claim X01 has it: two runs of one and the same block differ by one or two per cent where a machine
+ * is shared. */
+static const double APART = 0.02;
+
+struct check {
+    const char *quantity, *means;
+    struct nb_region right;
+};
+
+/* How many of a run it asks, for the certainty that all of them together need. */
+static size_t asked(const struct nb_run_of *r, const struct check *checks, size_t n)
+{
+    size_t count_of = 0;
+    for (size_t c = 0; c < n; c++)
+        count_of += count(r, checks[c].quantity);
+    return count_of;
+}
+
+static bool is_wrong(const struct nb_run_of *r, const struct nb_observation *o, const struct check *c, double stretch)
+{
+    if (strcmp(o->quantity, c->quantity) != 0 || o->nan || nb_outcome_of(o, &c->right, stretch) != NB_FAILS)
+        return false;
+    const struct nb_observation *in_situ = find(r, "share_in_situ", o->where), *difference = find(r, "share_by_difference", o->where);
+    return strcmp(c->quantity, "shares_disagree") != 0 || (is_resolved(in_situ) && is_resolved(difference));
+}
+
 bool nb_shares_wrong(const struct nb_hearing *h, char *text, size_t len)
 {
-    const struct nb_region right = {.low = -INFINITY, .high = APART};
+    const struct check checks[] = {
+        {"beyond_amdahl", "a block saves more than its norm takes", {.low = -INFINITY, .high = APART}},
+        {"shares_disagree", "a norm's share in situ is not that by difference to a block without it", {.low = -APART, .high = APART}},
+    };
+    enum { CHECKS = sizeof checks / sizeof *checks };
     size_t wrong = 0, n = 0;
-    for (size_t k = 0; k < h->run_count; k++)
-        for (size_t i = 0; i < h->runs[k].observations.n; i++) {
-            const struct nb_observation *o = &h->runs[k].observations.v[i];
-            if (strcmp(o->quantity, "beyond_amdahl") == 0 && lies_outside(&h->runs[k], o, &right) && wrong++ == 0)
-                n = (size_t)snprintf(text, len, "something is wrong: a block saves more than its norm takes: beyond_amdahl is %.3g "
-                                     "[%.3g, %.3g] where %s", o->value, o->low, o->high, o->where);
+    for (size_t k = 0; k < h->run_count; k++) {
+        const struct nb_run_of *r = &h->runs[k];
+        const double stretch = nb_stretch(asked(r, checks, CHECKS));
+        for (size_t i = 0; i < r->observations.n * CHECKS; i++) {
+            const struct nb_observation *o = &r->observations.v[i / CHECKS];
+            const struct check *c = &checks[i % CHECKS];
+            if (is_wrong(r, o, c, stretch) && wrong++ == 0)
+                n = (size_t)snprintf(text, len, "something is wrong: %s: %s is %.3g [%.3g, %.3g] where %s", c->means, o->quantity, o->value,
+                                     o->low, o->high, o->where);
         }
+    }
     if (wrong > 1 && n < len)
         snprintf(text + n, len - n, "; and %zu more", wrong - 1);
     return wrong > 0;
