@@ -15,7 +15,7 @@ struct drawing {
     size_t n, panels;
     size_t rows; /* machines that fit */
     int first[NB_HEADLINES], last[NB_HEADLINES], series[NB_HEADLINES];
-    char panel[NB_HEADLINES][64], name[ROWS_MAX][4 * NAME_CHARS + 32];
+    char panel[NB_HEADLINES][64], name[ROWS_MAX][4 * NAME_CHARS + 32]; /* its number, and dots, too */
     const char *types[DTYPES];
     size_t ntypes;
     double low, high, most; /* ends of intervals; the largest value */

@@ -10,8 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Limits. A first look is short; what it suspects is decided by longer ones, and what others take is given time to
- * pass: a hypervisor robs by bursts, and its shares of single seconds are far from those of minutes. */
+/* Limits. A first look is short; what it suspects is decided by longer ones. Other processes are given time to end. A
+ * hypervisor robs by bursts, and the share of one second is far from that of a minute: shares are of all looks together. */
 #define LOOK_S 0.1
 #define DECIDE_S 1.0
 #define PATIENCE 15 /* longer looks, where nobody insists */
@@ -119,17 +119,21 @@ static double free_cores(const struct nb_topology *t, double s, struct nb_jiffie
     return sum;
 }
 
+/* Ticks, of all looks so far. */
+struct robbery {
+    double steal, asked;
+};
+
 /* A virtual CPU is robbed only of time that it asks for: this thread asks for one. */
-static double stolen(const struct nb_topology *t, double s, struct nb_jiffies *did)
+static double stolen(const struct nb_topology *t, double s, struct nb_jiffies *did, struct robbery *sum)
 {
-    double steal = 0, asked = 0;
     if (!watch(t, s, true, did))
         return NAN;
     for (unsigned i = 0; i < t->cores; i++) {
-        steal += (double)did[i].steal;
-        asked += (double)(did[i].total - did[i].idle);
+        sum->steal += (double)did[i].steal;
+        sum->asked += (double)(did[i].total - did[i].idle);
     }
-    return steal >= STOLEN_TICKS && asked > 0 ? steal / asked : 0;
+    return sum->steal >= STOLEN_TICKS && sum->asked > 0 ? sum->steal / sum->asked : 0;
 }
 
 /* Ticks of each CPU that were stolen in a short look: too coarse for a share, fine for a suspicion. */
@@ -153,6 +157,7 @@ static void tell_of_waiting(unsigned looks, const char *for_whom)
 void nb_obstacles_see(struct nb_obstacles *o, const struct nb_topology *t, unsigned threads, unsigned looks)
 {
     struct nb_jiffies *did = calloc(t->cores, sizeof *did);
+    struct robbery robbed = {0, 0};
     double cost;
     NB_ASSERT(did != NULL);
     *o = (struct nb_obstacles){.emulator = emulator(),
@@ -168,7 +173,7 @@ void nb_obstacles_see(struct nb_obstacles *o, const struct nb_topology *t, unsig
     o->stolen = is_robbed(t, did) ? INFINITY : 0;
     for (unsigned i = 0; i < looks && o->stolen > STOLEN_MOST; i++) {
         tell_of_waiting(i, "the hypervisor to leave the CPUs");
-        o->stolen = stolen(t, DECIDE_S, did);
+        o->stolen = stolen(t, DECIDE_S, did, &robbed);
     }
     free(did);
 }

@@ -41,7 +41,7 @@ do for [T = 1:2] {
     unset label; unset ylabel; unset tics; unset border; unset grid; unset logscale
     set lmargin at screen 0; set rmargin at screen 1; set bmargin at screen 0; set tmargin at screen FOOT / H
     set xrange [0:W]; set yrange [0:FOOT]
-    LX(k) = 110 + (k - 1) * 370
+    LX(k) = 110 + (k - 1) * 370 + (k == 4 ? 50 : 0) # the third is the longest
     do for [K = 1:NL] {
         set label 10 + K LINE[K] at LX(K) + 75, FOOT - 24
         set arrow 10 + K from LX(K), FOOT - 24 to LX(K) + 62, FOOT - 24 nohead lw 3 lc rgb LC[K] dt LD[K]

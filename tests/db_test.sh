@@ -52,6 +52,16 @@ is "its new place" "SELECT folder FROM run WHERE folder LIKE '%moved'" "$work/mo
 expect "a copy changes nothing" grep -qF "nothing changed: a copy of $work/runs/run-000003" out
 is "no run twice" "SELECT count(*) FROM run" 5
 
+# ---- stripped runs: of one CPU there are many ----
+for n in 0 1; do
+    cp -r runs/run-000001 nameless-$n
+    jq --arg at "2026-01-0$((n + 1))T00:00:00Z" '.host=null | .before.time=$at' runs/run-000001/host.json >nameless-$n/host.json
+done
+nb db import --db nameless.sqlite nameless-0 nameless-1
+expect "runs without a host name: exit $rc" [ $rc = 0 ]
+nb db sql --db nameless.sqlite --csv "SELECT count(*) FROM machine"
+expect "are each of a machine of their own" [ "$(tail -n 1 out)" = 2 ]
+
 # ---- the same id, other content ----
 sed -i '2s/,PASS,/,CRASHED,/' copy/results.csv
 fails 1 "was imported with other content from $work/runs/run-000003; with --replace" db import --db i.sqlite copy
