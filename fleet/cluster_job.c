@@ -149,8 +149,7 @@ static void copy_text(char *to, size_t len, const json_t *object, const char *ke
 static void copy_id(char id[NB_SLURM_ID], const json_t *object)
 {
     const char *text = json_string_value(json_object_get(object, "job"));
-    if (text != NULL && text[0] != '\0' && strlen(text) < NB_SLURM_ID &&
-        strspn(text, "0123456789") == strlen(text))
+    if (text != NULL && nb_slurm_is_id(text))
         strcpy(id, text);
 }
 

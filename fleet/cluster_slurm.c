@@ -129,7 +129,7 @@ enum nb_status nb_slurm_submit(const struct nb_argv *sbatch, char id[NB_SLURM_ID
     enum nb_status s = ask_text(sbatch, &text, err);
     const size_t digits = s == NB_OK ? strspn(text, "0123456789") : 0;
     if (s == NB_OK &&
-        (digits == 0 || digits >= NB_SLURM_ID || strchr(";\n", text[digits]) == NULL))
+        (digits == 0 || digits > NB_SLURM_DIGITS || strchr(";\n", text[digits]) == NULL))
         s = nb_fail(
             err,
             "sbatch --parsable says \"%.200s\" where the number of the job should be",
@@ -140,16 +140,62 @@ enum nb_status nb_slurm_submit(const struct nb_argv *sbatch, char id[NB_SLURM_ID
     return s;
 }
 
-enum nb_status nb_slurm_cancel(const char *id, struct nb_err *err)
+bool nb_slurm_is_id(const char *text)
+{
+    const size_t digits = strspn(text, "0123456789");
+    const char *index = text[digits] == '_' ? text + digits + 1 : "0";
+    return digits > 0 && strlen(text) < NB_SLURM_ID && (text[digits] == '\0' || text[digits] == '_') && index[0] != '\0' &&
+           strspn(index, "0123456789") == strlen(index);
+}
+
+/* ---- scontrol and scancel ---- */
+
+enum nb_status nb_slurm_tell(const struct nb_argv *a, struct nb_err *err)
+{
+    char *text;
+    const enum nb_status s = ask_text(a, &text, err);
+    free(text);
+    return s;
+}
+
+static enum nb_status tell_words(struct nb_err *err, const char *program, const char *word, const char *id)
 {
     struct nb_argv a = {0};
-    char *text;
-    nb_argv_add(&a, "scancel");
+    nb_argv_add(&a, "%s", program);
+    if (word != NULL)
+        nb_argv_add(&a, "%s", word);
     nb_argv_add(&a, "%s", id);
-    const enum nb_status s = ask_text(&a, &text, err);
-    free(text);
+    const enum nb_status s = nb_slurm_tell(&a, err);
     nb_argv_free(&a);
     return s;
+}
+
+enum nb_status nb_slurm_release(const char *id, struct nb_err *err)
+{
+    return tell_words(err, "scontrol", "release", id);
+}
+
+enum nb_status nb_slurm_cancel(const char *id, struct nb_err *err)
+{
+    return tell_words(err, "scancel", NULL, id);
+}
+
+/* Of "MaxArraySize            = 1001": an index is less than that. */
+size_t nb_slurm_array_most(void)
+{
+    enum { DEFAULT = 1001 }; /* slurm.conf(5) */
+    struct nb_argv a = {0};
+    char *text = NULL;
+    nb_argv_add(&a, "scontrol");
+    nb_argv_add(&a, "show");
+    nb_argv_add(&a, "config");
+    const bool said = ask_text(&a, &text, NULL) == NB_OK;
+    const char *line = said ? strstr(text, "MaxArraySize") : NULL;
+    const char *value = line != NULL ? strchr(line, '=') : NULL;
+    const unsigned long most = value != NULL ? strtoul(value + 1, NULL, 10) : 0;
+    free(text);
+    nb_argv_free(&a);
+    return most > 0 ? most : DEFAULT;
 }
 
 /* ---- squeue and sacct ---- */
@@ -181,6 +227,7 @@ void nb_slurm_jobs_ask(struct nb_slurm_jobs *jobs, const char *name)
     nb_argv_add(&a, "squeue");
     nb_argv_add(&a, "--noheader");
     nb_argv_add(&a, "--states=all");
+    nb_argv_add(&a, "--array"); /* a task a line */
     nb_argv_add(&a, "--name=%s", name);
     nb_argv_add(&a, "--format=%s",
                 "%i" NB_CLUSTER_SEPARATOR "%T" NB_CLUSTER_SEPARATOR "%r");

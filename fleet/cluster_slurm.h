@@ -1,5 +1,5 @@
-/* cluster_slurm.h: what is asked of Slurm's own programs, sinfo, sbatch, scancel, squeue
- * and sacct: each started with its arguments as they are, never through a shell. What they
+/* cluster_slurm.h: what is asked of Slurm's own programs, sinfo, sbatch, scontrol,
+ * scancel, squeue and sacct: each started with its arguments as they are, never through a shell. What they
  * say is data. */
 #ifndef NB_CLUSTER_SLURM_H
 #define NB_CLUSTER_SLURM_H
@@ -18,7 +18,9 @@ void nb_argv_add(struct nb_argv *a, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void nb_argv_free(struct nb_argv *a);
 
-enum { NB_SLURM_ID = 24 };
+/* A job is known by a number; a task of an array by ARRAY_INDEX. */
+enum { NB_SLURM_DIGITS = 20, NB_SLURM_ID = 48 };
+bool nb_slurm_is_id(const char *text);
 
 /* The nodes of a partition, in the lines of cluster_nodes.h; to be freed. A partition
  * that does not exist is an error that names those that do. */
@@ -29,6 +31,16 @@ NB_USE_RESULT enum nb_status nb_slurm_nodes(const char *partition, char **text,
  * words. */
 NB_USE_RESULT enum nb_status nb_slurm_submit(const struct nb_argv *sbatch,
                                              char id[NB_SLURM_ID], struct nb_err *err);
+
+/* Runs a program of Slurm that says nothing when it is well. */
+NB_USE_RESULT enum nb_status nb_slurm_tell(const struct nb_argv *a, struct nb_err *err);
+
+/* Tasks that an array may have: what the site allows, or Slurm's own default where that
+ * is not told. */
+size_t nb_slurm_array_most(void);
+
+/* scontrol release: a job that was submitted held may begin, of an array all tasks. */
+NB_USE_RESULT enum nb_status nb_slurm_release(const char *id, struct nb_err *err);
 
 /* scancel: it waits no longer, or ends. */
 NB_USE_RESULT enum nb_status nb_slurm_cancel(const char *id, struct nb_err *err);

@@ -246,7 +246,7 @@ static enum nb_status choose_nodes(struct nb_cluster_nodes *c,
 
 static void tell_submitted(const struct nb_cluster_job *j, size_t taken)
 {
-    printf("%zu job%s, and %s that merges when they have ended\nin ", taken,
+    printf("%zu task%s, and job %s that merges when they have ended\nin ", taken,
            taken == 1 ? "" : "s", j->merge_id);
     nb_plain(stdout, j->dir);
     fputs("\nhow far it is: normbench cluster status ", stdout);
@@ -264,8 +264,7 @@ static enum nb_status submit_to_slurm(struct nb_cluster_job *j,
     if (s == NB_OK)
         s = add_tasks(j, c, o->dry_run, err);
     if (s == NB_OK && o->dry_run)
-        puts("would be submitted, with the numbers of the jobs in place of the names "
-             "behind afterany:");
+        puts("would be submitted, with the number that sbatch gives in place of ARRAY:");
     if (s == NB_OK)
         s = nb_cluster_send(j, o->dry_run, &taken, err);
     if (taken == 0 && !o->dry_run)

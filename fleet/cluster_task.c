@@ -95,10 +95,19 @@ static enum nb_status write_word(const struct part *p, const char *what, json_t 
     return nb_cluster_write(p->task->dir, name, object, err);
 }
 
+/* As Slurm calls it: of an array ARRAY_INDEX. NULL: not a job of Slurm. */
+static const char *own_job(char text[NB_SLURM_ID])
+{
+    const char *array = getenv("SLURM_ARRAY_JOB_ID"), *index = getenv("SLURM_ARRAY_TASK_ID");
+    if (array == NULL || index == NULL)
+        return getenv("SLURM_JOB_ID");
+    snprintf(text, NB_SLURM_ID, "%s_%s", array, index);
+    return text;
+}
+
 static enum nb_status write_begin(const struct part *p, struct nb_err *err)
 {
-    const char *job = getenv("SLURM_JOB_ID");
-    char host[256] = "", run[64], ended[NB_PATH];
+    char host[256] = "", run[64], ended[NB_PATH], id[NB_SLURM_ID];
     const enum nb_status s = own_name(host, sizeof host, err);
     snprintf(run, sizeof run, "ended-%u.json", p->number);
     nb_file_path(ended, p->task->dir, run, "");
@@ -106,7 +115,7 @@ static enum nb_status write_begin(const struct part *p, struct nb_err *err)
     snprintf(run, sizeof run, "run-%u", p->run);
     return s == NB_OK ? write_word(p, "begun",
                                    json_pack("{s:s, s:s?, s:s, s:b}", "host", host, "job",
-                                             job, "run", run, "resumed", p->resumed),
+                                             own_job(id), "run", run, "resumed", p->resumed),
                                    err)
                       : s;
 }

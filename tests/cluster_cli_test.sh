@@ -9,7 +9,8 @@ mkdir bin none shared
 # ---- a Slurm that does as it is told ----
 
 # sinfo: says what is in sinfo.nodes, sinfo.partitions. sbatch: keeps its arguments, one a line, in sbatch.N; refuses with the
-# words in refuse.N; with a block.N the answer cannot be written down. squeue and sacct: say what is in their files, or fail where there is none.
+# words in refuse.N; with a node's name in block.N what becomes of that cannot be written down. scontrol: keeps what it is asked, a line
+# each; refuses for a node with the words in refuse.NODE. squeue and sacct: say what is in their files, or fail where there is none.
 cat >bin/sinfo <<'END'
 #!/bin/sh
 case " $* " in
@@ -23,8 +24,15 @@ n=$(($(cat count 2>/dev/null || echo 0) + 1))
 echo $n >count
 printf '%s\n' "$@" >sbatch.$n
 if [ -e refuse.$n ]; then cat refuse.$n >&2; exit 1; fi
-if [ -e block.$n ]; then while [ $# -gt 3 ]; do shift; done; mkdir "$1/nodes/$2/.submitted-$3.json.part"; fi
+if [ -e block.$n ]; then while [ $# -gt 3 ]; do shift; done; mkdir "$1/nodes/$(cat block.$n)/.submitted-1.json.part"; fi
 echo $n
+END
+cat >bin/scontrol <<'END'
+#!/bin/sh
+if [ "$1" = show ]; then cat config; exit; fi
+echo "$*" >>scontrol.asked
+node=$(printf '%s\n' "$@" | sed -n 's/^ReqNodeList=//p')
+if [ -e "refuse.${node:-$1}" ]; then cat "refuse.${node:-$1}" >&2; exit 1; fi
 END
 cat >bin/scancel <<'END'
 #!/bin/sh
@@ -42,9 +50,10 @@ END
 chmod +x bin/*
 PATH=$work/bin:$PATH
 printf 'test\nspare\n' >sinfo.partitions
+printf 'MaxArraySize            = 1001\nMaxDBDMsgs              = 20\n' >config
 node() { printf '%s\037%s\0378\0371\0378\0371\03764000\037%s\n' "$@"; }
 job_says() { printf '%s\037%s\037%s\n' "$@"; }
-forget() { rm -rf count scancelled sbatch.* refuse.* squeue.out sacct.* shared/*; }
+forget() { rm -rf count scancelled scontrol.asked block.* sbatch.* refuse.* squeue.out sacct.* shared/*; }
 asked() { ls sbatch.* 2>/dev/null | wc -l; }
 
 # submit ARGS...: sets dir
@@ -113,13 +122,15 @@ fails 1 'Not a directory' cluster submit --partition test --dir file
 submit --dry-run
 expect "dry run: exit 0, not $rc" [ "$rc" = 0 ]
 expect "it shows the types" grep -q '8 CPUs (1 x 8 x 1), 63 GiB, avx2: 3 nodes, 2 can be had; chosen: a2$' out
-expect "and every sbatch" [ "$(grep -c '^  sbatch ' out)" = 3 ]
+expect "and every sbatch" [ "$(grep -c '^  sbatch ' out)" = 2 ]
+expect "and what each is told" [ "$(sed -n 's/^  scontrol update JobId=\(ARRAY_[0-9]*\) ReqNodeList=\([^ ]*\) .*/\1 \2/p' out | paste -sd,)" = \
+    "ARRAY_0 a2,ARRAY_1 b1" ]
 expect "of which none happened" [ "$(asked)" = 0 ]
 expect "nothing was written" [ -z "$(ls shared)" ]
 submit --dry-run --all-nodes
-expect "all that can be had" [ "$(grep -c -- '--nodelist=' out)" = 3 ]
+expect "all that can be had" [ "$(grep -c -- ' ReqNodeList=' out)" = 3 ]
 submit --dry-run --constraint avx512
-expect "only those with the feature" [ "$(grep -o -- '--nodelist=[^ ]*' out)" = --nodelist=b1 ]
+expect "only those with the feature" [ "$(grep -o -- 'ReqNodeList=[^ ]*' out)" = ReqNodeList=b1 ]
 (printf 'n1\037idle\n') >sinfo.nodes
 fails 1 'line 1 of sinfo' cluster submit --partition test --dir shared
 # shellcheck disable=SC2016 # it is the point
@@ -144,20 +155,24 @@ expect "a constraint that Slurm would read otherwise is an error" [ "$rc" = 1 ]
 submit --time 30:00 --account me --sbatch "$hostile" --kernel '*a b$(touch pwned)*' --hidden 64 -- --timeout 30s
 expect "exit 0, not $rc" [ "$rc" = 0 ]
 expect "no escape reaches the terminal" [ "$(grep -c $'\033' out)" = 0 ]
-expect "two tasks and a merge" [ "$(asked)" = 3 ]
-name=$(basename "$dir")
-for word in "$hostile" --partition=test --account=me --time=30:00 --parsable --nodes=1 --ntasks=1 --nodelist=a2 --exclusive --mem=0 \
-    --no-requeue --job-name="$name" --signal=B:TERM@60 "--output=$(readlink -f "$dir")/nodes/a2/slurm-1.txt" "$job"; do
-    expect "the job of a2 is told $word" grep -qxF -- "$word" sbatch.1
+expect "an array and a merge" [ "$(asked)" = 2 ]
+name=$(basename "$dir") path=$(readlink -f "$dir")
+for word in "$hostile" --partition=test --account=me --time=30:00 --parsable --nodes=1 --ntasks=1 --hold --array=0-1 --exclusive --mem=0 \
+    --no-requeue --job-name="$name" --signal=B:TERM@60 "$job"; do
+    expect "the array is told $word" grep -qxF -- "$word" sbatch.1
 done
-expect "the script is told folder, node and try" [ "$(tail -3 sbatch.1 | tr '\n' ' ')" = "$(readlink -f "$dir") a2 1 " ]
-expect "the other one is bound to the other node" grep -qx -- --nodelist=b1 sbatch.2
-expect "the merge waits for both, however they end" grep -qx -- --dependency=afterany:1:2 sbatch.3
-for word in --time=30:00 --exclusive --nodelist; do expect "and is not told $word" [ "$(grep -c -- "$word" sbatch.3)" = 0 ]; done
+expect "the script is told folder and list" [ "$(tail -3 sbatch.1 | tr '\n' ' ')" = "$path --array tasks-1.txt " ]
+expect "which has node and try of each task" [ "$(paste -sd, "$dir/tasks-1.txt")" = "a2 1,b1 1" ]
+expect "each task is bound to its node, then all may begin" [ "$(cat scontrol.asked)" = \
+    "update JobId=1_0 ReqNodeList=a2 StdOut=$path/nodes/a2/slurm-1.txt
+update JobId=1_1 ReqNodeList=b1 StdOut=$path/nodes/b1/slurm-1.txt
+release 1" ]
+expect "the merge waits for both, however they end" grep -qx -- --dependency=afterany:1 sbatch.2
+for word in --time=30:00 --exclusive --array --hold; do expect "and is not told $word" [ "$(grep -c -- "$word" sbatch.2)" = 0 ]; done
 expect "options of the run are handed on as they are" [ "$(jq -r '.run[]' "$dir/job.json" | tr '\n' '|')" = \
     '--kernel|*a b$(touch pwned)*|--hidden|64|--timeout|30s|' ]
 expect "nothing of it was run" [ ! -e pwned ]
-expect "jobs are remembered" [ "$(jq -r .job "$dir/nodes/b1/submitted-1.json" "$dir/merge.json" | tr '\n' ' ')" = "2 3 " ]
+expect "jobs are remembered" [ "$(jq -r .job "$dir/nodes/b1/submitted-1.json" "$dir/merge.json" | tr '\n' ' ')" = "1_1 2 " ]
 expect "the program is linked" [ "$(readlink -f "$dir/normbench")" = "$normbench" ]
 forget
 
@@ -174,31 +189,58 @@ expect "no escape reaches the terminal" [ "$(grep -c $'\033' err)" = 0 ]
 expect "nothing stays" [ -z "$(ls shared)" ]
 expect "the others are not tried" [ "$(asked)" = 1 ]
 forget
-echo 'sbatch: error: Try again' >refuse.2
+echo 'Requested node configuration is not available' >refuse.b
 submit
 expect "one of three refused: exit 1, not $rc" [ "$rc" = 1 ]
-expect "it says which and why" grep -q 'b: sbatch refuses.*Try again' err
-expect "the merge waits for the others" grep -qx -- --dependency=afterany:1:3 sbatch.4
-{ job_says 1 RUNNING None; job_says 3 PENDING Resources; job_says 4 PENDING Dependency; } >squeue.out
+expect "it says which and why" grep -q 'b: scontrol refuses.*not available; job 1_1 was taken back' err
+expect "its task is taken back, and no other" [ "$(cat scancelled)" = 1_1 ]
+expect "the others begin" [ "$(tail -1 scontrol.asked)" = 'release 1' ]
+expect "the merge waits for them" grep -qx -- --dependency=afterany:1 sbatch.2
+{ job_says 1_0 RUNNING None; job_says 1_2 PENDING Resources; job_says 2 PENDING Dependency; } >squeue.out
 nb cluster status "$dir" --json
 expect "status: exit 4, not $rc" [ "$rc" = 4 ]
 is a running
 is b 'not submitted'
 is c 'pending: Slurm: PENDING, Resources'
+rm refuse.b
 nb cluster resubmit "$dir"
 expect "exit 0, not $rc" [ "$rc" = 0 ]
-expect "b alone is submitted" [ "$(grep -hx -- '--nodelist=.*' sbatch.5 sbatch.6)" = --nodelist=b ]
-expect "the merge waits for it and for those under way" grep -qx -- --dependency=afterany:1:5:3 sbatch.6
+expect "b alone is submitted" [ "$(cat "$dir/tasks-2.txt")" = 'b 1' ]
+expect "in an array of one" grep -qx -- --array=0-0 sbatch.3
+expect "the merge waits for it and for those under way" grep -qx -- --dependency=afterany:3:1_0:1_2 sbatch.4
 forget
-echo 'sbatch: error: no more' >refuse.4
+echo 'sbatch: error: no more' >refuse.2
 submit
 expect "the merge refused: exit 1, not $rc" [ "$rc" = 1 ]
 expect "it says what to do" grep -q 'but not the merge.*normbench cluster merge' err
 forget
-touch block.1
-fails 1 'job 1 was taken back' cluster submit --partition test --dir shared
-expect "a job that cannot be written down is taken back" [ "$(cat scancelled)" = 1 ]
-rm block.1
+for node in a b c; do echo 'Invalid node name specified' >refuse.$node; done
+fails 1 'Invalid node name' cluster submit --partition test --dir shared
+expect "where none can be bound nothing stays" [ -z "$(ls shared)" ]
+expect "nor in Slurm" [ "$(paste -sd, scancelled)" = 1_0,1_1,1_2 ]
+expect "and nothing is released" [ "$(grep -c release scontrol.asked)" = 0 ]
+forget
+echo 'Access denied' >refuse.release
+submit
+expect "not released: exit 1, not $rc" [ "$rc" = 1 ]
+expect "it says what to do" grep -q 'scontrol release 1 lets them begin' err
+expect "the merge waits all the same" grep -qx -- --dependency=afterany:1 sbatch.2
+forget
+echo b >block.1
+submit
+expect "one that cannot be written down: exit 1, not $rc" [ "$rc" = 1 ]
+expect "it says so" grep -q 'job 1_1 was taken back' err
+expect "it is taken back, and no other" [ "$(cat scancelled)" = 1_1 ]
+forget
+echo 'MaxArraySize            = 2' >config
+submit
+expect "three nodes where an array may have two tasks: $rc" [ "$rc" = 0 ]
+expect "two arrays" [ "$(grep -hx -- '--array=.*' sbatch.1 sbatch.2 | paste -sd,)" = --array=0-1,--array=0-0 ]
+expect "each with its list" [ "$(paste -sd, "$dir/tasks-1.txt") $(cat "$dir/tasks-2.txt")" = 'a 1,b 1 c 1' ]
+expect "one merge behind both" grep -qx -- --dependency=afterany:1:2 sbatch.3
+nb cluster submit --partition test --dir shared --dry-run
+expect "and so in a dry run" [ "$(grep -o 'tasks-[0-9]*.txt' out | paste -sd,)" = tasks-1.txt,tasks-2.txt ]
+printf 'nothing of that\n' >config
 forget
 printf 'Submitted batch job 17\n' >said
 sed -i 's/^echo \$n$/cat said/' bin/sbatch
@@ -214,20 +256,20 @@ rm -f squeue.out
 nb cluster status "$dir" --json
 is a 'pending: it has not begun'
 expect "it tells that Slurm did not answer" [ "$(jq .slurm out)" = false ]
-echo '{"schema":1,"job":"1","host":"h"}' >"$(task a)/begun-1.json"
+echo '{"schema":1,"job":"1_0","host":"h"}' >"$(task a)/begun-1.json"
 nb cluster status "$dir" --json
 is a 'running: last sign '
 touch -d '1 hour ago' "$(task a)/begun-1.json"
 nb cluster status "$dir" --json
 is a 'lost: nothing was written for '
-{ job_says 1 RUNNING None; job_says 2 NODE_FAIL NodeDown; } >squeue.out
+{ job_says 1_0 RUNNING None; job_says 1_1 NODE_FAIL NodeDown; } >squeue.out
 nb cluster status "$dir" --json
 is a 'running: Slurm: RUNNING'
 is b 'lost: Slurm: NODE_FAIL'
 is c 'lost: Slurm does not know its job'
-job_says 3 'CANCELLED by 1000' 0:0 >sacct.out
+job_says 1_2 'CANCELLED by 1000' 0:0 >sacct.out
 nb cluster status "$dir" --json
-expect "sacct is asked for what squeue has forgotten alone" grep -qx -- --jobs=3 sacct.args
+expect "sacct is asked for what squeue has forgotten alone" grep -qx -- --jobs=1_2 sacct.args
 is c 'failed: Slurm: CANCELLED by 1000'
 echo '{"schema":1,"exit":0,"signal":null,"reason":""}' >"$(task a)/ended-1.json"
 printf '{"schema":1,"exit":1,"signal":null,"reason":"<b>|`x`\\u001b[31m\\u202e=cmd()\\nnext"}' >"$(task b)/ended-1.json"
@@ -239,15 +281,16 @@ expect "no escape reaches the terminal" [ "$(grep -cE $'\033|\u202e' out)" = 0 ]
 expect "one line a node" [ "$(grep -cE '^  [abc] ' out)" = 3 ]
 fails 1 'nothing to merge' cluster merge "$dir"
 nb cluster resubmit "$dir" --dry-run
-expect "what failed, and nothing else" [ "$(grep -o -- '--nodelist=[^ ]*' out | tr '\n' ' ')" = '--nodelist=b --nodelist=c ' ]
+expect "what failed, and nothing else" [ "$(grep -o -- 'ReqNodeList=[^ ]*' out | tr '\n' ' ')" = 'ReqNodeList=b ReqNodeList=c ' ]
 before=$(asked)
-expect "a dry run submits nothing" [ "$before" = 4 ]
+expect "a dry run submits nothing" [ "$before" = 2 ]
+expect "and writes nothing" [ ! -e "$dir/tasks-2.txt" ]
 rm squeue.out
 fails 1 'which tasks still run is not known' cluster resubmit "$dir"
 touch squeue.out
 nb cluster resubmit "$dir"
-expect "it is their second try" [ "$(tail -1 sbatch.5)$(tail -1 sbatch.6)" = 22 ]
-expect "remembered" [ "$(jq -r .job "$(task b)/submitted-2.json")" = 5 ]
+expect "it is their second try" [ "$(paste -sd, "$dir/tasks-2.txt")" = 'b 2,c 2' ]
+expect "remembered" [ "$(jq -r .job "$(task b)/submitted-2.json")" = 3_0 ]
 
 # files that are no files of ours
 rm -f squeue.out

@@ -135,13 +135,14 @@ fi
 
 # ---- helpers ----
 
-mkdir shared
+folder='shared 100%N' # what Slurm would make a pattern of
+mkdir "$folder"
 plan=(--kernels headline --dtype f32 --hidden 64 --residency L2 --processes 6 --rounds 2)
 long_plan=(--kernels headline --dtype f32 --hidden 64,65,66 --residency L2 --processes 6 --rounds 6)
 
 # submit ARGS...: sets dir
 submit() {
-    nb cluster submit --partition test --dir shared "$@"
+    nb cluster submit --partition test --dir "$folder" "$@"
     dir=$(sed -n 's/^in //p' out)
 }
 state() { nb cluster status "$dir" --json; jq -r ".nodes[] | select(.node == \"$1\") | .state" out; }
@@ -164,19 +165,22 @@ merged() {
 
 # ---- two nodes, one comparison ----
 
-fails 1 'known: test,spare' cluster submit --partition nowhere --dir shared
-fails 1 'no node of test has that' cluster submit --partition test --constraint gpu --dir shared
-fails 1 'reservation is invalid' cluster submit --partition test --dir shared --reservation none "${plan[@]}"
+fails 1 'known: test,spare' cluster submit --partition nowhere --dir "$folder"
+fails 1 'no node of test has that' cluster submit --partition test --constraint gpu --dir "$folder"
+fails 1 'reservation is invalid' cluster submit --partition test --dir "$folder" --reservation none "${plan[@]}"
 expect "Slurm's own words are shown" grep -q 'sbatch refuses with exit code 1: sbatch: error: ' err
-fails 1 'time limit' cluster submit --partition test --dir shared --time 5:00:00 "${plan[@]}"
-expect "of a sweep that was refused nothing stays" [ -z "$(ls shared)" ]
+fails 1 'time limit' cluster submit --partition test --dir "$folder" --time 5:00:00 "${plan[@]}"
+expect "of a sweep that was refused nothing stays" [ -z "$(ls "$folder")" ]
 
 submit "${plan[@]}"
 expect "exit 0, not $rc" [ "$rc" = 0 ]
 expect "two types" grep -q '^2 types of nodes:' out
 expect "its folder" [ -s "$dir/job.json" ]
+expect "one array of two tasks" [ "$(jq -r .job "$dir"/nodes/n[12]/submitted-1.json | sed 's/^[0-9]*//' | paste -sd,)" = _0,_1 ]
+expect "of one number" [ "$(jq -r .job "$dir"/nodes/n[12]/submitted-1.json | cut -d_ -f1 | sort -u | wc -l)" = 1 ]
 for node in n1 n2; do
     expect "$node ends well" within 200 is_state $node done
+    expect "its words are where they belong" [ -e "$dir/nodes/$node/slurm-1.txt" ]
     id=$(jq -r .job "$dir/nodes/$node/submitted-1.json")
     expect "Slurm ran job $id on $node" [ "$(squeue -h --states=all -j "$id" -o %N)" = $node ]
     scontrol show job "$id" -o >job.txt

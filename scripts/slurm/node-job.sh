@@ -1,9 +1,11 @@
 #!/bin/sh
 # node-job.sh: one node's part of a sweep that `normbench cluster submit` made; a job of Slurm, or run by hand.
 # usage: node-job.sh DIR [NODE [TRY]]
+#        node-job.sh DIR --array LIST
 #   DIR   the folder of the sweep, which this node sees under that name
 #   NODE  what this node is called in it (default: its host name)
 #   TRY   its how-manieth try this is (default: the next)
+#   LIST  a file in DIR with a line NODE TRY for each task of the array, from 0 on
 # Builds normbench first where DIR/source is there (--build node); else DIR/normbench is the program. The exit code is that
 # of `normbench run`; 127: there is no program that runs here.
 set -u
@@ -20,11 +22,19 @@ die() {
 
 case "${1:-}" in
 '' | -*)
-    sed -n '2,8s/^# //p' "$0" >&2
+    sed -n '2,11s/^# //p' "$0" >&2
     exit 1
     ;;
 esac
 dir=$1 node=${2:-} try=${3:-} program=$1/normbench built='' child=''
+if [ "$node" = --array ]; then
+    list=$1/$try node='' try='' index=0
+    while read -r name number; do
+        [ $index != "${SLURM_ARRAY_TASK_ID:?--array is for a task of an array of Slurm}" ] || node=$name try=$number
+        index=$((index + 1))
+    done <"$list"
+    [ -n "$try" ] || die 1 "$list: no line for task $SLURM_ARRAY_TASK_ID" ""
+fi
 [ -e "$dir/job.json" ] || die 1 "$dir: no job.json in it; is that the folder of a sweep, and is it shared with $(hostname)?" "no job.json"
 
 # Slurm and others tell OpenMP where its threads go; normbench binds its own, one a core.
