@@ -104,11 +104,35 @@ static enum nb_status parse_quantities(const char *list, struct nb_choice *choic
     }
 }
 
-static bool is_same_folder(const char *a, const char *b)
+struct folder {
+    dev_t device;
+    ino_t inode;
+    size_t given; /* its place among the arguments */
+};
+
+static int by_inode(const void *a, const void *b)
 {
-    struct stat x, y;
-    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev &&
-           x.st_ino == y.st_ino;
+    const struct folder *x = a, *y = b;
+    const int device = (x->device > y->device) - (x->device < y->device), inode = (x->inode > y->inode) - (x->inode < y->inode);
+    return device != 0 ? device : inode != 0 ? inode : (x->given > y->given) - (x->given < y->given);
+}
+
+/* Where a folder stands among the arguments for the second time; n: none does. */
+static size_t find_twice(const char **dirs, size_t n)
+{
+    struct folder *v = calloc(n + 1, sizeof *v);
+    struct stat st;
+    size_t known = 0, twice = n;
+    NB_ASSERT(v != NULL && "out of memory");
+    for (size_t i = 0; i < n; i++)
+        if (stat(dirs[i], &st) == 0)
+            v[known++] = (struct folder){st.st_dev, st.st_ino, i};
+    qsort(v, known, sizeof *v, by_inode);
+    for (size_t i = 1; i < known; i++)
+        if (v[i].device == v[i - 1].device && v[i].inode == v[i - 1].inode && v[i].given < twice)
+            twice = v[i].given;
+    free(v);
+    return twice;
 }
 
 static enum nb_status check_folders(const struct options *o, struct nb_err *err)
@@ -116,13 +140,9 @@ static enum nb_status check_folders(const struct options *o, struct nb_err *err)
     if (o->n < 2)
         return nb_fail(err, "compare needs two run folders or more, as in `normbench "
                             "compare results/A results/B`");
-    for (size_t i = 0; i < o->n; i++)
-        for (size_t k = 0; k < i; k++)
-            if (is_same_folder(o->dirs[k], o->dirs[i]))
-                return nb_fail(
-                    err, "%.200s is given twice; a run compared with itself says nothing",
-                    o->dirs[i]);
-    return NB_OK;
+    const size_t twice = find_twice(o->dirs, o->n);
+    return twice == o->n ? NB_OK
+                         : nb_fail(err, "%.200s is given twice; a run compared with itself says nothing", o->dirs[twice]);
 }
 
 /* ---- loading ---- */

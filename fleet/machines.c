@@ -76,21 +76,73 @@ static const char *plain_name(const struct nb_summary *run, const char *names)
     return strcmp(names, "host") == 0 && run->host_name != NULL ? run->host_name : cpu;
 }
 
-static char *numbered(const struct nb_summary *runs, size_t n, size_t i,
-                      const char *names)
+/* A run and a text that it has; NULL before all texts. */
+struct keyed {
+    const char *key;
+    size_t run;
+};
+
+static bool same_text(const char *a, const char *b)
 {
-    const char *name = plain_name(&runs[i], names);
-    size_t equal = 0, number = 0;
-    char *text = NULL;
-    for (size_t k = 0; k < n; k++) {
-        const bool same = strcmp(plain_name(&runs[k], names), name) == 0;
-        equal += same;
-        number += same && k <= i;
+    return a != NULL && b != NULL && strcmp(a, b) == 0;
+}
+
+/* Equal ones as they were given. */
+static int by_key(const void *a, const void *b)
+{
+    const struct keyed *x = a, *y = b;
+    int order = (x->key != NULL) - (y->key != NULL);
+    if (x->key != NULL && y->key != NULL)
+        order = strcmp(x->key, y->key);
+    return order != 0 ? order : (x->run > y->run) - (x->run < y->run);
+}
+
+/* Behind those of the group that begins at first: runs of one key. */
+static size_t group_end(const struct keyed *v, size_t n, size_t first)
+{
+    size_t end = first + 1;
+    while (end < n && same_text(v[end].key, v[first].key))
+        end++;
+    return end;
+}
+
+static void number_group(struct nb_machine *m, const struct keyed *v, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const int written = n > 1 ? asprintf(&m[v[i].run].name, "%s #%zu", v[i].key, i + 1) : asprintf(&m[v[i].run].name, "%s", v[i].key);
+        NB_ASSERT(written >= 0 && "out of memory");
     }
-    const int written = equal > 1 ? asprintf(&text, "%s #%zu", name, number)
-                                  : asprintf(&text, "%s", name);
-    NB_ASSERT(written >= 0 && "out of memory");
-    return text;
+}
+
+static void find_hosts(struct nb_machine *m, const struct keyed *v, size_t n)
+{
+    for (size_t i = 1; i < n; i++)
+        for (size_t k = 0; k < i && m[v[i].run].same_host == NULL; k++)
+            if (nb_host_differs(m[v[k].run].run->host, m[v[i].run].run->host) == NULL)
+                m[v[i].run].same_host = &m[v[k].run];
+}
+
+static void each_group(struct nb_machine *m, struct keyed *v, size_t n,
+                       void (*use)(struct nb_machine *m, const struct keyed *v, size_t n))
+{
+    qsort(v, n, sizeof *v, by_key);
+    for (size_t i = 0, end; i < n; i = end) {
+        end = group_end(v, n, i);
+        use(m, v + i, end - i);
+    }
+}
+
+static void name_all(struct nb_machine *m, size_t n, const char *names)
+{
+    struct keyed *v = calloc(n + 1, sizeof *v);
+    NB_ASSERT(v != NULL && "out of memory");
+    for (size_t i = 0; i < n; i++)
+        v[i] = (struct keyed){plain_name(m[i].run, names), i};
+    each_group(m, v, n, number_group);
+    for (size_t i = 0; i < n; i++)
+        v[i] = (struct keyed){m[i].run->host_name, i};
+    each_group(m, v, n, find_hosts);
+    free(v);
 }
 
 /* ---- marks ---- */
@@ -104,11 +156,6 @@ static void mark(struct nb_machine *m, const char *format, ...)
     va_start(args, format);
     NB_ASSERT(vasprintf(&m->marks[m->nmarks++], format, args) >= 0);
     va_end(args);
-}
-
-static bool same_text(const char *a, const char *b)
-{
-    return a != NULL && b != NULL && strcmp(a, b) == 0;
 }
 
 /* Flags of units that both have. */
@@ -185,12 +232,10 @@ enum nb_status nb_machines_make(struct nb_machine *m, const struct nb_summary *r
     if (strcmp(names, "cpu") != 0 && strcmp(names, "host") != 0 &&
         strcmp(names, "folder") != 0)
         return nb_fail(err, "--names: \"%.40s\" is none of cpu, host, folder", names);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         m[i].run = &runs[i];
-        m[i].name = numbered(runs, n, i, names);
-        for (size_t k = 0; k < i && m[i].same_host == NULL; k++)
-            if (nb_host_differs(runs[k].host, runs[i].host) == NULL)
-                m[i].same_host = &m[k];
+    name_all(m, n, names);
+    for (size_t i = 0; i < n; i++) {
         mark_alone(&m[i]);
         if (i > 0)
             mark_against(&m[i], &runs[0]);
