@@ -33,11 +33,14 @@ static bool is_random(const struct nb_observation *o)
     return o->n > 0 && !o->nan;
 }
 
+/* Both sides by the wider one: of a few values the median may lie close to one end of its interval by chance alone, and the distance to
+ * that end says little of how far it can be off. Values as they are have a stretch of 1. */
 static void stretched(const struct nb_observation *o, double stretch, double *low, double *high)
 {
-    const double by = is_random(o) ? stretch : 1;
-    *low = o->low < o->value ? o->value - by * (o->value - o->low) : o->value;
-    *high = o->high > o->value ? o->value + by * (o->high - o->value) : o->value;
+    const double below = fmax(o->value - o->low, 0), above = fmax(o->high - o->value, 0), by = stretch * fmax(below, above);
+    const bool wider = is_random(o) && stretch > 1;
+    *low = o->value - (wider ? by : below);
+    *high = o->value + (wider ? by : above);
 }
 
 static bool near_border(const struct nb_observation *o, double border)

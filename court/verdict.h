@@ -23,7 +23,7 @@ const char *nb_outcome_name(enum nb_outcome o);
 /* Fewer values than these make no interval: two of them hold the median between them in one case of two. */
 enum { NB_LEAST_VALUES = 3 };
 
-/* stretch: the interval's half widths are multiplied by it first (1: as observed); exact values are not stretched. */
+/* stretch: the wider half of the interval times it is taken on both sides (1: as observed); exact values are not stretched. */
 enum nb_outcome nb_outcome_of(const struct nb_observation *o, const struct nb_region *r, double stretch);
 
 /* How many times as many values an open cell needs so that its interval, at its present centre and as wide as 1/sqrt(n) makes

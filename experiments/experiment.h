@@ -75,7 +75,7 @@ struct nb_experiment {
     const struct nb_parameter *parameters;
     size_t parameter_count;
     bool timed; /* observations differ from run to run */
-    double seconds[3]; /* about how long it takes by effort, on one core of 3 GHz */
+    double seconds[3]; /* about how long it takes by effort, on two cores of 3 GHz */
     enum nb_status (*run)(const struct nb_trial *t, struct nb_observations *o, struct nb_err *err);
 };
 

@@ -1,3 +1,4 @@
+#define _GNU_SOURCE /* sched_getaffinity */
 #include "stack_trial.h"
 
 #include "deepnorm.h"
@@ -5,10 +6,13 @@
 
 #include <errno.h>
 #include <math.h>
+#include <pthread.h>
+#include <sched.h>
 #include <string.h>
 #include <unistd.h>
 
-static const double MOST_BYTES = 4e9; /* the system would promise more than it has */
+enum { WORKERS = 64 };
+static const double MOST_BYTES = 4e9; /* of all at once: the system would promise more than it has */
 static const char *const SCHEMES[NB_STACK_SCHEMES] = {"none", "pre", "post", "deepnorm"};
 
 const char *nb_stack_scheme_name(enum nb_stack_scheme scheme)
@@ -82,33 +86,103 @@ static double layers(const struct nb_stack_grid *g)
     return sum;
 }
 
+/* ---- all of a grid, several at once ---- */
+
+struct work {
+    const struct nb_trial *t;
+    const struct nb_stack_grid *g;
+    nb_stack_visit *visit;
+    void *context;
+    unsigned long long *seeds;
+    pthread_mutex_t lock; /* of what follows, and of who tells how far it is */
+    size_t next;          /* the stack that nobody has yet: all cells of a seed, then of the next */
+    double begun;         /* layers of those that somebody has */
+    const struct nb_stack_config *refused; /* there was no memory for it */
+};
+
+/* false: there is none left, or nobody wants one any more. */
+static bool take(struct work *w, size_t *cell, size_t *seed)
+{
+    char what[80];
+    pthread_mutex_lock(&w->lock);
+    const bool some = w->next < w->g->cells * w->g->seeds && w->refused == NULL && !nb_trial_stopped(w->t);
+    if (some) {
+        *cell = w->next % w->g->cells;
+        *seed = w->next++ / w->g->cells;
+        const struct nb_stack_config *c = &w->g->cell[*cell];
+        snprintf(what, sizeof what, "%s, %s, %zu layers", SCHEMES[c->scheme], nb_stack_norm_name(c), c->depth);
+        nb_trial_progress(w->t, w->begun / layers(w->g), what);
+        w->begun += (double)c->depth;
+    }
+    pthread_mutex_unlock(&w->lock);
+    return some;
+}
+
+static void refuse(struct work *w, size_t cell)
+{
+    pthread_mutex_lock(&w->lock);
+    w->refused = &w->g->cell[cell];
+    pthread_mutex_unlock(&w->lock);
+}
+
+static void *worker(void *context)
+{
+    struct work *w = context;
+    size_t cell, seed;
+    while (take(w, &cell, &seed)) {
+        const struct nb_stack_config *c = &w->g->cell[cell];
+        struct nb_stack *s = nb_stack_bytes(c) <= MOST_BYTES ? nb_stack_new(c, w->seeds[seed]) : NULL;
+        if (s == NULL) {
+            refuse(w, cell);
+            break;
+        }
+        s->stop = w->t->stop;
+        w->visit(w->context, cell, seed, s);
+        nb_stack_free(s);
+    }
+    return NULL;
+}
+
+/* One a CPU that this process may use, as many as fit into memory at once. */
+static size_t worker_count(const struct nb_stack_grid *g)
+{
+    cpu_set_t cpus;
+    double largest = 1;
+    for (size_t i = 0; i < g->cells; i++)
+        largest = fmax(largest, nb_stack_bytes(&g->cell[i]));
+    const double most = fmin(fmin(MOST_BYTES / largest, (double)(g->cells * g->seeds)), WORKERS);
+    const int allowed = sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? CPU_COUNT(&cpus) : 1;
+    return (size_t)fmax(1, fmin(most, allowed));
+}
+
+static void run_workers(struct work *w)
+{
+    pthread_t threads[WORKERS];
+    size_t n = 0;
+    const size_t others = worker_count(w->g) - 1;
+    while (n < others && pthread_create(&threads[n], NULL, worker, w) == 0)
+        n++;
+    (void)worker(w);
+    while (n > 0)
+        NB_ASSERT(pthread_join(threads[--n], NULL) == 0);
+}
+
 enum nb_status nb_stack_each_cell(const struct nb_trial *t, const struct nb_stack_grid *g, nb_stack_visit *visit, void *context,
                                   struct nb_err *err)
 {
-    double done = 0;
+    struct work w = {.t = t, .g = g, .visit = visit, .context = context, .lock = PTHREAD_MUTEX_INITIALIZER};
     unsigned long long state = t->seed;
-    for (size_t k = 0; k < g->seeds; k++) {
-        const unsigned long long seed = nb_random(&state);
-        for (size_t i = 0; i < g->cells; i++) {
-            const struct nb_stack_config *c = &g->cell[i];
-            char what[80];
-            if (nb_trial_stopped(t))
-                return NB_INTERRUPTED;
-            snprintf(what, sizeof what, "%s, %s, %zu layers", SCHEMES[c->scheme], nb_stack_norm_name(c), c->depth);
-            nb_trial_progress(t, done / layers(g), what);
-            struct nb_stack *s = nb_stack_bytes(c) <= MOST_BYTES ? nb_stack_new(c, seed) : NULL;
-            if (s == NULL)
-                return nb_fail(err, "not enough memory for a stack of %zu layers with d = %zu; a lower depth or d would do", c->depth,
-                               c->d);
-            s->stop = t->stop;
-            visit(context, i, k, s);
-            nb_stack_free(s);
-            if (nb_trial_stopped(t))
-                return NB_INTERRUPTED;
-            done += (double)c->depth;
-        }
-    }
-    return NB_OK;
+    w.seeds = calloc(g->seeds, sizeof *w.seeds);
+    NB_ASSERT(w.seeds != NULL);
+    for (size_t k = 0; k < g->seeds; k++)
+        w.seeds[k] = nb_random(&state);
+    run_workers(&w);
+    free(w.seeds);
+    if (nb_trial_stopped(t))
+        return NB_INTERRUPTED;
+    return w.refused == NULL ? NB_OK
+                             : nb_fail(err, "not enough memory for a stack of %zu layers with d = %zu; a lower depth or d would do",
+                                       w.refused->depth, w.refused->d);
 }
 
 enum nb_status nb_stack_data(const char *dir, const char *name, FILE **f, struct nb_err *err)

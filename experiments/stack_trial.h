@@ -42,8 +42,8 @@ const char *nb_stack_norm_name(const struct nb_stack_config *c);
 /* The cell like this one in all but what is given; g->cells: there is none. */
 size_t nb_stack_cell(const struct nb_stack_grid *g, enum nb_stack_scheme scheme, uint32_t op, size_t depth);
 
-/* Makes the stack of every cell and seed in turn and hands it over. Seed k has the same data and, but for beta, the same weights
- * in all cells. */
+/* Makes the stack of every cell and seed and hands it over, on several threads at once and in no order: a visit writes to what
+ * belongs to its cell and seed. Seed k has the same data and, but for beta, the same weights in all cells. */
 typedef void nb_stack_visit(void *context, size_t cell, size_t seed, struct nb_stack *s);
 NB_USE_RESULT enum nb_status nb_stack_each_cell(const struct nb_trial *t, const struct nb_stack_grid *g, nb_stack_visit *visit,
                                                 void *context, struct nb_err *err);

@@ -29,7 +29,7 @@ struct updates {
     struct nb_stack_grid grid;
     double *size;   /* [cells][seeds] */
     double *values; /* [seeds] */
-    size_t finite[NB_STACK_CELLS]; /* seeds */
+    bool *finite;   /* [cells][seeds] */
 };
 
 struct step {
@@ -62,7 +62,7 @@ static void visit(void *context, size_t cell, size_t seed, struct nb_stack *s)
     for (size_t i = 0; i < n; i++)
         before[i] -= s->logits[i];
     const double moved = nb_stack_norm(before, n) / size;
-    u->finite[cell] += step.finite && isfinite(moved);
+    u->finite[cell * u->grid.seeds + seed] = step.finite && isfinite(moved);
     u->size[cell * u->grid.seeds + seed] = moved;
     free(before);
 }
@@ -97,9 +97,12 @@ static void observe_cell(struct updates *u, size_t cell)
 {
     const struct nb_stack_config *c = &u->grid.cell[cell];
     const size_t seeds = u->grid.seeds, low = lowest(&u->grid, cell);
+    size_t finite = 0;
+    for (size_t k = 0; k < seeds; k++)
+        finite += u->finite[cell * seeds + k];
     memcpy(u->values, of_cell(u, cell), seeds * sizeof *u->values);
     observe(u, cell, "update_size");
-    nb_observe(u->o, "finite", "", (double)u->finite[cell] / (double)seeds, WHERE, nb_stack_scheme_name(c->scheme), nb_stack_norm_name(c),
+    nb_observe(u->o, "finite", "", (double)finite / (double)seeds, WHERE, nb_stack_scheme_name(c->scheme), nb_stack_norm_name(c),
                c->depth);
     for (size_t k = 0; k < seeds; k++)
         u->values[k] = of_cell(u, cell)[k] / of_cell(u, low)[k];
@@ -138,7 +141,8 @@ static enum nb_status update_size(const struct nb_trial *t, struct nb_observatio
     u->o = o;
     nb_stack_grid(t, &u->grid);
     u->size = calloc((u->grid.cells + 1) * u->grid.seeds, sizeof *u->size);
-    NB_ASSERT(u->size != NULL);
+    u->finite = calloc(u->grid.cells * u->grid.seeds, sizeof *u->finite);
+    NB_ASSERT(u->size != NULL && u->finite != NULL);
     u->values = u->size + u->grid.cells * u->grid.seeds;
     enum nb_status status = nb_stack_each_cell(t, &u->grid, visit, u, err);
     for (size_t i = 0; i < u->grid.cells && status == NB_OK; i++)
@@ -146,6 +150,7 @@ static enum nb_status update_size(const struct nb_trial *t, struct nb_observatio
     if (status == NB_OK && t->dir != NULL)
         status = write_data(u, err);
     free(u->size);
+    free(u->finite);
     free(u);
     return status;
 }

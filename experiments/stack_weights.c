@@ -18,7 +18,7 @@ static const char *const KIND_NAMES[KINDS] = {"v", "o", "w1", "w2", "classifier"
 struct weights {
     struct nb_stack_grid grid;
     double (*gain)[KINDS]; /* [cells][seeds] */
-    bool no_memory;
+    _Atomic bool no_memory;
 };
 
 static size_t kind_of(const struct nb_stack *s, size_t matrix)
@@ -51,9 +51,10 @@ static void visit(void *context, size_t cell, size_t seed, struct nb_stack *s)
     deviations(s, with);
     plain.beta = 1;
     struct nb_stack *other = nb_stack_new(&plain, s->seed);
-    w->no_memory = w->no_memory || other == NULL;
-    if (other == NULL)
+    if (other == NULL) {
+        w->no_memory = true;
         return;
+    }
     deviations(other, without);
     for (size_t kind = 0; kind < KINDS; kind++)
         w->gain[cell * w->grid.seeds + seed][kind] = log(with[kind] / without[kind]);
