@@ -18,6 +18,14 @@ if [ "$threads" -gt 1 ]; then
     expect "scaling is drawn" [ -s run/plots/scaling.svg ]
 fi
 
+# stacks of experiments, one a CPU; log_gain is of deepnorm alone
+for claim in 'update_size > 0 where scheme=pre|deepnorm' 'gradient_last > 0 where scheme=pre|deepnorm' 'mean_square > 0 where scheme=pre' \
+    'log_gain in [-9, 9] where scheme=deepnorm'; do
+    nb claim "$claim and depth=6|12" --quick --quiet --out "claim-${claim%% *}"
+    expect "$claim: exit 0, not $rc" [ "$rc" = 0 ]
+    expect "$claim: no race was reported" [ "$(grep -c 'WARNING: ThreadSanitizer' err)" = 0 ]
+done
+
 # a team smaller than asked for is an error of the environment and no kernel's fault
 if [ "$threads" -gt 1 ]; then
     head -c 4096 /dev/zero >page
