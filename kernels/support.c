@@ -27,17 +27,19 @@ static const char *why_not_params(const struct nb_problem *p)
     return NULL;
 }
 
+static bool k_fits(const struct nb_problem *p)
+{
+    const enum nb_k_role role = nb_op_role(p->op);
+    if (role == NB_K_IS_FIRST)
+        return p->k > 0 && p->k <= p->hidden;
+    if (role == NB_K_IS_PIECES || role == NB_K_IS_LENGTH)
+        return p->k > 0 && p->hidden % p->k == 0;
+    return true;
+}
+
 static const char *why_not_k(const struct nb_problem *p)
 {
-    const enum nb_op_k kind = nb_op_facts(p->op)->k;
-    const bool divides = p->k > 0 && p->hidden % p->k == 0;
-    if (kind == NB_K_PREFIX && (p->k == 0 || p->k > p->hidden))
-        return "k, the length of the prefix, is not within 1 to hidden";
-    if (kind == NB_K_GROUPS && !divides)
-        return "k, the number of groups, does not divide hidden";
-    if (kind == NB_K_HEAD && !divides)
-        return "k, the length of a head, does not divide hidden";
-    return NULL;
+    return k_fits(p) ? NULL : nb_k_facts[nb_op_facts(p->op)->k].unfit;
 }
 
 const char *nb_supports_ceiling(const struct nb_problem *p)
