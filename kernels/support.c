@@ -204,26 +204,17 @@ size_t nb_scratch_columns_unfused(const struct nb_problem *p, uint32_t parts)
     return scratch_columns(p, parts, 2);
 }
 
-/* matrices of temporaries and one scalar for each row of a slice */
+/* matrices of temporaries and one scalar for each norm of a slice */
 static size_t scratch(const struct nb_problem *p, uint32_t parts, size_t matrices)
 {
     const size_t rows = p->rows / parts + 1;
     const size_t real = p->dtype == NB_F64 ? sizeof(double) : sizeof(float);
-    return rows * (matrices * p->hidden + 1) * real;
+    return rows * (matrices * p->hidden + nb_op_pieces(p)) * real;
 }
 
 size_t nb_scratch_layernorm(const struct nb_problem *p, uint32_t parts)
 {
     return scratch(p, parts, 2);
-}
-
-/* as many rows as there are heads */
-size_t nb_scratch_heads(const struct nb_problem *p, uint32_t parts)
-{
-    struct nb_problem heads = *p;
-    heads.rows = (p->rows / parts + 1) * (p->hidden / p->k);
-    heads.hidden = p->k;
-    return scratch(&heads, 1, 1);
 }
 
 size_t nb_scratch_rmsnorm(const struct nb_problem *p, uint32_t parts)
