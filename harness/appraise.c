@@ -19,7 +19,7 @@ static enum nb_ref_op ref_op(uint32_t op)
         return NB_REF_GIVEN;
     if (f->sum)
         return f->scalar ? NB_REF_SCALENORM : NB_REF_L2NORM;
-    return f->centred ? NB_REF_LAYERNORM : f->k == NB_K_PREFIX ? NB_REF_PRMSNORM : NB_REF_RMSNORM;
+    return f->centred ? NB_REF_LAYERNORM : nb_op_role(op) == NB_K_IS_FIRST ? NB_REF_PRMSNORM : NB_REF_RMSNORM;
 }
 
 /* What arithmetic of this problem can see of a number. */
@@ -37,7 +37,7 @@ static size_t norm_length(const struct nb_problem *p)
 /* Where the parameters of a group begin; heads share theirs. */
 static size_t params_at(const struct nb_problem *p, size_t piece)
 {
-    return nb_op_facts(p->op)->k == NB_K_HEAD ? 0 : piece * (p->hidden / nb_op_pieces(p));
+    return nb_op_role(p->op) == NB_K_IS_LENGTH ? 0 : piece * (p->hidden / nb_op_pieces(p));
 }
 
 struct nb_ref_row nb_appraise_row(const struct nb_problem *p, const double *x, const double *gamma,

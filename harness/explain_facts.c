@@ -109,7 +109,7 @@ struct nb_bytes nb_bytes_of(const struct nb_kernel *k)
 size_t nb_sum_length(const struct nb_kernel *k, size_t hidden)
 {
     const struct nb_problem p = nb_plain_problem(k, hidden);
-    return nb_op_facts(k->op)->k == NB_K_PREFIX ? p.k : hidden / nb_op_pieces(&p);
+    return nb_op_role(k->op) == NB_K_IS_FIRST ? p.k : hidden / nb_op_pieces(&p);
 }
 
 double nb_sum_constant(const struct nb_kernel *k, size_t hidden)

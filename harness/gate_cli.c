@@ -22,8 +22,7 @@ static const struct argp_option OPTIONS[] = {
     {"counts", KEY_COUNTS, 0, 0, "compare instructions under callgrind and no times: `normbench gate --counts --help`", 1},
     {0, 0, 0, 0, "What is compared (lists are comma-separated; they replace keys of the preset):", 2},
     {"preset", KEY_PRESET, "NAME|FILE", 0, "a sweep from presets/ or a file (default: gate)", 2},
-#define NB_SELECT(KEY, name, arg, help) {name, NB_OPTION_SELECTION + NB_KEY_##KEY, arg, 0, help, 2},
-#define NB_SELECT_HEAD "head-length" /* --head is the program */
+#define NB_SELECT(KEY, name, arg, help) {NB_OPTION_BESIDE_HEAD(KEY, name), NB_OPTION_SELECTION + NB_KEY_##KEY, arg, 0, help, 2},
 #include "selection.def"
     {0, 0, 0, 0, "How it is decided, and where it goes:", 3},
     {"budget", KEY_BUDGET, "TIME", 0, "time for measuring: 60s, 3m (default 180s)", 3},

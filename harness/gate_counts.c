@@ -356,9 +356,8 @@ static const struct argp_option OPTIONS[] = {
     {"head", KEY_HEAD, "PROGRAM", 0, "normbench of the change (default: this program)", 0},
     {"count-tolerance", KEY_TOLERANCE, "PERCENT", 0, "so many more instructions are not red (default 0)", 0},
     {0, 0, 0, 0, "What is counted (lists are comma-separated; default: the preset \"counts\", and 9 rows):", 1},
-#define NB_SELECT NB_OPTION_SELECT
+#define NB_SELECT(KEY, name, arg, help) NB_OPTION_SELECT(KEY, NB_OPTION_BESIDE_HEAD(KEY, name), arg, help)
 #define NB_SELECT_PLACE(KEY, name, arg, help)
-#define NB_SELECT_HEAD "head-length" /* --head is the program */
 #include "selection.def"
     {"preset", KEY_PRESET, "NAME|FILE", 0, "a sweep from presets/ or a file; the options above replace its keys", 1},
     {"seed", KEY_SEED, "N", 0, "of the data (default 1)", 1},

@@ -11,6 +11,8 @@
 enum { NB_OPTION_SELECTION = 1000, NB_OPTION_OTHERS = 2000 };
 /* A row of selection.def as an option. */
 #define NB_OPTION_SELECT(KEY, name, arg, help) {name, NB_OPTION_SELECTION + NB_KEY_##KEY, arg, 0, help, 1},
+/* Its name where --head is a program. */
+#define NB_OPTION_BESIDE_HEAD(KEY, name) (NB_KEY_##KEY == NB_KEY_HEAD ? "head-length" : (name))
 
 /* An option whose text is kept until all are read. */
 struct nb_option_text {

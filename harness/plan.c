@@ -536,12 +536,12 @@ void nb_plan_free(struct nb_plan *plan)
     *plan = (struct nb_plan){0};
 }
 
-/* Of deepnorm: that of an encoder of its depth. Of ceilings: 1.25, and in place what keeps the data ordinary. */
+/* That of an encoder of so many layers, where k counts them. Of ceilings: 1.25, and in place what keeps the data ordinary. */
 static double alpha_of(const struct nb_cell *c, const struct nb_kernel *k)
 {
-    const size_t depth = nb_k_of(k->op, c->hidden, c->k);
-    if (nb_op_facts(k->op)->k == NB_K_DEPTH)
-        return nb_ref_deepnorm(NB_REF_ENCODER_ONLY, (unsigned)depth, 0).alpha;
+    const size_t layers = nb_k_of(k->op, c->hidden, c->k);
+    if (nb_op_role(k->op) == NB_K_IS_LAYERS)
+        return nb_ref_deepnorm(NB_REF_ENCODER_ONLY, (unsigned)layers, 0).alpha;
     const double own = nb_op_facts(k->op)->alpha;
     return own != 0 ? own : c->in_place ? -1 : 1.25;
 }

@@ -57,7 +57,7 @@ static void save_row(const struct nb_problem *p, const double *x, void *mean, vo
 {
     const size_t pieces = nb_op_pieces(p), n = p->hidden / pieces;
     for (size_t i = 0; i < pieces; i++) {
-        const struct saved s = piece(p, x + i * n, nb_op_facts(p->op)->k == NB_K_PREFIX ? p->k : n);
+        const struct saved s = piece(p, x + i * n, nb_op_role(p->op) == NB_K_IS_FIRST ? p->k : n);
         put(p, mean, first + i, s.mean);
         put(p, rstd, first + i, s.rstd);
     }

@@ -306,17 +306,23 @@ static enum nb_status read_fuse(void *target, const char *word, struct nb_err *e
 }
 
 /* "6.25%" or "0.0625": above 0, at most all of the row, in millionths of it. */
-static enum nb_status read_prefix(struct nb_list *list, const char *word, struct nb_err *err)
+static enum nb_status read_share(const struct nb_k_facts *f, struct nb_list *list, const char *word, struct nb_err *err)
 {
     char *end;
     const double v = strtod(word, &end), share = *end == '%' ? v / 100 : v;
     end += *end == '%';
     if (end == word || *end != '\0' || !(share > 0 && share <= 1) || isspace((unsigned char)*word))
-        return nb_fail(err, "prefix: \"%s\" is no share of a row, above 0 and at most 1; give 6.25%% or 0.0625", word);
+        return nb_fail(err, "%s: \"%s\" is no share of a row, above 0 and at most 1; give %s", f->name, word, f->example);
     if (lround(share * 1e6) < 1)
-        return nb_fail(err, "prefix: \"%s\" is less than a millionth of a row", word);
+        return nb_fail(err, "%s: \"%s\" is less than a millionth of a row", f->name, word);
     list_add(list, (size_t)lround(share * 1e6));
     return NB_OK;
+}
+
+/* Of a row, in millionths of it; others are whole numbers. */
+static bool is_share(enum nb_op_k kind)
+{
+    return nb_k_facts[kind].role == NB_K_IS_FIRST;
 }
 
 /* A list of one kind of k. */
@@ -329,8 +335,8 @@ static enum nb_status read_k(void *target, const char *word, struct nb_err *err)
 {
     const struct k_list *k = target;
     const struct nb_k_facts *f = &nb_k_facts[k->kind];
-    if (k->kind == NB_K_PREFIX)
-        return read_prefix(k->list, word, err);
+    if (is_share(k->kind))
+        return read_share(f, k->list, word, err);
     return read_range(f->name, k->list, word, 1, f->most, f->example, err);
 }
 
@@ -347,14 +353,14 @@ size_t nb_k_of(uint32_t op, size_t hidden, const size_t values[NB_K_COUNT])
 {
     const enum nb_op_k kind = nb_op_facts(op)->k;
     const size_t value = values[kind] ? values[kind] : nb_k_facts[kind].value;
-    if (kind == NB_K_PREFIX)
+    if (is_share(kind))
         return (size_t)(((unsigned __int128)hidden * value + 999999) / 1000000);
     return value;
 }
 
 void nb_k_text(enum nb_op_k kind, size_t value, char *text, size_t len)
 {
-    if (kind == NB_K_PREFIX)
+    if (is_share(kind))
         snprintf(text, len, "%g%%", (double)value / 1e4);
     else
         snprintf(text, len, "%zu", value);

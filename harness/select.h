@@ -56,7 +56,7 @@ struct nb_block {
     struct nb_list offset;                /* bytes from x to y, modulo 4096 */
     struct nb_list in_place;              /* 1: y is x */
     struct nb_list dir, fuse;
-    struct nb_list k[NB_K_COUNT];         /* of ops that have one: prefix in millionths of a row, groups, head, depth */
+    struct nb_list k[NB_K_COUNT];         /* of ops that have one; a share in millionths of a row */
     struct nb_words algo, isa, kernel;    /* isa may hold "all" and "best"; kernel holds globs */
     enum nb_kernel_set kernels;
     double momentum; /* of batchnorm's running statistics */
@@ -114,7 +114,7 @@ void nb_preset_free(struct nb_preset *p);
 /* y lies at x + NB_OFFSET modulo 4096 unless offset says otherwise: far from the 4 KiB aliasing trap. */
 #define NB_OFFSET 2112
 
-/* k of a problem, from one value a kind (0: the default): of a prefix so many elements, rounded up to a whole one, never
+/* k of a problem, from one value a kind (0: the default): of a share so many elements, rounded up to a whole one, never
  * 0; 0 where the op has none. */
 size_t nb_k_of(uint32_t op, size_t hidden, const size_t values[NB_K_COUNT]);
 void nb_k_text(enum nb_op_k kind, size_t value, char *text, size_t len); /* as the option takes it */

@@ -33,9 +33,9 @@ static void fill(struct row *r)
 /* As few groups and as short heads as divide a row; a prefix as usual. */
 static size_t k_of(const struct nb_kernel *k, size_t n)
 {
-    const enum nb_op_k kind = nb_op_facts(k->op)->k;
+    const enum nb_k_role role = nb_op_role(k->op);
     const size_t part = n % 2 == 0 && n / 2 >= SHORTEST ? 2 : 1;
-    return kind == NB_K_GROUPS ? part : kind == NB_K_HEAD ? n / part : nb_k_of(k->op, n, (const size_t[NB_K_COUNT]){0});
+    return role == NB_K_IS_PIECES ? part : role == NB_K_IS_LENGTH ? n / part : nb_k_of(k->op, n, (const size_t[NB_K_COUNT]){0});
 }
 
 /* 2 times a row is exact, too. */
@@ -108,7 +108,7 @@ static bool shift_holds(struct row *r)
 /* of y (power 1) or y^2 (power 2), over what the statistic is taken of; its sum where that is a sum */
 static double mean_of(const struct row *r, int power)
 {
-    const size_t n = nb_op_facts(r->kernel->op)->k == NB_K_PREFIX ? k_of(r->kernel, r->n) : r->n;
+    const size_t n = nb_op_role(r->kernel->op) == NB_K_IS_FIRST ? k_of(r->kernel, r->n) : r->n;
     long double sum = 0; /* the sum's own error is none of the kernel's, in f64 least of all */
     for (size_t i = 0; i < n; i++)
         sum += power == 2 ? r->y[i] * r->y[i] : r->y[i];

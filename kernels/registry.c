@@ -230,10 +230,8 @@ static int name_parse(const char *const *names, int count, const char *word)
 }
 
 const struct nb_k_facts nb_k_facts[NB_K_COUNT] = {
-    [NB_K_PREFIX] = {"prefix", 62500, 1000000, 'p', "6.25% or 0.0625"}, /* of Zhang and Sennrich 2019 */
-    [NB_K_GROUPS] = {"groups", 32, 1 << 28, 'g', "1,32"},               /* of Wu and He 2018 */
-    [NB_K_HEAD] = {"head", 64, 1 << 28, 'd', "64,128"},
-    [NB_K_DEPTH] = {"depth", 12, 1000000, 'l', "6,12,1000"},
+#define NB_K(KEY, name, help, ...) [NB_K_##KEY] = {name, __VA_ARGS__},
+#include "k.def"
 };
 
 const struct nb_op_facts *nb_op_facts(uint32_t op)
@@ -242,12 +240,17 @@ const struct nb_op_facts *nb_op_facts(uint32_t op)
     return op < NB_OP_COUNT ? &op_facts[op] : &unknown;
 }
 
+enum nb_k_role nb_op_role(uint32_t op)
+{
+    return nb_k_facts[nb_op_facts(op)->k].role;
+}
+
 size_t nb_op_pieces(const struct nb_problem *p)
 {
-    const enum nb_op_k k = nb_op_facts(p->op)->k;
+    const enum nb_k_role role = nb_op_role(p->op);
     if (p->k == 0 || p->hidden % p->k != 0)
         return 1;
-    return k == NB_K_GROUPS ? p->k : k == NB_K_HEAD ? p->hidden / p->k : 1;
+    return role == NB_K_IS_PIECES ? p->k : role == NB_K_IS_LENGTH ? p->hidden / p->k : 1;
 }
 
 size_t nb_op_stats(const struct nb_problem *p)
@@ -264,7 +267,7 @@ size_t nb_op_params(const struct nb_problem *p)
 {
     if (nb_op_facts(p->op)->scalar)
         return 1;
-    return nb_op_facts(p->op)->k == NB_K_HEAD && nb_op_pieces(p) > 1 ? p->k : p->hidden;
+    return nb_op_role(p->op) == NB_K_IS_LENGTH && nb_op_pieces(p) > 1 ? p->k : p->hidden;
 }
 
 const char *nb_op_name(uint32_t op)

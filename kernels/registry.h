@@ -45,23 +45,32 @@ const char *nb_kernel_why_not(const struct nb_kernel *k);
 /* Strongest runnable hand-written ISA that has kernels of this dtype; scalar if there is none. */
 const struct nb_isa *nb_isa_best(enum nb_dtype dtype);
 
-/* What an op's k in struct nb_problem is: one option each. */
+/* What an op's k in struct nb_problem is: one option each, a row of k.def. */
 enum nb_op_k {
     NB_K_NONE,
-    NB_K_PREFIX, /* the statistic is that of the first k elements */
-    NB_K_GROUPS, /* a row is k norms, one after the other, each with its own part of gamma and beta */
-    NB_K_HEAD,   /* a row is norms of k elements, one after the other, with the same gamma */
-    NB_K_DEPTH,  /* layers of the stack that alpha is the constant of */
+#define NB_K(KEY, ...) NB_K_##KEY,
+#include "k.def"
     NB_K_COUNT
 };
 
-/* Of each: the option's name; its value where nobody says otherwise, and the largest (of a prefix in millionths of a
- * row); its mark in the name of a cell; what may be given. */
+/* What it counts. */
+enum nb_k_role {
+    NB_K_IS_NONE,
+    NB_K_IS_FIRST,  /* elements: the statistic is that of the first k of a row, 1 to hidden. Options have it as a share of
+                     * the row */
+    NB_K_IS_PIECES, /* norms that a row is made of, one after the other, each with its own part of gamma and beta */
+    NB_K_IS_LENGTH, /* elements of each norm that a row is made of, one after the other, with the same gamma */
+    NB_K_IS_LAYERS  /* nothing of a row: layers of the stack that alpha is the constant of */
+};
+
+/* A row of k.def, which says what each is. */
 struct nb_k_facts {
     const char *name;
-    size_t value, most;
     char mark;
+    size_t value, most;
     const char *example;
+    enum nb_k_role role;
+    const char *unfit;
 };
 extern const struct nb_k_facts nb_k_facts[NB_K_COUNT];
 
@@ -86,6 +95,8 @@ struct nb_op_facts {
     double alpha; /* in a cell; 0: what its ceilings have */
 };
 const struct nb_op_facts *nb_op_facts(uint32_t op); /* of an unknown op: no name that anything has, and no facts */
+
+enum nb_k_role nb_op_role(uint32_t op); /* of its k */
 
 /* A norm, or what stands in its place: no ceiling and no reference line. */
 bool nb_op_is_layer(uint32_t op);

@@ -27,17 +27,19 @@ static const char *why_not_params(const struct nb_problem *p)
     return NULL;
 }
 
+static bool k_fits(const struct nb_problem *p)
+{
+    const enum nb_k_role role = nb_op_role(p->op);
+    if (role == NB_K_IS_FIRST)
+        return p->k > 0 && p->k <= p->hidden;
+    if (role == NB_K_IS_PIECES || role == NB_K_IS_LENGTH)
+        return p->k > 0 && p->hidden % p->k == 0;
+    return true;
+}
+
 static const char *why_not_k(const struct nb_problem *p)
 {
-    const enum nb_op_k kind = nb_op_facts(p->op)->k;
-    const bool divides = p->k > 0 && p->hidden % p->k == 0;
-    if (kind == NB_K_PREFIX && (p->k == 0 || p->k > p->hidden))
-        return "k, the length of the prefix, is not within 1 to hidden";
-    if (kind == NB_K_GROUPS && !divides)
-        return "k, the number of groups, does not divide hidden";
-    if (kind == NB_K_HEAD && !divides)
-        return "k, the length of a head, does not divide hidden";
-    return NULL;
+    return k_fits(p) ? NULL : nb_k_facts[nb_op_facts(p->op)->k].unfit;
 }
 
 const char *nb_supports_ceiling(const struct nb_problem *p)
@@ -202,26 +204,17 @@ size_t nb_scratch_columns_unfused(const struct nb_problem *p, uint32_t parts)
     return scratch_columns(p, parts, 2);
 }
 
-/* matrices of temporaries and one scalar for each row of a slice */
+/* matrices of temporaries and one scalar for each norm of a slice */
 static size_t scratch(const struct nb_problem *p, uint32_t parts, size_t matrices)
 {
     const size_t rows = p->rows / parts + 1;
     const size_t real = p->dtype == NB_F64 ? sizeof(double) : sizeof(float);
-    return rows * (matrices * p->hidden + 1) * real;
+    return rows * (matrices * p->hidden + nb_op_pieces(p)) * real;
 }
 
 size_t nb_scratch_layernorm(const struct nb_problem *p, uint32_t parts)
 {
     return scratch(p, parts, 2);
-}
-
-/* as many rows as there are heads */
-size_t nb_scratch_heads(const struct nb_problem *p, uint32_t parts)
-{
-    struct nb_problem heads = *p;
-    heads.rows = (p->rows / parts + 1) * (p->hidden / p->k);
-    heads.hidden = p->k;
-    return scratch(&heads, 1, 1);
 }
 
 size_t nb_scratch_rmsnorm(const struct nb_problem *p, uint32_t parts)

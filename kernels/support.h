@@ -41,7 +41,6 @@ size_t nb_scratch_backward_unfused(const struct nb_problem *p, uint32_t parts);
 
 /* Temporaries of the unfused kernels for the largest of parts slices. */
 size_t nb_scratch_layernorm(const struct nb_problem *p, uint32_t parts);
-size_t nb_scratch_heads(const struct nb_problem *p, uint32_t parts);
 size_t nb_scratch_rmsnorm(const struct nb_problem *p, uint32_t parts);
 
 #endif

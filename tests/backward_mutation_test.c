@@ -131,7 +131,7 @@ static uint32_t stat_type(const struct nb_problem *p)
 /* Where the parameters of a group or head begin. */
 static size_t params_at(const struct nb_problem *p, size_t piece)
 {
-    return nb_op_facts(p->op)->k == NB_K_GROUPS && bug != FIRST_GAMMA ? piece * (p->hidden / nb_op_pieces(p)) : 0;
+    return nb_op_role(p->op) == NB_K_IS_PIECES && bug != FIRST_GAMMA ? piece * (p->hidden / nb_op_pieces(p)) : 0;
 }
 
 static double gamma_at(const struct nb_problem *p, const struct nb_args *a, size_t piece, size_t i)
@@ -329,7 +329,7 @@ static void run(const void *state, const struct nb_args *a)
             propagate(p, &row, dx + piece * row.n);
             const double before = sums[DALPHA * p->hidden];
             if (!is_lost(p, r, piece))
-                share(p, &row, sums + (nb_op_facts(p->op)->k == NB_K_GROUPS ? piece * row.n : 0));
+                share(p, &row, sums + (nb_op_role(p->op) == NB_K_IS_PIECES ? piece * row.n : 0));
             if (bug == DALPHA_LAST_ROW_LOST && r == p->rows - 1)
                 sums[DALPHA * p->hidden] = before;
         }
@@ -394,8 +394,8 @@ static bool is_base(const struct nb_kernel *k)
 static bool exists(const struct nb_kernel *k)
 {
     const unsigned where = MUTATIONS[bug].where;
-    return is_base(k) && mutation_fits(where, k) && !(where & PREFIX && nb_op_facts(k->op)->k != NB_K_PREFIX) &&
-           !(where & GROUPS && nb_op_facts(k->op)->k != NB_K_GROUPS) && !(where & PIECES && !has_pieces(k)) &&
+    return is_base(k) && mutation_fits(where, k) && !(where & PREFIX && nb_op_role(k->op) != NB_K_IS_FIRST) &&
+           !(where & GROUPS && nb_op_role(k->op) != NB_K_IS_PIECES) && !(where & PIECES && !has_pieces(k)) &&
            !(where & TWO && k->fuse == NB_FUSE_NONE);
 }
 

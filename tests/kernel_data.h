@@ -142,8 +142,8 @@ static inline int all_canaries(const unsigned char *p, size_t from, size_t to)
 /* Groups or heads: as few as divide a row, but 1, and have 3 elements at least; 1 where there are none. */
 static inline size_t pieces_of(uint32_t op, size_t hidden)
 {
-    const enum nb_op_k kind = nb_op_facts(op)->k;
-    for (size_t d = 2; d <= hidden / 3 && (kind == NB_K_GROUPS || kind == NB_K_HEAD); d++)
+    const enum nb_k_role role = nb_op_role(op);
+    for (size_t d = 2; d <= hidden / 3 && (role == NB_K_IS_PIECES || role == NB_K_IS_LENGTH); d++)
         if (hidden % d == 0)
             return d;
     return 1;
@@ -152,9 +152,9 @@ static inline size_t pieces_of(uint32_t op, size_t hidden)
 /* k of a problem: of a prefix a length that no vector length divides. */
 static inline size_t k_of(uint32_t op, size_t hidden)
 {
-    const enum nb_op_k kind = nb_op_facts(op)->k;
+    const enum nb_k_role role = nb_op_role(op);
     const size_t pieces = pieces_of(op, hidden);
-    return kind == NB_K_PREFIX ? hidden / 3 + 1 : kind == NB_K_GROUPS ? pieces : kind == NB_K_HEAD ? hidden / pieces : 0;
+    return role == NB_K_IS_FIRST ? hidden / 3 + 1 : role == NB_K_IS_PIECES ? pieces : role == NB_K_IS_LENGTH ? hidden / pieces : 0;
 }
 
 static inline int is_centred(uint32_t op)

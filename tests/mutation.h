@@ -67,8 +67,8 @@ static inline double element_step(uint32_t dtype)
 
 static inline bool has_pieces(const struct nb_kernel *k)
 {
-    const enum nb_op_k kind = nb_op_facts(k->op)->k;
-    return kind == NB_K_GROUPS || kind == NB_K_HEAD;
+    const enum nb_k_role role = nb_op_role(k->op);
+    return role == NB_K_IS_PIECES || role == NB_K_IS_LENGTH;
 }
 
 /* 67 columns are prime; rows of groups or heads have 66. */

@@ -576,7 +576,7 @@ static void with_pieces(const struct nb_problem *p, const struct nb_args *a, siz
     for (size_t i = 0; a->gamma != NULL && i < p->hidden; i++)
         memcpy(gamma + i * ps, (const char *)a->gamma + i % n * ps, ps);
     b.gamma = a->gamma != NULL ? gamma : NULL;
-    with_prefix(p, &b, nb_op_facts(p->op)->k == NB_K_GROUPS ? pieces : p->hidden / pieces);
+    with_prefix(p, &b, nb_op_role(p->op) == NB_K_IS_PIECES ? pieces : p->hidden / pieces);
 }
 
 static void one_piece(const struct nb_problem *p, const struct nb_args *a)
@@ -595,7 +595,7 @@ static void params_of_another_piece(const struct nb_problem *p, const struct nb_
     static char gamma[ROW_MAX * sizeof(double)];
     const size_t n = p->hidden / nb_op_pieces(p), bytes = n * nb_dtype_bytes(p->param_dtype);
     struct nb_args b = *a;
-    if (p->op == NB_OP_QKNORM) {
+    if (nb_op_role(p->op) == NB_K_IS_LENGTH) {
         gamma_off_by_one(p, a);
         return;
     }
