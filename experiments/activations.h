@@ -1,5 +1,5 @@
 /* activations.h: what stands between the matrices of a block: activations, the gates of a GRU, softmax and sums, as plain loops that
- * the compiler vectorizes, built once for each ISA.
+ * the compiler vectorizes, built once for each ISA; and a product of matrices in double for experiments whose bits must not depend on it.
  *
  * Shapes    x, gate, y and all others [n], which do not overlap
  * Units     lengths in elements
@@ -50,6 +50,8 @@ struct nb_loops {
     void (*softmax)(size_t n, float *x); /* in place; n >= 1 */
     void (*add)(size_t n, const float *a, const float *b, float *y); /* y = a + b */
     void (*accumulate)(size_t n, const float *a, float *y);          /* y = y + a */
+    void (*product)(double *c, const double *a, const double *b, size_t n, size_t k, size_t m); /* c [n][m] = a [n][k] b [k][m], each
+                                                                                                 * sum in the order of k, no fma */
 };
 
 const char *nb_activation_name(enum nb_activation kind);

@@ -234,4 +234,58 @@ static void accumulate(size_t n, const float *restrict a, float *restrict y)
         y[i] += a[i];
 }
 
-const struct nb_loops NB_LOOPS_NAME(NB_UNIT) = {activate, activate_bf16, gelu_back, swiglu_back, gru, gru_back, softmax, add, accumulate};
+/* ---- a product of matrices in double ---- */
+
+#if defined(__AVX512F__)
+#define LANES 8
+#elif defined(__AVX2__)
+#define LANES 4
+#else
+#define LANES 2
+#endif
+enum { TALL = 4, WIDE = 2 * LANES };
+typedef double lanes __attribute__((vector_size(LANES * sizeof(double))));
+typedef double lanes_at __attribute__((vector_size(LANES * sizeof(double)), aligned(sizeof(double)), may_alias));
+
+/* TALL x WIDE sums stay in registers while a row of b goes by. Lanes are columns, so each sum is in the order of k. */
+static void tile(double *c, const double *a, const double *b, size_t k, size_t m)
+{
+    lanes sum[TALL][2] = {{{0}}};
+    for (size_t p = 0; p < k; p++) {
+        const lanes left = *(const lanes_at *)(b + p * m), right = *(const lanes_at *)(b + p * m + LANES);
+        for (size_t r = 0; r < TALL; r++) {
+            sum[r][0] += a[r * k + p] * left;
+            sum[r][1] += a[r * k + p] * right;
+        }
+    }
+    for (size_t r = 0; r < TALL; r++) {
+        *(lanes_at *)(c + r * m) = sum[r][0];
+        *(lanes_at *)(c + r * m + LANES) = sum[r][1];
+    }
+}
+
+/* Less than a tile: the same sums in the same order. */
+static void edge(double *c, const double *a, const double *b, size_t k, size_t m, size_t tall, size_t wide)
+{
+    for (size_t r = 0; r < tall; r++)
+        for (size_t j = 0; j < wide; j++) {
+            double sum = 0;
+            for (size_t p = 0; p < k; p++)
+                sum += a[r * k + p] * b[p * m + j];
+            c[r * m + j] = sum;
+        }
+}
+
+static void product(double *c, const double *a, const double *b, size_t n, size_t k, size_t m)
+{
+    for (size_t i = 0; i < n; i += TALL)
+        for (size_t j = 0; j < m; j += WIDE) {
+            const size_t tall = n - i < TALL ? n - i : TALL, wide = m - j < WIDE ? m - j : WIDE;
+            if (tall == TALL && wide == WIDE)
+                tile(c + i * m + j, a + i * k, b + j, k, m);
+            else
+                edge(c + i * m + j, a + i * k, b + j, k, m, tall, wide);
+        }
+}
+
+const struct nb_loops NB_LOOPS_NAME(NB_UNIT) = {activate, activate_bf16, gelu_back, swiglu_back, gru, gru_back, softmax, add, accumulate, product};

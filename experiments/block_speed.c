@@ -5,8 +5,9 @@
  *   equally often. Without a norm the block runs twice, as if it were two norms: what these two differ by in the median of the
  *   processes is the noise floor of all that is relative to a block. A process gives the median of each ratio (block_ratios.h), and intervals are over processes.
  *
- * In norms is what the clock says before and after each; what reading it twice takes is taken off. Norms and loops run in one thread
+ * A process with one thread is bound to the core where it begins. In norms is what the clock says before and after each; what reading it twice takes is taken off. Norms and loops run in one thread
  * whatever OpenBLAS does. Weights are not updated: training is forward and backward. */
+#define _GNU_SOURCE /* sched_setaffinity */
 #include "block.h"
 #include "block_ratios.h"
 #include "experiment.h"
@@ -15,6 +16,7 @@
 #include <errno.h>
 #include <math.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -135,10 +137,23 @@ static void answer_to(const struct cell *c, struct answer *a)
     free(rounds);
 }
 
+/* One thread stays where it begins: what it has in the caches of that core stays, too. */
+static void stay(const struct cell *c)
+{
+    cpu_set_t here;
+    const int cpu = sched_getcpu();
+    if (c->threads != 1 || cpu < 0 || cpu >= CPU_SETSIZE)
+        return;
+    CPU_ZERO(&here);
+    CPU_SET(cpu, &here);
+    (void)sched_setaffinity(0, sizeof here, &here); /* without it the system may move it, as ever */
+}
+
 static void child(const struct cell *c, int to)
 {
     struct answer a = {.twin = NAN};
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    stay(c);
     answer_to(c, &a);
     const char *p = (const char *)&a;
     for (size_t left = sizeof a; left > 0;) {

@@ -255,4 +255,4 @@ static enum nb_status gradients_by_layer(const struct nb_trial *t, struct nb_obs
 const struct nb_experiment nb_experiment_gradients_by_layer = {
     "gradients_by_layer", "norms of the gradients that the layers of deep stacks get at initialization, by place and kind of norm",
     "gradient_first_over_last gradient_spread gradient_last gradient_last_slope last_over_pre rms_over_layernorm vanishing_spared",
-    "scheme norm depth", PARAMETERS, sizeof PARAMETERS / sizeof *PARAMETERS, false, {45, 80, 190}, gradients_by_layer};
+    "scheme norm depth", PARAMETERS, sizeof PARAMETERS / sizeof *PARAMETERS, false, {18, 32, 75}, gradients_by_layer};

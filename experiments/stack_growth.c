@@ -80,4 +80,4 @@ static enum nb_status hidden_growth(const struct nb_trial *t, struct nb_observat
 const struct nb_experiment nb_experiment_hidden_growth = {
     "hidden_growth", "mean square of the hidden states by layer in deep stacks at initialization, beside the bounds for Pre-LN",
     "mean_square square_over_lower square_over_upper", "scheme norm depth", PARAMETERS, sizeof PARAMETERS / sizeof *PARAMETERS, false,
-    {4, 4, 4}, hidden_growth};
+    {1, 1, 1}, hidden_growth};

@@ -157,5 +157,5 @@ static enum nb_status update_size(const struct nb_trial *t, struct nb_observatio
 
 const struct nb_experiment nb_experiment_update_size = {
     "update_size", "how far one step of gradient descent moves the logits of deep stacks, by place of the norm and depth",
-    "update_size update_growth finite", "scheme norm depth", PARAMETERS, sizeof PARAMETERS / sizeof *PARAMETERS, false, {21, 40, 90},
+    "update_size update_growth finite", "scheme norm depth", PARAMETERS, sizeof PARAMETERS / sizeof *PARAMETERS, false, {10, 18, 42},
     update_size};

@@ -91,4 +91,4 @@ static enum nb_status initial_weights(const struct nb_trial *t, struct nb_observ
 
 const struct nb_experiment nb_experiment_initial_weights = {
     "initial_weights", "what the initialization of deep stacks multiplies their matrices by", "log_gain", "scheme norm depth", PARAMETERS,
-    sizeof PARAMETERS / sizeof *PARAMETERS, false, {2, 2, 2}, initial_weights};
+    sizeof PARAMETERS / sizeof *PARAMETERS, false, {1, 1, 1}, initial_weights};

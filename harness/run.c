@@ -723,6 +723,7 @@ static void job_end(struct job *j)
     nb_client_stop(&j->client, 1);
     nb_store_close(&j->store);
     nb_cpulock_release(&j->lock);
+    nb_client_unbind(); /* whoever asked for the run goes on in this process */
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         json_decref(all[i]);
     nb_plan_free(&j->plan);
