@@ -93,7 +93,7 @@ static json_t *test_json(const struct nb_hearing *h, const struct nb_case_of *c,
     const struct nb_heard *heard = &c->tests[t];
     json_t *j = json_object(), *cells = json_array();
     for (size_t i = 0; i < heard->n; i++) {
-        const double times = nb_times_longer(heard->v[i], &test->holds, c->judgement.stretch);
+        const double times = nb_times_longer(heard->v[i], &test->holds, c->judgement.together);
         json_t *cell = json_object();
         json_object_set_new(cell, "observation", json_integer((json_int_t)(heard->v[i] - h->runs[heard->run].observations.v)));
         json_object_set_new(cell, "outcome", json_string(nb_outcome_name(heard->outcome[i])));

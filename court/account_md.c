@@ -155,7 +155,7 @@ static void md_section(FILE *f, const struct nb_account *a, const struct nb_case
     for (size_t t = 0; t < c->claim->test_count && c->judgement.finding != NB_UNTRIED; t++)
         md_test(f, a, c, t);
     if (c->judgement.stretch > 1)
-        fprintf(f, "- cells disagree: for the outcomes below, half widths of intervals were widened %.2f times, for %zu cells\n",
+        fprintf(f, "- cells disagree: for the outcomes below, the wider half of intervals was taken on both sides, widened %.2f times for %zu cells\n",
                 c->judgement.stretch, c->judgement.random);
     md_item(f, "why", c->claim->why);
     fputs("- again: ", f);

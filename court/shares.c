@@ -94,9 +94,9 @@ static size_t asked(const struct nb_run_of *r, const struct check *checks, size_
     return count_of;
 }
 
-static bool is_wrong(const struct nb_run_of *r, const struct nb_observation *o, const struct check *c, double stretch)
+static bool is_wrong(const struct nb_run_of *r, const struct nb_observation *o, const struct check *c, size_t together)
 {
-    if (strcmp(o->quantity, c->quantity) != 0 || o->nan || nb_outcome_of(o, &c->right, stretch) != NB_FAILS)
+    if (strcmp(o->quantity, c->quantity) != 0 || o->nan || nb_outcome_of(o, &c->right, together) != NB_FAILS)
         return false;
     const struct nb_observation *in_situ = find(r, "share_in_situ", o->where), *difference = find(r, "share_by_difference", o->where);
     return strcmp(c->quantity, "shares_disagree") != 0 || (is_resolved(in_situ) && is_resolved(difference));
@@ -112,11 +112,11 @@ bool nb_shares_wrong(const struct nb_hearing *h, char *text, size_t len)
     size_t wrong = 0, n = 0;
     for (size_t k = 0; k < h->run_count; k++) {
         const struct nb_run_of *r = &h->runs[k];
-        const double stretch = nb_stretch(asked(r, checks, CHECKS));
+        const size_t together = asked(r, checks, CHECKS);
         for (size_t i = 0; i < r->observations.n * CHECKS; i++) {
             const struct nb_observation *o = &r->observations.v[i / CHECKS];
             const struct check *c = &checks[i % CHECKS];
-            if (is_wrong(r, o, c, stretch) && wrong++ == 0)
+            if (is_wrong(r, o, c, together) && wrong++ == 0)
                 n = (size_t)snprintf(text, len, "something is wrong: %s: %s is %.3g [%.3g, %.3g] where %s", c->means, o->quantity, o->value,
                                      o->low, o->high, o->where);
         }

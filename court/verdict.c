@@ -34,13 +34,14 @@ static bool is_random(const struct nb_observation *o)
 }
 
 /* Both sides by the wider one: of a few values the median may lie close to one end of its interval by chance alone, and the distance to
- * that end says little of how far it can be off. Values as they are have a stretch of 1. */
-static void stretched(const struct nb_observation *o, double stretch, double *low, double *high)
+ * that end says little of how far it can be off. A side without an end stays. */
+static void stretched(const struct nb_observation *o, size_t together, double *low, double *high)
 {
-    const double below = fmax(o->value - o->low, 0), above = fmax(o->high - o->value, 0), by = stretch * fmax(below, above);
-    const bool wider = is_random(o) && stretch > 1;
-    *low = o->value - (wider ? by : below);
-    *high = o->value + (wider ? by : above);
+    const double below = fmax(o->value - o->low, 0), above = fmax(o->high - o->value, 0),
+                 wider = fmax(isfinite(below) ? below : 0, isfinite(above) ? above : 0), by = nb_stretch(together, o->n) * wider;
+    const bool stretch = is_random(o) && together > 1;
+    *low = o->value - (stretch && isfinite(below) ? by : below);
+    *high = o->value + (stretch && isfinite(above) ? by : above);
 }
 
 static bool near_border(const struct nb_observation *o, double border)
@@ -60,7 +61,7 @@ static bool apart(const struct nb_region *r, double low, double high)
     return (r->low_open ? high <= r->low : high < r->low) || (r->high_open ? low >= r->high : low > r->high);
 }
 
-enum nb_outcome nb_outcome_of(const struct nb_observation *o, const struct nb_region *r, double stretch)
+enum nb_outcome nb_outcome_of(const struct nb_observation *o, const struct nb_region *r, size_t together)
 {
     double low, high;
     if (is_missing(o))
@@ -69,7 +70,7 @@ enum nb_outcome nb_outcome_of(const struct nb_observation *o, const struct nb_re
         return NB_FAILS;
     if ((is_random(o) && o->n < NB_LEAST_VALUES) || near_border(o, r->low) || near_border(o, r->high))
         return NB_OPEN;
-    stretched(o, stretch, &low, &high);
+    stretched(o, together, &low, &high);
     const bool in = inside(r, low, high), out = apart(r, low, high);
     return in == out ? NB_OPEN : in != r->outside ? NB_HOLDS : NB_FAILS;
 }
@@ -83,32 +84,36 @@ static double times_to_clear(const struct nb_observation *o, double low, double 
     return distance > 0 ? fmax(1, (half / distance) * (half / distance)) : INFINITY;
 }
 
-double nb_times_longer(const struct nb_observation *o, const struct nb_region *r, double stretch)
+double nb_times_longer(const struct nb_observation *o, const struct nb_region *r, size_t together)
 {
     double low, high;
-    if (nb_outcome_of(o, r, stretch) != NB_OPEN)
+    if (nb_outcome_of(o, r, together) != NB_OPEN)
         return 1;
     if (!is_random(o) || near_border(o, r->low) || near_border(o, r->high))
         return INFINITY;
-    stretched(o, stretch, &low, &high);
+    stretched(o, together, &low, &high);
     const double few = o->n < NB_LEAST_VALUES ? (double)NB_LEAST_VALUES / (double)o->n : 1;
     return fmax(few, fmax(times_to_clear(o, low, high, r->low), times_to_clear(o, low, high, r->high)));
 }
 
-double nb_stretch(size_t m)
+double nb_stretch(size_t together, size_t n)
 {
-    return m > 1 ? nb_normal_quantile(1 - 0.025 / (double)m) / nb_normal_quantile(0.975) : 1;
+    const size_t freedom = n > 2 ? n - 1 : 1;
+    return together > 1 ? nb_student_quantile(1 - 0.025 / (double)together, freedom) / nb_student_quantile(0.975, freedom) : 1;
 }
 
 /* ---- all cells ---- */
 
-static void judge_cells(const struct nb_evidence *tests, size_t n, double stretch, struct nb_judgement *j)
+static void judge_cells(const struct nb_evidence *tests, size_t n, size_t together, struct nb_judgement *j)
 {
     j->holds = j->fails = j->open = j->missing = j->lost = 0;
-    j->stretch = stretch;
+    j->together = together;
+    j->stretch = 1;
     for (size_t t = 0; t < n; t++)
         for (size_t i = 0; i < tests[t].n; i++) {
-            const enum nb_outcome o = tests[t].outcome[i] = nb_outcome_of(tests[t].v[i], &tests[t].region, stretch);
+            const enum nb_outcome o = tests[t].outcome[i] = nb_outcome_of(tests[t].v[i], &tests[t].region, together);
+            if (is_random(tests[t].v[i]) && tests[t].v[i]->n >= NB_LEAST_VALUES && !is_missing(tests[t].v[i]))
+                j->stretch = fmax(j->stretch, nb_stretch(together, tests[t].v[i]->n));
             ++*(o == NB_HOLDS ? &j->holds : o == NB_FAILS ? &j->fails : o == NB_OPEN ? &j->open : &j->missing);
             j->lost += o == NB_MISSING && tests[t].v[i]->once;
         }
@@ -167,31 +172,31 @@ static void say(struct nb_judgement *j, const char *format, ...)
 }
 
 /* Whether it is open for nothing but too few values. */
-static bool only_few(const struct nb_observation *o, const struct nb_region *r, double stretch)
+static bool only_few(const struct nb_observation *o, const struct nb_region *r, size_t together)
 {
     struct nb_observation enough = *o;
     enough.n = NB_LEAST_VALUES;
-    return is_random(o) && o->n < NB_LEAST_VALUES && !is_missing(o) && nb_outcome_of(&enough, r, stretch) != NB_OPEN;
+    return is_random(o) && o->n < NB_LEAST_VALUES && !is_missing(o) && nb_outcome_of(&enough, r, together) != NB_OPEN;
 }
 
-static size_t count_few(const struct nb_evidence *tests, size_t n, double stretch)
+static size_t count_few(const struct nb_evidence *tests, size_t n, size_t together)
 {
     size_t count = 0;
     for (size_t t = 0; t < n; t++)
         for (size_t i = 0; i < tests[t].n; i++)
-            count += only_few(tests[t].v[i], &tests[t].region, stretch);
+            count += only_few(tests[t].v[i], &tests[t].region, together);
     return count;
 }
 
 /* The longest that any open cell takes; how many of them no length would decide. */
 static void find_longer(const struct nb_evidence *tests, size_t n, struct nb_judgement *j)
 {
-    const size_t few = count_few(tests, n, j->stretch);
+    const size_t few = count_few(tests, n, j->together);
     size_t never = 0;
     j->longer = 1;
     for (size_t t = 0; t < n; t++)
         for (size_t i = 0; i < tests[t].n; i++) {
-            const double times = nb_times_longer(tests[t].v[i], &tests[t].region, j->stretch);
+            const double times = nb_times_longer(tests[t].v[i], &tests[t].region, j->together);
             never += isinf(times);
             j->longer = fmax(j->longer, times);
         }
@@ -247,7 +252,7 @@ static void say_missing(const struct nb_evidence *tests, size_t n, struct nb_jud
 
 struct nb_judgement nb_judge(const struct nb_evidence *tests, size_t n)
 {
-    struct nb_judgement j = {.finding = NB_NOT_TESTABLE, .longer = NAN, .stretch = 1};
+    struct nb_judgement j = {.finding = NB_NOT_TESTABLE, .longer = NAN, .together = 1, .stretch = 1};
     size_t untried = 0;
     if (no_trial(tests, n, &j))
         return j;
@@ -255,7 +260,7 @@ struct nb_judgement nb_judge(const struct nb_evidence *tests, size_t n)
     const bool mixed = j.holds > 0 && j.fails > 0;
     j.random = random_cells(tests, n);
     if (mixed)
-        judge_cells(tests, n, nb_stretch(j.random), &j);
+        judge_cells(tests, n, j.random, &j);
     for (size_t t = 0; t < n; t++)
         untried += seen(&tests[t]) == 0;
     if (j.holds > 0 && j.fails > 0) {

@@ -23,17 +23,18 @@ const char *nb_outcome_name(enum nb_outcome o);
 /* Fewer values than these make no interval: two of them hold the median between them in one case of two. */
 enum { NB_LEAST_VALUES = 3 };
 
-/* stretch: the wider half of the interval times it is taken on both sides (1: as observed); exact values are not stretched. */
-enum nb_outcome nb_outcome_of(const struct nb_observation *o, const struct nb_region *r, double stretch);
+/* together: so many intervals are to hold at once: nb_stretch times the wider half of this one is taken on both sides. 1: as
+ * observed. Exact values are not stretched. */
+enum nb_outcome nb_outcome_of(const struct nb_observation *o, const struct nb_region *r, size_t together);
 
 /* How many times as many values an open cell needs so that its interval, at its present centre and as wide as 1/sqrt(n) makes
  * it, clears every border. INFINITY: no number would do, for a border lies at the value or within the noise floor, or nothing is
  * random. 1 for a cell that is not open. */
-double nb_times_longer(const struct nb_observation *o, const struct nb_region *r, double stretch);
+double nb_times_longer(const struct nb_observation *o, const struct nb_region *r, size_t together);
 
-/* By how much a 95 % interval has to be wider so that all of m hold together with 95 %, of a normal distribution (Bonferroni):
- * z(1 - 0.025/m) / z(0.975). */
-double nb_stretch(size_t m);
+/* By how much a 95 % interval of n values has to be wider so that all of so many hold together with 95 % (Bonferroni):
+ * t(1 - 0.025/together) / t(0.975), Student's t of n - 1 degrees of freedom. */
+double nb_stretch(size_t together, size_t n);
 
 /* What a test brings: the observations of its quantity that `where` leaves. */
 struct nb_evidence {
@@ -50,8 +51,9 @@ struct nb_judgement {
     bool broken;                        /* a test has no observation at all: an error of the claim, not of the machine */
     size_t holds, fails, open, missing; /* cells */
     size_t lost;    /* of the missing ones those that another run may have */
-    double stretch; /* of the intervals that this rests on: above 1 where cells disagree */
-    size_t random;  /* cells whose intervals were stretched, or would have been */
+    size_t together; /* intervals that were to hold at once: above 1 where cells disagree */
+    double stretch;  /* the largest of them */
+    size_t random;   /* cells whose intervals were stretched, or would have been */
     double longer;  /* NOT RESOLVED: times as long would decide every cell; INFINITY: no length would; NAN: not a matter of it */
     char regime[800]; /* CONDITIONAL: "residency=L2, not DRAM"; else "" */
     char reason[800]; /* NOT RESOLVED, NOT TESTABLE: why; others: what is missing, or "" */

@@ -250,6 +250,32 @@ double nb_normal_quantile(double p)
     return lo / 2 + hi / 2;
 }
 
+/* P(|T| <= t), a finite sum for whole degrees of freedom. Source: Abramowitz, Stegun 1964, 26.7.3 and 26.7.4 */
+static double student_within(double t, size_t freedom)
+{
+    const double angle = atan(t / sqrt((double)freedom)), c = cos(angle);
+    const int odd = freedom % 2 == 1;
+    double term = odd ? c : 1, sum = freedom == 1 ? 0 : term;
+    for (size_t k = odd ? 3 : 2; k < freedom; k += 2) {
+        term *= c * c * (double)(k - 1) / (double)k;
+        sum += term;
+    }
+    return odd ? M_2_PI * (angle + sin(angle) * sum) : sin(angle) * sum;
+}
+
+double nb_student_quantile(double p, size_t freedom)
+{
+    NB_ASSERT(p > 0.5 && p < 1 && freedom > 0);
+    double lo = 0, hi = 1e12;
+    if (freedom > 5000)
+        return nb_normal_quantile(p); /* less than a thousandth away for every p that is asked */
+    for (int i = 0; i < 110; i++) {
+        const double t = lo / 2 + hi / 2;
+        *(student_within(t, freedom) < 2 * p - 1 ? &lo : &hi) = t;
+    }
+    return lo / 2 + hi / 2;
+}
+
 /* ---- power of the two-sided sign test ---- */
 
 /* It rejects where fewer than this many values lie on one side; 0: it never does. */

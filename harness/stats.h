@@ -80,6 +80,7 @@ struct nb_interval nb_share_interval(size_t k, size_t n, double confidence);
 /* P(Z <= z) of the standard normal distribution, and its inverse for 0 < p < 1. */
 double nb_normal_cdf(double z);
 double nb_normal_quantile(double p);
+double nb_student_quantile(double p, size_t freedom); /* 0.5 < p < 1, freedom from 1 on */
 
 /* Row r of a Williams square of even order n, started from a seeded labelling: fills
  * order[n] with a permutation of 0..n-1. Over rows 0..n-1 every element stands once in

@@ -434,6 +434,12 @@ static void test_normal_known(void **state)
     near(nb_normal_quantile(0.005), -2.5758293035489004, 1e-15);
     near(nb_normal_quantile(1e-10), -6.361340902404056, 1e-15);
     assert_true(fabs(nb_normal_quantile(0.5)) < 1e-15);
+    near(nb_student_quantile(0.975, 1), 12.706204736174694, 1e-12); /* tan(0.475 pi) */
+    near(nb_student_quantile(0.975, 2), 4.302652729749462, 1e-12);  /* 0.95 sqrt(2 / (1 - 0.95^2)) */
+    near(nb_student_quantile(0.975, 4), 2.7764451051977934, 1e-10);
+    near(nb_student_quantile(0.9995, 9), 4.780912585931138, 1e-10);
+    near(nb_student_quantile(0.975, 30), 2.0422724563012378, 1e-10);
+    near(nb_student_quantile(0.999, 4999), nb_normal_quantile(0.999), 1e-3);
     for (double z = -8; z <= 5; z += 0.25)
         assert_true(fabs(nb_normal_quantile(nb_normal_cdf(z)) - z) < 1e-10);
 }
