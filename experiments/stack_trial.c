@@ -143,13 +143,19 @@ static void *worker(void *context)
     return NULL;
 }
 
+/* What a pass over one sublayer holds besides, about: a dozen arrays as long as x, and the logits and their gradients. */
+static double pass_bytes(const struct nb_stack_config *c)
+{
+    return sizeof(double) * (double)(c->batch * c->tokens) * (14 * (double)c->d + 2 * (double)c->classes);
+}
+
 /* One a CPU that this process may use, as many as fit into memory at once. */
 static size_t worker_count(const struct nb_stack_grid *g)
 {
     cpu_set_t cpus;
     double largest = 1;
     for (size_t i = 0; i < g->cells; i++)
-        largest = fmax(largest, nb_stack_bytes(&g->cell[i]));
+        largest = fmax(largest, nb_stack_bytes(&g->cell[i]) + pass_bytes(&g->cell[i]));
     const double most = fmin(fmin(MOST_BYTES / largest, (double)(g->cells * g->seeds)), WORKERS);
     const int allowed = sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? CPU_COUNT(&cpus) : 1;
     return (size_t)fmax(1, fmin(most, allowed));

@@ -104,9 +104,9 @@ void nb_cluster_judge(struct nb_cluster_task *t, const struct nb_slurm_job *job,
     } else if (job != NULL &&
                (is_one_of(job->state, waits) || is_one_of(job->state, runs))) {
         t->state = is_one_of(job->state, waits) ? NB_TASK_PENDING : NB_TASK_RUNNING;
-        snprintf(t->why, sizeof t->why, "Slurm: %.60s%s%.100s", job->state,
-                 t->state == NB_TASK_PENDING ? ", " : "",
-                 t->state == NB_TASK_PENDING ? job->reason : "");
+        const bool pends = t->state == NB_TASK_PENDING, held = pends && strncmp(job->reason, "JobHeld", 7) == 0;
+        snprintf(t->why, sizeof t->why, "Slurm: %.60s%s%.100s%s%s%s", job->state, pends ? ", " : "", pends ? job->reason : "",
+                 held ? ": scontrol release " : "", held ? t->id : "", held ? " lets it begin" : "");
     } else {
         t->state = judge_silence(t, job);
     }

@@ -64,8 +64,8 @@ static const struct argp_option OPTIONS[] = {
     {0}};
 
 static const char DOC[] =
-    "Gives Slurm one job for each chosen node (--exclusive, bound to that node) that "
-    "runs `normbench run` there, and one more "
+    "Gives Slurm an array with a task for each chosen node (--exclusive, bound to that node) that "
+    "runs `normbench run` there, and a job "
     "that merges when all have ended, however they ended.\vEvery other option is one of "
     "`normbench run`, behind `--` also "
     "where it has the name of one above; --out and --resume are set by the sweep.\n"

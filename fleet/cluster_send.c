@@ -3,8 +3,10 @@
  *
  * Tasks of an array share the options of its sbatch, so none could be bound to a node of
  * its own there, and two might meet on one. The array is therefore submitted held: each
- * task is given its node (scontrol update) and written down, and then all are released. A
- * program that dies in between leaves tasks that never begin. */
+ * task is given its node (scontrol update) and written down; then the merge follows, and
+ * what was bound is released. Whoever dies in between leaves tasks that do not begin, and
+ * a task without a node is never released; were it by hand, its script would find itself
+ * on another node than its own. */
 #include "cluster_send.h"
 
 #include "datadir.h"
@@ -12,6 +14,7 @@
 #include "options.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -84,14 +87,52 @@ static enum nb_status remember(const char *dir, const char *name, const char *id
     return nb_cluster_write(dir, name, json_pack("{s:s}", "job", id), err) == NB_OK ? NB_OK : take_back(id, err);
 }
 
-/* ---- the array ---- */
+/* The first of several that were refused is the error; the others are told at once. */
+struct refusals {
+    enum nb_status first;
+    struct nb_err *err;
+};
+
+static void refuse(struct refusals *r, const char *who, enum nb_status s, const struct nb_err *why)
+{
+    struct nb_err one;
+    (void)nb_fail(&one, "%.200s%s%.800s", who, who[0] != '\0' ? ": " : "", why->text);
+    if (r->first == NB_OK) {
+        r->first = s;
+        *r->err = one;
+        return;
+    }
+    nb_plain(stderr, one.text);
+    fputc('\n', stderr);
+}
+
+/* ---- an array ---- */
 
 struct array {
     struct nb_cluster_task **v; /* task of the index */
     size_t n;
-    char list[64]; /* file in the sweep's folder: line of the index: NODE TRY */
+    bool *bound; /* [n]: it has its node, and its file says so */
+    size_t number;
+    char list[64]; /* tasks-NUMBER.txt in the sweep's folder: line of the index: NODE TRY */
     char id[NB_SLURM_ID];
 };
+
+/* The first list from a number on that nobody has: two may submit at once. */
+static enum nb_status claim_list(const struct nb_cluster_job *j, struct array *a, bool dry_run, struct nb_err *err)
+{
+    char path[NB_PATH];
+    for (;; a->number++) {
+        snprintf(a->list, sizeof a->list, "tasks-%zu.txt", a->number);
+        nb_file_path(path, j->dir, a->list, "");
+        const int file = dry_run ? -1 : open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (file >= 0)
+            close(file);
+        if (file >= 0 || (dry_run && access(path, F_OK) != 0))
+            return NB_OK;
+        if (!dry_run && errno != EEXIST)
+            return nb_fail(err, "%.400s: %s", path, strerror(errno));
+    }
+}
 
 /* The job script finds there who it is. */
 static enum nb_status write_list(const struct nb_cluster_job *j, const struct array *a, struct nb_err *err)
@@ -108,22 +149,10 @@ static enum nb_status write_list(const struct nb_cluster_job *j, const struct ar
     return s;
 }
 
-/* tasks-M.txt, M the first that is free. */
-static void name_list(const struct nb_cluster_job *j, struct array *a, size_t before)
+static void remove_file(const char *dir, const char *name)
 {
     char path[NB_PATH];
-    for (size_t m = before + 1;; m++) {
-        snprintf(a->list, sizeof a->list, "tasks-%zu.txt", m);
-        nb_file_path(path, j->dir, a->list, "");
-        if (access(path, F_OK) != 0)
-            return;
-    }
-}
-
-static void remove_list(const struct nb_cluster_job *j, const struct array *a)
-{
-    char path[NB_PATH];
-    nb_file_path(path, j->dir, a->list, "");
+    nb_file_path(path, dir, name, "");
     (void)unlink(path);
 }
 
@@ -162,6 +191,11 @@ static void bind_args(const struct nb_cluster_task *t, const char *id, struct nb
     add_output(a, "StdOut=", t->dir, output);
 }
 
+static void word_of(const struct nb_cluster_task *t, char name[64])
+{
+    snprintf(name, 64, "submitted-%u.json", t->tries + 1);
+}
+
 /* Gives a held task its node, and writes it down. */
 static enum nb_status bind_task(struct nb_cluster_task *t, const char *array, size_t index, struct nb_err *err)
 {
@@ -171,40 +205,48 @@ static enum nb_status bind_task(struct nb_cluster_task *t, const char *array, si
     bind_args(t, t->id, &a);
     enum nb_status s = nb_slurm_tell(&a, err);
     nb_argv_free(&a);
+    if (s == NB_INTERRUPTED)
+        return s;
     if (s != NB_OK)
         return take_back(t->id, err);
-    snprintf(name, sizeof name, "submitted-%u.json", t->tries + 1);
+    word_of(t, name);
     return remember(t->dir, name, t->id, err);
 }
 
-/* The first of several that were refused is told. */
-struct refusals {
-    enum nb_status first;
-    struct nb_err *err;
-};
-
-static void refuse(struct refusals *r, const char *who, const struct nb_err *why)
+/* Whoever interrupts a submission wants nothing of it. */
+static void abandon(const struct nb_cluster_job *j, struct array *a)
 {
-    if (r->first == NB_OK)
-        r->first = nb_fail(r->err, "%s%s%.800s", who, who[0] != '\0' ? ": " : "", why->text);
+    char name[64];
+    if (nb_slurm_cancel(a->id, NULL) != NB_OK)
+        fprintf(stderr, "its tasks are held and never begin; scancel %s removes them\n", a->id);
+    for (size_t i = 0; i < a->n; i++) {
+        word_of(a->v[i], name);
+        if (a->bound[i])
+            remove_file(a->v[i]->dir, name);
+        a->bound[i] = false;
+    }
+    remove_file(j->dir, a->list);
 }
 
-/* How many of its tasks Slurm has. */
-static size_t bind_all(struct array *a, struct refusals *r)
+/* How many of its tasks have their nodes. */
+static size_t bind_all(const struct nb_cluster_job *j, struct array *a, struct refusals *r)
 {
     size_t bound = 0;
     struct nb_err one;
-    char held[160];
     for (size_t i = 0; i < a->n; i++) {
-        if (bind_task(a->v[i], a->id, i, &one) == NB_OK)
-            bound++;
-        else
-            refuse(r, a->v[i]->node, &one);
+        const enum nb_status s = bind_task(a->v[i], a->id, i, &one);
+        a->bound[i] = s == NB_OK;
+        bound += a->bound[i];
+        if (s != NB_OK)
+            refuse(r, a->v[i]->node, s, &one);
+        if (s == NB_INTERRUPTED) {
+            r->first = s;
+            abandon(j, a);
+            return 0;
+        }
     }
-    if (bound > 0 && nb_slurm_release(a->id, &one) != NB_OK) {
-        snprintf(held, sizeof held, "its tasks are held; scontrol release %s lets them begin", a->id);
-        refuse(r, held, &one);
-    }
+    if (bound == 0)
+        remove_file(j->dir, a->list);
     return bound;
 }
 
@@ -218,34 +260,58 @@ static void print_array(const struct array *a, const struct nb_argv *sbatch)
         bind_args(a->v[i], id, &bind);
         print_command(&bind);
         nb_argv_free(&bind);
+        a->bound[i] = true;
     }
-    puts("  scontrol release ARRAY");
 }
 
+/* Submits it held and binds its tasks; how many. */
 static size_t submit_array(const struct nb_cluster_job *j, struct array *a, bool dry_run, struct refusals *r)
 {
     struct nb_argv sbatch = {0};
     struct nb_err one;
-    size_t bound = 0;
-    enum nb_status s = array_args(j, a, &sbatch, &one);
-    if (s == NB_OK && dry_run) {
+    size_t bound = a->n;
+    enum nb_status s = claim_list(j, a, dry_run, &one);
+    const bool claimed = s == NB_OK && !dry_run;
+    if (s == NB_OK)
+        s = array_args(j, a, &sbatch, &one);
+    if (claimed && s == NB_OK)
+        s = write_list(j, a, &one);
+    if (claimed && s == NB_OK)
+        s = nb_slurm_submit(&sbatch, a->id, &one);
+    if (s == NB_OK && dry_run)
         print_array(a, &sbatch);
-        bound = a->n;
-    } else {
-        if (s == NB_OK)
-            s = write_list(j, a, &one);
-        if (s == NB_OK)
-            s = nb_slurm_submit(&sbatch, a->id, &one);
-        if (s == NB_OK)
-            bound = bind_all(a, r);
-    }
-    if (s != NB_OK)
-        refuse(r, "", &one);
-    if (bound == 0 && !dry_run)
-        remove_list(j, a);
+    else if (s == NB_OK)
+        bound = bind_all(j, a, r);
+    else
+        refuse(r, "", s, &one);
+    if (claimed && s != NB_OK)
+        remove_file(j->dir, a->list);
     nb_argv_free(&sbatch);
-    return bound;
+    return s == NB_OK ? bound : 0;
 }
+
+/* Its tasks that are bound may begin, and no other. */
+static void release(const struct array *a, bool dry_run, struct refusals *r)
+{
+    char *ids = NULL, words[160];
+    size_t len = 0;
+    struct nb_err one;
+    FILE *f = open_memstream(&ids, &len);
+    NB_ASSERT(f != NULL);
+    for (size_t i = 0; i < a->n; i++)
+        if (a->bound[i])
+            fprintf(f, "%s%s_%zu", ftell(f) > 0 ? "," : "", a->id, i);
+    NB_ASSERT(fclose(f) == 0);
+    if (dry_run && len > 0)
+        printf("  scontrol release %s\n", ids);
+    else if (len > 0 && nb_slurm_release(ids, &one) != NB_OK) {
+        snprintf(words, sizeof words, "its tasks are held; scontrol release %.60s%s lets them begin", ids, len > 60 ? "..." : "");
+        refuse(r, words, NB_ERROR, &one);
+    }
+    free(ids);
+}
+
+/* ---- the merge ---- */
 
 /* The merge waits for all, however they end. */
 static enum nb_status submit_merge(struct nb_cluster_job *j, const char *after,
@@ -278,53 +344,86 @@ bool nb_cluster_is_open(const struct nb_cluster_task *t)
            t->state == NB_TASK_LOST;
 }
 
-/* Those that are open go into arrays of at most what Slurm takes; what is refused at the
- * first is refused at all. Adds to after whom the merge waits for. */
-static size_t submit_open(const struct nb_cluster_job *j, bool dry_run, FILE *after, struct refusals *r)
+struct arrays {
+    struct array *v;
+    size_t n, tasks; /* of which so many are bound */
+    struct nb_cluster_task **open;
+    bool *bound;
+};
+
+static void arrays_free(struct arrays *all)
 {
-    const size_t most = nb_slurm_array_most();
-    struct nb_cluster_task **open = calloc(j->count + 1, sizeof *open);
-    size_t n = 0, taken = 0, arrays = 0;
-    NB_ASSERT(open != NULL && "out of memory");
-    for (size_t i = 0; i < j->count; i++)
-        if (nb_cluster_is_open(&j->tasks[i]))
-            open[n++] = &j->tasks[i];
-    for (size_t i = 0; i < n && (i == 0 || taken > 0); i += most, arrays++) {
-        struct array a = {.v = open + i, .n = n - i < most ? n - i : most, .id = "ARRAY"};
-        name_list(j, &a, dry_run ? arrays : 0);
-        const size_t bound = submit_array(j, &a, dry_run, r);
-        if (bound > 0)
-            fprintf(after, ":%s", a.id);
-        taken += bound;
-    }
-    free(open);
-    return taken;
+    free(all->v);
+    free(all->open);
+    free(all->bound);
 }
 
-static void wait_for_others(const struct nb_cluster_job *j, FILE *after)
+/* Those that are open go into arrays of at most what Slurm takes, all held; what is refused at the first is refused at all. */
+static void submit_open(const struct nb_cluster_job *j, bool dry_run, struct arrays *all, struct refusals *r)
 {
+    const size_t most = nb_slurm_array_most();
+    size_t n = 0, number = 1;
+    *all = (struct arrays){.v = calloc(j->count + 1, sizeof *all->v),
+                           .open = calloc(j->count + 1, sizeof *all->open),
+                           .bound = calloc(j->count + 1, sizeof *all->bound)};
+    NB_ASSERT(all->v != NULL && all->open != NULL && all->bound != NULL && "out of memory");
+    for (size_t i = 0; i < j->count; i++)
+        if (nb_cluster_is_open(&j->tasks[i]))
+            all->open[n++] = &j->tasks[i];
+    for (size_t i = 0; i < n && (i == 0 || all->tasks > 0) && r->first != NB_INTERRUPTED; i += most) {
+        struct array *a = &all->v[all->n];
+        *a = (struct array){all->open + i, n - i < most ? n - i : most, all->bound + i, number, "", "ARRAY"};
+        const size_t bound = submit_array(j, a, dry_run, r);
+        number = a->number + 1;
+        all->n += bound > 0;
+        all->tasks += bound;
+    }
+}
+
+/* For the merge: the arrays, and the tasks of earlier ones that Slurm still has. */
+static char *whom_to_wait_for(const struct nb_cluster_job *j, const struct arrays *all)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *f = open_memstream(&text, &len);
+    NB_ASSERT(f != NULL);
+    for (size_t i = 0; i < all->n; i++)
+        fprintf(f, ":%s", all->v[i].id);
     for (size_t i = 0; i < j->count; i++)
         if (j->tasks[i].state != NB_TASK_DONE && !nb_cluster_is_open(&j->tasks[i]) && j->tasks[i].id[0] != '\0')
-            fprintf(after, ":%s", j->tasks[i].id);
+            fprintf(f, ":%s", j->tasks[i].id);
+    NB_ASSERT(fclose(f) == 0);
+    return text;
+}
+
+static void merge_behind(struct nb_cluster_job *j, const struct arrays *all, bool dry_run, struct refusals *r)
+{
+    struct nb_err one, told;
+    char *after = whom_to_wait_for(j, all);
+    j->merge_id[0] = '\0';
+    const enum nb_status s = submit_merge(j, after, dry_run, &one);
+    free(after);
+    if (s == NB_OK)
+        return;
+    (void)nb_fail(&told, "the %zu tasks were submitted, but not the merge: %.300s; when they have ended: normbench cluster merge %.500s",
+                  all->tasks, one.text, j->dir);
+    j->merge_id[0] = '\0';
+    refuse(r, "", s, &told);
 }
 
 enum nb_status nb_cluster_send(struct nb_cluster_job *j, bool dry_run, size_t *taken,
                                struct nb_err *err)
 {
     struct refusals r = {NB_OK, err};
-    struct nb_err one;
-    char *after = NULL, words[2 * NB_PATH];
-    size_t len = 0;
-    FILE *f = open_memstream(&after, &len);
-    NB_ASSERT(f != NULL);
-    *taken = submit_open(j, dry_run, f, &r);
-    wait_for_others(j, f);
-    NB_ASSERT(fclose(f) == 0);
-    if (*taken > 0 && submit_merge(j, after, dry_run, &one) != NB_OK) {
-        snprintf(words, sizeof words, "the %zu tasks were submitted, but not the merge; when they have ended: normbench cluster merge %s",
-                 *taken, j->dir);
-        refuse(&r, words, &one);
-    }
-    free(after);
+    struct arrays all;
+    submit_open(j, dry_run, &all, &r);
+    for (size_t i = 0; i < all.n && r.first == NB_INTERRUPTED; i++)
+        abandon(j, &all.v[i]);
+    *taken = r.first == NB_INTERRUPTED ? 0 : all.tasks;
+    if (*taken > 0)
+        merge_behind(j, &all, dry_run, &r);
+    for (size_t i = 0; i < all.n && *taken > 0; i++)
+        release(&all.v[i], dry_run, &r);
+    arrays_free(&all);
     return r.first;
 }

@@ -5,6 +5,7 @@
 #include "cluster_nodes.h"
 
 #include <ctype.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -59,8 +60,11 @@ static enum nb_status ask(const struct nb_argv *a, struct nb_child_said *said,
                        "from which jobs are "
                        "submitted. Without Slurm: `normbench cluster submit --by-hand`",
                        start.text);
-    if (WIFSIGNALED(said->status))
-        return nb_fail(err, "%s was ended by signal %d", a->v[0], WTERMSIG(said->status));
+    if (WIFSIGNALED(said->status)) {
+        const int number = WTERMSIG(said->status);
+        (void)nb_fail(err, "%s was ended by signal %d", a->v[0], number);
+        return number == SIGINT || number == SIGTERM ? NB_INTERRUPTED : NB_ERROR;
+    }
     if (!went_well(said->status))
         return nb_fail(err, "%s refuses with exit code %d: %.600s", a->v[0],
                        WEXITSTATUS(said->status), words(said->err));
@@ -121,15 +125,18 @@ enum nb_status nb_slurm_nodes(const char *partition, char **text, struct nb_err 
 
 /* ---- sbatch ---- */
 
-/* --parsable prints the job, and behind a ';' the cluster where there are several. */
+/* --parsable prints the job, and behind a ';' the cluster where it is not this one. */
 enum nb_status nb_slurm_submit(const struct nb_argv *sbatch, char id[NB_SLURM_ID],
                                struct nb_err *err)
 {
     char *text = NULL;
     enum nb_status s = ask_text(sbatch, &text, err);
     const size_t digits = s == NB_OK ? strspn(text, "0123456789") : 0;
-    if (s == NB_OK &&
-        (digits == 0 || digits > NB_SLURM_DIGITS || strchr(";\n", text[digits]) == NULL))
+    if (s == NB_OK && digits > 0 && text[digits] == ';')
+        s = nb_fail(err, "sbatch gave job %.*s to another cluster, %.100s, where its tasks cannot be bound to nodes: submit it from there; "
+                         "scancel --clusters=... %.*s removes it", (int)digits, text, text + digits + 1, (int)digits, text);
+    else if (s == NB_OK &&
+        (digits == 0 || digits > NB_SLURM_DIGITS || strchr("\n", text[digits]) == NULL))
         s = nb_fail(
             err,
             "sbatch --parsable says \"%.200s\" where the number of the job should be",

@@ -32,15 +32,15 @@ NB_USE_RESULT enum nb_status nb_slurm_nodes(const char *partition, char **text,
 NB_USE_RESULT enum nb_status nb_slurm_submit(const struct nb_argv *sbatch,
                                              char id[NB_SLURM_ID], struct nb_err *err);
 
-/* Runs a program of Slurm that says nothing when it is well. */
+/* Runs a program of Slurm that says nothing when it is well. NB_INTERRUPTED: SIGINT or SIGTERM ended it, as with all here. */
 NB_USE_RESULT enum nb_status nb_slurm_tell(const struct nb_argv *a, struct nb_err *err);
 
 /* Tasks that an array may have: what the site allows, or Slurm's own default where that
  * is not told. */
 size_t nb_slurm_array_most(void);
 
-/* scontrol release: a job that was submitted held may begin, of an array all tasks. */
-NB_USE_RESULT enum nb_status nb_slurm_release(const char *id, struct nb_err *err);
+/* scontrol release: jobs that were submitted held may begin; ids with commas. */
+NB_USE_RESULT enum nb_status nb_slurm_release(const char *ids, struct nb_err *err);
 
 /* scancel: it waits no longer, or ends. */
 NB_USE_RESULT enum nb_status nb_slurm_cancel(const char *id, struct nb_err *err);

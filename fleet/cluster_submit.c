@@ -246,8 +246,10 @@ static enum nb_status choose_nodes(struct nb_cluster_nodes *c,
 
 static void tell_submitted(const struct nb_cluster_job *j, size_t taken)
 {
-    printf("%zu task%s, and job %s that merges when they have ended\nin ", taken,
-           taken == 1 ? "" : "s", j->merge_id);
+    printf("%zu task%s", taken, taken == 1 ? "" : "s");
+    if (j->merge_id[0] != '\0')
+        printf(", and job %s that merges when they have ended", j->merge_id);
+    fputs("\nin ", stdout);
     nb_plain(stdout, j->dir);
     fputs("\nhow far it is: normbench cluster status ", stdout);
     nb_plain(stdout, j->dir);

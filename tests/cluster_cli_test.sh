@@ -10,7 +10,7 @@ mkdir bin none shared
 
 # sinfo: says what is in sinfo.nodes, sinfo.partitions. sbatch: keeps its arguments, one a line, in sbatch.N; refuses with the
 # words in refuse.N; with a node's name in block.N what becomes of that cannot be written down. scontrol: keeps what it is asked, a line
-# each; refuses for a node with the words in refuse.NODE. squeue and sacct: say what is in their files, or fail where there is none.
+# each; refuses for a node with the words in refuse.NODE; is interrupted at that in interrupt. squeue and sacct: say what is in their files, or fail where there is none.
 cat >bin/sinfo <<'END'
 #!/bin/sh
 case " $* " in
@@ -32,11 +32,13 @@ cat >bin/scontrol <<'END'
 if [ "$1" = show ]; then cat config; exit; fi
 echo "$*" >>scontrol.asked
 node=$(printf '%s\n' "$@" | sed -n 's/^ReqNodeList=//p')
+[ "$node" != "$(cat interrupt 2>/dev/null)" ] || [ -z "$node" ] || kill -INT $$
 if [ -e "refuse.${node:-$1}" ]; then cat "refuse.${node:-$1}" >&2; exit 1; fi
 END
 cat >bin/scancel <<'END'
 #!/bin/sh
 echo "$@" >>scancelled
+[ ! -e refuse.scancel ]
 END
 cat >bin/squeue <<'END'
 #!/bin/sh
@@ -53,7 +55,7 @@ printf 'test\nspare\n' >sinfo.partitions
 printf 'MaxArraySize            = 1001\nMaxDBDMsgs              = 20\n' >config
 node() { printf '%s\037%s\0378\0371\0378\0371\03764000\037%s\n' "$@"; }
 job_says() { printf '%s\037%s\037%s\n' "$@"; }
-forget() { rm -rf count scancelled scontrol.asked block.* sbatch.* refuse.* squeue.out sacct.* shared/*; }
+forget() { rm -rf count scancelled scontrol.asked interrupt block.* sbatch.* refuse.* squeue.out sacct.* shared/*; }
 asked() { ls sbatch.* 2>/dev/null | wc -l; }
 
 # submit ARGS...: sets dir
@@ -163,10 +165,10 @@ for word in "$hostile" --partition=test --account=me --time=30:00 --parsable --n
 done
 expect "the script is told folder and list" [ "$(tail -3 sbatch.1 | tr '\n' ' ')" = "$path --array tasks-1.txt " ]
 expect "which has node and try of each task" [ "$(paste -sd, "$dir/tasks-1.txt")" = "a2 1,b1 1" ]
-expect "each task is bound to its node, then all may begin" [ "$(cat scontrol.asked)" = \
+expect "each task is bound to its node, then they may begin" [ "$(cat scontrol.asked)" = \
     "update JobId=1_0 ReqNodeList=a2 StdOut=$path/nodes/a2/slurm-1.txt
 update JobId=1_1 ReqNodeList=b1 StdOut=$path/nodes/b1/slurm-1.txt
-release 1" ]
+release 1_0,1_1" ]
 expect "the merge waits for both, however they end" grep -qx -- --dependency=afterany:1 sbatch.2
 for word in --time=30:00 --exclusive --array --hold; do expect "and is not told $word" [ "$(grep -c -- "$word" sbatch.2)" = 0 ]; done
 expect "options of the run are handed on as they are" [ "$(jq -r '.run[]' "$dir/job.json" | tr '\n' '|')" = \
@@ -194,7 +196,7 @@ submit
 expect "one of three refused: exit 1, not $rc" [ "$rc" = 1 ]
 expect "it says which and why" grep -q 'b: scontrol refuses.*not available; job 1_1 was taken back' err
 expect "its task is taken back, and no other" [ "$(cat scancelled)" = 1_1 ]
-expect "the others begin" [ "$(tail -1 scontrol.asked)" = 'release 1' ]
+expect "the others begin, and it does not" [ "$(tail -1 scontrol.asked)" = 'release 1_0,1_2' ]
 expect "the merge waits for them" grep -qx -- --dependency=afterany:1 sbatch.2
 { job_says 1_0 RUNNING None; job_says 1_2 PENDING Resources; job_says 2 PENDING Dependency; } >squeue.out
 nb cluster status "$dir" --json
@@ -223,8 +225,29 @@ forget
 echo 'Access denied' >refuse.release
 submit
 expect "not released: exit 1, not $rc" [ "$rc" = 1 ]
-expect "it says what to do" grep -q 'scontrol release 1 lets them begin' err
+expect "it says what to do" grep -q 'scontrol release 1_0,1_1,1_2 lets them begin' err
+{ job_says 1_0 PENDING JobHeldUser; job_says 1_1 PENDING JobHeldUser; job_says 1_2 RUNNING None; } >squeue.out
+nb cluster status "$dir" --json
+is a 'pending: Slurm: PENDING, JobHeldUser: scontrol release 1_0 lets it begin'
 expect "the merge waits all the same" grep -qx -- --dependency=afterany:1 sbatch.2
+forget
+echo 'Access denied' >refuse.release
+echo 'Invalid node name specified' >refuse.b
+submit
+expect "two refusals: both are told" [ "$(grep -c -e 'b: scontrol refuses' -e 'scontrol release 1_0,1_2 lets them begin' err)" = 2 ]
+forget
+echo 'Socket timed out' >refuse.b
+touch refuse.scancel
+submit
+expect "what cannot be taken back is told" grep -q 'job 1_1 could not be taken back.*scancel 1_1' err
+expect "and is not released without a node" [ "$(tail -1 scontrol.asked)" = 'release 1_0,1_2' ]
+forget
+echo b >interrupt
+nb cluster submit --partition test --dir shared
+expect "interrupted: exit 130, not $rc" [ "$rc" = 130 ]
+expect "the array is taken back" [ "$(cat scancelled)" = 1 ]
+expect "nothing stays" [ -z "$(ls shared)" ]
+expect "nothing is released, nor merged" [ "$(grep -c release scontrol.asked) $(asked)" = '0 1' ]
 forget
 echo b >block.1
 submit
@@ -241,6 +264,11 @@ expect "one merge behind both" grep -qx -- --dependency=afterany:1:2 sbatch.3
 nb cluster submit --partition test --dir shared --dry-run
 expect "and so in a dry run" [ "$(grep -o 'tasks-[0-9]*.txt' out | paste -sd,)" = tasks-1.txt,tasks-2.txt ]
 printf 'nothing of that\n' >config
+forget
+printf '17;elsewhere\n' >said
+sed -i 's/^echo \$n$/cat said/' bin/sbatch
+fails 1 'sbatch gave job 17 to another cluster, elsewhere' cluster submit --partition test --dir shared
+sed -i 's/^cat said$/echo $n/' bin/sbatch
 forget
 printf 'Submitted batch job 17\n' >said
 sed -i 's/^echo \$n$/cat said/' bin/sbatch

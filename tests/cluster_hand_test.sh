@@ -39,6 +39,25 @@ expect "its usage" grep -q 'usage: node-job.sh' err
 by_hand '../x'
 expect "no folder beside those of nodes: exit 1, not $rc" [ "$rc" = 1 ]
 
+# A task of an array looks up who it is, and does nothing on a node that is not its own.
+in_array() { # INDEX NODE LIST
+    SLURM_ARRAY_TASK_ID=$1 SLURMD_NODENAME=$2 "$job" "$dir" --array "$3" >out 2>err
+    rc=$?
+}
+printf 'right 8\nleft 9\n' >"$dir/tasks-1.txt"
+in_array 1 right tasks-1.txt
+expect "on another node: exit 1, not $rc" [ "$rc" = 1 ]
+expect "it says so" grep -q 'task 1 is that of node left, and this is right: it was never bound' err
+in_array 2 left tasks-1.txt
+expect "no line for it: exit 1, not $rc" [ "$rc" = 1 ]
+expect "it says so" grep -q 'tasks-1.txt: no line for task 2' err
+in_array 0 right tasks-7.txt
+expect "no list: exit 1, not $rc" [ "$rc" = 1 ]
+"$job" "$dir" --array tasks-1.txt >out 2>err
+expect "no array: exit 1" [ $? != 0 ]
+expect "none of that is a try" [ -z "$(ls -d "$dir"/nodes/*/*-[89].* 2>/dev/null)" ]
+rm "$dir/tasks-1.txt"
+
 # What is merged: all runs, named by their nodes; a broken one is left out and named. The commands may be absent.
 cp -r "$dir/nodes/left" "$dir/nodes/broken"
 head -c 100 "$dir/nodes/left/run-1/results.csv" >"$dir/nodes/broken/run-1/results.csv"

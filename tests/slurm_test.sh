@@ -232,6 +232,27 @@ expect "the second merge ends" within 90 merge_ended
 expect "in a folder of its own" [ "$(readlink "$dir/merged")" = merge-2 ]
 merged 2
 
+# a node that cannot be bound: its task is taken back, the other one measures
+mkdir bin
+cat >bin/scontrol <<END
+#!/bin/sh
+case " \$* " in *" ReqNodeList=n2 "*) echo "Socket timed out" >&2; exit 1 ;; esac
+exec $(command -v scontrol) "\$@"
+END
+chmod +x bin/scontrol
+PATH=$work/bin:$PATH submit "${plan[@]}"
+expect "exit 1, not $rc" [ "$rc" = 1 ]
+expect "it says which, and that no other one waits" [ "$(cat err)" = "normbench: n2: scontrol refuses with exit code 1: Socket timed out; job $(
+    jq -r .job "$dir/nodes/n1/submitted-1.json" | sed 's/_0$/_1/') was taken back" ]
+expect "n1 ends well" within 200 is_state n1 done
+expect "the merge ends" within 90 merge_ended
+merged 1
+nb cluster resubmit "$dir"
+expect "n2 alone is submitted again: $(grep '^again: ' out)" [ "$(grep '^again: ' out | cut -d, -f1)" = "again: n2" ]
+expect "n2 ends well" within 200 is_state n2 done
+expect "the second merge ends" within 90 merge_ended
+merged 2
+
 # kill -9: of the measuring program, then of the whole step; then the node vanishes
 run_of() { # NODE: the pid of its `normbench run`
     local p

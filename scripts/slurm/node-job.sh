@@ -34,6 +34,10 @@ if [ "$node" = --array ]; then
         index=$((index + 1))
     done <"$list"
     [ -n "$try" ] || die 1 "$list: no line for task $SLURM_ARRAY_TASK_ID" ""
+    if [ "${SLURMD_NODENAME:-$node}" != "$node" ]; then
+        meant=$node node=''
+        die 1 "task $SLURM_ARRAY_TASK_ID is that of node $meant, and this is $SLURMD_NODENAME: it was never bound to its node" ""
+    fi
 fi
 [ -e "$dir/job.json" ] || die 1 "$dir: no job.json in it; is that the folder of a sweep, and is it shared with $(hostname)?" "no job.json"
 
