@@ -140,7 +140,7 @@ static void name_all(struct nb_machine *m, size_t n, const char *names)
         v[i] = (struct keyed){plain_name(m[i].run, names), i};
     each_group(m, v, n, number_group);
     for (size_t i = 0; i < n; i++)
-        v[i] = (struct keyed){m[i].run->host_name, i};
+        v[i] = (struct keyed){json_string_value(json_object_get(m[i].run->host, "host")), i}; /* what nb_host_differs asks first */
     each_group(m, v, n, find_hosts);
     free(v);
 }

@@ -191,6 +191,9 @@ for node in n1 n2; do
 done
 expect "the merge ends" within 90 merge_ended
 merged 2
+if knows report; then
+    expect "one page of both" [ -s "$dir/merged/page.html" ]
+fi
 if knows compare; then
     expect "one comparison of two machines" [ -s "$dir/merged/compare/compare.md" ]
     expect "linked" grep -q '\](compare/compare.md)' "$dir/merged/merge.md"
