@@ -87,7 +87,7 @@ static enum nb_status remember(const char *dir, const char *name, const char *id
     return nb_cluster_write(dir, name, json_pack("{s:s}", "job", id), err) == NB_OK ? NB_OK : take_back(id, err);
 }
 
-/* The first of several that were refused is the error; the others are told at once. */
+/* The first of several that were refused is the error, or an interruption; the others are told at once. */
 struct refusals {
     enum nb_status first;
     struct nb_err *err;
@@ -97,7 +97,7 @@ static void refuse(struct refusals *r, const char *who, enum nb_status s, const 
 {
     struct nb_err one;
     (void)nb_fail(&one, "%.200s%s%.800s", who, who[0] != '\0' ? ": " : "", why->text);
-    if (r->first == NB_OK) {
+    if (r->first == NB_OK || s == NB_INTERRUPTED) {
         r->first = s;
         *r->err = one;
         return;
@@ -240,7 +240,6 @@ static size_t bind_all(const struct nb_cluster_job *j, struct array *a, struct r
         if (s != NB_OK)
             refuse(r, a->v[i]->node, s, &one);
         if (s == NB_INTERRUPTED) {
-            r->first = s;
             abandon(j, a);
             return 0;
         }
@@ -293,7 +292,7 @@ static size_t submit_array(const struct nb_cluster_job *j, struct array *a, bool
 /* Its tasks that are bound may begin, and no other. */
 static void release(const struct array *a, bool dry_run, struct refusals *r)
 {
-    char *ids = NULL, words[160];
+    char *ids = NULL, words[200];
     size_t len = 0;
     struct nb_err one;
     FILE *f = open_memstream(&ids, &len);
@@ -305,7 +304,9 @@ static void release(const struct array *a, bool dry_run, struct refusals *r)
     if (dry_run && len > 0)
         printf("  scontrol release %s\n", ids);
     else if (len > 0 && nb_slurm_release(ids, &one) != NB_OK) {
-        snprintf(words, sizeof words, "its tasks are held; scontrol release %.60s%s lets them begin", ids, len > 60 ? "..." : "");
+        const bool few = len <= 60; /* all of a command, or none of it */
+        snprintf(words, sizeof words, "the tasks of job %.*s are held; %s%.60s lets them begin", NB_SLURM_DIGITS, a->id, few ? "scontrol release " : "",
+                 few ? ids : "scontrol release, as `cluster status` tells of each,");
         refuse(r, words, NB_ERROR, &one);
     }
     free(ids);
@@ -417,13 +418,15 @@ enum nb_status nb_cluster_send(struct nb_cluster_job *j, bool dry_run, size_t *t
     struct refusals r = {NB_OK, err};
     struct arrays all;
     submit_open(j, dry_run, &all, &r);
-    for (size_t i = 0; i < all.n && r.first == NB_INTERRUPTED; i++)
-        abandon(j, &all.v[i]);
-    *taken = r.first == NB_INTERRUPTED ? 0 : all.tasks;
-    if (*taken > 0)
+    if (r.first != NB_INTERRUPTED && all.tasks > 0)
         merge_behind(j, &all, dry_run, &r);
-    for (size_t i = 0; i < all.n && *taken > 0; i++)
-        release(&all.v[i], dry_run, &r);
+    const bool interrupted = r.first == NB_INTERRUPTED;
+    for (size_t i = 0; i < all.n; i++)
+        if (interrupted)
+            abandon(j, &all.v[i]);
+        else
+            release(&all.v[i], dry_run, &r);
+    *taken = interrupted ? 0 : all.tasks;
     arrays_free(&all);
     return r.first;
 }

@@ -135,12 +135,8 @@ enum nb_status nb_slurm_submit(const struct nb_argv *sbatch, char id[NB_SLURM_ID
     if (s == NB_OK && digits > 0 && text[digits] == ';')
         s = nb_fail(err, "sbatch gave job %.*s to another cluster, %.100s, where its tasks cannot be bound to nodes: submit it from there; "
                          "scancel --clusters=... %.*s removes it", (int)digits, text, text + digits + 1, (int)digits, text);
-    else if (s == NB_OK &&
-        (digits == 0 || digits > NB_SLURM_DIGITS || strchr("\n", text[digits]) == NULL))
-        s = nb_fail(
-            err,
-            "sbatch --parsable says \"%.200s\" where the number of the job should be",
-            text);
+    else if (s == NB_OK && (digits == 0 || digits > NB_SLURM_DIGITS || (text[digits] != '\n' && text[digits] != '\0')))
+        s = nb_fail(err, "sbatch --parsable says \"%.200s\" where the number of the job should be", text);
     if (s == NB_OK)
         snprintf(id, NB_SLURM_ID, "%.*s", (int)digits, text);
     free(text);

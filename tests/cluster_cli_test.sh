@@ -9,7 +9,7 @@ mkdir bin none shared
 # ---- a Slurm that does as it is told ----
 
 # sinfo: says what is in sinfo.nodes, sinfo.partitions. sbatch: keeps its arguments, one a line, in sbatch.N; refuses with the
-# words in refuse.N; with a node's name in block.N what becomes of that cannot be written down. scontrol: keeps what it is asked, a line
+# words in refuse.N, is interrupted at the number in interrupt; with a node's name in block.N what becomes of that cannot be written down. scontrol: keeps what it is asked, a line
 # each; refuses for a node with the words in refuse.NODE; is interrupted at that in interrupt. squeue and sacct: say what is in their files, or fail where there is none.
 cat >bin/sinfo <<'END'
 #!/bin/sh
@@ -23,6 +23,7 @@ cat >bin/sbatch <<'END'
 n=$(($(cat count 2>/dev/null || echo 0) + 1))
 echo $n >count
 printf '%s\n' "$@" >sbatch.$n
+[ "$n" != "$(cat interrupt 2>/dev/null)" ] || kill -INT $$
 if [ -e refuse.$n ]; then cat refuse.$n >&2; exit 1; fi
 if [ -e block.$n ]; then while [ $# -gt 3 ]; do shift; done; mkdir "$1/nodes/$(cat block.$n)/.submitted-1.json.part"; fi
 echo $n
@@ -242,13 +243,16 @@ submit
 expect "what cannot be taken back is told" grep -q 'job 1_1 could not be taken back.*scancel 1_1' err
 expect "and is not released without a node" [ "$(tail -1 scontrol.asked)" = 'release 1_0,1_2' ]
 forget
-echo b >interrupt
-nb cluster submit --partition test --dir shared
-expect "interrupted: exit 130, not $rc" [ "$rc" = 130 ]
-expect "the array is taken back" [ "$(cat scancelled)" = 1 ]
-expect "nothing stays" [ -z "$(ls shared)" ]
-expect "nothing is released, nor merged" [ "$(grep -c release scontrol.asked) $(asked)" = '0 1' ]
-forget
+# while the second node is bound; while the merge, the second sbatch, is submitted
+for at in b 2; do
+    echo $at >interrupt
+    nb cluster submit --partition test --dir shared
+    expect "interrupted at $at: exit 130, not $rc" [ "$rc" = 130 ]
+    expect "the array is taken back" [ "$(cat scancelled)" = 1 ]
+    expect "nothing stays" [ -z "$(ls shared)" ]
+    expect "nothing is released" [ "$(grep -c release scontrol.asked)" = 0 ]
+    forget
+done
 echo b >block.1
 submit
 expect "one that cannot be written down: exit 1, not $rc" [ "$rc" = 1 ]
