@@ -288,4 +288,5 @@ static void product(double *c, const double *a, const double *b, size_t n, size_
         }
 }
 
-const struct nb_loops NB_LOOPS_NAME(NB_UNIT) = {activate, activate_bf16, gelu_back, swiglu_back, gru, gru_back, softmax, add, accumulate, product};
+const struct nb_loops NB_LOOPS_NAME(NB_UNIT) = {activate, activate_bf16, gelu_back, swiglu_back, gru, gru_back, softmax, add, accumulate,
+                                                  product};

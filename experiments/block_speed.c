@@ -3,10 +3,12 @@
  * block_speed: processes one after the other, each with places in memory of its own (block.h); in each, rounds in which every norm
  *   in every class runs once over the same weights, in the orders of a Williams square, so that each follows each other one
  *   equally often. Without a norm the block runs twice, as if it were two norms: what these two differ by in the median of the
- *   processes is the noise floor of all that is relative to a block. A process gives the median of each ratio (block_ratios.h), and intervals are over processes.
+ *   processes is the noise floor of all that is relative to a block. A process gives the median of each ratio (block_ratios.h),
+ *   and intervals are over processes.
  *
- * A process with one thread is bound to the core where it begins. In norms is what the clock says before and after each; what reading it twice takes is taken off. Norms and loops run in one thread
- * whatever OpenBLAS does. Weights are not updated: training is forward and backward. */
+ * A process with one thread is bound to the core where it begins. In norms is what the clock says before and after each; what
+ * reading it twice takes is taken off. Norms and loops run in one thread whatever OpenBLAS does. Weights are not updated: training is
+ * forward and backward. */
 #define _GNU_SOURCE /* sched_setaffinity */
 #include "block.h"
 #include "block_ratios.h"

@@ -72,7 +72,7 @@ static enum nb_status begin_job(const struct nb_cluster_job *j, struct nb_argv *
     return s;
 }
 
-/* A job that nobody knows of would run all the same, and a second one be sent: what cannot be written down is taken back. */
+/* The error then says that it was, or how to. */
 static enum nb_status take_back(const char *id, struct nb_err *err)
 {
     struct nb_err cancel;
@@ -82,6 +82,7 @@ static enum nb_status take_back(const char *id, struct nb_err *err)
                : nb_fail(err, "%.400s; job %s could not be taken back (%.300s): scancel %s", cause.text, id, cancel.text, id);
 }
 
+/* A job that nobody knows of would run all the same, and a second one be sent: what cannot be written down is taken back. */
 static enum nb_status remember(const char *dir, const char *name, const char *id, struct nb_err *err)
 {
     return nb_cluster_write(dir, name, json_pack("{s:s}", "job", id), err) == NB_OK ? NB_OK : take_back(id, err);
