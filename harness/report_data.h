@@ -322,6 +322,12 @@ size_t rep_timed_norms(const struct rep_cell *cell);
 struct rep_estimate rep_speed_over(const struct rep_run *run, const struct rep_cell *cell,
                                    const struct rep_entry *e,
                                    const struct rep_entry *other);
+/* The same over the best of count others: in each process over the one that was fastest in all other processes. The
+ * fastest in all is partly the luckiest, and its own luck counts against e; here no process chooses by its own. NAN of
+ * fewer than two processes. */
+struct rep_estimate rep_speed_over_best(const struct rep_run *run, const struct rep_cell *cell,
+                                        const struct rep_entry *e, const struct rep_entry *const *others,
+                                        size_t count);
 
 /* Traffic of a row in bytes: x read and y written once; backward x and dy read, dx written, and dres where the kernel
  * has two gradients; fused x and the residual read, y and, where it is kept, h written. With write-allocate also what a store that is not non-temporal fetches first:
@@ -367,12 +373,12 @@ void rep_bars_terminal(const struct rep_run *run, const struct rep_bars *bars, F
 /* report_auto.c: what auto reaches of the best variant beside it, whatever its ISA */
 struct rep_auto {
     const struct rep_cell *cell;
-    const struct rep_entry *entry, *best;
-    struct rep_estimate share; /* speed of auto over that of best */
+    const struct rep_entry *entry, *best; /* best: of all processes together */
+    struct rep_estimate share;            /* speed of auto over that of the best, rep_speed_over_best */
 };
 struct rep_autos {
     struct rep_auto *list;
-    size_t n, within; /* within 3 % */
+    size_t n, within, below; /* within 3 %; below by the whole interval */
     double median;
     const struct rep_auto *least;
 };

@@ -678,17 +678,70 @@ static void cell_numbers(struct rep_run *run, struct rep_cell *cell)
     end_work(&w);
 }
 
+/* Logarithm of the speed of e over other's in one process: in the same rounds, or each against the anchor of its own. */
+static double log_speed(const struct work *w, const struct rep_cell *cell, const struct rep_unit *u,
+                        const struct rep_entry *e, const struct rep_entry *other)
+{
+    if (!rep_is_timed(e) || !rep_is_timed(other) || !rep_is_measuring(w->run, u))
+        return NAN;
+    if (e->group == other->group)
+        return log_ratio(cell, u, e->group, other->member, e->member, w->rounds);
+    if (find_anchor(cell, e->group) == SIZE_MAX || find_anchor(cell, other->group) == SIZE_MAX)
+        return NAN;
+    return over_anchor(w, cell, u, e) - over_anchor(w, cell, u, other);
+}
+
 struct rep_estimate rep_speed_over(const struct rep_run *run, const struct rep_cell *cell,
                                    const struct rep_entry *e,
                                    const struct rep_entry *other)
 {
-    struct work w = {run, doubles(rep_max_rounds(cell)), doubles(cell->nunits + 1)};
-    struct rep_estimate speed =
-        rep_is_timed(e) && rep_is_timed(other) && e->group == other->group
-            ? ratio_estimate(&w, cell, e->group, other->member, e->member)
-            : speed_over(&w, cell, e, other);
-    free(w.rounds);
-    free(w.processes);
+    struct work w = begin_work(run, cell);
+    size_t n = 0;
+    for (size_t u = 0; u < cell->nunits; u++) {
+        const double r = log_speed(&w, cell, &cell->units[u], e, other);
+        if (isfinite(r))
+            w.processes[n++] = r;
+    }
+    const struct rep_estimate speed = exponential(estimate(w.processes, n));
+    end_work(&w);
+    return speed;
+}
+
+/* Of nunits numbers the median of all but one, NAN left out. */
+static double median_without(const double *v, size_t nunits, size_t unit, double *scratch)
+{
+    size_t n = 0;
+    for (size_t u = 0; u < nunits; u++)
+        if (u != unit && isfinite(v[u]))
+            scratch[n++] = v[u];
+    return n ? nb_median(scratch, n) : NAN;
+}
+
+struct rep_estimate rep_speed_over_best(const struct rep_run *run, const struct rep_cell *cell,
+                                        const struct rep_entry *e, const struct rep_entry *const *others, size_t count)
+{
+    struct work w = begin_work(run, cell);
+    const size_t units = cell->nunits;
+    double *over = doubles(count * units + 1), *scratch = doubles(units + 1); /* over: [count][units] */
+    size_t n = 0;
+    for (size_t k = 0; k < count * units; k++)
+        over[k] = log_speed(&w, cell, &cell->units[k % units], e, others[k / units]);
+    for (size_t u = 0; u < units; u++) {
+        double least = INFINITY, r = NAN;
+        for (size_t k = 0; k < count; k++) {
+            const double m = median_without(over + k * units, units, u, scratch);
+            if (m < least) {
+                least = m;
+                r = over[k * units + u];
+            }
+        }
+        if (isfinite(r))
+            w.processes[n++] = r;
+    }
+    const struct rep_estimate speed = exponential(estimate(w.processes, n));
+    free(over);
+    free(scratch);
+    end_work(&w);
     return speed;
 }
 

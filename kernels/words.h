@@ -77,7 +77,8 @@ typedef double stat_f64;
 #define v_copysign NB_OF_ARITH(v_copysign) /* |a| with the sign of b */
 #define v_pow2 NB_OF_ARITH(v_pow2) /* of NB_MAGIC + n: 2^n for -126 <= n (f64: -1022), 0 for one less */
 #define v_keep NB_OF_ARITH(v_keep) /* first m lanes, the others 0 */
-#define v_hsum NB_OF_ARITH(v_hsum)
+#define v_turn NB_OF_ARITH(v_turn) /* turned around by m < VL lanes: lane l is lane (l + m) % VL of a */
+#define v_hsum NB_OF_ARITH(v_hsum) /* lanes half of them apart first, then a quarter, and so on */
 #define v_hmax NB_OF_ARITH(v_hmax)
 #define v_hsum4 NB_OF_ARITH(v_hsum4) /* of each of 4 vecs; SIMD alone */
 #define r_tanh NB_OF_ARITH(r_tanh) /* libm's */
@@ -138,6 +139,10 @@ typedef double stat_f64;
 #define acc_begin NB_LOCAL(acc_begin)
 #define acc_part NB_LOCAL(acc_part)
 #define acc_block NB_LOCAL(acc_block)
+#define acc_blocks NB_LOCAL(acc_blocks)
+#define acc_few NB_LOCAL(acc_few)
+#define acc_before NB_LOCAL(acc_before)
+#define acc_head NB_LOCAL(acc_head)
 #define acc_tail NB_LOCAL(acc_tail)
 #define acc_end NB_LOCAL(acc_end)
 #define sums_term NB_LOCAL(sums_term)
@@ -226,12 +231,14 @@ typedef double stat_f64;
 #define tuned_pivot NB_LOCAL(tuned_pivot)
 #define tuned_map NB_LOCAL(tuned_map)
 #define tuned_stats NB_LOCAL(tuned_stats)
-#define tuned_head NB_LOCAL(tuned_head)
+#define tuned_before NB_LOCAL(tuned_before)
 #define tuned_apply NB_LOCAL(tuned_apply)
 #define tuned_plain NB_LOCAL(tuned_plain)
 #define tuned_pipe NB_LOCAL(tuned_pipe)
+#define tuned_lines NB_LOCAL(tuned_lines)
 #define tuned_rows8 NB_LOCAL(tuned_rows8)
 #define rows8_tiles NB_LOCAL(rows8_tiles)
+#define rows8_rows NB_LOCAL(rows8_rows)
 #define rows8_columns NB_LOCAL(rows8_columns)
 #define rows4_rows NB_LOCAL(rows4_rows)
 #define tuned_rows4 NB_LOCAL(tuned_rows4)
@@ -245,6 +252,7 @@ typedef double stat_f64;
 #define rows4_part NB_LOCAL(rows4_part)
 #define fetch_ahead NB_LOCAL(fetch_ahead)
 #define pipe_row NB_LOCAL(pipe_row)
+#define pipe_rows NB_LOCAL(pipe_rows)
 #define triad_row NB_LOCAL(triad_row)
 #define triad_rows NB_LOCAL(triad_rows)
 #define add_few NB_LOCAL(add_few)
@@ -419,6 +427,7 @@ enum {
     NB_BY_ROW = 8192, /* rows4: sums side by side, written row by row */
     NB_TANH = 16384, /* dyt: of x*r, tanh.inc */
     NB_LIBM = 32768, /* by the C library, an element at a time */
+    NB_LINES = 65536, /* each row of x and y begins with a line; of sums, too */
     NB_OPTIONS = NB_ONE_PLUS | NB_CAST_XHAT,
 };
 enum { NB_AFFINE_ROWS = 4 };

@@ -526,6 +526,67 @@ static int check_same_bits(const struct nb_kernel *k)
     return failed;
 }
 
+/* y, mean and rstd of a row are those of its numbers alone, wherever in a line x begins. Without a pad and with a
+ * length of whole lines all rows begin a line at first, which some kernels look for; with one each row begins elsewhere. */
+static int depends_on_place(const struct nb_kernel *k, size_t hidden, size_t pad)
+{
+    static unsigned char first[BYTES], first_means[sizeof means], first_rstds[sizeof rstds];
+    struct setup t = with_options(k, hidden, 3, (struct options){0});
+    t.in_place = 0;
+    t.ldx = t.ldy = hidden + pad;
+    fill(k, &t);
+    const size_t e = nb_dtype_bytes(k->dtype), bytes = (size_t)(x_room.end - xs), out = (size_t)(y_room.end - ys);
+    int differs = 0;
+    for (size_t moved = 0; moved < 64 / e && !differs; moved++) {
+        differs = !call(k, &t, ys);
+        if (moved == 0) {
+            memcpy(first, ys, out);
+            memcpy(first_means, means, sizeof means);
+            memcpy(first_rstds, rstds, sizeof rstds);
+        }
+        differs |= memcmp(first, ys, out) || memcmp(first_means, means, sizeof means) ||
+                   memcmp(first_rstds, rstds, sizeof rstds);
+        memmove(xs - e, xs, bytes);
+        xs -= e;
+    }
+    return differs;
+}
+
+/* Tricks that promise the sums of their algorithm. */
+static int has_other_sums(const struct nb_kernel *k)
+{
+    static unsigned char their_means[sizeof means], their_rstds[sizeof rstds];
+    char name[128];
+    if (strcmp(k->trick, "pipe") != 0 && strcmp(k->trick, "nt") != 0 && strcmp(k->trick, "rows8") != 0)
+        return 0;
+    snprintf(name, sizeof name, "%.*s", (int)(strlen(k->name) - strlen(k->trick) - 1), k->name);
+    const struct nb_kernel *plain = nb_kernel_find(name);
+    if (!plain) /* such as scale */
+        return 0;
+    const struct setup t = with_options(k, 391, 3, (struct options){0});
+    fill(k, &t);
+    if (!call(k, &t, ys))
+        return 1;
+    memcpy(their_means, means, sizeof means);
+    memcpy(their_rstds, rstds, sizeof rstds);
+    return !call(plain, &t, ys) || memcmp(their_means, means, sizeof means) ||
+           memcmp(their_rstds, rstds, sizeof rstds);
+}
+
+static int check_places(const struct nb_kernel *k)
+{
+    static const size_t lengths[] = {1, 15, 64, 128, 129, 384, 391};
+    int failed = 0;
+    for (size_t i = 0; i < 2 * (sizeof lengths / sizeof *lengths); i++) {
+        const size_t hidden = lengths[i / 2], pad = i % 2 * 5;
+        const struct setup t = with_options(k, hidden, 3, (struct options){0});
+        if (takes(k, hidden) && depends_on_place(k, hidden, pad))
+            failed += report(k, &t, "cannot be called, or its bits depend on where x lies");
+    }
+    const struct setup t = with_options(k, 391, 3, (struct options){0});
+    return failed + (has_other_sums(k) ? report(k, &t, "its sums are not those of its algorithm") : 0);
+}
+
 static int check_supports(const struct nb_kernel *k)
 {
     const struct options o[] = {
@@ -652,6 +713,40 @@ static void last_row_forgotten(const void *state, const struct nb_args *a)
     victim->run(&p, a);
 }
 
+/* one unit in the last place, where x begins a line */
+static void bump(float *v)
+{
+    *v = nextafterf(*v, INFINITY);
+}
+
+static void y_by_place(const void *state, const struct nb_args *a)
+{
+    victim->run(state, a);
+    if ((uintptr_t)a->x % 64 == 0)
+        bump(a->y);
+}
+
+static void rstd_by_place(const void *state, const struct nb_args *a)
+{
+    victim->run(state, a);
+    if ((uintptr_t)a->x % 64 == 0)
+        bump(a->rstd);
+}
+
+static int check_planted_places(void)
+{
+    void (*const planted[])(const void *, const struct nb_args *) = {y_by_place, rstd_by_place};
+    int failed = depends_on_place(victim, 33, 0);
+    for (size_t i = 0; i < sizeof planted / sizeof *planted; i++) {
+        struct nb_kernel k = *victim;
+        k.run = planted[i];
+        failed += !depends_on_place(&k, 33, 0);
+    }
+    if (failed)
+        printf("FAIL bits that depend on where x lies were not caught\n");
+    return failed;
+}
+
 static int check_planted(void)
 {
     void (*const planted[])(const void *, const struct nb_args *) = {
@@ -677,14 +772,14 @@ static int check_planted(void)
             failed++;
         }
     }
-    return victim ? failed : 1;
+    return victim ? failed + check_planted_places() : 1;
 }
 
 static int check_kernel(const struct nb_kernel *k)
 {
     int failed = check_shapes(k) + check_special(k) + check_supports(k);
     if (is_layer(k->op))
-        failed += check_options(k) + check_forgotten(k) + check_same_bits(k);
+        failed += check_options(k) + check_forgotten(k) + check_same_bits(k) + check_places(k);
     if (k->bound.range_safe)
         failed += check_range(k);
     if (strcmp(k->algo, "gamma") == 0 && nb_dtype_bytes(k->dtype) == 2)

@@ -70,6 +70,17 @@ static NB_INLINE __m256d as_f64(__m256i v)
 NB_WORDS(f32, ps, __m256, float)
 NB_WORDS(f64, pd, __m256d, double)
 
+static NB_INLINE __m256 v_turn_f32(__m256 a, size_t m)
+{
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return _mm256_permutevar8x32_ps(a, _mm256_add_epi32(lane, _mm256_set1_epi32((int)m)));
+}
+
+static NB_INLINE __m256d v_turn_f64(__m256d a, size_t m)
+{
+    return _mm256_castps_pd(v_turn_f32(_mm256_castpd_ps(a), 2 * m));
+}
+
 static NB_INLINE __m256 v_pow2_f32(__m256 a)
 {
     return as_f32(_mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(a), 23), _mm256_set1_epi32(0x3f800000)));

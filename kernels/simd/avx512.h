@@ -46,12 +46,39 @@ typedef __m512d vec_f64;
     {                                                                                    \
         return _mm512_maskz_mov_##sfx(NB_MASK_##t(m), a);                                \
     }                                                                                    \
-    static NB_INLINE S v_hsum_##t(V a) { return _mm512_reduce_add_##sfx(a); }            \
     static NB_INLINE S v_hmax_##t(V a) { return _mm512_reduce_max_##sfx(a); }
 /* clang-format on */
 
 NB_WORDS(f32, ps, __m512, float)
 NB_WORDS(f64, pd, __m512d, double)
+
+/* Step by step: the compiler may add in an order of its own where it is asked for the sum. */
+static NB_INLINE float v_hsum_f32(__m512 a)
+{
+    const __m256 h = _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
+    __m128 q = _mm_add_ps(_mm256_castps256_ps128(h), _mm256_extractf128_ps(h, 1));
+    q = _mm_add_ps(q, _mm_movehl_ps(q, q));
+    return _mm_cvtss_f32(_mm_add_ss(q, _mm_movehdup_ps(q)));
+}
+
+static NB_INLINE double v_hsum_f64(__m512d a)
+{
+    const __m256d h = _mm256_add_pd(_mm512_castpd512_pd256(a), _mm512_extractf64x4_pd(a, 1));
+    const __m128d q = _mm_add_pd(_mm256_castpd256_pd128(h), _mm256_extractf128_pd(h, 1));
+    return _mm_cvtsd_f64(_mm_add_sd(q, _mm_unpackhi_pd(q, q)));
+}
+
+static NB_INLINE __m512 v_turn_f32(__m512 a, size_t m)
+{
+    const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    return _mm512_permutexvar_ps(_mm512_add_epi32(lane, _mm512_set1_epi32((int)m)), a);
+}
+
+static NB_INLINE __m512d v_turn_f64(__m512d a, size_t m)
+{
+    const __m512i lane = _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7);
+    return _mm512_permutexvar_pd(_mm512_add_epi64(lane, _mm512_set1_epi64((long long)m)), a);
+}
 
 static NB_INLINE __m512 v_pow2_f32(__m512 a)
 {

@@ -32,6 +32,7 @@ typedef double vec_f64;
     static NB_INLINE V v_abs_##t(V a) { return a < 0 ? -a : a; }                         \
     static NB_INLINE V v_fma_##t(V a, V b, V c) { return a * b + c; }                    \
     static NB_INLINE V v_keep_##t(V a, size_t m) { return m ? a : 0; }                   \
+    static NB_INLINE V v_turn_##t(V a, size_t m) { return (void)m, a; }                  \
     static NB_INLINE V v_hsum_##t(V a) { return a; }                                     \
     static NB_INLINE V v_hmax_##t(V a) { return a; }                                     \
     static NB_INLINE V v_atleast_##t(V a, V b)                                           \
