@@ -238,7 +238,7 @@ static void put_commands(json_t *o, const struct nb_kernel *k, size_t hidden)
                   "judge", plain ? json_sprintf("normbench accuracy %s --out accuracy", tail) : json_null()));
 }
 
-/* What auto runs at this hidden: each residency, few rows a thread and more. */
+/* What auto runs at this hidden: each residency; one row a thread, two, and more. */
 static json_t *choice_json(const struct nb_kernel *k, size_t hidden, enum nb_auto_level level, size_t rows)
 {
     const struct nb_problem p = nb_plain_problem(k, hidden);
@@ -252,9 +252,8 @@ static void put_choices(json_t *o, const struct nb_kernel *k, size_t hidden)
 {
     json_t *array = json_array();
     for (int level = 0; level < NB_AUTO_LEVELS; level++)
-        for (size_t few = 0; few < 2; few++)
-            json_array_append_new(array, choice_json(k, hidden, (enum nb_auto_level)level,
-                                                     few ? NB_TUNE_FEW + 1 : 1));
+        for (size_t rows = 1; rows <= NB_TUNE_MANY; rows++)
+            json_array_append_new(array, choice_json(k, hidden, (enum nb_auto_level)level, rows));
     json_object_set_new(o, "choices", array);
 }
 
@@ -454,17 +453,34 @@ static void print_code(const json_t *o)
     printf("%-12s %s\n", "built with", string(o, "flags", "null"));
 }
 
+/* "L2, 1 or 2 rows": the rows from which to which a choice holds. */
+static void choice_place(char place[48], const json_t *c, int from, int to)
+{
+    const char *level = string(c, "residency", "");
+    if (to == NB_TUNE_MANY)
+        snprintf(place, 48, from == 1 ? "%s" : "%s, %d rows or more", level, from);
+    else if (from == to)
+        snprintf(place, 48, "%s, %d row%s", level, from, from == 1 ? "" : "s");
+    else
+        snprintf(place, 48, "%s, %d or %d rows", level, from, to);
+}
+
+/* One line for rows that have the same kernel for the same reason. */
 static void print_choices(const json_t *o)
 {
-    const json_t *c;
-    size_t i;
-    json_array_foreach(json_object_get(o, "choices"), i, c)
-    {
-        char where[48];
-        snprintf(where, sizeof where, "%s, %s %d rows", string(c, "residency", ""),
-                 real_of(c, "rows_from") > 1 ? "more than" : "up to", NB_TUNE_FEW);
-        printf("%-12s %-22s %s (%s)\n", i == 0 ? "runs" : "", where, string(c, "runs", "null"),
+    const json_t *choices = json_object_get(o, "choices");
+    int from = 1;
+    for (size_t i = 0; i < json_array_size(choices); i++) {
+        const json_t *c = json_array_get(choices, i), *next = json_array_get(choices, i + 1);
+        const int rows = (int)real_of(c, "rows_from");
+        char place[48];
+        if (rows < NB_TUNE_MANY && json_equal(json_object_get(c, "runs"), json_object_get(next, "runs")) &&
+            json_equal(json_object_get(c, "why"), json_object_get(next, "why")))
+            continue;
+        choice_place(place, c, from, rows);
+        printf("%-12s %-22s %s (%s)\n", i < NB_TUNE_MANY && from == 1 ? "runs" : "", place, string(c, "runs", "null"),
                string(c, "why", "null"));
+        from = rows % NB_TUNE_MANY + 1;
     }
 }
 

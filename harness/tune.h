@@ -55,6 +55,6 @@ NB_USE_RESULT enum nb_status nb_tune_worker(const char *word, struct nb_err *err
 NB_USE_RESULT enum nb_status nb_tune_derive(const char *dir, struct nb_tune *t, FILE *out, struct nb_err *err);
 NB_USE_RESULT enum nb_status nb_tune_write(const struct nb_tune *t, const char *path, struct nb_err *err);
 
-enum { NB_TUNE_FEW = 3 }; /* rows a part that count as few: one line's range, the others have the rest */
+enum { NB_TUNE_MANY = 3 }; /* rows a part: 1 and 2 are ranges of their own, these and more are one */
 
 #endif

@@ -18,7 +18,7 @@ _Static_assert((int)NB_L1 == NB_AUTO_L1 && (int)NB_DRAM == NB_AUTO_DRAM, "reside
 struct verdict {
     const struct nb_kernel *kernel;
     enum nb_auto_level level;
-    bool few;
+    size_t rows_from; /* of the range of rows that it stands for */
     size_t hidden, rows;
     double share, gain;
 };
@@ -26,6 +26,11 @@ struct verdicts {
     struct verdict *v;
     size_t n, elsewhere; /* elsewhere: cells whose data lies where its size does not say */
 };
+
+static size_t rows_from(size_t rows)
+{
+    return rows < NB_TUNE_MANY ? rows : NB_TUNE_MANY;
+}
 
 /* ---- a cell ---- */
 
@@ -76,7 +81,7 @@ static void add_verdict(struct verdicts *all, struct verdict v)
 {
     for (size_t i = 0; i < all->n; i++) { /* of cells that differ in rows alone, that with most counts */
         struct verdict *o = &all->v[i];
-        if (nb_auto_of(o->kernel) != nb_auto_of(v.kernel) || o->level != v.level || o->few != v.few ||
+        if (nb_auto_of(o->kernel) != nb_auto_of(v.kernel) || o->level != v.level || o->rows_from != v.rows_from ||
             o->hidden != v.hidden)
             continue;
         if (v.rows > o->rows)
@@ -99,7 +104,7 @@ static void decide(const struct rep_run *run, const struct rep_cell *c, const st
     const struct rep_entry *def = usual != NULL ? entry_named(c, usual->name) : NULL;
     if (best == NULL || def == NULL)
         return;
-    struct verdict v = {nb_kernel_find(best->kernel->name), level, c->rows <= NB_TUNE_FEW, c->hidden, c->rows, 1, 1};
+    struct verdict v = {nb_kernel_find(best->kernel->name), level, rows_from(c->rows), c->hidden, c->rows, 1, 1};
     const struct rep_estimate over = rep_speed_over(run, c, best, def);
     if (isfinite(def->scale_ratio.value)) {
         if (best != def && over.lo > 1) {
@@ -125,7 +130,7 @@ static void look_at(const struct rep_run *run, const struct rep_cell *c, struct 
         const struct nb_problem p = problem_of(c, self);
         const enum nb_auto_level level = nb_auto_level_of(&p, 1);
         /* of few rows only the size is known when auto is asked, wherever the cell lay */
-        if (c->rows > NB_TUNE_FEW && nb_residency_parse(c->residency) != (int)level) {
+        if (c->rows >= NB_TUNE_MANY && nb_residency_parse(c->residency) != (int)level) {
             all->elsewhere += !counted;
             counted = true;
             continue;
@@ -146,8 +151,8 @@ static int by_place(const void *a, const void *b)
         return k->op < l->op ? -1 : 1;
     if (k != l)
         return strcmp(k->isa, l->isa);
-    if (v->few != w->few)
-        return v->few ? -1 : 1;
+    if (v->rows_from != w->rows_from)
+        return v->rows_from < w->rows_from ? -1 : 1;
     if (v->level != w->level)
         return v->level < w->level ? -1 : 1;
     return v->hidden < w->hidden ? -1 : v->hidden > w->hidden;
@@ -155,7 +160,7 @@ static int by_place(const void *a, const void *b)
 
 static bool one_series(const struct verdict *v, const struct verdict *w)
 {
-    return nb_auto_of(v->kernel) == nb_auto_of(w->kernel) && v->few == w->few && v->level == w->level;
+    return nb_auto_of(v->kernel) == nb_auto_of(w->kernel) && v->rows_from == w->rows_from && v->level == w->level;
 }
 
 static bool supports(const struct nb_kernel *k, size_t hidden)
@@ -190,8 +195,8 @@ static void make_ranges(struct verdicts *all, struct nb_tune *t)
             t->scores[t->count - 1].share = fmin(t->scores[t->count - 1].share, v->share);
             t->scores[t->count - 1].gain = fmin(t->scores[t->count - 1].gain, v->gain);
         } else {
-            nb_tune_add(t, (struct nb_auto_choice){v->kernel, v->level, from, to, v->few ? 1 : NB_TUNE_FEW + 1,
-                                                   v->few ? NB_TUNE_FEW : SIZE_MAX}, v->share, v->gain);
+            nb_tune_add(t, (struct nb_auto_choice){v->kernel, v->level, from, to, v->rows_from,
+                                                   v->rows_from < NB_TUNE_MANY ? v->rows_from : SIZE_MAX}, v->share, v->gain);
         }
         from = to + 1;
     }

@@ -107,24 +107,36 @@ const struct nb_kernel *nb_auto_of(const struct nb_kernel *k)
 /* ---- the choice ---- */
 
 enum { /* words of auto.def */
-    WIDE = 1u << NB_F32 | 1u << NB_F64,
+    F32 = 1u << NB_F32,
+    F16 = 1u << NB_F16,
     BF16 = 1u << NB_BF16,
-    BITS16 = 1u << NB_F16 | BF16,
+    WIDE = F32 | 1u << NB_F64,
+    BITS16 = F16 | BF16,
     ANY = WIDE | BITS16
 };
-#define NB_ALL SIZE_MAX
+#define ALL ""
+#define AVX "avx"
+#define AVX2 "avx2"
+#define AVX512 "avx512"
+#define MOST SIZE_MAX
 
 static const struct rule {
     uint32_t op, dtypes; /* dtypes: a bit each */
+    const char *isa;     /* how its name begins */
     enum nb_auto_level from, to;
-    size_t hidden_from, hidden_to, rows_from, rows_to;
+    size_t bytes_from, bytes_to, rows_from, rows_to;
     const char *algo, *trick, *why;
 } rules[] = {
-#define NB_RULE(op, dtypes, from, to, hidden_from, hidden_to, rows_from, rows_to, algo, trick, why)               \
-    {NB_OP_##op, dtypes, NB_AUTO_##from, NB_AUTO_##to, hidden_from, hidden_to, rows_from, rows_to, algo, trick, why},
+#define NB_RULE(op, isa, dtypes, from, to, bytes_from, bytes_to, rows_from, rows_to, algo, trick, why)            \
+    {NB_OP_##op, dtypes, isa, NB_AUTO_##from, NB_AUTO_##to, bytes_from, bytes_to, rows_from, rows_to, algo, trick, why},
 #include "auto.def"
 #undef NB_RULE
 };
+#undef ALL
+#undef AVX
+#undef AVX2
+#undef AVX512
+#undef MOST
 
 static bool within(size_t v, size_t from, size_t to)
 {
@@ -147,10 +159,13 @@ static bool serves(const struct nb_kernel *k, const struct nb_problem *p)
 const struct nb_kernel *nb_auto_default(const char *isa, const struct nb_problem *p, enum nb_auto_level level,
                                         size_t rows, const char **why)
 {
+    if (p->dtype >= NB_DTYPE_COUNT)
+        return NULL;
+    const size_t bytes = p->hidden * nb_dtype_bytes(p->dtype);
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
         const struct rule *r = &rules[i];
-        if (r->op != p->op || p->dtype >= NB_DTYPE_COUNT || !(r->dtypes >> p->dtype & 1) ||
-            !within(level, r->from, r->to) || !within(p->hidden, r->hidden_from, r->hidden_to) ||
+        if (r->op != p->op || strncmp(isa, r->isa, strlen(r->isa)) != 0 || !(r->dtypes >> p->dtype & 1) ||
+            !within(level, r->from, r->to) || !within(bytes, r->bytes_from, r->bytes_to) ||
             !within(rows, r->rows_from, r->rows_to))
             continue;
         const struct nb_kernel *k = named(isa, p, r);

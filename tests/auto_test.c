@@ -89,7 +89,7 @@ static void expect_choice(const struct nb_kernel *self, enum nb_auto_level level
 static void edges_of(const struct nb_kernel *k)
 {
     static const size_t hiddens[] = {1, 63, 64, 128, 129, 512, 513, 4095, 4096, 8192, 8193, 1 << 28, SIZE_MAX / 64};
-    static const size_t rows[] = {1, 3, 4, 5, 1 << 20, SIZE_MAX / 64};
+    static const size_t rows[] = {1, 2, 3, 4, 5, 8, 9, 1 << 20, SIZE_MAX / 64};
     for (int level = 0; level < NB_AUTO_LEVELS; level++)
         for (size_t h = 0; h < sizeof hiddens / sizeof *hiddens; h++)
             for (size_t r = 0; r < sizeof rows / sizeof *rows; r++)
@@ -110,22 +110,38 @@ static void the_rules_are_as_written(void **state)
         size_t hidden, rows;
         const char *runs;
     } expected[] = {
-        {"avx512", "rmsnorm_fwd_auto__f32_avx512", NB_AUTO_L2, 1025, 3, "rmsnorm_fwd_onepass__f32_avx512"},
-        {"avx512", "rmsnorm_fwd_auto__f32_avx512", NB_AUTO_L2, 1024, 3, "rmsnorm_fwd_onepass__f32_avx512_pipe"},
-        {"avx512", "rmsnorm_fwd_auto__f32_avx512", NB_AUTO_L2, 768, 4, "rmsnorm_fwd_onepass__f32_avx512_pipe"},
-        {"avx512", "rmsnorm_fwd_auto__f32_avx512", NB_AUTO_L2, 128, 4, "rmsnorm_fwd_onepass__f32_avx512_rows4"},
+        {"avx512", "rmsnorm_fwd_auto__f32_avx512", NB_AUTO_L2, 4096, 1, "rmsnorm_fwd_onepass__f32_avx512_pipe"},
+        {"avx512", "rmsnorm_fwd_auto__f32_avx512", NB_AUTO_L1, 64, 2, "rmsnorm_fwd_onepass__f32_avx512_rows4"},
+        {"avx512", "rmsnorm_fwd_auto__f64_avx512", NB_AUTO_L1, 32, 2, "rmsnorm_fwd_onepass__f64_avx512_pipe"},
+        {"avx512", "rmsnorm_fwd_auto__f32_avx512", NB_AUTO_L2, 2049, 2, "rmsnorm_fwd_onepass__f32_avx512_pipe"},
+        {"avx512", "rmsnorm_fwd_auto__f32_avx512", NB_AUTO_L2, 2049, 3, "rmsnorm_fwd_onepass__f32_avx512"},
+        {"avx512", "rmsnorm_fwd_auto__f32_avx512", NB_AUTO_L2, 2048, 3, "rmsnorm_fwd_onepass__f32_avx512_pipe"},
+        {"avx512", "rmsnorm_fwd_auto__f64_avx512", NB_AUTO_L2, 1025, 3, "rmsnorm_fwd_onepass__f64_avx512"},
+        {"avx512", "rmsnorm_fwd_auto__f32_avx512", NB_AUTO_L2, 192, 4, "rmsnorm_fwd_onepass__f32_avx512_rows4"},
+        {"avx512", "rmsnorm_fwd_auto__f32_avx512", NB_AUTO_L2, 193, 4, "rmsnorm_fwd_onepass__f32_avx512_pipe"},
+        {"avx512", "rmsnorm_fwd_auto__f32_avx512", NB_AUTO_L1, 193, 4, "rmsnorm_fwd_onepass__f32_avx512_rows8"},
+        {"avx2", "rmsnorm_fwd_auto__f32_avx2", NB_AUTO_L2, 64, 4, "rmsnorm_fwd_onepass__f32_avx2_pipe"},
         {"avx512", "rmsnorm_fwd_auto__f32_avx512", NB_AUTO_DRAM, 128, 4, "rmsnorm_fwd_onepass__f32_avx512_nt"},
-        {"avx512", "rmsnorm_fwd_auto__f32_avx512", NB_AUTO_L2, 8192, 4, "rmsnorm_fwd_onepass__f32_avx512"},
-        {"avx512", "rmsnorm_fwd_auto__f32_avx512", NB_AUTO_L2, 8193, 4, "rmsnorm_fwd_onepass__f32_avx512_rows8"},
+        {"avx512", "rmsnorm_fwd_auto__f32_avx512", NB_AUTO_L2, 8191, 4, "rmsnorm_fwd_onepass__f32_avx512"},
+        {"avx512", "rmsnorm_fwd_auto__f32_avx512", NB_AUTO_L2, 8192, 4, "rmsnorm_fwd_onepass__f32_avx512_rows8"},
         {"avx512", "rmsnorm_fwd_auto__f32_avx512", NB_AUTO_L3, 8193, 4, "rmsnorm_fwd_onepass__f32_avx512_pipe"},
-        {"avx512", "layernorm_fwd_auto__f32_avx512", NB_AUTO_L1, 128, 4, "layernorm_fwd_twopass__f32_avx512_rows4"},
-        {"avx512", "layernorm_fwd_auto__f32_avx512", NB_AUTO_L2, 4095, 4, "layernorm_fwd_guarded__f32_avx512_pipe"},
-        {"avx512", "layernorm_fwd_auto__f64_avx512", NB_AUTO_L2, 4096, 4, "layernorm_fwd_guarded__f64_avx512_rows8"},
-        {"avx2", "layernorm_fwd_auto__f16_avx2", NB_AUTO_L2, 257, 4, "layernorm_fwd_guarded__f16_avx2_rows8"},
+        {"avx512", "layernorm_fwd_auto__f32_avx512", NB_AUTO_L1, 448, 4, "layernorm_fwd_twopass__f32_avx512_rows4"},
+        {"avx512", "layernorm_fwd_auto__f32_avx512", NB_AUTO_L2, 289, 4, "layernorm_fwd_guarded__f32_avx512_pipe"},
+        {"avx512", "layernorm_fwd_auto__f32_avx512", NB_AUTO_L2, 2560, 4, "layernorm_fwd_guarded__f32_avx512_pipe"},
+        {"avx512", "layernorm_fwd_auto__f32_avx512", NB_AUTO_L2, 2561, 4, "layernorm_fwd_guarded__f32_avx512"},
+        {"avx2", "layernorm_fwd_auto__f32_avx2", NB_AUTO_L2, 2561, 4, "layernorm_fwd_guarded__f32_avx2_pipe"},
+        {"avx512", "layernorm_fwd_auto__f32_avx512", NB_AUTO_L2, 3584, 4, "layernorm_fwd_guarded__f32_avx512_rows8"},
+        {"avx512", "layernorm_fwd_auto__f64_avx512", NB_AUTO_L2, 1792, 4, "layernorm_fwd_guarded__f64_avx512_rows8"},
+        {"avx512", "layernorm_fwd_auto__f32_avx512", NB_AUTO_L1, 768, 1, "layernorm_fwd_twopass__f32_avx512"},
+        {"avx2", "layernorm_fwd_auto__f32_avx2", NB_AUTO_L1, 768, 1, "layernorm_fwd_guarded__f32_avx2_pipe"},
+        {"avx2", "layernorm_fwd_auto__f16_avx2", NB_AUTO_L2, 385, 8, "layernorm_fwd_guarded__f16_avx2_rows8"},
+        {"avx2", "layernorm_fwd_auto__bf16_avx2", NB_AUTO_L2, 64, 8, "layernorm_fwd_guarded__bf16_avx2_rows8"},
         {"avx512bf16", "layernorm_fwd_auto__bf16_avx512bf16", NB_AUTO_L2, 91, 4,
          "layernorm_fwd_guarded__bf16_avx512bf16_dot"},
         {"avx512", "layernorm_fwd_auto__bf16_avx512", NB_AUTO_L2, 64, 4, "layernorm_fwd_twopass__bf16_avx512_rows4"},
         {"scalar", "layernorm_fwd_auto__f32_scalar", NB_AUTO_DRAM, 64, 9, "layernorm_fwd_guarded__f32_scalar"},
+        {"scalar", "layernorm_fwd_auto__f32_scalar", NB_AUTO_L1, 64, 1, "layernorm_fwd_guarded__f32_scalar"},
+        {"scalar", "layernorm_fwd_auto__f32_scalar", NB_AUTO_L1, 64, 2, "layernorm_fwd_guarded__f32_scalar"},
         {"scalar", "rmsnorm_fwd_auto__f16_scalar", NB_AUTO_L2, 64, 9, "rmsnorm_fwd_onepass__f16_scalar"},
     };
     (void)state;
@@ -501,7 +517,7 @@ static void a_run_gives_its_table(void **state)
     assert_non_null(c);
     assert_string_equal(c->kernel->name, ROWS4);
     assert_true(c->level == NB_AUTO_L2 && c->hidden_from == 64 && c->hidden_to == 128); /* merged */
-    assert_true(c->rows_from == 4 && c->rows_to == SIZE_MAX && t.scores[i].gain == 1);
+    assert_true(c->rows_from == NB_TUNE_MANY && c->rows_to == SIZE_MAX && t.scores[i].gain == 1);
     nb_tune_free(&t);
     swap_names(dir, PLAIN, ROWS4);
     c = derived(dir, &t, &i);

@@ -127,8 +127,11 @@ static NB_INLINE __m128i h8_load(const uint16_t *p)
     return _mm_loadu_si128((const void *)p);
 }
 
+/* One by itself: a row's pivot waits for it, and a load of 16 bytes would wait for the stores of t to leave. */
 static NB_INLINE __m128i h8_loadn(const uint16_t *p, size_t m)
 {
+    if (m == 1)
+        return _mm_cvtsi32_si128(*p);
     uint16_t t[8] = {0};
     for (size_t i = 0; i < m; i++)
         t[i] = p[i];

@@ -29,7 +29,7 @@ typedef double vec_f64;
     static NB_INLINE V v_div_##t(V a, V b) { return a / b; }                             \
     static NB_INLINE V v_sqrt_##t(V a) { return r_sqrt_##t(a); }                         \
     static NB_INLINE V v_max_##t(V a, V b) { return a > b ? a : b; }                     \
-    static NB_INLINE V v_abs_##t(V a) { return a < 0 ? -a : a; }                         \
+    static NB_INLINE V v_abs_##t(V a) { return copysign_(a, 1); }                        \
     static NB_INLINE V v_fma_##t(V a, V b, V c) { return a * b + c; }                    \
     static NB_INLINE V v_keep_##t(V a, size_t m) { return m ? a : 0; }                   \
     static NB_INLINE V v_turn_##t(V a, size_t m) { return (void)m, a; }                  \
