@@ -157,8 +157,19 @@ expect "ours has none" jq -es 'map(select(.kernel|test("_naive__")))|all(.prepar
 verdict no_strides PASS 0
 verdict prints PASS 0
 verdict wrong FAIL_VALUE 2
+because() { # TEXT: the reason of the liar's verdict in out
+    local is
+    is=$(jq -r 'select(.kernel|test("_lies__")).reason' out)
+    expect "because: $1, not: $is" [ "${is#*"$1"}" != "$is" ]
+}
 verdict overruns FAIL_OOB_WRITE 2
+because "the guard page just behind y"
+verdict underruns FAIL_OOB_WRITE 2
+because "bytes just before y were overwritten"
 verdict changes_input FAIL_OOB_WRITE 2
+because "wrote to x, which is an input"
+verdict changes_gamma FAIL_OOB_WRITE 2
+because "wrote to gamma, which is an input"
 verdict crashes CRASHED 2
 verdict exits CRASHED 2
 verdict hangs TIMED_OUT 2
@@ -176,10 +187,16 @@ runs() { # LIE VERDICT EXIT: a whole run with the liar in it
     LIE=$1 nb run --plugin "$lies" --kernel rmsnorm_fwd_naive__f32_scalar --hidden 100 --rows 40 --timeout 3s \
         --processes 2 --rounds 2 --quiet --out "run-$1"
     expect "run $1: exit $3, not $rc" [ "$rc" = "$3" ]
+    expect "run $1: the report names it" grep -q rmsnorm_fwd_lies__f32_c "run-$1/report.md"
     expect "run $1: $2" [ "$(column "run-$1/results.csv" rmsnorm_fwd_lies__f32_c verdict)" = "$2" ]
     expect "run $1: ours has a time" [ "$(column "run-$1/results.csv" rmsnorm_fwd_naive__f32_scalar ns_per_row)" != null ]
 }
 runs scratch_crashes CRASHED 2
+runs changes_input FAIL_OOB_WRITE 2
+runs changes_gamma FAIL_OOB_WRITE 2
+runs overruns FAIL_OOB_WRITE 2
+runs underruns FAIL_OOB_WRITE 2
+expect "the reason is in the report" grep -q 'rmsnorm_fwd_lies__f32_c.*bytes just before y were overwritten' run-underruns/report.md
 runs supports_hangs TIMED_OUT 2
 runs crashes_late CRASHED 2
 runs exits_late CRASHED 2
