@@ -6,6 +6,7 @@
 #include "check_parts.h"
 #include "codec.h"
 #include "deepnorm.h"
+#include "descriptor.h"
 #include "execute.h"
 #include "inputs.h"
 #include "registry.h"
@@ -18,7 +19,7 @@
 
 static const char *const VERDICT_NAMES[NB_VERDICT_COUNT] = {
     "UNTESTED", "PASS",      "FAIL_VALUE", "FAIL_NONFINITE", "FAIL_OOB_WRITE",
-    "FAIL_UNWRITTEN", "FAIL_NONDETERMINISTIC", "CRASHED", "TIMED_OUT", "SKIP_ISA",
+    "FAIL_UNWRITTEN", "FAIL_NONDETERMINISTIC", "FAIL_ABI", "CRASHED", "TIMED_OUT", "SKIP_ISA",
     "SKIP_SHAPE", "SKIP_OPTION", "MISTRUSTED",
 };
 
@@ -1288,9 +1289,11 @@ static void skip_option(const struct nb_cell *cell, const struct nb_kernel *k, s
 
 void nb_check_skip(const struct nb_cell *cell, const struct nb_kernel *k, struct nb_check_result *r)
 {
-    const char *why = nb_kernel_why_not(k);
+    const char *why = nb_kernel_why_not(k), *fault = nb_descriptor_fault(k);
     *r = (struct nb_check_result){.verdict = NB_UNTESTED};
-    if (why != NULL)
+    if (fault != NULL)
+        fail(r, NB_FAIL_ABI, fault);
+    else if (why != NULL)
         fail(r, NB_SKIP_ISA, why);
     else if (nb_kernel_origin(k) == NB_OURS)
         skip_option(cell, k, r);
