@@ -26,7 +26,7 @@ static const char *why_missing(const struct nb_history_row *r)
     static const char *const known[] = {
         "UNTESTED",       "FAIL_VALUE",     "FAIL_NONFINITE",
         "FAIL_OOB_WRITE", "FAIL_UNWRITTEN", "FAIL_NONDETERMINISTIC",
-        "CRASHED",        "TIMED_OUT",      "SKIP_ISA",
+        "FAIL_ABI",       "CRASHED",        "TIMED_OUT",      "SKIP_ISA",
         "SKIP_SHAPE",     "SKIP_OPTION",    "MISTRUSTED"};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strcmp(r->verdict, known[i]) == 0)

@@ -5,6 +5,7 @@
 #include "appraise.h"
 #include "buffers.h"
 #include "child.h"
+#include "descriptor.h"
 #include "execute.h"
 #include "progress.h"
 #include "registry.h"
@@ -191,14 +192,14 @@ static void run_one(const struct nb_accuracy_options *o, const struct nb_lab_dat
                     const struct nb_kernel *k, struct nb_accuracy *r)
 {
     const struct nb_problem p = nb_lab_problem(d, o, k);
-    const char *why = k->supports != NULL ? k->supports(&p) : NULL;
+    const char *why = k->supports != NULL ? k->supports(&p) : NULL, *fault = nb_descriptor_fault(k);
     nothing_yet(r, k, d->family, d->hidden, d->vectors);
     if (why == NULL) {
         call_and_judge(d, &p, k, r);
         return;
     }
-    r->verdict = NB_SKIP_OPTION;
-    snprintf(r->reason, sizeof(r->reason), "%s", why);
+    r->verdict = fault != NULL ? NB_FAIL_ABI : NB_SKIP_OPTION;
+    snprintf(r->reason, sizeof(r->reason), "%s", fault != NULL ? fault : why);
 }
 
 void nb_accuracy_one(const struct nb_accuracy_options *o, const struct nb_kernel *k,
@@ -601,7 +602,7 @@ enum nb_status nb_accuracy_run(const struct nb_accuracy_options *o, int *exit_co
         s = nb_accuracy_report(o->out, o->times, o->quiet, err);
     if (s == NB_OK && !o->quiet)
         summary(&lab);
-    const size_t bad = lab.verdicts[NB_FAIL_VALUE] + lab.verdicts[NB_FAIL_NONFINITE] +
+    const size_t bad = lab.verdicts[NB_FAIL_VALUE] + lab.verdicts[NB_FAIL_NONFINITE] + lab.verdicts[NB_FAIL_ABI] +
                        lab.verdicts[NB_CRASHED] + lab.verdicts[NB_TIMED_OUT] + lab.regressions;
     *exit_code = bad > 0 ? 2 : 0;
     free(lab.known);

@@ -13,7 +13,7 @@ struct nb_accuracy {
     const struct nb_kernel *kernel;
     const struct nb_family *family;
     size_t hidden, rows; /* of norms of columns: the length of a column, and columns */
-    enum nb_verdict verdict; /* PASS, FAIL_VALUE, FAIL_NONFINITE, CRASHED, TIMED_OUT, SKIP_OPTION; UNTESTED:
+    enum nb_verdict verdict; /* PASS, FAIL_VALUE, FAIL_NONFINITE, FAIL_ABI, CRASHED, TIMED_OUT, SKIP_OPTION; UNTESTED:
                               * every row lies outside the bound's precondition; MISTRUSTED: the bound is so
                               * wide on every row that any output would pass */
     char reason[160];

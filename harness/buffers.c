@@ -23,9 +23,9 @@ static void canary_range(const struct nb_buffer *b, char **low, char **low_end, 
     *high_end = end - *high > PAGE ? *high + PAGE : end;
 }
 
-/* Live mappings, for nb_buffer_guards; one that finds no place is merely not recognized there. */
+/* Live mappings, for nb_buffer_guard; one that finds no place is merely not recognized there. */
 static struct {
-    const char *map;
+    const char *map, *name;
     size_t bytes;
 } live[64];
 enum { LIVE = sizeof live / sizeof *live };
@@ -36,19 +36,32 @@ static void set_live(const char *old, const char *map, size_t bytes)
         if (live[i].map == old) {
             live[i].bytes = bytes;
             live[i].map = map;
+            live[i].name = NULL;
             return;
         }
 }
 
-bool nb_buffer_guards(const void *addr)
+void nb_buffer_name(struct nb_buffer *b, const char *name)
+{
+    b->name = name;
+    for (size_t i = 0; i < LIVE && b->map != NULL; i++)
+        if (live[i].map == b->map)
+            live[i].name = name;
+}
+
+static const char *const BEFORE = "before", *const BEHIND = "behind";
+
+struct nb_guard nb_buffer_guard(const void *addr)
 {
     const uintptr_t a = (uintptr_t)addr;
     for (size_t i = 0; i < LIVE; i++) {
         const uintptr_t first = (uintptr_t)live[i].map, end = first + live[i].bytes;
-        if (live[i].map != NULL && ((a >= first && a < first + PAGE) || (a >= end - PAGE && a < end)))
-            return true;
+        if (live[i].map != NULL && a >= first && a < first + PAGE)
+            return (struct nb_guard){BEFORE, live[i].name};
+        if (live[i].map != NULL && a >= end - PAGE && a < end)
+            return (struct nb_guard){BEHIND, live[i].name};
     }
-    return false;
+    return (struct nb_guard){NULL, NULL};
 }
 
 /* Memory that other processes map too. */
@@ -175,13 +188,18 @@ double nb_buffer_huge_bytes(void)
     return 1024 * strtod(text, NULL); /* "2048 kB" */
 }
 
-bool nb_buffer_canaries_intact(const struct nb_buffer *b)
+const char *nb_buffer_damage(const struct nb_buffer *b)
 {
     if (b->map == NULL)
-        return true;
+        return NULL;
     char *low, *low_end, *high, *high_end;
     canary_range(b, &low, &low_end, &high, &high_end);
-    return all_canary(low, low_end) && all_canary(high, high_end);
+    return !all_canary(low, low_end) ? BEFORE : !all_canary(high, high_end) ? BEHIND : NULL;
+}
+
+bool nb_buffer_canaries_intact(const struct nb_buffer *b)
+{
+    return nb_buffer_damage(b) == NULL;
 }
 
 uint64_t nb_hash_bytes(uint64_t start, const void *data, size_t bytes)

@@ -14,6 +14,7 @@ struct nb_buffer {
     size_t map_bytes;
     char *data;       /* the caller's bytes */
     size_t bytes;
+    const char *name; /* of the tensor, for reasons; NULL: none */
 };
 
 /* From now on mappings are those of this file, one behind the other from its beginning, so that processes that
@@ -35,11 +36,19 @@ void nb_buffer_repair(struct nb_buffer *b);
 /* Bytes of anonymous memory of this process that lie in huge pages now; -1: the kernel does not tell. */
 double nb_buffer_huge_bytes(void);
 
-/* False when a byte outside data, inside the mapping, was overwritten. */
-bool nb_buffer_canaries_intact(const struct nb_buffer *b);
+/* Says which tensor lies in it, where damage is told: a string that lives on. */
+void nb_buffer_name(struct nb_buffer *b, const char *name);
 
-/* True when addr lies in a guard page of a live mapping: for a SIGSEGV handler. */
-bool nb_buffer_guards(const void *addr);
+/* On which side of data, inside the mapping, a byte was overwritten: "before" or "behind"; NULL: on none. */
+const char *nb_buffer_damage(const struct nb_buffer *b);
+bool nb_buffer_canaries_intact(const struct nb_buffer *b); /* no damage */
+
+/* In which guard page of which live mapping addr lies: for a SIGSEGV handler. */
+struct nb_guard {
+    const char *side; /* as of damage; NULL: addr is in no guard page */
+    const char *name; /* NULL: it has none */
+};
+struct nb_guard nb_buffer_guard(const void *addr);
 
 /* Zeroed memory that children made by fork share with this process; never NULL. */
 void *nb_shared_map(size_t bytes);

@@ -16,6 +16,7 @@ enum nb_verdict {
     NB_FAIL_OOB_WRITE,
     NB_FAIL_UNWRITTEN,
     NB_FAIL_NONDETERMINISTIC,
+    NB_FAIL_ABI, /* of a plugin: its descriptor cannot be used, and nothing of it was called */
     NB_CRASHED,
     NB_TIMED_OUT,
     NB_SKIP_ISA,
@@ -53,7 +54,7 @@ void nb_check_prepare(struct nb_check_data *d, const struct nb_kernel *k);
 void nb_check_kernel(struct nb_check_data *d, const struct nb_kernel *k,
                      struct nb_check_result *result);
 
-/* Verdicts that need no run: SKIP_ISA, SKIP_OPTION; otherwise UNTESTED. Runs nothing of a kernel that is not
+/* Verdicts that need no run: FAIL_ABI, SKIP_ISA, SKIP_OPTION; otherwise UNTESTED. Runs nothing of a kernel that is not
  * ours: nb_check_kernel asks that one what it supports. */
 void nb_check_skip(const struct nb_cell *cell, const struct nb_kernel *k,
                    struct nb_check_result *result);

@@ -14,6 +14,13 @@
 /* The first fault decides the verdict. */
 void nb_check_fail(struct nb_check_result *r, enum nb_verdict v, const char *reason);
 
+/* Fails where bytes just before or behind the tensor were overwritten. It has a name, as below. */
+void nb_check_damage(struct nb_check_result *r, const struct nb_buffer *b);
+
+/* Hash of a tensor, 0 where there is none; fails where an input has another one than before the runs. */
+uint64_t nb_check_hash(const struct nb_buffer *b);
+void nb_check_input(struct nb_check_result *r, const struct nb_buffer *b, uint64_t before);
+
 /* One judged row or column, by its name and number; likely: the probabilistic bound holds, too. Counts it, fails or
  * keeps the worst. */
 void nb_check_judge(struct nb_check_result *r, const struct nb_appraisal *a, bool likely, const char *what, size_t row);

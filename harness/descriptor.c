@@ -1,8 +1,11 @@
 #include "descriptor.h"
 
+#include "err.h"
 #include "registry.h"
 
-#include <math.h>
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* What ABI 1 began with; fields appended since are zero in an older plugin. */
@@ -132,7 +135,7 @@ static enum nb_status check_numbers(const struct nb_kernel *k, struct nb_err *er
 static enum nb_status check_functions(const struct nb_kernel *k, struct nb_err *err)
 {
     if (k->run == NULL)
-        return nb_fail(err, "run is NULL");
+        return nb_fail(err, "run is NULL; it must be the function that computes the rows");
     if (k->supports == NULL)
         return nb_fail(err, "supports is NULL; return NULL from it where every problem is supported");
     if (k->finish != NULL && k->prepare == NULL)
@@ -142,8 +145,7 @@ static enum nb_status check_functions(const struct nb_kernel *k, struct nb_err *
 
 /* ---- the name ---- */
 
-static enum nb_status check_name(const struct nb_kernel *k, const struct nb_kernel *before, size_t count,
-                                 struct nb_err *err)
+static enum nb_status check_name(const struct nb_kernel *k, bool is_taken, struct nb_err *err)
 {
     static const char *const FUSE_PART[NB_FUSE_COUNT] = {"", "_res", "_postnorm"};
     char want[256];
@@ -151,51 +153,61 @@ static enum nb_status check_name(const struct nb_kernel *k, const struct nb_kern
              nb_dtype_name(k->dtype), k->isa, k->trick[0] ? "_" : "", k->trick);
     if (strcmp(want, k->name) != 0)
         return nb_fail(err, "by its op, dir, algo, dtype, isa and trick its name is \"%s\"", want);
-    bool known = nb_kernel_find(k->name) != NULL;
-    for (size_t i = 0; i < count; i++)
-        known = known || strcmp(before[i].name, k->name) == 0;
-    return known ? nb_fail(err, "there is a kernel of this name already; choose another algo, isa or trick")
-                 : NB_OK;
+    return is_taken ? nb_fail(err, "there is a kernel of this name already; choose another algo, isa or trick") : NB_OK;
 }
 
-/* ---- the table ---- */
+/* ---- those that are wrong ---- */
 
-/* size bytes of the plugin's struct; what this program does not know of it must be zero. */
-static enum nb_status read_fields(const struct nb_kernel_table *t, size_t i, struct nb_kernel *k,
-                                  struct nb_err *err)
+static struct refusal {
+    const struct nb_kernel *k;
+    const char *why;
+    bool has_op;
+    struct refusal *next;
+} *refusals;
+
+static const struct refusal *refusal_of(const struct nb_kernel *k)
 {
-    const size_t size = t->kernels[0].size, own = sizeof *k;
-    const char *from = (const char *)t->kernels + i * size;
-    uint32_t its_size;
-    if (size < SIZE_MIN || size > SIZE_MAX_SANE || size % sizeof(void *) != 0)
-        return nb_fail(err, "size is %zu; say sizeof(struct nb_kernel), %zu here", size, own);
-    memcpy(&its_size, from, sizeof its_size);
-    if (its_size != size)
-        return nb_fail(err, "size is %u, that of the first descriptor %zu; say sizeof(struct nb_kernel) in "
-                            "each", its_size, size);
-    *k = (struct nb_kernel){0};
-    memcpy(k, from, size < own ? size : own);
-    for (size_t b = own; b < size; b++)
-        if (from[b] != 0)
-            return nb_fail(err, "uses fields that this program's nb_kernel.h does not know; build it with "
-                                "the one installed here, or use a newer normbench");
-    k->size = (uint32_t)own;
-    return NB_OK;
+    const struct refusal *r = refusals;
+    while (r != NULL && r->k != k)
+        r = r->next;
+    return r;
 }
 
-static enum nb_status check_one(const struct nb_kernel *k, const struct nb_kernel *before, size_t count,
-                                struct nb_err *err)
+const char *nb_descriptor_fault(const struct nb_kernel *k)
 {
-    enum nb_status s = check_words(k, err);
-    if (s == NB_OK)
-        s = check_enums(k, err);
-    if (s == NB_OK)
-        s = check_name(k, before, count, err);
-    if (s == NB_OK)
-        s = check_functions(k, err);
-    if (s == NB_OK)
-        s = check_bound(k, err);
-    return s == NB_OK ? check_numbers(k, err) : s;
+    const struct refusal *r = refusal_of(k);
+    return r != NULL ? r->why : NULL;
+}
+
+bool nb_descriptor_has_op(const struct nb_kernel *k)
+{
+    const struct refusal *r = refusal_of(k);
+    return r == NULL || r->has_op;
+}
+
+static const char *supports_nothing(const struct nb_problem *p)
+{
+    (void)p;
+    return "its descriptor is wrong";
+}
+
+static void never_run(const void *state, const struct nb_args *a)
+{
+    (void)state;
+    (void)a;
+    NB_ASSERT(!"a kernel whose descriptor is wrong is run");
+}
+
+/* Nothing of the plugin's is left in it but words and enums, which are right. */
+static void refuse(struct nb_kernel *k, const char *why, bool has_op)
+{
+    struct refusal *r = malloc(sizeof *r);
+    NB_ASSERT(r != NULL);
+    *r = (struct refusal){k, why, has_op, refusals};
+    refusals = r;
+    *k = (struct nb_kernel){.size = sizeof *k, .op = k->op, .dtype = k->dtype, .name = k->name, .algo = k->algo, .isa = k->isa,
+                            .trick = k->trick, .source = k->source, .x_reads = 1, .bound = {.kind = NB_BOUND_ROUND, .lanes = 1},
+                            .supports = supports_nothing, .run = never_run};
 }
 
 static const char *copy_of(const char *text)
@@ -205,43 +217,145 @@ static const char *copy_of(const char *text)
     return copy;
 }
 
-static enum nb_status take_one(const struct nb_kernel_table *from, size_t i, struct nb_kernel *list,
-                               struct nb_err *err)
+/* What is taken so far, with room for more. */
+struct taking {
+    const char *path;
+    struct nb_kernel *list;
+    size_t count;
+};
+
+static bool is_taken(const struct taking *t, const char *name)
 {
-    struct nb_err inner;
-    struct nb_kernel *k = &list[i];
-    enum nb_status s = read_fields(from, i, k, &inner);
-    if (s == NB_OK)
-        s = check_one(k, list, i, &inner);
-    if (s != NB_OK) {
-        const bool named = k->name != NULL && printable(k->name, NB_KERNEL_NAME_MAX);
-        return nb_fail(err, "kernels[%zu]%s%s%s: %s", i, named ? " \"" : "", named ? k->name : "",
-                       named ? "\"" : "", inner.text);
+    bool known = nb_kernel_find(name) != NULL;
+    for (size_t i = 0; i < t->count; i++)
+        known = known || strcmp(t->list[i].name, name) == 0;
+    return known;
+}
+
+/* That of the file without its end, as a word; a number behind it where another kernel has that name. */
+static const char *file_name(const struct taking *t, const char *dtype)
+{
+    const char *base = strrchr(t->path, '/') != NULL ? strrchr(t->path, '/') + 1 : t->path;
+    char word[WORD_MAX + 1], name[NB_KERNEL_NAME_MAX];
+    size_t n = 0;
+    for (; n < WORD_MAX && base[n] != '\0' && base[n] != '.'; n++)
+        word[n] = isalnum((unsigned char)base[n]) ? (char)tolower((unsigned char)base[n]) : '_';
+    word[n] = '\0';
+    snprintf(name, sizeof name, "%s__%s", word, dtype);
+    for (unsigned i = 2; is_taken(t, name); i++)
+        snprintf(name, sizeof name, "%s_%u__%s", word, i, dtype);
+    return copy_of(name);
+}
+
+/* The op of one that has none: any norm's, for ceilings are left out in places. */
+static void stand_in(struct taking *t, const char *why)
+{
+    for (uint32_t dtype = 0; dtype < NB_DTYPE_COUNT; dtype++) {
+        struct nb_kernel *k = &t->list[t->count];
+        *k = (struct nb_kernel){.op = NB_OP_RMSNORM, .dtype = dtype, .name = file_name(t, nb_dtype_name(dtype)),
+                                .algo = "refused", .isa = "plugin", .trick = "", .source = "unknown"};
+        refuse(k, why, false);
+        t->count++;
     }
+}
+
+/* ---- the table ---- */
+
+/* A pointer to the kernels and the size of the first, by which one steps, are needed to read any of them. */
+static enum nb_status check_table(const struct nb_kernel_table *t, struct nb_err *err)
+{
+    if (t->abi != NB_KERNEL_ABI)
+        return nb_fail(err, "its nb_plugin.abi is %u, this program's NB_KERNEL_ABI %u; build it again with "
+                            "the nb_kernel.h of this program", t->abi, NB_KERNEL_ABI);
+    if (t->count < 1 || t->count > NB_DESCRIPTORS_MAX)
+        return nb_fail(err, "its nb_plugin.count is %u, not within 1 to %d", t->count, NB_DESCRIPTORS_MAX);
+    if (t->kernels == NULL)
+        return nb_fail(err, "its nb_plugin.kernels is NULL; it must point to count descriptors");
+    const size_t size = t->kernels[0].size;
+    if (size < SIZE_MIN || size > SIZE_MAX_SANE || size % sizeof(void *) != 0)
+        return nb_fail(err, "kernels[0]: size is %zu; say sizeof(struct nb_kernel), %zu here", size, sizeof(struct nb_kernel));
+    return NB_OK;
+}
+
+/* size bytes of the plugin's struct; what this program does not know of it must be zero. */
+static enum nb_status read_fields(const struct nb_kernel_table *t, size_t i, struct nb_kernel *k,
+                                  struct nb_err *err)
+{
+    const size_t size = t->kernels[0].size, own = sizeof *k;
+    const char *from = (const char *)t->kernels + i * size;
+    uint32_t its_size;
+    memcpy(&its_size, from, sizeof its_size);
+    if (its_size != size)
+        return nb_fail(err, "size is %u, that of the first descriptor %zu; say sizeof(struct nb_kernel) in "
+                            "each", its_size, size);
+    memcpy(k, from, size < own ? size : own);
+    for (size_t b = own; b < size; b++)
+        if (from[b] != 0)
+            return nb_fail(err, "uses fields that this program's nb_kernel.h does not know; build it with "
+                                "the one installed here, or use a newer normbench");
+    k->size = (uint32_t)own;
+    return NB_OK;
+}
+
+/* Whether it can be told which kernel it is. */
+static enum nb_status check_identity(const struct taking *t, const struct nb_kernel *k, struct nb_err *err)
+{
+    enum nb_status s = check_words(k, err);
+    if (s == NB_OK)
+        s = check_enums(k, err);
+    return s == NB_OK ? check_name(k, is_taken(t, k->name), err) : s;
+}
+
+static enum nb_status check_rest(const struct nb_kernel *k, struct nb_err *err)
+{
+    enum nb_status s = check_functions(k, err);
+    if (s == NB_OK)
+        s = check_bound(k, err);
+    return s == NB_OK ? check_numbers(k, err) : s;
+}
+
+/* Of one that stands under another name. */
+static const char *fault_text(size_t i, const struct nb_kernel *k, const struct nb_err *err)
+{
+    char text[sizeof(err->text) + 2 * NB_KERNEL_NAME_MAX];
+    const bool named = k->name != NULL && printable(k->name, NB_KERNEL_NAME_MAX);
+    snprintf(text, sizeof text, "kernels[%zu]%s%s%s: %s", i, named ? " \"" : "", named ? k->name : "", named ? "\"" : "",
+             err->text);
+    return copy_of(text);
+}
+
+static void take_one(const struct nb_kernel_table *from, size_t i, struct taking *t)
+{
+    struct nb_err err = {""};
+    struct nb_kernel read = {0}, *k = &t->list[t->count];
+    enum nb_status s = read_fields(from, i, &read, &err);
+    if (s == NB_OK)
+        s = check_identity(t, &read, &err);
+    if (s != NB_OK) {
+        stand_in(t, fault_text(i, &read, &err));
+        return;
+    }
+    *k = read;
     k->name = copy_of(k->name);
     k->algo = copy_of(k->algo);
     k->isa = copy_of(k->isa);
     k->trick = copy_of(k->trick);
     k->source = copy_of(k->source);
-    return NB_OK;
+    if (check_rest(k, &err) != NB_OK)
+        refuse(k, copy_of(err.text), true);
+    t->count++;
 }
 
-enum nb_status nb_descriptors_take(const struct nb_kernel_table *from, struct nb_kernel_table *to,
-                                   struct nb_err *err)
+void nb_descriptors_take(const char *path, const struct nb_kernel_table *from, struct nb_kernel_table *to)
 {
-    if (from->abi != NB_KERNEL_ABI)
-        return nb_fail(err, "its nb_plugin.abi is %u, this program's NB_KERNEL_ABI %u; build it again with "
-                            "the nb_kernel.h of this program", from->abi, NB_KERNEL_ABI);
-    if (from->count < 1 || from->count > NB_DESCRIPTORS_MAX)
-        return nb_fail(err, "its nb_plugin.count is %u, not within 1 to %d", from->count,
-                       NB_DESCRIPTORS_MAX);
-    if (from->kernels == NULL)
-        return nb_fail(err, "its nb_plugin.kernels is NULL");
-    struct nb_kernel *list = calloc(from->count, sizeof *list);
-    enum nb_status s = NB_OK;
-    NB_ASSERT(list != NULL);
-    for (size_t i = 0; s == NB_OK && i < from->count; i++)
-        s = take_one(from, i, list, err);
-    *to = (struct nb_kernel_table){NB_KERNEL_ABI, from->count, list}; /* as long-lived as the registry */
-    return s;
+    struct nb_err err = {""};
+    const bool readable = check_table(from, &err) == NB_OK;
+    const size_t count = readable ? from->count : 1;
+    struct taking t = {path, calloc(count * NB_DTYPE_COUNT, sizeof(struct nb_kernel)), 0}; /* as long-lived as the registry */
+    NB_ASSERT(t.list != NULL);
+    if (!readable)
+        stand_in(&t, copy_of(err.text));
+    for (size_t i = 0; readable && i < count; i++)
+        take_one(from, i, &t);
+    *to = (struct nb_kernel_table){NB_KERNEL_ABI, (uint32_t)t.count, t.list};
 }

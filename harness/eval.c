@@ -3,6 +3,7 @@
 #include "buffers.h"
 #include "child.h"
 #include "codec.h"
+#include "descriptor.h"
 #include "eval_parts.h"
 #include "execute.h"
 #include "options.h"
@@ -180,10 +181,10 @@ static void run_child(const struct nb_eval *e, const struct nb_outcome *o)
 /* The kernel runs in a child: it may crash or hang. */
 static enum nb_status run_kernel(const struct nb_eval *e, struct nb_outcome *o, struct nb_err *err)
 {
-    const char *why = nb_kernel_why_not(o->kernel);
-    if (why != NULL) {
-        o->verdict = NB_SKIP_ISA;
-        snprintf(o->reason, sizeof(o->reason), "%s", why);
+    const char *why = nb_kernel_why_not(o->kernel), *fault = nb_descriptor_fault(o->kernel);
+    if (why != NULL || fault != NULL) {
+        o->verdict = fault != NULL ? NB_FAIL_ABI : NB_SKIP_ISA;
+        snprintf(o->reason, sizeof(o->reason), "%s", fault != NULL ? fault : why);
         return NB_OK;
     }
     o->y = nb_shared_map(e->x.count * e->x.item);
@@ -317,7 +318,7 @@ static enum nb_status evaluate(struct nb_eval *e, int *code, struct nb_err *err)
     for (size_t i = 0; s == NB_OK && i < count; i++) {
         const enum nb_verdict v = list[i].verdict;
         print_outcome(e, &list[i]);
-        if (v == NB_FAIL_VALUE || v == NB_FAIL_NONFINITE || v == NB_CRASHED || v == NB_TIMED_OUT)
+        if (v == NB_FAIL_VALUE || v == NB_FAIL_NONFINITE || v == NB_FAIL_ABI || v == NB_CRASHED || v == NB_TIMED_OUT)
             *code = 2;
     }
     if (s == NB_OK && e->ref.data != NULL)

@@ -1,5 +1,6 @@
 #include "foreign.h"
 
+#include "descriptor.h"
 #include "peers.h"
 #include "plugin.h"
 #include "tune.h"
@@ -69,6 +70,20 @@ static enum nb_status add_plugin(const struct nb_plugin_file *file, struct nb_er
     return s;
 }
 
+/* One line a fault; those that stand in for one descriptor have the same. */
+static void tell_faults(const struct loaded *l)
+{
+    const char *told = NULL;
+    for (size_t i = 0; i < l->table.count; i++) {
+        const struct nb_kernel *k = &l->table.kernels[i];
+        const char *fault = nb_descriptor_fault(k);
+        if (fault != NULL && fault != told)
+            fprintf(stderr, "plugin %s: %s%s%s\n", l->file.path, nb_descriptor_has_op(k) ? k->name : "",
+                    nb_descriptor_has_op(k) ? ": " : "", fault);
+        told = fault;
+    }
+}
+
 static enum nb_status load_plugin(const char *path, struct nb_err *err)
 {
     struct nb_plugin_file file;
@@ -78,7 +93,11 @@ static enum nb_status load_plugin(const char *path, struct nb_err *err)
             s = nb_fail(err, "plugin %s: given twice", file.path);
     if (s == NB_OK)
         s = nb_plugin_probe(&file, err);
-    return s == NB_OK ? add_plugin(&file, err) : s;
+    if (s == NB_OK)
+        s = add_plugin(&file, err);
+    if (s == NB_OK)
+        tell_faults(&loaded.plugins[loaded.count - 1]);
+    return s;
 }
 
 /* Asked for by option, else by the environment; in either case auto is told of this host's caches. */

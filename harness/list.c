@@ -1,6 +1,7 @@
 #include "list.h"
 
 #include "code.h"
+#include "descriptor.h"
 #include "foreign.h"
 #include "registry.h"
 #include "select.h"
@@ -25,9 +26,15 @@ static json_t *loops_json(const struct nb_code *code)
     return array;
 }
 
+static const char *why_not(const struct nb_kernel *k)
+{
+    const char *fault = nb_descriptor_fault(k);
+    return fault != NULL ? fault : nb_kernel_why_not(k);
+}
+
 static json_t *kernel_json(const struct nb_kernel *k)
 {
-    const char *why = nb_kernel_why_not(k), *why_no_code = nb_code_why_not(nb_kernel_function(k));
+    const char *why = why_not(k), *why_no_code = nb_code_why_not(nb_kernel_function(k));
     const struct nb_code *code = nb_code_of(nb_kernel_function(k));
     return json_pack("{ss ss ss ss ss ss ss ss ss ss sb so so si so so}", "name", k->name, "op", nb_op_name(k->op),
                      "dir", nb_dir_name(k->dir), "fuse", nb_fuse_name(k->fuse), "algo", k->algo,
@@ -68,7 +75,7 @@ static void list_kernels(bool json)
     size_t runnable = 0;
     for (size_t i = 0; i < nb_kernel_count(); i++) {
         const struct nb_kernel *k = nb_kernel_at(i);
-        const char *why = nb_kernel_why_not(k);
+        const char *why = why_not(k);
         runnable += why == NULL;
         if (json)
             json_array_append_new(array, kernel_json(k));

@@ -4,6 +4,7 @@
 #include "check.h"
 #include "code.h"
 #include "deepnorm.h"
+#include "descriptor.h"
 #include "execute.h"
 #include "foreign.h"
 #include "registry.h"
@@ -274,7 +275,7 @@ static size_t cell_add_kernels(struct nb_cell *c, const struct nb_block *b)
 static bool has_op(const struct nb_cell *c, uint32_t op)
 {
     for (size_t i = 0; i < c->kernel_count; i++)
-        if (c->kernels[i]->op == op)
+        if (c->kernels[i]->op == op && nb_descriptor_fault(c->kernels[i]) == NULL)
             return true;
     return false;
 }

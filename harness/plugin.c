@@ -187,7 +187,9 @@ static enum nb_status load(const char *path, struct nb_kernel_table *table, stru
     if (handle == NULL)
         return nb_fail(err, "cannot be loaded: %s", dlerror());
     enum nb_status s = find_table(handle, &exported, err);
-    return s == NB_OK ? nb_descriptors_take(exported, table, err) : s;
+    if (s == NB_OK)
+        nb_descriptors_take(path, exported, table);
+    return s;
 }
 
 enum nb_status nb_plugin_load(const struct nb_plugin_file *file, struct nb_kernel_table *table,

@@ -19,7 +19,7 @@ NB_USE_RESULT enum nb_status nb_plugin_inspect(const char *path, struct nb_plugi
 /* Loads it in a child first, which may crash or hang there. */
 NB_USE_RESULT enum nb_status nb_plugin_probe(const struct nb_plugin_file *file, struct nb_err *err);
 
-/* Loads it into this process; table gets copies of its descriptors. */
+/* Loads it into this process; table gets copies of its descriptors, as nb_descriptors_take. */
 NB_USE_RESULT enum nb_status nb_plugin_load(const struct nb_plugin_file *file,
                                             struct nb_kernel_table *table, struct nb_err *err);
 

@@ -2,6 +2,7 @@
 
 #include "bars.h"
 #include "datadir.h"
+#include "descriptor.h"
 #include "registry.h"
 
 #include <ctype.h>
@@ -649,7 +650,7 @@ static bool takes_op(const struct nb_block *b, const struct nb_kernel *k)
 bool nb_block_takes(const struct nb_block *b, const struct nb_kernel *k)
 {
     if (nb_kernel_origin(k) != NB_OURS) /* was asked for by name of its library */
-        return takes_op(b, k);
+        return takes_op(b, k) || !nb_descriptor_has_op(k);
     if (b->kernel.n > 0) { /* a glob names kernels of any ISA, so "isa = best" must not hide them */
         bool named = false;
         for (size_t i = 0; i < b->kernel.n; i++)

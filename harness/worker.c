@@ -113,11 +113,12 @@ static bool send_bytes(int out, const void *bytes, size_t len)
 /* A fault in a guard page has a name; any other is a crash like any other. */
 static void on_fault(int number, siginfo_t *info, void *context)
 {
-    static struct nb_check_result r = {
-        .verdict = NB_FAIL_OOB_WRITE,
-        .reason = "touched the guard page just before or behind a tensor (write or read out of bounds)"};
+    static struct nb_check_result r = {.verdict = NB_FAIL_OOB_WRITE};
+    const struct nb_guard hit = nb_buffer_guard(info->si_addr);
     (void)context;
-    if (nb_buffer_guards(info->si_addr) && send_bytes(result_fd, &r, sizeof r))
+    snprintf(r.reason, sizeof(r.reason), "touched the guard page just %s %s (write or read out of bounds)",
+             hit.side != NULL ? hit.side : "?", hit.name != NULL ? hit.name : "a tensor");
+    if (hit.side != NULL && send_bytes(result_fd, &r, sizeof r))
         _exit(0);
     signal(number, SIG_DFL);
     raise(number);

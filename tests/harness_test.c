@@ -915,15 +915,22 @@ static void canaries_catch_one_byte(void **state)
         assert_true(nb_buffer_canaries_intact(&b));
         if (!tail)
             assert_int_equal((uintptr_t)b.data % 4096, NB_OFFSET);
+        nb_buffer_name(&b, "y");
         b.data[-1] ^= 1;
         assert_false(nb_buffer_canaries_intact(&b));
+        assert_string_equal(nb_buffer_damage(&b), "before");
         b.data[-1] ^= 1;
         assert_true(nb_buffer_canaries_intact(&b));
-        assert_true(nb_buffer_guards(b.map));
-        assert_true(nb_buffer_guards(b.map + b.map_bytes - 1));
-        assert_false(nb_buffer_guards(b.data));
+        if (!tail) {
+            b.data[b.bytes] ^= 1;
+            assert_string_equal(nb_buffer_damage(&b), "behind");
+        }
+        assert_string_equal(nb_buffer_guard(b.map).side, "before");
+        assert_string_equal(nb_buffer_guard(b.map + b.map_bytes - 1).side, "behind");
+        assert_string_equal(nb_buffer_guard(b.map).name, "y");
+        assert_null(nb_buffer_guard(b.data).side);
         if (tail)
-            assert_true(nb_buffer_guards(b.data + b.bytes));
+            assert_string_equal(nb_buffer_guard(b.data + b.bytes).side, "behind");
         nb_buffer_free(&b);
     }
 }

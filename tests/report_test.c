@@ -847,7 +847,7 @@ static void test_no_time_without_pass(void **state)
 {
     (void)state;
     static const char *const verdicts[] = {
-        "FAIL_VALUE", "FAIL_NONFINITE", "FAIL_OOB_WRITE", "FAIL_UNWRITTEN",
+        "FAIL_VALUE", "FAIL_NONFINITE", "FAIL_OOB_WRITE", "FAIL_UNWRITTEN", "FAIL_ABI",
         "TIMED_OUT",  "MISTRUSTED",     "UNTESTED",       "SKIP_SHAPE"};
     for (size_t i = 0; i < sizeof(verdicts) / sizeof(*verdicts); i++) {
         const char *dir = mini("");

@@ -87,8 +87,12 @@ static void row(const struct nb_problem *p, const struct nb_args *a, size_t r)
         y[0] += 1;
     if (lies("overruns"))
         y[p->ldy * (p->rows - r)] = 0;
+    if (lies("underruns"))
+        ((float *)a->y)[-1] = 0;
     if (lies("changes_input"))
         ((float *)(uintptr_t)x)[0] += 1;
+    if (lies("changes_gamma") && gamma)
+        ((float *)(uintptr_t)gamma)[0] += 1;
 }
 
 static void run(const void *state, const struct nb_args *a)
