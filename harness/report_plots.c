@@ -815,69 +815,186 @@ static const struct rep_cell *offset_cell(const struct rep_run *run, const char 
     return found;
 }
 
-static double offset_roof(const struct rep_cell *c)
+enum { OFFSET_ROOF, OFFSET_LN, OFFSET_RMS, OFFSET_LINES };
+
+/* A panel: cells alike but for the offset, the kernel of each line (of the roof the fastest at each offset), and what the
+ * ratios to the usual offset say. */
+struct offsets {
+    const struct rep_cell *like, *usual; /* usual: NULL: not measured */
+    const struct rep_kernel *kernels[OFFSET_LINES]; /* NULL: none */
+    const char *names[OFFSET_LINES];
+    double top, highest; /* GB/s of the fastest roof; the highest end of a bar over it */
+    size_t intervals, below, above;
+    double chance; /* as many intervals by chance alone on either side */
+    struct rep_estimate slowest, fastest;
+    size_t slowest_at, fastest_at;
+    int slowest_line, fastest_line;
+};
+
+static const struct rep_entry *offset_entry(const struct rep_cell *c, const struct offsets *s, int line)
 {
-    return c->roof == SIZE_MAX ? NAN : c->entries[c->roof].gbps;
+    const struct rep_entry *e = NULL;
+    if (line == OFFSET_ROOF && c->roof != SIZE_MAX)
+        e = &c->entries[c->roof];
+    else if (line != OFFSET_ROOF && s->kernels[line] != NULL)
+        e = rep_entry_of(c, s->kernels[line]);
+    return e != NULL && rep_is_timed(e) ? e : NULL;
 }
 
-/* Speed over that of the fastest roof of all offsets; kernel NULL: the roof itself. */
-static size_t offset_series(struct picture *p, const struct rep_cell *like,
-                            const struct rep_entry *kernel, double top)
+/* Speed over that at the usual offset, one ratio a process: what all offsets share is no part of its interval. */
+static struct rep_estimate offset_ratio(const struct rep_run *run, const struct offsets *s, const struct rep_cell *c, int line)
+{
+    const struct rep_estimate none = {NAN, NAN, NAN, NAN, 0};
+    const struct rep_entry *e = offset_entry(c, s, line), *usual = s->usual ? offset_entry(s->usual, s, line) : NULL;
+    if (e == NULL || usual == NULL || c == s->usual)
+        return none;
+    return rep_element_speed_over(run, c, e, s->usual, usual);
+}
+
+/* GB/s: that at the usual offset times the ratio; of a line that has none, its own without an interval. */
+static struct rep_estimate offset_speed(const struct rep_run *run, const struct offsets *s, const struct rep_cell *c, int line)
+{
+    const struct rep_entry *e = offset_entry(c, s, line);
+    struct rep_estimate speed = offset_ratio(run, s, c, line);
+    if (isfinite(speed.value)) {
+        const double usual = offset_entry(s->usual, s, line)->gbps;
+        speed.value *= usual;
+        speed.lo *= usual;
+        speed.hi *= usual;
+    } else {
+        speed.value = e != NULL ? e->gbps : NAN;
+    }
+    return speed;
+}
+
+/* Equal times differ in the last places of their ratio. */
+static const double same_speed = 1e-9;
+
+static void judge_offset(struct offsets *s, const struct rep_estimate *ratio, size_t offset, int line)
+{
+    if (!isfinite(ratio->lo))
+        return;
+    s->intervals++;
+    s->chance += (1 - ratio->confidence) / 2;
+    if (ratio->hi < 1 - same_speed && (s->below++ == 0 || ratio->value < s->slowest.value)) {
+        s->slowest = *ratio;
+        s->slowest_at = offset;
+        s->slowest_line = line;
+    }
+    if (ratio->lo > 1 + same_speed && (s->above++ == 0 || ratio->value > s->fastest.value)) {
+        s->fastest = *ratio;
+        s->fastest_at = offset;
+        s->fastest_line = line;
+    }
+}
+
+static size_t offset_series(struct picture *p, struct offsets *s, int line)
 {
     size_t points = 0;
     for (size_t o = 0; o < p->run->offsets.n; o++)
         for (size_t i = 0; i < p->run->ncells; i++) {
             const struct rep_cell *c = &p->run->cells[i];
-            if (c->offset != p->run->offsets.value[o] || !same_but_offset(c, like))
+            if (c->offset != p->run->offsets.value[o] || !same_but_offset(c, s->like))
                 continue;
-            const struct rep_entry *e = kernel ? rep_entry_of(c, kernel->kernel) : NULL;
-            double gbps = kernel == NULL ? offset_roof(c) : e ? e->gbps : NAN;
-            if (!isfinite(gbps))
+            struct rep_estimate speed = offset_speed(p->run, s, c, line);
+            if (!isfinite(speed.value))
                 continue;
-            fprintf(p->out.dat, "%zu %.6g\n", c->offset, gbps / top);
+            const struct rep_estimate ratio = offset_ratio(p->run, s, c, line);
+            judge_offset(s, &ratio, c->offset, line);
+            speed.value /= s->top, speed.lo /= s->top, speed.hi /= s->top;
+            s->highest = fmax(s->highest, isfinite(speed.hi) ? speed.hi : speed.value);
+            fprintf(p->out.dat, "%zu ", c->offset);
+            put_interval(p->out.dat, &speed);
+            fputc('\n', p->out.dat);
             points++;
         }
     return points;
 }
 
-static void offset_panel(struct picture *p, const char *residency)
+static struct offsets begin_offsets(struct rep_run *run, const struct rep_cell *like)
 {
-    const struct rep_cell *c = offset_cell(p->run, residency);
-    double top = 0;
-    for (size_t i = 0; c != NULL && i < p->run->ncells; i++)
-        if (same_but_offset(&p->run->cells[i], c))
-            top = fmax(top, offset_roof(&p->run->cells[i]));
-    if (!(top > 0) || !begin_panel(p, residency))
-        return;
+    struct offsets s = {.like = like, .usual = like != NULL && like->offset == REP_OFFSET ? like : NULL};
+    if (like == NULL)
+        return s;
+    const struct rep_entry *ln = best_of(like, true, "layernorm"), *rms = best_of(like, false, "rmsnorm");
+    s.kernels[OFFSET_LN] = ln ? ln->kernel : NULL;
+    s.kernels[OFFSET_RMS] = rms ? rms->kernel : NULL;
+    s.names[OFFSET_ROOF] = "the roof";
+    s.names[OFFSET_LN] = "fastest LayerNorm";
+    s.names[OFFSET_RMS] = "fastest RMSNorm";
+    for (size_t i = 0; i < run->ncells; i++)
+        if (same_but_offset(&run->cells[i], like))
+            s.top = fmax(s.top, offset_speed(run, &s, &run->cells[i], OFFSET_ROOF).value);
+    return s;
+}
+
+static void extreme_text(char *text, size_t len, const char *word, size_t at, const char *name, const struct rep_estimate *e)
+{
+    snprintf(text, len, "%s at %zu, %.40s: x%.2f [%.2f, %.2f] of the usual offset", word, at, name, e->value, e->lo, e->hi);
+}
+
+/* Only what intervals show, and only where more of them lie beside 1 than chance alone explains. */
+static const char *offset_verdict(struct rep_run *run, const struct offsets *s, const char *residency)
+{
+    char *text = rep_alloc(run, 400), slow[160] = "", fast[160] = "";
+    const bool many = (double)(s->below + s->above) > 2 * s->chance;
+    if (s->below > 0)
+        extreme_text(slow, sizeof slow, "slowest", s->slowest_at, s->names[s->slowest_line], &s->slowest);
+    if (s->above > 0)
+        extreme_text(fast, sizeof fast, "fastest", s->fastest_at, s->names[s->fastest_line], &s->fastest);
+    if (s->usual == NULL)
+        snprintf(text, 400, "%.20s: the usual offset, %d, was not measured; nothing is compared with it", residency, REP_OFFSET);
+    else if (s->intervals == 0)
+        snprintf(text, 400, "%.20s: too few processes for an interval", residency);
+    else if (s->below + s->above == 0)
+        snprintf(text, 400, "%.20s: no offset differs from the usual one by more than its interval", residency);
+    else if (!many)
+        snprintf(text, 400, "%.20s: %zu of %zu intervals lie beside the usual offset, no more than by chance", residency,
+                 s->below + s->above, s->intervals);
+    else
+        snprintf(text, 400, "%.20s: %s%s%s", residency, slow, s->below > 0 && s->above > 0 ? "; " : "", fast);
+    return text;
+}
+
+/* NULL: this residency has no panel. */
+static const char *offset_panel(struct picture *p, const char *residency, double *highest)
+{
+    struct offsets s = begin_offsets(p->run, offset_cell(p->run, residency));
+    if (!(s.top > 0) || !begin_panel(p, residency))
+        return NULL;
     char *text = rep_alloc(p->run, 96);
-    snprintf(text, 96, "%.40s, %.20s, hidden %zu", p->panels[p->npanels], c->type, c->hidden);
+    snprintf(text, 96, "%.40s, %.20s, hidden %zu", p->panels[p->npanels], s.like->type, s.like->hidden);
     p->panels[p->npanels] = text;
-    end_series(p, 1, offset_series(p, c, NULL, top));
-    for (int norm = 0; norm < 2; norm++) {
-        const struct rep_entry *e =
-            norm == 0 ? best_of(c, true, "layernorm") : best_of(c, false, "rmsnorm");
-        if (e != NULL)
-            end_series(p, 2 + norm, offset_series(p, c, e, top));
-    }
+    for (int line = 0; line < OFFSET_LINES; line++)
+        end_series(p, line + 1, offset_series(p, &s, line));
     end_panel(p);
+    *highest = fmax(*highest, s.highest);
+    return offset_verdict(p->run, &s, residency);
 }
 
 static bool offset_picture(struct picture *p)
 {
     static const char *const order[PLACES] = {"L1", "L2", "L3", "DRAM", "cold"};
-    fputs("# offset in bytes, speed over that of the fastest roof of all offsets\n",
+    const char *verdicts[PLACES];
+    double highest = 1;
+    fputs("# offset in bytes, speed over that of the fastest roof of all offsets, low, high (of the ratio to the usual offset)\n",
           p->out.dat);
-    for (size_t r = 0; r < PLACES; r++)
-        offset_panel(p, order[r]);
+    for (size_t r = 0; r < PLACES; r++) {
+        const char *verdict = offset_panel(p, order[r], &highest);
+        if (verdict != NULL)
+            verdicts[p->npanels - 1] = verdict;
+    }
     if (p->npanels == 0)
         return false;
     define_head(p,
-                rep_is_all_bwd(p->run) ? "The 4 KiB trap: speed by where dx lies relative to x"
-                                       : "The 4 KiB trap: speed by where y lies relative to x",
+                rep_is_all_bwd(p->run) ? "Speed by where dx lies relative to x, modulo 4 KiB"
+                                       : "Speed by where y lies relative to x, modulo 4 KiB",
                 threads_text(p->run, least_threads(p->run)));
     define_panels(p);
+    nb_gp_texts(&p->out, "VERDICT", verdicts, (size_t)p->npanels);
     nb_gp_text(&p->out, "ROOF", roof_text(p->run));
     nb_gp_text(&p->out, "OUT", rep_is_all_bwd(p->run) ? "dx" : "y");
+    fprintf(p->out.gp, "USUAL = %d\nYMAX = %.4g\n", REP_OFFSET, highest * 1.05);
     return true;
 }
 

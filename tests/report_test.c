@@ -1209,26 +1209,71 @@ static void test_one_thread_has_no_scaling(void **state)
     assert_true(file_holds(dir, "report.md", "scaling: not drawn"));
 }
 
-/* Each against the truth: the roof of the fastest offset is 1, as no offset is slow here. */
-static void test_offset_picture(void **state)
+static const char *offset_run(const struct synthetic_run *like, const size_t *offsets)
 {
-    (void)state;
-    static const size_t offsets[] = {2112, 64, 0, SIZE_MAX}, one[] = {1024, 0};
+    static const size_t one[] = {1024, 0};
     const char *dir = new_folder();
-    struct synthetic_run run = exact;
+    struct synthetic_run run = *like;
     run.residencies = "L2";
     run.dtypes = "f32";
     run.hiddens = one;
     run.offsets = offsets;
     synthetic_write(dir, &run);
     report(dir);
+    return dir;
+}
+
+/* Each against the truth: the roof of the fastest offset is 1, as no offset is slow here. */
+static void test_offset_picture(void **state)
+{
+    (void)state;
+    static const size_t offsets[] = {2112, 64, 0, SIZE_MAX};
+    const char *dir = offset_run(&exact, offsets);
     assert_int_equal(exists(dir, "plots/address_offset.png"), has_gnuplot());
-    assert_int_equal(lines_with(dir, "plots/address_offset.dat", "\n0 1") +
-                         lines_with(dir, "plots/address_offset.dat", "2112 1"), 1);
+    assert_int_equal(lines_with(dir, "plots/address_offset.dat", "2112 1 1 1"), 1);
     assert_int_equal(lines_with(dir, "plots/address_offset.dat", "64 "), 3); /* roof, LN, RMS */
+    assert_true(file_holds(dir, "plots/address_offset.gp", "L2: no offset differs from the usual one by more than its interval"));
     /* other offsets enter no other picture */
     assert_int_equal(lines_with(dir, "plots/bandwidth.dat", "1024 "), 7);
     assert_true(file_holds(dir, "report.md", "fwd-none-o64"));
+}
+
+/* The words below the picture are those of its intervals. */
+static void test_offset_words(void **state)
+{
+    (void)state;
+    static const size_t offsets[] = {2112, 64, 0, SIZE_MAX}, others[] = {64, 0, SIZE_MAX};
+    struct synthetic_run run = exact;
+    run.slow_offset = 64;
+    run.slowness = 1.25;
+    const char *dir = offset_run(&run, offsets);
+    assert_true(file_holds(dir, "plots/address_offset.gp", "'L2: slowest at 64, "));
+    assert_true(file_holds(dir, "plots/address_offset.gp", ": x0.80 [0.80, 0.80] of the usual offset'"));
+    run.slowness = 0.98; /* still below the roof */
+    dir = offset_run(&run, offsets);
+    assert_true(file_holds(dir, "plots/address_offset.gp", "'L2: fastest at 64, "));
+    assert_true(file_holds(dir, "plots/address_offset.gp", ": x1.02 [1.02, 1.02] of the usual offset'"));
+    assert_false(file_holds(dir, "plots/address_offset.gp", "slowest at"));
+    dir = offset_run(&run, others);
+    assert_true(file_holds(dir, "plots/address_offset.gp", "L2: the usual offset, 2112, was not measured"));
+    run.processes = 3;
+    dir = offset_run(&run, offsets);
+    assert_true(file_holds(dir, "plots/address_offset.gp", "L2: too few processes for an interval"));
+}
+
+/* With noise the slow offset is told with its interval, and luck alone is not. */
+static void test_offset_noise(void **state)
+{
+    (void)state;
+    static const size_t offsets[] = {2112, 64, 128, 192, 256, 320, 384, 448, SIZE_MAX};
+    struct synthetic_run run = exact;
+    run.noise = 0.02;
+    const char *dir = offset_run(&run, offsets);
+    assert_false(file_holds(dir, "plots/address_offset.gp", "slowest at"));
+    run.slow_offset = 128;
+    run.slowness = 1.25;
+    dir = offset_run(&run, offsets);
+    assert_true(file_holds(dir, "plots/address_offset.gp", "slowest at 128, "));
 }
 
 static void test_rows_picture(void **state)
@@ -1942,6 +1987,8 @@ int main(void)
         cmocka_unit_test(test_unresolved_listed),
         cmocka_unit_test(test_discards),
         cmocka_unit_test(test_offset_picture),
+        cmocka_unit_test(test_offset_words),
+        cmocka_unit_test(test_offset_noise),
         cmocka_unit_test(test_rows_picture),
         cmocka_unit_test(test_roofline_picture),
         cmocka_unit_test(test_training_step),
