@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_PANELS = 6, MAX_SERIES = 64, MAX_BARS = 200 };
+enum { MAX_PANELS = 6, MAX_SERIES = 96, MAX_BARS = 200 };
 
 /* ---- one picture in the making ---- */
 
@@ -18,6 +18,7 @@ struct picture {
     const char *panels[MAX_PANELS];
     int first[MAX_PANELS], last[MAX_PANELS], series[MAX_SERIES];
     int npanels, nseries;
+    struct rep_sizes x[MAX_PANELS]; /* what lies on a panel's axis, ascending; where it is one of sizes */
 };
 
 /* The plain case of a run that has both directions, or the backward one. */
@@ -64,28 +65,131 @@ static void define_head(struct picture *p, const char *title, const char *detail
     define_case_head(p, title, details, case_text(p->run));
 }
 
-/* Labels of a log2 axis: all where they stand apart, upright where they are close; of
- * those that would still touch, only the first of a bunch. */
-static void define_x(struct picture *p, const struct rep_sizes *x, double panel_px)
+/* ---- an axis of sizes ---- */
+
+/* A length whose last elements fill no register, beside the sweep: a point that no line joins. */
+static bool is_tail(size_t hidden)
 {
-    double octaves = log2((double)x->value[x->n - 1] / (double)x->value[0]) + 1.0;
-    double px = panel_px / octaves, nearest = INFINITY, last = -INFINITY;
-    for (size_t i = 1; i < x->n; i++)
-        nearest = fmin(nearest, px * log2((double)x->value[i] / (double)x->value[i - 1]));
-    fprintf(p->out.gp, "NX = %zu\nXROT = %d\narray X[%zu] = [", x->n, nearest < 75, x->n);
-    for (size_t i = 0; i < x->n; i++)
-        fprintf(p->out.gp, "%s%zu", i ? ", " : "", x->value[i]);
-    fprintf(p->out.gp, "]\narray XLABEL[%zu] = [", x->n);
-    for (size_t i = 0; i < x->n; i++) {
-        double at = px * log2((double)x->value[i]);
-        if (at - last >= 20) {
-            fprintf(p->out.gp, "%s'%zu'", i ? ", " : "", x->value[i]);
-            last = at;
-        } else {
-            fputs(", ''", p->out.gp);
+    return hidden % 64 != 0 && (hidden & (hidden - 1)) != 0;
+}
+
+/* The lengths of a run, those beside the sweep last. */
+static struct rep_sizes tails_last(struct rep_run *run)
+{
+    struct rep_sizes s = {rep_alloc(run, (run->hiddens.n + 1) * sizeof(size_t)), 0};
+    for (int tail = 0; tail < 2; tail++)
+        for (size_t h = 0; h < run->hiddens.n; h++)
+            if (is_tail(run->hiddens.value[h]) == tail)
+                s.value[s.n++] = run->hiddens.value[h];
+    return s;
+}
+
+static void use_x(struct picture *p, size_t value)
+{
+    struct rep_sizes *x = &p->x[p->npanels];
+    size_t at = x->n;
+    while (at > 0 && x->value[at - 1] > value)
+        at--;
+    if (at > 0 && x->value[at - 1] == value)
+        return;
+    memmove(x->value + at + 1, x->value + at, (x->n++ - at) * sizeof(*x->value));
+    x->value[at] = value;
+}
+
+/* Before each point over hidden; gnuplot's line ends at an empty line. */
+static void begin_point(struct picture *p, size_t hidden, size_t points)
+{
+    if (is_tail(hidden) && points > 0)
+        fputc('\n', p->out.dat);
+    use_x(p, hidden);
+}
+
+/* Which values of a panel have a label: all that stand apart; the sweep goes before lengths beside it. */
+static void choose_labels(const struct rep_sizes *x, double px, bool *labelled)
+{
+    for (int tail = 0; tail < 2; tail++)
+        for (size_t i = 0; i < x->n; i++) {
+            bool apart = is_tail(x->value[i]) == tail;
+            for (size_t k = 0; k < x->n; k++)
+                if (labelled[k] && fabs(log2((double)x->value[k] / (double)x->value[i])) * px < 20)
+                    apart = false;
+            labelled[i] = labelled[i] || apart;
         }
+}
+
+/* Pixels between the nearest two labels. */
+static double nearest_labels(const struct rep_sizes *x, double px, const bool *labelled)
+{
+    double nearest = INFINITY;
+    size_t last = SIZE_MAX;
+    for (size_t i = 0; i < x->n; i++) {
+        if (!labelled[i])
+            continue;
+        if (last != SIZE_MAX)
+            nearest = fmin(nearest, px * log2((double)x->value[i] / (double)x->value[last]));
+        last = i;
+    }
+    return nearest;
+}
+
+static void put_labels(struct picture *p, const char *key, const char *form, const bool *labelled, size_t n)
+{
+    fprintf(p->out.gp, "array %s[%zu] = [", key, n);
+    for (size_t i = 0, panel = 0, k = 0; i < n; i++, k++) {
+        while (k == p->x[panel].n)
+            panel++, k = 0;
+        fputs(i ? ", " : "", p->out.gp);
+        if (labelled == NULL || labelled[i])
+            fprintf(p->out.gp, form, p->x[panel].value[k]);
+        else
+            fputs("''", p->out.gp);
     }
     fputs("]\n", p->out.gp);
+}
+
+/* A log2 axis: one range for all panels, labels of each for its own data, upright where they are close. */
+static void define_x(struct picture *p, double panel_px)
+{
+    size_t n = 0, least = SIZE_MAX, most = 0;
+    int first[MAX_PANELS], last[MAX_PANELS];
+    double nearest = INFINITY;
+    for (int i = 0; i < p->npanels; i++) {
+        const struct rep_sizes *x = &p->x[i];
+        least = x->value[0] < least ? x->value[0] : least;
+        most = x->value[x->n - 1] > most ? x->value[x->n - 1] : most;
+        first[i] = (int)n + 1;
+        last[i] = (int)(n += x->n);
+    }
+    bool *labelled = rep_alloc(p->run, n * sizeof(bool));
+    const double px = panel_px / (log2((double)most / (double)least) + 1);
+    for (int i = 0; i < p->npanels; i++) {
+        choose_labels(&p->x[i], px, labelled + first[i] - 1);
+        nearest = fmin(nearest, nearest_labels(&p->x[i], px, labelled + first[i] - 1));
+    }
+    fprintf(p->out.gp, "XMIN = %zu\nXMAX = %zu\nXROT = %d\n", least, most, nearest < 75);
+    put_labels(p, "X", "%zu", NULL, n);
+    put_labels(p, "XLABEL", "'%zu'", labelled, n);
+    nb_gp_ints(&p->out, "XFIRST", first, (size_t)p->npanels);
+    nb_gp_ints(&p->out, "XLAST", last, (size_t)p->npanels);
+}
+
+/* What the points that no line joins are; "" where there are none. */
+static void define_tails(struct picture *p)
+{
+    char text[160] = "";
+    size_t n = 0, length = 0;
+    for (size_t h = 0; h < p->run->hiddens.n; h++) {
+        const size_t hidden = p->run->hiddens.value[h];
+        bool drawn = false;
+        for (int i = 0; i < p->npanels; i++)
+            for (size_t k = 0; k < p->x[i].n; k++)
+                drawn = drawn || p->x[i].value[k] == hidden;
+        if (is_tail(hidden) && drawn && n++ < 4)
+            length += (size_t)snprintf(text + length, sizeof text - length, "%s%zu", n > 1 ? ", " : "", hidden);
+    }
+    if (n > 0)
+        snprintf(text + length, sizeof text - length, "%s", n > 4 ? " and others" : "");
+    nb_gp_text(&p->out, "TAILS", text);
 }
 
 /* Panels hold series; a series is a block of the .dat file. A panel without series is not
@@ -100,6 +204,8 @@ static bool begin_panel(struct picture *p, const char *residency)
     char *kept = rep_alloc(p->run, sizeof(text));
     p->panels[p->npanels] = strcpy(kept, text);
     p->first[p->npanels] = p->nseries + 1;
+    const size_t room = p->run->hiddens.n + p->run->threads.n + p->run->rows.n;
+    p->x[p->npanels] = (struct rep_sizes){rep_alloc(p->run, (room + 1) * sizeof(size_t)), 0};
     return true;
 }
 
@@ -183,6 +289,7 @@ static size_t speedup_series(struct picture *p, bool best, const char *residency
         if (!rep_has_speedup(pair) || rep_is_beaten(pair))
             continue;
         const struct rep_estimate *s = &pair->speedup;
+        begin_point(p, hiddens->value[h], points);
         fprintf(p->out.dat, "%.6g ", (double)hiddens->value[h] * shift);
         put_interval(p->out.dat, s);
         fputc('\n', p->out.dat);
@@ -201,7 +308,7 @@ static bool speedup_picture(struct picture *p, bool best)
     struct span y = {0.98, 1.28};
     rep_residencies(p->run, &places);
     rep_types(p->run, &types);
-    hiddens = p->run->hiddens;
+    hiddens = tails_last(p->run);
     types.n = types.n > 8 ? 8 : types.n; /* as many as there are colours */
     fputs("# hidden (shifted a little for each dtype), speedup, low, high\n", p->out.dat);
     for (size_t r = 0; r < places.n && begin_panel(p, places.text[r]); r++) {
@@ -222,7 +329,8 @@ static bool speedup_picture(struct picture *p, bool best)
     define_panels(p);
     fprintf(p->out.gp, "NT = %zu\n", types.n);
     nb_gp_texts(&p->out, "TYPE", types.text, types.n);
-    define_x(p, &hiddens, panel_width(p->npanels));
+    define_x(p, panel_width(p->npanels));
+    define_tails(p);
     fprintf(p->out.gp, "YMIN = %.4g\nYMAX = %.4g\n", y.least - 0.06 * (y.most - y.least),
             y.most + 0.06 * (y.most - y.least));
     return true;
@@ -358,6 +466,7 @@ static size_t bandwidth_series(struct picture *p, const char *residency, const c
         const struct rep_entry *e = c ? line_entry(c, line, named) : NULL;
         if (e == NULL || !isfinite(e->gbps))
             continue;
+        begin_point(p, hiddens->value[h], points);
         fprintf(p->out.dat, "%zu %.6g ", hiddens->value[h], e->gbps);
         end_with_name(p->out.dat, e->kernel->name);
         points++;
@@ -398,7 +507,7 @@ static bool bandwidth_picture(struct picture *p)
     char details[160], title[80];
     rep_residencies(p->run, &places);
     rep_types(p->run, &types);
-    hiddens = p->run->hiddens;
+    hiddens = tails_last(p->run);
     find_affine(p->run, &named.affine);
     find_foreign(p->run, types.n > 0 ? types.text[0] : "", &named);
     fputs("# hidden, GB/s, kernel\n", p->out.dat);
@@ -422,7 +531,8 @@ static bool bandwidth_picture(struct picture *p)
     snprintf(details, sizeof(details), "read %s, write %s", t->read, t->written);
     nb_gp_text(&p->out, "TRAFFIC", details);
     define_lines(p, &named);
-    define_x(p, &hiddens, panel_width(p->npanels));
+    define_x(p, panel_width(p->npanels));
+    define_tails(p);
     return true;
 }
 
@@ -590,6 +700,7 @@ static size_t scaling_series(struct picture *p, const char *residency, const cha
                                                 : rep_entry_of(c, first->kernel);
         if (e == NULL || !rep_is_timed(e))
             continue;
+        use_x(p, threads->value[t]);
         fprintf(p->out.dat, "%zu %.6g\n", threads->value[t],
                 first->ns_per_row.value / e->ns_per_row.value);
         points++;
@@ -654,7 +765,7 @@ static bool scaling_picture(struct picture *p)
     define_panels(p);
     fputs("NL = 4\n", p->out.gp);
     nb_gp_texts(&p->out, "LINE", lines, 4);
-    define_x(p, &threads, panel_width(p->npanels));
+    define_x(p, panel_width(p->npanels));
     snprintf(text, sizeof(text), "throughput, %s = 1x",
              threads_text(p->run, threads.value[0]));
     nb_gp_text(&p->out, "YLABEL", text);
@@ -774,12 +885,6 @@ static bool roofline_picture(struct picture *p)
 }
 
 /* ---- address offset ---- */
-
-static int by_size(const void *a, const void *b)
-{
-    const size_t x = *(const size_t *)a, y = *(const size_t *)b;
-    return (x > y) - (x < y);
-}
 
 static bool same_but_offset(const struct rep_cell *a, const struct rep_cell *b)
 {
@@ -1029,7 +1134,7 @@ static double call_ns(const struct rep_cell *c, int kind)
 }
 
 static size_t rows_series(struct picture *p, const char *residency, const char *type,
-                          size_t hidden, int kind, size_t used[], size_t *nused)
+                          size_t hidden, int kind)
 {
     const struct rep_sizes *t = &p->run->threads, *rows = &p->run->rows;
     size_t threads = kind < ROWS_KERNELS ? t->value[0] : t->value[t->n - 1], points = 0;
@@ -1040,12 +1145,8 @@ static size_t rows_series(struct picture *p, const char *residency, const char *
         if (!(ns > 0))
             continue;
         fprintf(p->out.dat, "%zu %.6g\n", rows->value[r], ns);
+        use_x(p, rows->value[r]);
         points++;
-        size_t u = 0;
-        while (u < *nused && used[u] != rows->value[r])
-            u++;
-        if (u == *nused)
-            used[(*nused)++] = rows->value[r];
     }
     return points;
 }
@@ -1061,8 +1162,7 @@ static bool has_rows(const struct rep_run *run, const char *residency, const cha
     return n > 2;
 }
 
-static void rows_panel(struct picture *p, const char *residency, const char *type, size_t hidden,
-                       size_t used[], size_t *nused)
+static void rows_panel(struct picture *p, const char *residency, const char *type, size_t hidden)
 {
     if (!has_rows(p->run, residency, type, hidden) || !begin_panel(p, residency))
         return;
@@ -1070,7 +1170,7 @@ static void rows_panel(struct picture *p, const char *residency, const char *typ
     snprintf(text, 64, "hidden %zu, at most in %.20s", hidden, residency);
     p->panels[p->npanels] = text;
     for (int kind = 0; kind < ROWS_KINDS; kind++)
-        end_series(p, kind + 1, rows_series(p, residency, type, hidden, kind, used, nused));
+        end_series(p, kind + 1, rows_series(p, residency, type, hidden, kind));
     end_panel(p);
 }
 
@@ -1096,20 +1196,17 @@ static bool rows_picture(struct picture *p)
     struct rep_keys places, types;
     rep_residencies(p->run, &places);
     rep_types(p->run, &types);
-    struct rep_sizes used = {rep_alloc(p->run, (p->run->rows.n + 1) * sizeof(size_t)), 0};
     fputs("# rows of a call, ns a call\n", p->out.dat);
     for (size_t r = 0; types.n > 0 && r < places.n; r++)
         for (size_t h = 0; h < p->run->hiddens.n; h++)
-            rows_panel(p, places.text[r], types.text[0], p->run->hiddens.value[h], used.value,
-                       &used.n);
+            rows_panel(p, places.text[r], types.text[0], p->run->hiddens.value[h]);
     if (p->npanels == 0)
         return false;
     define_head(p, "A call on few rows: what it takes, and what a team of threads costs",
                 types.text[0]);
     define_panels(p);
     define_rows_lines(p);
-    qsort(used.value, used.n, sizeof(*used.value), by_size);
-    define_x(p, &used, panel_width(p->npanels));
+    define_x(p, panel_width(p->npanels));
     return true;
 }
 

@@ -1,5 +1,5 @@
 # ns a call against its rows, one panel a hidden: one thread, a team, and the team's empty barrier.
-# Given above: NAME TITLE SUBTITLE NP PANEL FIRST LAST SERIES NL LINE NX X XLABEL XROT
+# Given above: NAME TITLE SUBTITLE NP PANEL FIRST LAST SERIES NL LINE X XLABEL XFIRST XLAST XMIN XMAX XROT
 COLS = NP <= 3 ? NP : NP == 4 ? 2 : 3
 ROWS = int((NP + COLS - 1) / COLS)
 HEAD = 105.0; FOOT = NL > 3 ? 135.0 : 60.0; ROW = NP == 1 ? 640.0 : 520.0
@@ -18,7 +18,7 @@ do for [T = 1:2] {
     set border 3 lc rgb PALE
     set logscale x 2
     set logscale y 10
-    set xrange [X[1] / 1.3 : X[NX] * 1.3]; set yrange [YMIN:YMAX]
+    set xrange [XMIN / 1.3 : XMAX * 1.3]; set yrange [YMIN:YMAX]
     set grid ytics ls 10
     set label 1 TITLE at screen 0.5, screen 1 - 34 / H center font head_font(T)
     set label 2 SUBTITLE at screen 0.5, screen 1 - 76 / H center textcolor rgb PALE
@@ -29,7 +29,7 @@ do for [T = 1:2] {
         set bmargin at screen YB / H; set tmargin at screen 1 - (HEAD + R * ROW + OVER) / H
         set ytics nomirror out textcolor rgb INK
         set xtics () nomirror out textcolor rgb INK
-        do for [I = 1:NX] { set xtics add (XLABEL[I] X[I]) }
+        do for [I = XFIRST[P]:XLAST[P]] { set xtics add (XLABEL[I] X[I]) }
         set format y (C == 0 ? '%g' : '')
         set label 4 PANEL[P] at graph 0.5, graph 1 center offset 0, 0.9
         set label 5 'rows of a call' at graph 0.5, screen (YB - 73) / H center

@@ -1,5 +1,5 @@
 # Throughput relative to the fewest threads, one panel a residency.
-# Given above: NAME TITLE SUBTITLE NP PANEL FIRST LAST SERIES NL LINE NX X XLABEL XROT YLABEL
+# Given above: NAME TITLE SUBTITLE NP PANEL FIRST LAST SERIES NL LINE X XLABEL XFIRST XLAST XMIN XMAX XROT YLABEL
 COLS = NP <= 3 ? NP : NP == 4 ? 2 : 3
 ROWS = int((NP + COLS - 1) / COLS)
 stats NAME.'.dat' using 2 nooutput
@@ -17,8 +17,8 @@ do for [T = 1:2] {
     set multiplot
     set border 3 lc rgb PALE
     set logscale xy 2
-    set xrange [X[1] / 1.15 : X[NX] * 1.15]
-    set yrange [(LOW < 1 ? LOW / 1.25 : 0.8) : X[NX] / X[1] * 1.25]
+    set xrange [XMIN / 1.15 : XMAX * 1.15]
+    set yrange [(LOW < 1 ? LOW / 1.25 : 0.8) : XMAX / XMIN * 1.25]
     set grid ytics ls 10
     set label 1 TITLE at screen 0.5, screen 1 - 34 / H center font head_font(T)
     set label 2 SUBTITLE at screen 0.5, screen 1 - 76 / H center textcolor rgb PALE
@@ -29,12 +29,12 @@ do for [T = 1:2] {
         set bmargin at screen YB / H; set tmargin at screen 1 - (HEAD + R * ROW + OVER) / H
         set ytics nomirror out textcolor rgb INK
         set xtics () nomirror out textcolor rgb INK
-        do for [I = 1:NX] { set xtics add (XLABEL[I] X[I]) }
+        do for [I = XFIRST[P]:XLAST[P]] { set xtics add (XLABEL[I] X[I]) }
         set label 4 PANEL[P] at graph 0.5, graph 1 center offset 0, 0.9
         set label 5 'threads (one a core)' at graph 0.5, screen (YB - 73) / H center
         set format y (C == 0 ? '%gx' : '')
         if (C == 0) { set ylabel YLABEL } else { unset ylabel }
-        plot x / X[1] with lines lw 2 dt 2 lc rgb GREY, \
+        plot x / XMIN with lines lw 2 dt 2 lc rgb GREY, \
              for [S = FIRST[P]:LAST[P]] NAME.'.dat' index S - 1 using 1:2 with linespoints lw 3 pt LP[SERIES[S]] ps 1.4 * SIZE(T) lc rgb LC[SERIES[S]]
         unset label 1; unset label 2
     }

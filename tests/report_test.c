@@ -1276,6 +1276,34 @@ static void test_offset_noise(void **state)
     assert_true(file_holds(dir, "plots/address_offset.gp", "slowest at 128, "));
 }
 
+/* A panel's labels are those of its data, and a length beside the sweep is joined to no other. */
+static void test_tails(void **state)
+{
+    (void)state;
+    static const size_t lengths[] = {256, 1000, 1024, 0};
+    const char *dir = new_folder();
+    char command[256];
+    struct synthetic_run run = exact;
+    run.dtypes = "f32";
+    run.hiddens = lengths;
+    synthetic_write(dir, &run);
+    snprintf(command, sizeof command, "sed -i '/-h1000-.*-DRAM/d' '%s/samples.jsonl'", dir);
+    assert_int_equal(system(command), 0);
+    report(dir);
+    assert_true(file_holds(dir, "plots/bandwidth.gp", "X[5] = [256, 1000, 1024, 256, 1024]\n"));
+    assert_true(file_holds(dir, "plots/bandwidth.gp", "XLABEL[5] = ['256', '', '1024', '256', '1024']\n"));
+    assert_true(file_holds(dir, "plots/bandwidth.gp", "XLAST[2] = [3, 5]\n"));
+    assert_true(file_holds(dir, "plots/bandwidth.gp", "TAILS = '1000'\n"));
+    assert_true(file_holds(dir, "plots/speedup_best.gp", "TAILS = '1000'\n"));
+    char *text = slurp(dir, "plots/bandwidth.dat", NULL), *at = strstr(text, "\n1024 ");
+    assert_non_null(at);
+    assert_int_equal(strncmp(strchr(at + 1, '\n'), "\n\n1000 ", 7), 0);
+    free(text);
+    synthetic_write(dir, &exact);
+    report(dir);
+    assert_true(file_holds(dir, "plots/bandwidth.gp", "TAILS = ''\n"));
+}
+
 static void test_rows_picture(void **state)
 {
     (void)state;
@@ -1989,6 +2017,7 @@ int main(void)
         cmocka_unit_test(test_offset_picture),
         cmocka_unit_test(test_offset_words),
         cmocka_unit_test(test_offset_noise),
+        cmocka_unit_test(test_tails),
         cmocka_unit_test(test_rows_picture),
         cmocka_unit_test(test_roofline_picture),
         cmocka_unit_test(test_training_step),
