@@ -10,6 +10,14 @@
 
 enum { MAX_PANELS = 6, MAX_SERIES = 96, MAX_BARS = 200 };
 
+enum { FOREIGN_LINES = 3 };
+
+/* Points of best against best, and those that a kernel won that is not ours. */
+struct winners {
+    const struct rep_kernel *kernel[FOREIGN_LINES];
+    size_t points_of[FOREIGN_LINES], n, points;
+};
+
 /* ---- one picture in the making ---- */
 
 struct picture {
@@ -18,6 +26,7 @@ struct picture {
     const char *panels[MAX_PANELS];
     int first[MAX_PANELS], last[MAX_PANELS], series[MAX_SERIES];
     int npanels, nseries;
+    struct winners winners;
     struct rep_sizes x[MAX_PANELS]; /* what lies on a panel's axis, ascending; where it is one of sizes */
 };
 
@@ -274,6 +283,41 @@ static void widen(struct span *s, double v)
     s->most = fmax(s->most, v);
 }
 
+static void count_winner(struct winners *w, const struct rep_kernel *k)
+{
+    size_t i = 0;
+    if (k == NULL || !k->foreign)
+        return;
+    while (i < w->n && w->kernel[i] != k)
+        i++;
+    if (i == FOREIGN_LINES)
+        return;
+    if (i == w->n)
+        w->kernel[w->n++] = k;
+    w->points_of[i]++;
+}
+
+static void count_winners(struct picture *p, const struct rep_pairing *pair)
+{
+    p->winners.points++;
+    count_winner(&p->winners, pair->base);
+    count_winner(&p->winners, pair->test);
+}
+
+/* "" where all winners are ours. */
+static void define_winners(struct picture *p)
+{
+    const struct winners *w = &p->winners;
+    char text[400] = "";
+    size_t length = 0;
+    for (size_t i = 0; i < w->n; i++)
+        length += (size_t)snprintf(text + length, sizeof text - length, "%s%.60s in %zu", i ? ", " : "Among the fastest, not ours: ",
+                                   w->kernel[i]->name, w->points_of[i]);
+    if (w->n > 0)
+        snprintf(text + length, sizeof text - length, " of %zu points.", w->points);
+    nb_gp_text(&p->out, "WINNERS", text);
+}
+
 /* Lines of different dtypes stand a little apart, so that their bars do not hide each
  * other. */
 static size_t speedup_series(struct picture *p, bool best, const char *residency,
@@ -293,6 +337,7 @@ static size_t speedup_series(struct picture *p, bool best, const char *residency
         fprintf(p->out.dat, "%.6g ", (double)hiddens->value[h] * shift);
         put_interval(p->out.dat, s);
         fputc('\n', p->out.dat);
+        count_winners(p, pair);
         widen(y, s->value);
         widen(y, s->lo);
         widen(y, s->hi);
@@ -331,6 +376,7 @@ static bool speedup_picture(struct picture *p, bool best)
     nb_gp_texts(&p->out, "TYPE", types.text, types.n);
     define_x(p, panel_width(p->npanels));
     define_tails(p);
+    define_winners(p);
     fprintf(p->out.gp, "YMIN = %.4g\nYMAX = %.4g\n", y.least - 0.06 * (y.most - y.least),
             y.most + 0.06 * (y.most - y.least));
     return true;
@@ -356,12 +402,12 @@ static const char *roof_text(struct rep_run *run)
     return text;
 }
 
-enum { ROOF, BEST_LN, BEST_RMS, TWOPASS_LN, ONEPASS_RMS, REF_1, REF_2, FOREIGN, LINES = FOREIGN + 3 };
+enum { ROOF, BEST_LN, BEST_RMS, TWOPASS_LN, ONEPASS_RMS, REF_1, REF_2, FOREIGN, LINES = FOREIGN + FOREIGN_LINES };
 
 /* Reference lines, and kernels of peers and plugins: each has a line under its own name. */
 struct named_lines {
     struct rep_keys affine;
-    const struct rep_kernel *foreign[LINES - FOREIGN];
+    const struct rep_kernel *foreign[FOREIGN_LINES];
     size_t nforeign;
 };
 
@@ -444,9 +490,8 @@ static void end_with_name(FILE *dat, const char *name)
 static void find_foreign(const struct rep_run *run, const char *type,
                          struct named_lines *named)
 {
-    const size_t room = sizeof(named->foreign) / sizeof(*named->foreign);
     named->nforeign = 0;
-    for (size_t i = 0; i < run->nkernels && named->nforeign < room; i++) {
+    for (size_t i = 0; i < run->nkernels && named->nforeign < FOREIGN_LINES; i++) {
         const struct rep_kernel *k = &run->kernels[i];
         const size_t n = k->dtype != NULL ? strlen(k->dtype) : 0;
         if (k->foreign && n > 0 && strncmp(k->dtype, type, n) == 0 &&
@@ -482,6 +527,24 @@ static const char *short_text(struct rep_run *run, const char *name)
     return text;
 }
 
+/* The name of a kernel that is not ours, whose series is of that kind. */
+static const char *foreign_text(struct picture *p, const struct rep_kernel *k, int kind)
+{
+    char *text = rep_alloc(p->run, 64);
+    bool drawn = false;
+    for (int i = 0; i < p->nseries; i++)
+        drawn = drawn || p->series[i] == kind;
+    snprintf(text, 64, "%s%s", short_text(p->run, k->name), drawn ? "" : " (not here)");
+    return text;
+}
+
+/* Its entry in a cell, if it has a time there. */
+static const struct rep_entry *foreign_entry(const struct rep_cell *c, const struct named_lines *named, int i)
+{
+    const struct rep_entry *e = i >= 0 && (size_t)i < named->nforeign ? rep_entry_of(c, named->foreign[i]) : NULL;
+    return e != NULL && rep_is_timed(e) ? e : NULL;
+}
+
 static void define_lines(struct picture *p, const struct named_lines *named)
 {
     const struct rep_keys *affine = &named->affine;
@@ -494,7 +557,7 @@ static void define_lines(struct picture *p, const struct named_lines *named)
     }
     const size_t n = REF_1 + affine->n + named->nforeign;
     for (size_t i = 0; i < named->nforeign; i++)
-        lines[REF_1 + affine->n + i] = short_text(p->run, named->foreign[i]->name);
+        lines[REF_1 + affine->n + i] = foreign_text(p, named->foreign[i], (int)(REF_1 + affine->n + i) + 1);
     fprintf(p->out.gp, "NL = %zu\n", n);
     nb_gp_texts(&p->out, "LINE", lines, n);
 }
@@ -676,33 +739,35 @@ static bool algorithms_picture(struct picture *p)
 
 /* ---- scaling ---- */
 
-static const struct rep_entry *scaling_entry(const struct rep_cell *c, int line)
+enum { SCALING_LN, SCALING_RMS, SCALING_ROOF, SCALING_LINES };
+
+static const struct rep_entry *scaling_entry(const struct rep_cell *c, int line, const struct named_lines *named)
 {
-    if (line == 0)
-        return textbook(c, true, "layernorm", "twopass");
-    if (line == 1)
-        return textbook(c, false, "rmsnorm", textbook_rms(c));
-    return c->roof == SIZE_MAX ? NULL : &c->entries[c->roof];
+    if (line >= SCALING_LINES)
+        return foreign_entry(c, named, line - SCALING_LINES);
+    const struct rep_entry *e = line == SCALING_LN          ? best_of(c, true, "layernorm")
+                                : line == SCALING_RMS       ? best_of(c, false, "rmsnorm")
+                                : c->roof == SIZE_MAX       ? NULL
+                                                            : &c->entries[c->roof];
+    return e != NULL && isfinite(e->gbps) ? e : NULL;
 }
 
+/* Percent of the roof is of the same rounds, and so not always the quotient of the two speeds. */
 static size_t scaling_series(struct picture *p, const char *residency, const char *type,
-                             size_t hidden, int line, const struct rep_sizes *threads)
+                             size_t hidden, int line, const struct named_lines *named)
 {
-    const struct rep_cell *one =
-        rep_find(p->run, residency, type, hidden, threads->value[0]);
-    const struct rep_entry *first = one ? scaling_entry(one, line) : NULL;
+    const struct rep_sizes *threads = &p->run->threads;
     size_t points = 0;
-    for (size_t t = 0; first != NULL && rep_is_timed(first) && t < threads->n; t++) {
-        const struct rep_cell *c =
-            rep_find(p->run, residency, type, hidden, threads->value[t]);
-        const struct rep_entry *e = c == NULL    ? NULL
-                                    : line == 2 ? scaling_entry(c, line) /* the roof at each count */
-                                                : rep_entry_of(c, first->kernel);
-        if (e == NULL || !rep_is_timed(e))
+    for (size_t t = 0; t < threads->n; t++) {
+        const struct rep_cell *c = rep_find(p->run, residency, type, hidden, threads->value[t]);
+        const struct rep_entry *e = c != NULL ? scaling_entry(c, line, named) : NULL;
+        if (e == NULL)
             continue;
         use_x(p, threads->value[t]);
-        fprintf(p->out.dat, "%zu %.6g\n", threads->value[t],
-                first->ns_per_row.value / e->ns_per_row.value);
+        fprintf(p->out.dat, "%zu %.6g ", threads->value[t], e->gbps);
+        rep_print_number(p->out.dat, 100 * e->roof_ratio.value);
+        fputc(' ', p->out.dat);
+        end_with_name(p->out.dat, e->kernel->name);
         points++;
     }
     return points;
@@ -729,46 +794,61 @@ static size_t scaling_hidden(const struct rep_run *run, const char *residency,
     return found;
 }
 
+/* ideal: GB/s a thread of the roof of the fewest; 0: not measured. */
 static void scaling_panel(struct picture *p, const char *residency, const char *type,
-                          const struct rep_sizes *threads,
-                          const struct rep_sizes *hiddens)
+                          const struct named_lines *named, double ideal[MAX_PANELS])
 {
-    size_t hidden = scaling_hidden(p->run, residency, type, threads, hiddens);
+    const struct rep_sizes *threads = &p->run->threads;
+    size_t hidden = scaling_hidden(p->run, residency, type, threads, &p->run->hiddens);
     if (hidden == 0 || !begin_panel(p, residency))
         return;
+    const struct rep_cell *one = rep_find(p->run, residency, type, hidden, threads->value[0]);
+    const struct rep_entry *roof = one != NULL ? scaling_entry(one, SCALING_ROOF, named) : NULL;
+    ideal[p->npanels] = roof != NULL ? roof->gbps / (double)threads->value[0] : 0;
     char *text = rep_alloc(p->run, 96);
     snprintf(text, 96, "%.40s, hidden %zu", p->panels[p->npanels], hidden);
     p->panels[p->npanels] = text;
-    for (int line = 0; line < 3; line++)
-        end_series(p, line + 1,
-                   scaling_series(p, residency, type, hidden, line, threads));
+    for (int line = 0; line < SCALING_LINES + FOREIGN_LINES; line++)
+        end_series(p, line + 1, scaling_series(p, residency, type, hidden, line, named));
     end_panel(p);
+}
+
+static void define_scaling(struct picture *p, const struct named_lines *named, const double *ideal)
+{
+    const struct rep_traffic *t = rep_plain_traffic(p->run);
+    const char *lines[SCALING_LINES + FOREIGN_LINES] = {"fastest LayerNorm", "fastest RMSNorm", roof_text(p->run)};
+    const size_t n = SCALING_LINES + named->nforeign;
+    char text[96];
+    for (size_t i = SCALING_LINES; i < n; i++)
+        lines[i] = foreign_text(p, named->foreign[i - SCALING_LINES], (int)i + 1);
+    fprintf(p->out.gp, "NL = %zu\n", n);
+    nb_gp_texts(&p->out, "LINE", lines, n);
+    fprintf(p->out.gp, "array IDEAL[%d] = [", p->npanels);
+    for (int i = 0; i < p->npanels; i++)
+        fprintf(p->out.gp, "%s%.6g", i ? ", " : "", ideal[i]);
+    fputs("]\n", p->out.gp);
+    snprintf(text, sizeof text, "GB/s (read %s, write %s)", t->read, t->written);
+    nb_gp_text(&p->out, "YLABEL", text);
 }
 
 static bool scaling_picture(struct picture *p)
 {
-    const char *const lines[] = {"two-pass LayerNorm", textbook_rms_text(p->run),
-                                 roof_text(p->run), "ideal"};
     struct rep_keys places, types;
-    struct rep_sizes hiddens, threads;
-    char text[96];
+    struct named_lines named;
+    double ideal[MAX_PANELS];
     rep_residencies(p->run, &places);
     rep_types(p->run, &types);
-    hiddens = p->run->hiddens;
-    threads = p->run->threads;
-    fputs("# threads, throughput over that of the fewest threads\n", p->out.dat);
-    for (size_t r = 0; threads.n > 1 && types.n > 0 && r < places.n; r++)
-        scaling_panel(p, places.text[r], types.text[0], &threads, &hiddens);
+    const struct rep_sizes *threads = &p->run->threads;
+    find_foreign(p->run, types.n > 0 ? types.text[0] : "", &named);
+    fputs("# threads, GB/s, percent of the roof of as many threads, kernel\n", p->out.dat);
+    for (size_t r = 0; threads->n > 1 && types.n > 0 && r < places.n; r++)
+        scaling_panel(p, places.text[r], types.text[0], &named, ideal);
     if (p->npanels == 0)
         return false;
-    define_head(p, "What more threads bring", types.text[0]);
+    define_head(p, "What more threads bring, and how much of the roof the norms reach", types.text[0]);
     define_panels(p);
-    fputs("NL = 4\n", p->out.gp);
-    nb_gp_texts(&p->out, "LINE", lines, 4);
+    define_scaling(p, &named, ideal);
     define_x(p, panel_width(p->npanels));
-    snprintf(text, sizeof(text), "throughput, %s = 1x",
-             threads_text(p->run, threads.value[0]));
-    nb_gp_text(&p->out, "YLABEL", text);
     return true;
 }
 
@@ -798,7 +878,7 @@ static size_t roofline_hidden(const struct rep_run *run, const struct rep_keys *
     return found;
 }
 
-static const struct rep_entry *roofline_entry(const struct rep_cell *c, int kind)
+static const struct rep_entry *roofline_entry(const struct rep_cell *c, int kind, const struct named_lines *named)
 {
     switch (kind) {
     case 0:
@@ -807,18 +887,20 @@ static const struct rep_entry *roofline_entry(const struct rep_cell *c, int kind
         return fastest(c, "affine", "gammabeta");
     case 2:
         return best_of(c, false, "rmsnorm");
-    default:
+    case 3:
         return best_of(c, true, "layernorm");
+    default:
+        return foreign_entry(c, named, kind - ROOFLINE_KINDS);
     }
 }
 
 /* One residency: kind, flops a byte, GFLOP/s of each kernel, which is its share of the roof of the same
- * rounds times that roof. Returns the most flops a byte. */
-static double roofline_points(struct picture *p, const struct rep_cell *c)
+ * rounds times that roof. Without known flops it has no place there. Returns the most flops a byte. */
+static double roofline_points(struct picture *p, const struct rep_cell *c, struct named_lines *named, bool drawn[FOREIGN_LINES])
 {
     double most = 0;
-    for (int kind = 0; kind < ROOFLINE_KINDS; kind++) {
-        const struct rep_entry *e = roofline_entry(c, kind);
+    for (int kind = 0; kind < ROOFLINE_KINDS + FOREIGN_LINES; kind++) {
+        const struct rep_entry *e = roofline_entry(c, kind, named);
         if (e == NULL || !rep_is_timed(e) || !(e->kernel->flops > 0))
             continue;
         if (!isfinite(e->roof_ratio.value))
@@ -827,21 +909,29 @@ static double roofline_points(struct picture *p, const struct rep_cell *c)
         fprintf(p->out.dat, "%d %.6g %.6g\n", kind + 1, intensity,
                 intensity * c->entries[e->roof].gbps * e->roof_ratio.value);
         most = fmax(most, intensity);
+        if (kind >= ROOFLINE_KINDS)
+            drawn[kind - ROOFLINE_KINDS] = true;
     }
     fputs("\n\n", p->out.dat);
     return most;
 }
 
-static void define_roofline_texts(struct picture *p)
+static void define_roofline_texts(struct picture *p, const struct named_lines *named, const bool drawn[FOREIGN_LINES])
 {
     const struct rep_traffic *t = rep_plain_traffic(p->run);
     const bool affine = rep_same(t->ceiling, "scale"); /* no reference line reads two tensors */
     char ceiling[80], traffic[80];
     snprintf(ceiling, sizeof(ceiling), "%s: %s", t->ceiling, t->formula);
     snprintf(traffic, sizeof(traffic), "%s read once, %s written once", t->read, t->written);
-    const char *const kinds[ROOFLINE_KINDS] = {ceiling, affine ? "a*x*gamma + beta" : "", "fastest RMSNorm",
-                                               "fastest LayerNorm"};
-    nb_gp_texts(&p->out, "KIND", kinds, ROOFLINE_KINDS);
+    const char *kinds[ROOFLINE_KINDS + FOREIGN_LINES] = {ceiling, affine ? "a*x*gamma + beta" : "", "fastest RMSNorm",
+                                                         "fastest LayerNorm"};
+    char texts[FOREIGN_LINES][64];
+    for (size_t i = 0; i < named->nforeign; i++) {
+        snprintf(texts[i], sizeof texts[i], "%s%s", short_text(p->run, named->foreign[i]->name), drawn[i] ? "" : " (not here)");
+        kinds[ROOFLINE_KINDS + i] = texts[i];
+    }
+    fprintf(p->out.gp, "NK = %zu\n", ROOFLINE_KINDS + named->nforeign);
+    nb_gp_texts(&p->out, "KIND", kinds, ROOFLINE_KINDS + named->nforeign);
     nb_gp_text(&p->out, "TRAFFIC", traffic);
     nb_gp_text(&p->out, "CARRIER", t->carrier);
     nb_gp_text(&p->out, "AS_FAST_AS", t->like);
@@ -853,9 +943,12 @@ static bool roofline_picture(struct picture *p)
     const char *names[PLACES];
     double gbps[PLACES], most = 0;
     char details[160];
+    struct named_lines named;
+    bool drawn[FOREIGN_LINES] = {false};
     int n = 0;
     rep_residencies(p->run, &places);
     rep_types(p->run, &types);
+    find_foreign(p->run, types.n > 0 ? types.text[0] : "", &named);
     size_t hidden = types.n ? roofline_hidden(p->run, &places, types.text[0]) : 0;
     fputs("# kind, flops a byte, GFLOP/s\n", p->out.dat);
     for (size_t r = 0; hidden > 0 && r < places.n && n < PLACES; r++) {
@@ -867,7 +960,7 @@ static bool roofline_picture(struct picture *p)
         gbps[n] = c->entries[c->roof].gbps;
         snprintf(text, 64, "%.20s: %.3g GB/s", places.text[r], gbps[n]);
         names[n++] = text;
-        most = fmax(most, roofline_points(p, c));
+        most = fmax(most, roofline_points(p, c, &named, drawn));
     }
     if (n == 0)
         return false;
@@ -879,7 +972,7 @@ static bool roofline_picture(struct picture *p)
         fprintf(p->out.gp, "%s%.6g", i ? ", " : "", gbps[i]);
     fputs("]\n", p->out.gp);
     nb_gp_texts(&p->out, "ROOFNAME", names, (size_t)n);
-    define_roofline_texts(p);
+    define_roofline_texts(p, &named, drawn);
     fprintf(p->out.gp, "XMAX = %d.0\n", most > 2 ? 4 : 2); /* backward, rows of 2 bytes an element lie beyond 2 */
     return true;
 }
@@ -920,7 +1013,7 @@ static const struct rep_cell *offset_cell(const struct rep_run *run, const char 
     return found;
 }
 
-enum { OFFSET_ROOF, OFFSET_LN, OFFSET_RMS, OFFSET_LINES };
+enum { OFFSET_ROOF, OFFSET_LN, OFFSET_RMS, OFFSET_FOREIGN, OFFSET_LINES = OFFSET_FOREIGN + FOREIGN_LINES };
 
 /* A panel: cells alike but for the offset, the kernel of each line (of the roof the fastest at each offset), and what the
  * ratios to the usual offset say. */
@@ -1016,7 +1109,7 @@ static size_t offset_series(struct picture *p, struct offsets *s, int line)
     return points;
 }
 
-static struct offsets begin_offsets(struct rep_run *run, const struct rep_cell *like)
+static struct offsets begin_offsets(struct rep_run *run, const struct rep_cell *like, const struct named_lines *named)
 {
     struct offsets s = {.like = like, .usual = like != NULL && like->offset == REP_OFFSET ? like : NULL};
     if (like == NULL)
@@ -1027,6 +1120,10 @@ static struct offsets begin_offsets(struct rep_run *run, const struct rep_cell *
     s.names[OFFSET_ROOF] = "the roof";
     s.names[OFFSET_LN] = "fastest LayerNorm";
     s.names[OFFSET_RMS] = "fastest RMSNorm";
+    for (size_t i = 0; i < named->nforeign; i++) {
+        s.kernels[OFFSET_FOREIGN + i] = named->foreign[i];
+        s.names[OFFSET_FOREIGN + i] = named->foreign[i]->name;
+    }
     for (size_t i = 0; i < run->ncells; i++)
         if (same_but_offset(&run->cells[i], like))
             s.top = fmax(s.top, offset_speed(run, &s, &run->cells[i], OFFSET_ROOF).value);
@@ -1062,9 +1159,9 @@ static const char *offset_verdict(struct rep_run *run, const struct offsets *s, 
 }
 
 /* NULL: this residency has no panel. */
-static const char *offset_panel(struct picture *p, const char *residency, double *highest)
+static const char *offset_panel(struct picture *p, const char *residency, const struct named_lines *named, double *highest)
 {
-    struct offsets s = begin_offsets(p->run, offset_cell(p->run, residency));
+    struct offsets s = begin_offsets(p->run, offset_cell(p->run, residency), named);
     if (!(s.top > 0) || !begin_panel(p, residency))
         return NULL;
     char *text = rep_alloc(p->run, 96);
@@ -1081,11 +1178,15 @@ static bool offset_picture(struct picture *p)
 {
     static const char *const order[PLACES] = {"L1", "L2", "L3", "DRAM", "cold"};
     const char *verdicts[PLACES];
+    struct named_lines named;
+    struct rep_keys types;
     double highest = 1;
+    rep_types(p->run, &types);
+    find_foreign(p->run, types.n > 0 ? types.text[0] : "", &named);
     fputs("# offset in bytes, speed over that of the fastest roof of all offsets, low, high (of the ratio to the usual offset)\n",
           p->out.dat);
     for (size_t r = 0; r < PLACES; r++) {
-        const char *verdict = offset_panel(p, order[r], &highest);
+        const char *verdict = offset_panel(p, order[r], &named, &highest);
         if (verdict != NULL)
             verdicts[p->npanels - 1] = verdict;
     }
@@ -1097,7 +1198,11 @@ static bool offset_picture(struct picture *p)
                 threads_text(p->run, least_threads(p->run)));
     define_panels(p);
     nb_gp_texts(&p->out, "VERDICT", verdicts, (size_t)p->npanels);
-    nb_gp_text(&p->out, "ROOF", roof_text(p->run));
+    const char *lines[OFFSET_LINES] = {roof_text(p->run), "fastest LayerNorm", "fastest RMSNorm"};
+    for (size_t i = 0; i < named.nforeign; i++)
+        lines[OFFSET_FOREIGN + i] = foreign_text(p, named.foreign[i], OFFSET_FOREIGN + (int)i + 1);
+    fprintf(p->out.gp, "NL = %zu\n", OFFSET_FOREIGN + named.nforeign);
+    nb_gp_texts(&p->out, "LINE", lines, OFFSET_FOREIGN + named.nforeign);
     nb_gp_text(&p->out, "OUT", rep_is_all_bwd(p->run) ? "dx" : "y");
     fprintf(p->out.gp, "USUAL = %d\nYMAX = %.4g\n", REP_OFFSET, highest * 1.05);
     return true;
@@ -1120,28 +1225,35 @@ static const struct rep_cell *rows_cell(const struct rep_run *run, const char *r
     return NULL;
 }
 
-/* Kinds: scale, LayerNorm and RMSNorm on the fewest threads, the same on most, the barrier of these. */
-enum { ROWS_KERNELS = 3, ROWS_BARRIER = 2 * ROWS_KERNELS, ROWS_KINDS };
+/* Kinds: scale, LayerNorm and RMSNorm on the fewest threads, the same on most, the barrier of these; kernels that are not
+ * ours on the fewest, and on most. */
+enum { ROWS_KERNELS = 3, ROWS_BARRIER = 2 * ROWS_KERNELS, ROWS_FOREIGN, ROWS_KINDS = ROWS_FOREIGN + 2 * FOREIGN_LINES };
 
-static double call_ns(const struct rep_cell *c, int kind)
+static bool on_most_threads(int kind)
+{
+    return kind < ROWS_FOREIGN ? kind >= ROWS_KERNELS : kind >= ROWS_FOREIGN + FOREIGN_LINES;
+}
+
+static double call_ns(const struct rep_cell *c, int kind, const struct named_lines *named)
 {
     if (kind == ROWS_BARRIER)
         return c->barrier_ns;
-    const struct rep_entry *e = kind % ROWS_KERNELS == 0   ? fastest(c, rep_traffic(c)->ceiling, NULL)
+    const struct rep_entry *e = kind >= ROWS_FOREIGN       ? foreign_entry(c, named, (kind - ROWS_FOREIGN) % FOREIGN_LINES)
+                                : kind % ROWS_KERNELS == 0 ? fastest(c, rep_traffic(c)->ceiling, NULL)
                                 : kind % ROWS_KERNELS == 1 ? best_of(c, true, "layernorm")
                                                            : best_of(c, false, "rmsnorm");
     return e != NULL && rep_is_timed(e) ? e->ns_per_row.value * (double)c->rows : NAN;
 }
 
 static size_t rows_series(struct picture *p, const char *residency, const char *type,
-                          size_t hidden, int kind)
+                          size_t hidden, int kind, const struct named_lines *named)
 {
     const struct rep_sizes *t = &p->run->threads, *rows = &p->run->rows;
-    size_t threads = kind < ROWS_KERNELS ? t->value[0] : t->value[t->n - 1], points = 0;
-    for (size_t r = 0; r < rows->n && (kind < ROWS_KERNELS || t->n > 1); r++) {
+    size_t threads = on_most_threads(kind) ? t->value[t->n - 1] : t->value[0], points = 0;
+    for (size_t r = 0; r < rows->n && (!on_most_threads(kind) || t->n > 1); r++) {
         const struct rep_cell *c =
             rows_cell(p->run, residency, type, hidden, threads, rows->value[r]);
-        double ns = c ? call_ns(c, kind) : NAN;
+        double ns = c ? call_ns(c, kind, named) : NAN;
         if (!(ns > 0))
             continue;
         fprintf(p->out.dat, "%zu %.6g\n", rows->value[r], ns);
@@ -1162,7 +1274,8 @@ static bool has_rows(const struct rep_run *run, const char *residency, const cha
     return n > 2;
 }
 
-static void rows_panel(struct picture *p, const char *residency, const char *type, size_t hidden)
+static void rows_panel(struct picture *p, const char *residency, const char *type, size_t hidden,
+                       const struct named_lines *named)
 {
     if (!has_rows(p->run, residency, type, hidden) || !begin_panel(p, residency))
         return;
@@ -1170,42 +1283,48 @@ static void rows_panel(struct picture *p, const char *residency, const char *typ
     snprintf(text, 64, "hidden %zu, at most in %.20s", hidden, residency);
     p->panels[p->npanels] = text;
     for (int kind = 0; kind < ROWS_KINDS; kind++)
-        end_series(p, kind + 1, rows_series(p, residency, type, hidden, kind));
+        end_series(p, kind + 1, rows_series(p, residency, type, hidden, kind, named));
     end_panel(p);
 }
 
-static void define_rows_lines(struct picture *p)
+/* Lines of one thread count are told as such where there are two; a kind that is not drawn is "". */
+static void define_rows_lines(struct picture *p, const struct named_lines *named)
 {
     const char *const names[ROWS_KERNELS] = {rep_plain_traffic(p->run)->ceiling, "fastest LayerNorm", "fastest RMSNorm"};
     const struct rep_sizes *t = &p->run->threads;
     const char *lines[ROWS_KINDS];
-    for (int kind = 0; kind < ROWS_BARRIER; kind++) {
-        char *text = rep_alloc(p->run, 80);
-        snprintf(text, 80, "%s, %s", names[kind % ROWS_KERNELS],
-                 threads_text(p->run, kind < ROWS_KERNELS ? t->value[0] : t->value[t->n - 1]));
-        lines[kind] = text;
+    for (int kind = 0; kind < ROWS_KINDS; kind++) {
+        const bool most = on_most_threads(kind), foreign = kind >= ROWS_FOREIGN;
+        const size_t i = foreign ? (size_t)(kind - ROWS_FOREIGN) % FOREIGN_LINES : (size_t)kind % ROWS_KERNELS;
+        lines[kind] = "";
+        if ((most && t->n == 1) || (foreign && i >= named->nforeign))
+            continue;
+        char *text = rep_alloc(p->run, 96);
+        snprintf(text, 96, "%s, %s", foreign ? foreign_text(p, named->foreign[i], kind + 1) : names[i],
+                 threads_text(p->run, t->value[most ? t->n - 1 : 0]));
+        lines[kind] = kind == ROWS_BARRIER ? "an empty barrier of these threads" : text;
     }
-    lines[ROWS_BARRIER] = "an empty barrier of these threads";
-    size_t n = t->n > 1 ? ROWS_KINDS : ROWS_KERNELS;
-    fprintf(p->out.gp, "NL = %zu\n", n);
-    nb_gp_texts(&p->out, "LINE", lines, n);
+    fprintf(p->out.gp, "NL = %d\n", ROWS_KINDS);
+    nb_gp_texts(&p->out, "LINE", lines, ROWS_KINDS);
 }
 
 static bool rows_picture(struct picture *p)
 {
     struct rep_keys places, types;
+    struct named_lines named;
     rep_residencies(p->run, &places);
     rep_types(p->run, &types);
+    find_foreign(p->run, types.n > 0 ? types.text[0] : "", &named);
     fputs("# rows of a call, ns a call\n", p->out.dat);
     for (size_t r = 0; types.n > 0 && r < places.n; r++)
         for (size_t h = 0; h < p->run->hiddens.n; h++)
-            rows_panel(p, places.text[r], types.text[0], p->run->hiddens.value[h]);
+            rows_panel(p, places.text[r], types.text[0], p->run->hiddens.value[h], &named);
     if (p->npanels == 0)
         return false;
     define_head(p, "A call on few rows: what it takes, and what a team of threads costs",
                 types.text[0]);
     define_panels(p);
-    define_rows_lines(p);
+    define_rows_lines(p, &named);
     define_x(p, panel_width(p->npanels));
     return true;
 }
@@ -1234,6 +1353,7 @@ static size_t versus_series(struct picture *p, const char *residency, const stru
         const struct rep_pairing *of = rep_best_pairing(c, pairs[k]->test_op, pairs[k]->base_op);
         if (of == NULL || !rep_has_speedup(of) || rep_is_beaten(of))
             continue;
+        count_winners(p, of);
         put_interval(p->out.dat, &of->speedup);
         fprintf(p->out.dat, " %.3f\n", (double)(npairs - k) + 0.14 * ((double)(types->n - 1) / 2 - (double)type));
         points++;
@@ -1280,6 +1400,7 @@ static bool versus_picture(struct picture *p)
     snprintf(details, sizeof details, "hidden %zu, %s", hidden, threads_text(p->run, least_threads(p->run)));
     define_head(p, "How many times as fast is one norm as another, best against best?", details);
     define_panels(p);
+    define_winners(p);
     define_pairs(p, pairs, n, &types);
     return true;
 }

@@ -1,8 +1,8 @@
 # Speedup of RMSNorm over LayerNorm against hidden: one panel a residency, one line a dtype.
-# Given above: NAME TITLE SUBTITLE NP PANEL FIRST LAST SERIES NT TYPE X XLABEL XFIRST XLAST XMIN XMAX XROT TAILS YMIN YMAX
+# Given above: NAME TITLE SUBTITLE NP PANEL FIRST LAST SERIES NT TYPE X XLABEL XFIRST XLAST XMIN XMAX XROT TAILS WINNERS YMIN YMAX
 COLS = NP <= 3 ? NP : NP == 4 ? 2 : 3
 ROWS = int((NP + COLS - 1) / COLS)
-HEAD = 105.0; FOOT = 165.0; ROW = NP == 1 ? 640.0 : 520.0
+HEAD = 105.0; FOOT = WINNERS eq '' ? 165.0 : 197.0; ROW = NP == 1 ? 640.0 : 520.0
 H = HEAD + FOOT + ROWS * ROW
 LEFT = 150.0; RIGHT = 30.0; GAP = 40.0; UNDER = XROT ? 138.0 : 98.0; OVER = 45.0
 PW = (W - LEFT - RIGHT - (COLS - 1) * GAP) / COLS
@@ -56,7 +56,8 @@ do for [T = 1:2] {
     set label 2 'published: 10-20 % faster (1.10x-1.20x)' at XA + 62, FOOT - 96
     set label 3 'the same, read as time saved (1.11x-1.25x)' at XB + 62, FOOT - 96
     set label 4 '1.00x: no difference; above it RMSNorm is faster' at XB + 62, FOOT - 61
-    set label 5 'Bars: interval of the median over processes.'.(TAILS eq '' ? '' : ' Points that no line joins: hidden '.TAILS.', no multiples of 64.') at W / 2, 26 center textcolor rgb PALE
+    set label 5 'Bars: interval of the median over processes.'.(TAILS eq '' ? '' : ' Points that no line joins: hidden '.TAILS.', no multiples of 64.') at W / 2, FOOT - 139 center textcolor rgb PALE
+    if (WINNERS ne '') { set label 6 WINNERS at W / 2, 26 center }
     plot for [K = 1:NT] '+' using (XT + (K - 1) * 190 + 39):(FOOT - 22) every ::0::0 with points pt POINT[K] ps 1.3 * SIZE(T) lc rgb COLOUR[K]
     unset label; unset object; unset arrow
     unset multiplot
