@@ -337,7 +337,8 @@ static size_t speedup_series(struct picture *p, bool best, const char *residency
         fprintf(p->out.dat, "%.6g ", (double)hiddens->value[h] * shift);
         put_interval(p->out.dat, s);
         fputc('\n', p->out.dat);
-        count_winners(p, pair);
+        if (best)
+            count_winners(p, pair);
         widen(y, s->value);
         widen(y, s->lo);
         widen(y, s->hi);

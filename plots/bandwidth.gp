@@ -47,7 +47,7 @@ do for [T = 1:2] {
         set label 10 + K LINE[K] at LX(K) + 75, LY(K)
         set arrow 10 + K from LX(K), LY(K) to LX(K) + 62, LY(K) nohead lw LW[K] lc rgb LC[K] dt LD[K]
     }
-    if (TAILS ne '') { set label 9 'Points that no line joins: hidden '.TAILS.', no multiples of 64.' at W / 2, 24 center textcolor rgb PALE }
+    if (TAILS ne '') { set label 9 'No line joins lengths that are no multiples of 64: '.TAILS.'.' at W / 2, 24 center textcolor rgb PALE }
     plot for [K = 1:NL] '+' using (LX(K) + 31):(LY(K)) every ::0::0 with points pt LP[K] ps 1.3 * SIZE(T) lc rgb LC[K]
     unset label; unset arrow
     unset multiplot

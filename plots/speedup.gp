@@ -56,7 +56,7 @@ do for [T = 1:2] {
     set label 2 'published: 10-20 % faster (1.10x-1.20x)' at XA + 62, FOOT - 96
     set label 3 'the same, read as time saved (1.11x-1.25x)' at XB + 62, FOOT - 96
     set label 4 '1.00x: no difference; above it RMSNorm is faster' at XB + 62, FOOT - 61
-    set label 5 'Bars: interval of the median over processes.'.(TAILS eq '' ? '' : ' Points that no line joins: hidden '.TAILS.', no multiples of 64.') at W / 2, FOOT - 139 center textcolor rgb PALE
+    set label 5 'Bars: interval of the median over processes.'.(TAILS eq '' ? '' : ' No line joins lengths that are no multiples of 64: '.TAILS.'.') at W / 2, FOOT - 139 center textcolor rgb PALE
     if (WINNERS ne '') { set label 6 WINNERS at W / 2, 26 center }
     plot for [K = 1:NT] '+' using (XT + (K - 1) * 190 + 39):(FOOT - 22) every ::0::0 with points pt POINT[K] ps 1.3 * SIZE(T) lc rgb COLOUR[K]
     unset label; unset object; unset arrow
