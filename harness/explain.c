@@ -51,7 +51,7 @@ static json_t *tricks_json(const struct nb_kernel *k, json_t *missing)
     json_t *array = json_array();
     for (const char *word = k->trick; *word != '\0'; word += *word == '_') {
         const size_t n = strcspn(word, "_");
-        const struct nb_trick_words *t = nb_words_of_trick(word, n);
+        const struct nb_trick_words *t = nb_words_of_trick(k, word, n);
         char name[64];
         snprintf(name, sizeof name, "%.*s", (int)n, word);
         if (t == NULL)
@@ -216,11 +216,30 @@ static json_t *needs_json(const struct nb_kernel *k)
     return array;
 }
 
+enum { MAX_HIDDEN = 1 << 18 };
+
 /* Why it takes no rows of that length; NULL: it does, or is not ours to ask. */
 static const char *refusal(const struct nb_kernel *k, size_t hidden)
 {
     const struct nb_problem p = nb_plain_problem(k, hidden);
     return nb_kernel_origin(k) == NB_OURS ? k->supports(&p) : NULL;
+}
+
+/* The row length of commands: that asked for, or the power of two that it takes, next below or else above. */
+static size_t command_hidden(const struct nb_kernel *k, size_t hidden)
+{
+    size_t power = 1;
+    if (refusal(k, hidden) == NULL)
+        return hidden;
+    while (2 * power < hidden)
+        power *= 2;
+    for (size_t below = power; below > 0; below /= 2)
+        if (refusal(k, below) == NULL)
+            return below;
+    for (size_t above = 2 * power; above <= MAX_HIDDEN; above *= 2)
+        if (refusal(k, above) == NULL)
+            return above;
+    return hidden;
 }
 
 static void put_commands(json_t *o, const struct nb_kernel *k, size_t hidden)
@@ -229,7 +248,7 @@ static void put_commands(json_t *o, const struct nb_kernel *k, size_t hidden)
     char tail[256];
     snprintf(tail, sizeof tail, "--kernel %s%s%s%s --isa %s --dtype %s --hidden %zu", k->name,
              k->dir == NB_BWD ? " --dir bwd" : "", k->fuse != NB_FUSE_NONE ? " --fuse " : "",
-             k->fuse != NB_FUSE_NONE ? nb_fuse_name(k->fuse) : "", k->isa, nb_dtype_name(k->dtype), hidden);
+             k->fuse != NB_FUSE_NONE ? nb_fuse_name(k->fuse) : "", k->isa, nb_dtype_name(k->dtype), command_hidden(k, hidden));
     json_object_set_new(
         o, "commands",
         json_pack("{so so so}", "check", json_sprintf("normbench check %s", tail),
@@ -607,7 +626,7 @@ static void parse_request(struct request *r, int argc, char **argv)
 {
     static const struct argp_option options[] = {
         {"hidden", KEY_HIDDEN, "N", 0,
-         "row length at which bounds are evaluated (default 1024)", 1},
+         "row length of bounds and commands (default 1024; commands: one that the kernel takes)", 1},
         {"json", KEY_JSON, 0, 0, "one JSON object a kernel in place of text", 1},
         {"tune", KEY_TUNE, "FILE", 0, "of auto: what it runs by this file", 1},
         {0}};
@@ -638,7 +657,7 @@ enum nb_status nb_cmd_explain(int argc, char **argv, int *exit_code, struct nb_e
     parse_request(&r, argc, argv);
     if (r.hidden != NULL) {
         const enum nb_status s =
-            nb_parse_size("--hidden", r.hidden, 1, (size_t)1 << 18, &hidden, err);
+            nb_parse_size("--hidden", r.hidden, 1, MAX_HIDDEN, &hidden, err);
         if (s != NB_OK)
             return s;
     }

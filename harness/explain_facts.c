@@ -6,6 +6,7 @@
 #include "registry.h"
 #include "select.h"
 
+#include <fnmatch.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +27,7 @@ static const struct {
 };
 
 static const struct nb_trick_words tricks[] = {
-#define NB_EXPLAIN_TRICK(word, streams, text) {word, streams, text},
+#define NB_EXPLAIN_TRICK(of, word, streams, text) {of, word, streams, text},
 #include "explain.def"
 };
 
@@ -59,11 +60,11 @@ struct nb_algo_words nb_words_of_algo(const struct nb_kernel *k)
     return words_of(op, k->algo);
 }
 
-const struct nb_trick_words *nb_words_of_trick(const char *word, size_t length)
+const struct nb_trick_words *nb_words_of_trick(const struct nb_kernel *k, const char *word, size_t length)
 {
     for (size_t i = 0; i < sizeof tricks / sizeof *tricks; i++)
         if (strlen(tricks[i].word) == length &&
-            strncmp(tricks[i].word, word, length) == 0)
+            strncmp(tricks[i].word, word, length) == 0 && fnmatch(tricks[i].of, k->name, 0) == 0)
             return &tricks[i];
     return NULL;
 }
@@ -82,7 +83,7 @@ static bool streams(const struct nb_kernel *k)
 {
     for (const char *word = k->trick; *word != '\0'; word += *word == '_') {
         const size_t length = strcspn(word, "_");
-        const struct nb_trick_words *t = nb_words_of_trick(word, length);
+        const struct nb_trick_words *t = nb_words_of_trick(k, word, length);
         if (t != NULL && t->streams)
             return true;
         word += length;

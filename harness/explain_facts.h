@@ -17,12 +17,12 @@ struct nb_algo_words {
     const char *before; /* what the formula is of; "": of a row */
 };
 struct nb_trick_words {
-    const char *word;
+    const char *of, *word; /* of: pattern of the names of kernels */
     bool streams;
     const char *text;
 };
 struct nb_algo_words nb_words_of_algo(const struct nb_kernel *k);
-const struct nb_trick_words *nb_words_of_trick(const char *word, size_t length);
+const struct nb_trick_words *nb_words_of_trick(const struct nb_kernel *k, const char *word, size_t length);
 const char *nb_words_of_source(const char *key);
 
 /* Bytes an element. Parameters are read once a row block and come from a cache: not

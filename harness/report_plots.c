@@ -8,7 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_PANELS = 6, MAX_SERIES = 64, MAX_BARS = 200 };
+enum { MAX_PANELS = 6, MAX_SERIES = 96, MAX_BARS = 200 };
+
+enum { FOREIGN_LINES = 3 };
+
+/* Points of best against best, and those that a kernel won that is not ours. */
+struct winners {
+    const struct rep_kernel *kernel[FOREIGN_LINES];
+    size_t points_of[FOREIGN_LINES], n, points;
+};
 
 /* ---- one picture in the making ---- */
 
@@ -18,6 +26,8 @@ struct picture {
     const char *panels[MAX_PANELS];
     int first[MAX_PANELS], last[MAX_PANELS], series[MAX_SERIES];
     int npanels, nseries;
+    struct winners winners;
+    struct rep_sizes x[MAX_PANELS]; /* what lies on a panel's axis, ascending; where it is one of sizes */
 };
 
 /* The plain case of a run that has both directions, or the backward one. */
@@ -64,28 +74,131 @@ static void define_head(struct picture *p, const char *title, const char *detail
     define_case_head(p, title, details, case_text(p->run));
 }
 
-/* Labels of a log2 axis: all where they stand apart, upright where they are close; of
- * those that would still touch, only the first of a bunch. */
-static void define_x(struct picture *p, const struct rep_sizes *x, double panel_px)
+/* ---- an axis of sizes ---- */
+
+/* A length whose last elements fill no register, beside the sweep: a point that no line joins. */
+static bool is_tail(size_t hidden)
 {
-    double octaves = log2((double)x->value[x->n - 1] / (double)x->value[0]) + 1.0;
-    double px = panel_px / octaves, nearest = INFINITY, last = -INFINITY;
-    for (size_t i = 1; i < x->n; i++)
-        nearest = fmin(nearest, px * log2((double)x->value[i] / (double)x->value[i - 1]));
-    fprintf(p->out.gp, "NX = %zu\nXROT = %d\narray X[%zu] = [", x->n, nearest < 75, x->n);
-    for (size_t i = 0; i < x->n; i++)
-        fprintf(p->out.gp, "%s%zu", i ? ", " : "", x->value[i]);
-    fprintf(p->out.gp, "]\narray XLABEL[%zu] = [", x->n);
-    for (size_t i = 0; i < x->n; i++) {
-        double at = px * log2((double)x->value[i]);
-        if (at - last >= 20) {
-            fprintf(p->out.gp, "%s'%zu'", i ? ", " : "", x->value[i]);
-            last = at;
-        } else {
-            fputs(", ''", p->out.gp);
+    return hidden % 64 != 0 && (hidden & (hidden - 1)) != 0;
+}
+
+/* The lengths of a run, those beside the sweep last. */
+static struct rep_sizes tails_last(struct rep_run *run)
+{
+    struct rep_sizes s = {rep_alloc(run, (run->hiddens.n + 1) * sizeof(size_t)), 0};
+    for (int tail = 0; tail < 2; tail++)
+        for (size_t h = 0; h < run->hiddens.n; h++)
+            if (is_tail(run->hiddens.value[h]) == tail)
+                s.value[s.n++] = run->hiddens.value[h];
+    return s;
+}
+
+static void use_x(struct picture *p, size_t value)
+{
+    struct rep_sizes *x = &p->x[p->npanels];
+    size_t at = x->n;
+    while (at > 0 && x->value[at - 1] > value)
+        at--;
+    if (at > 0 && x->value[at - 1] == value)
+        return;
+    memmove(x->value + at + 1, x->value + at, (x->n++ - at) * sizeof(*x->value));
+    x->value[at] = value;
+}
+
+/* Before each point over hidden; gnuplot's line ends at an empty line. */
+static void begin_point(struct picture *p, size_t hidden, size_t points)
+{
+    if (is_tail(hidden) && points > 0)
+        fputc('\n', p->out.dat);
+    use_x(p, hidden);
+}
+
+/* Which values of a panel have a label: all that stand apart; the sweep goes before lengths beside it. */
+static void choose_labels(const struct rep_sizes *x, double px, bool *labelled)
+{
+    for (int tail = 0; tail < 2; tail++)
+        for (size_t i = 0; i < x->n; i++) {
+            bool apart = is_tail(x->value[i]) == tail;
+            for (size_t k = 0; k < x->n; k++)
+                if (labelled[k] && fabs(log2((double)x->value[k] / (double)x->value[i])) * px < 20)
+                    apart = false;
+            labelled[i] = labelled[i] || apart;
         }
+}
+
+/* Pixels between the nearest two labels. */
+static double nearest_labels(const struct rep_sizes *x, double px, const bool *labelled)
+{
+    double nearest = INFINITY;
+    size_t last = SIZE_MAX;
+    for (size_t i = 0; i < x->n; i++) {
+        if (!labelled[i])
+            continue;
+        if (last != SIZE_MAX)
+            nearest = fmin(nearest, px * log2((double)x->value[i] / (double)x->value[last]));
+        last = i;
+    }
+    return nearest;
+}
+
+static void put_labels(struct picture *p, const char *key, const char *form, const bool *labelled, size_t n)
+{
+    fprintf(p->out.gp, "array %s[%zu] = [", key, n);
+    for (size_t i = 0, panel = 0, k = 0; i < n; i++, k++) {
+        while (k == p->x[panel].n)
+            panel++, k = 0;
+        fputs(i ? ", " : "", p->out.gp);
+        if (labelled == NULL || labelled[i])
+            fprintf(p->out.gp, form, p->x[panel].value[k]);
+        else
+            fputs("''", p->out.gp);
     }
     fputs("]\n", p->out.gp);
+}
+
+/* A log2 axis: one range for all panels, labels of each for its own data, upright where they are close. */
+static void define_x(struct picture *p, double panel_px)
+{
+    size_t n = 0, least = SIZE_MAX, most = 0;
+    int first[MAX_PANELS], last[MAX_PANELS];
+    double nearest = INFINITY;
+    for (int i = 0; i < p->npanels; i++) {
+        const struct rep_sizes *x = &p->x[i];
+        least = x->value[0] < least ? x->value[0] : least;
+        most = x->value[x->n - 1] > most ? x->value[x->n - 1] : most;
+        first[i] = (int)n + 1;
+        last[i] = (int)(n += x->n);
+    }
+    bool *labelled = rep_alloc(p->run, n * sizeof(bool));
+    const double px = panel_px / (log2((double)most / (double)least) + 1);
+    for (int i = 0; i < p->npanels; i++) {
+        choose_labels(&p->x[i], px, labelled + first[i] - 1);
+        nearest = fmin(nearest, nearest_labels(&p->x[i], px, labelled + first[i] - 1));
+    }
+    fprintf(p->out.gp, "XMIN = %zu\nXMAX = %zu\nXROT = %d\n", least, most, nearest < 75);
+    put_labels(p, "X", "%zu", NULL, n);
+    put_labels(p, "XLABEL", "'%zu'", labelled, n);
+    nb_gp_ints(&p->out, "XFIRST", first, (size_t)p->npanels);
+    nb_gp_ints(&p->out, "XLAST", last, (size_t)p->npanels);
+}
+
+/* What the points that no line joins are; "" where there are none. */
+static void define_tails(struct picture *p)
+{
+    char text[160] = "";
+    size_t n = 0, length = 0;
+    for (size_t h = 0; h < p->run->hiddens.n; h++) {
+        const size_t hidden = p->run->hiddens.value[h];
+        bool drawn = false;
+        for (int i = 0; i < p->npanels; i++)
+            for (size_t k = 0; k < p->x[i].n; k++)
+                drawn = drawn || p->x[i].value[k] == hidden;
+        if (is_tail(hidden) && drawn && n++ < 4)
+            length += (size_t)snprintf(text + length, sizeof text - length, "%s%zu", n > 1 ? ", " : "", hidden);
+    }
+    if (n > 0)
+        snprintf(text + length, sizeof text - length, "%s", n > 4 ? " and others" : "");
+    nb_gp_text(&p->out, "TAILS", text);
 }
 
 /* Panels hold series; a series is a block of the .dat file. A panel without series is not
@@ -100,6 +213,8 @@ static bool begin_panel(struct picture *p, const char *residency)
     char *kept = rep_alloc(p->run, sizeof(text));
     p->panels[p->npanels] = strcpy(kept, text);
     p->first[p->npanels] = p->nseries + 1;
+    const size_t room = p->run->hiddens.n + p->run->threads.n + p->run->rows.n;
+    p->x[p->npanels] = (struct rep_sizes){rep_alloc(p->run, (room + 1) * sizeof(size_t)), 0};
     return true;
 }
 
@@ -168,6 +283,41 @@ static void widen(struct span *s, double v)
     s->most = fmax(s->most, v);
 }
 
+static void count_winner(struct winners *w, const struct rep_kernel *k)
+{
+    size_t i = 0;
+    if (k == NULL || !k->foreign)
+        return;
+    while (i < w->n && w->kernel[i] != k)
+        i++;
+    if (i == FOREIGN_LINES)
+        return;
+    if (i == w->n)
+        w->kernel[w->n++] = k;
+    w->points_of[i]++;
+}
+
+static void count_winners(struct picture *p, const struct rep_pairing *pair)
+{
+    p->winners.points++;
+    count_winner(&p->winners, pair->base);
+    count_winner(&p->winners, pair->test);
+}
+
+/* "" where all winners are ours. */
+static void define_winners(struct picture *p)
+{
+    const struct winners *w = &p->winners;
+    char text[400] = "";
+    size_t length = 0;
+    for (size_t i = 0; i < w->n; i++)
+        length += (size_t)snprintf(text + length, sizeof text - length, "%s%.60s in %zu", i ? ", " : "Among the fastest, not ours: ",
+                                   w->kernel[i]->name, w->points_of[i]);
+    if (w->n > 0)
+        snprintf(text + length, sizeof text - length, " of %zu points.", w->points);
+    nb_gp_text(&p->out, "WINNERS", text);
+}
+
 /* Lines of different dtypes stand a little apart, so that their bars do not hide each
  * other. */
 static size_t speedup_series(struct picture *p, bool best, const char *residency,
@@ -183,9 +333,12 @@ static size_t speedup_series(struct picture *p, bool best, const char *residency
         if (!rep_has_speedup(pair) || rep_is_beaten(pair))
             continue;
         const struct rep_estimate *s = &pair->speedup;
+        begin_point(p, hiddens->value[h], points);
         fprintf(p->out.dat, "%.6g ", (double)hiddens->value[h] * shift);
         put_interval(p->out.dat, s);
         fputc('\n', p->out.dat);
+        if (best)
+            count_winners(p, pair);
         widen(y, s->value);
         widen(y, s->lo);
         widen(y, s->hi);
@@ -201,7 +354,7 @@ static bool speedup_picture(struct picture *p, bool best)
     struct span y = {0.98, 1.28};
     rep_residencies(p->run, &places);
     rep_types(p->run, &types);
-    hiddens = p->run->hiddens;
+    hiddens = tails_last(p->run);
     types.n = types.n > 8 ? 8 : types.n; /* as many as there are colours */
     fputs("# hidden (shifted a little for each dtype), speedup, low, high\n", p->out.dat);
     for (size_t r = 0; r < places.n && begin_panel(p, places.text[r]); r++) {
@@ -222,7 +375,9 @@ static bool speedup_picture(struct picture *p, bool best)
     define_panels(p);
     fprintf(p->out.gp, "NT = %zu\n", types.n);
     nb_gp_texts(&p->out, "TYPE", types.text, types.n);
-    define_x(p, &hiddens, panel_width(p->npanels));
+    define_x(p, panel_width(p->npanels));
+    define_tails(p);
+    define_winners(p);
     fprintf(p->out.gp, "YMIN = %.4g\nYMAX = %.4g\n", y.least - 0.06 * (y.most - y.least),
             y.most + 0.06 * (y.most - y.least));
     return true;
@@ -248,12 +403,12 @@ static const char *roof_text(struct rep_run *run)
     return text;
 }
 
-enum { ROOF, BEST_LN, BEST_RMS, TWOPASS_LN, ONEPASS_RMS, REF_1, REF_2, FOREIGN, LINES = FOREIGN + 3 };
+enum { ROOF, BEST_LN, BEST_RMS, TWOPASS_LN, ONEPASS_RMS, REF_1, REF_2, FOREIGN, LINES = FOREIGN + FOREIGN_LINES };
 
 /* Reference lines, and kernels of peers and plugins: each has a line under its own name. */
 struct named_lines {
     struct rep_keys affine;
-    const struct rep_kernel *foreign[LINES - FOREIGN];
+    const struct rep_kernel *foreign[FOREIGN_LINES];
     size_t nforeign;
 };
 
@@ -336,9 +491,8 @@ static void end_with_name(FILE *dat, const char *name)
 static void find_foreign(const struct rep_run *run, const char *type,
                          struct named_lines *named)
 {
-    const size_t room = sizeof(named->foreign) / sizeof(*named->foreign);
     named->nforeign = 0;
-    for (size_t i = 0; i < run->nkernels && named->nforeign < room; i++) {
+    for (size_t i = 0; i < run->nkernels && named->nforeign < FOREIGN_LINES; i++) {
         const struct rep_kernel *k = &run->kernels[i];
         const size_t n = k->dtype != NULL ? strlen(k->dtype) : 0;
         if (k->foreign && n > 0 && strncmp(k->dtype, type, n) == 0 &&
@@ -358,6 +512,7 @@ static size_t bandwidth_series(struct picture *p, const char *residency, const c
         const struct rep_entry *e = c ? line_entry(c, line, named) : NULL;
         if (e == NULL || !isfinite(e->gbps))
             continue;
+        begin_point(p, hiddens->value[h], points);
         fprintf(p->out.dat, "%zu %.6g ", hiddens->value[h], e->gbps);
         end_with_name(p->out.dat, e->kernel->name);
         points++;
@@ -373,6 +528,24 @@ static const char *short_text(struct rep_run *run, const char *name)
     return text;
 }
 
+/* The name of a kernel that is not ours, whose series is of that kind. */
+static const char *foreign_text(struct picture *p, const struct rep_kernel *k, int kind)
+{
+    char *text = rep_alloc(p->run, 64);
+    bool drawn = false;
+    for (int i = 0; i < p->nseries; i++)
+        drawn = drawn || p->series[i] == kind;
+    snprintf(text, 64, "%s%s", short_text(p->run, k->name), drawn ? "" : " (not here)");
+    return text;
+}
+
+/* Its entry in a cell, if it has a time there. */
+static const struct rep_entry *foreign_entry(const struct rep_cell *c, const struct named_lines *named, int i)
+{
+    const struct rep_entry *e = i >= 0 && (size_t)i < named->nforeign ? rep_entry_of(c, named->foreign[i]) : NULL;
+    return e != NULL && rep_is_timed(e) ? e : NULL;
+}
+
 static void define_lines(struct picture *p, const struct named_lines *named)
 {
     const struct rep_keys *affine = &named->affine;
@@ -385,7 +558,7 @@ static void define_lines(struct picture *p, const struct named_lines *named)
     }
     const size_t n = REF_1 + affine->n + named->nforeign;
     for (size_t i = 0; i < named->nforeign; i++)
-        lines[REF_1 + affine->n + i] = short_text(p->run, named->foreign[i]->name);
+        lines[REF_1 + affine->n + i] = foreign_text(p, named->foreign[i], (int)(REF_1 + affine->n + i) + 1);
     fprintf(p->out.gp, "NL = %zu\n", n);
     nb_gp_texts(&p->out, "LINE", lines, n);
 }
@@ -398,7 +571,7 @@ static bool bandwidth_picture(struct picture *p)
     char details[160], title[80];
     rep_residencies(p->run, &places);
     rep_types(p->run, &types);
-    hiddens = p->run->hiddens;
+    hiddens = tails_last(p->run);
     find_affine(p->run, &named.affine);
     find_foreign(p->run, types.n > 0 ? types.text[0] : "", &named);
     fputs("# hidden, GB/s, kernel\n", p->out.dat);
@@ -422,7 +595,8 @@ static bool bandwidth_picture(struct picture *p)
     snprintf(details, sizeof(details), "read %s, write %s", t->read, t->written);
     nb_gp_text(&p->out, "TRAFFIC", details);
     define_lines(p, &named);
-    define_x(p, &hiddens, panel_width(p->npanels));
+    define_x(p, panel_width(p->npanels));
+    define_tails(p);
     return true;
 }
 
@@ -566,32 +740,35 @@ static bool algorithms_picture(struct picture *p)
 
 /* ---- scaling ---- */
 
-static const struct rep_entry *scaling_entry(const struct rep_cell *c, int line)
+enum { SCALING_LN, SCALING_RMS, SCALING_ROOF, SCALING_LINES };
+
+static const struct rep_entry *scaling_entry(const struct rep_cell *c, int line, const struct named_lines *named)
 {
-    if (line == 0)
-        return textbook(c, true, "layernorm", "twopass");
-    if (line == 1)
-        return textbook(c, false, "rmsnorm", textbook_rms(c));
-    return c->roof == SIZE_MAX ? NULL : &c->entries[c->roof];
+    if (line >= SCALING_LINES)
+        return foreign_entry(c, named, line - SCALING_LINES);
+    const struct rep_entry *e = line == SCALING_LN          ? best_of(c, true, "layernorm")
+                                : line == SCALING_RMS       ? best_of(c, false, "rmsnorm")
+                                : c->roof == SIZE_MAX       ? NULL
+                                                            : &c->entries[c->roof];
+    return e != NULL && isfinite(e->gbps) ? e : NULL;
 }
 
+/* Percent of the roof is of the same rounds, and so not always the quotient of the two speeds. */
 static size_t scaling_series(struct picture *p, const char *residency, const char *type,
-                             size_t hidden, int line, const struct rep_sizes *threads)
+                             size_t hidden, int line, const struct named_lines *named)
 {
-    const struct rep_cell *one =
-        rep_find(p->run, residency, type, hidden, threads->value[0]);
-    const struct rep_entry *first = one ? scaling_entry(one, line) : NULL;
+    const struct rep_sizes *threads = &p->run->threads;
     size_t points = 0;
-    for (size_t t = 0; first != NULL && rep_is_timed(first) && t < threads->n; t++) {
-        const struct rep_cell *c =
-            rep_find(p->run, residency, type, hidden, threads->value[t]);
-        const struct rep_entry *e = c == NULL    ? NULL
-                                    : line == 2 ? scaling_entry(c, line) /* the roof at each count */
-                                                : rep_entry_of(c, first->kernel);
-        if (e == NULL || !rep_is_timed(e))
+    for (size_t t = 0; t < threads->n; t++) {
+        const struct rep_cell *c = rep_find(p->run, residency, type, hidden, threads->value[t]);
+        const struct rep_entry *e = c != NULL ? scaling_entry(c, line, named) : NULL;
+        if (e == NULL)
             continue;
-        fprintf(p->out.dat, "%zu %.6g\n", threads->value[t],
-                first->ns_per_row.value / e->ns_per_row.value);
+        use_x(p, threads->value[t]);
+        fprintf(p->out.dat, "%zu %.6g ", threads->value[t], e->gbps);
+        rep_print_number(p->out.dat, 100 * e->roof_ratio.value);
+        fputc(' ', p->out.dat);
+        end_with_name(p->out.dat, e->kernel->name);
         points++;
     }
     return points;
@@ -618,46 +795,61 @@ static size_t scaling_hidden(const struct rep_run *run, const char *residency,
     return found;
 }
 
+/* ideal: GB/s a thread of the roof of the fewest; 0: not measured. */
 static void scaling_panel(struct picture *p, const char *residency, const char *type,
-                          const struct rep_sizes *threads,
-                          const struct rep_sizes *hiddens)
+                          const struct named_lines *named, double ideal[MAX_PANELS])
 {
-    size_t hidden = scaling_hidden(p->run, residency, type, threads, hiddens);
+    const struct rep_sizes *threads = &p->run->threads;
+    size_t hidden = scaling_hidden(p->run, residency, type, threads, &p->run->hiddens);
     if (hidden == 0 || !begin_panel(p, residency))
         return;
+    const struct rep_cell *one = rep_find(p->run, residency, type, hidden, threads->value[0]);
+    const struct rep_entry *roof = one != NULL ? scaling_entry(one, SCALING_ROOF, named) : NULL;
+    ideal[p->npanels] = roof != NULL ? roof->gbps / (double)threads->value[0] : 0;
     char *text = rep_alloc(p->run, 96);
     snprintf(text, 96, "%.40s, hidden %zu", p->panels[p->npanels], hidden);
     p->panels[p->npanels] = text;
-    for (int line = 0; line < 3; line++)
-        end_series(p, line + 1,
-                   scaling_series(p, residency, type, hidden, line, threads));
+    for (int line = 0; line < SCALING_LINES + FOREIGN_LINES; line++)
+        end_series(p, line + 1, scaling_series(p, residency, type, hidden, line, named));
     end_panel(p);
+}
+
+static void define_scaling(struct picture *p, const struct named_lines *named, const double *ideal)
+{
+    const struct rep_traffic *t = rep_plain_traffic(p->run);
+    const char *lines[SCALING_LINES + FOREIGN_LINES] = {"fastest LayerNorm", "fastest RMSNorm", roof_text(p->run)};
+    const size_t n = SCALING_LINES + named->nforeign;
+    char text[96];
+    for (size_t i = SCALING_LINES; i < n; i++)
+        lines[i] = foreign_text(p, named->foreign[i - SCALING_LINES], (int)i + 1);
+    fprintf(p->out.gp, "NL = %zu\n", n);
+    nb_gp_texts(&p->out, "LINE", lines, n);
+    fprintf(p->out.gp, "array IDEAL[%d] = [", p->npanels);
+    for (int i = 0; i < p->npanels; i++)
+        fprintf(p->out.gp, "%s%.6g", i ? ", " : "", ideal[i]);
+    fputs("]\n", p->out.gp);
+    snprintf(text, sizeof text, "GB/s (read %s, write %s)", t->read, t->written);
+    nb_gp_text(&p->out, "YLABEL", text);
 }
 
 static bool scaling_picture(struct picture *p)
 {
-    const char *const lines[] = {"two-pass LayerNorm", textbook_rms_text(p->run),
-                                 roof_text(p->run), "ideal"};
     struct rep_keys places, types;
-    struct rep_sizes hiddens, threads;
-    char text[96];
+    struct named_lines named;
+    double ideal[MAX_PANELS];
     rep_residencies(p->run, &places);
     rep_types(p->run, &types);
-    hiddens = p->run->hiddens;
-    threads = p->run->threads;
-    fputs("# threads, throughput over that of the fewest threads\n", p->out.dat);
-    for (size_t r = 0; threads.n > 1 && types.n > 0 && r < places.n; r++)
-        scaling_panel(p, places.text[r], types.text[0], &threads, &hiddens);
+    const struct rep_sizes *threads = &p->run->threads;
+    find_foreign(p->run, types.n > 0 ? types.text[0] : "", &named);
+    fputs("# threads, GB/s, percent of the roof of as many threads, kernel\n", p->out.dat);
+    for (size_t r = 0; threads->n > 1 && types.n > 0 && r < places.n; r++)
+        scaling_panel(p, places.text[r], types.text[0], &named, ideal);
     if (p->npanels == 0)
         return false;
-    define_head(p, "What more threads bring", types.text[0]);
+    define_head(p, "What more threads bring, and how much of the roof the norms reach", types.text[0]);
     define_panels(p);
-    fputs("NL = 4\n", p->out.gp);
-    nb_gp_texts(&p->out, "LINE", lines, 4);
-    define_x(p, &threads, panel_width(p->npanels));
-    snprintf(text, sizeof(text), "throughput, %s = 1x",
-             threads_text(p->run, threads.value[0]));
-    nb_gp_text(&p->out, "YLABEL", text);
+    define_scaling(p, &named, ideal);
+    define_x(p, panel_width(p->npanels));
     return true;
 }
 
@@ -687,7 +879,7 @@ static size_t roofline_hidden(const struct rep_run *run, const struct rep_keys *
     return found;
 }
 
-static const struct rep_entry *roofline_entry(const struct rep_cell *c, int kind)
+static const struct rep_entry *roofline_entry(const struct rep_cell *c, int kind, const struct named_lines *named)
 {
     switch (kind) {
     case 0:
@@ -696,18 +888,20 @@ static const struct rep_entry *roofline_entry(const struct rep_cell *c, int kind
         return fastest(c, "affine", "gammabeta");
     case 2:
         return best_of(c, false, "rmsnorm");
-    default:
+    case 3:
         return best_of(c, true, "layernorm");
+    default:
+        return foreign_entry(c, named, kind - ROOFLINE_KINDS);
     }
 }
 
 /* One residency: kind, flops a byte, GFLOP/s of each kernel, which is its share of the roof of the same
- * rounds times that roof. Returns the most flops a byte. */
-static double roofline_points(struct picture *p, const struct rep_cell *c)
+ * rounds times that roof. Without known flops it has no place there. Returns the most flops a byte. */
+static double roofline_points(struct picture *p, const struct rep_cell *c, struct named_lines *named, bool drawn[FOREIGN_LINES])
 {
     double most = 0;
-    for (int kind = 0; kind < ROOFLINE_KINDS; kind++) {
-        const struct rep_entry *e = roofline_entry(c, kind);
+    for (int kind = 0; kind < ROOFLINE_KINDS + FOREIGN_LINES; kind++) {
+        const struct rep_entry *e = roofline_entry(c, kind, named);
         if (e == NULL || !rep_is_timed(e) || !(e->kernel->flops > 0))
             continue;
         if (!isfinite(e->roof_ratio.value))
@@ -716,21 +910,29 @@ static double roofline_points(struct picture *p, const struct rep_cell *c)
         fprintf(p->out.dat, "%d %.6g %.6g\n", kind + 1, intensity,
                 intensity * c->entries[e->roof].gbps * e->roof_ratio.value);
         most = fmax(most, intensity);
+        if (kind >= ROOFLINE_KINDS)
+            drawn[kind - ROOFLINE_KINDS] = true;
     }
     fputs("\n\n", p->out.dat);
     return most;
 }
 
-static void define_roofline_texts(struct picture *p)
+static void define_roofline_texts(struct picture *p, const struct named_lines *named, const bool drawn[FOREIGN_LINES])
 {
     const struct rep_traffic *t = rep_plain_traffic(p->run);
     const bool affine = rep_same(t->ceiling, "scale"); /* no reference line reads two tensors */
     char ceiling[80], traffic[80];
     snprintf(ceiling, sizeof(ceiling), "%s: %s", t->ceiling, t->formula);
     snprintf(traffic, sizeof(traffic), "%s read once, %s written once", t->read, t->written);
-    const char *const kinds[ROOFLINE_KINDS] = {ceiling, affine ? "a*x*gamma + beta" : "", "fastest RMSNorm",
-                                               "fastest LayerNorm"};
-    nb_gp_texts(&p->out, "KIND", kinds, ROOFLINE_KINDS);
+    const char *kinds[ROOFLINE_KINDS + FOREIGN_LINES] = {ceiling, affine ? "a*x*gamma + beta" : "", "fastest RMSNorm",
+                                                         "fastest LayerNorm"};
+    char texts[FOREIGN_LINES][64];
+    for (size_t i = 0; i < named->nforeign; i++) {
+        snprintf(texts[i], sizeof texts[i], "%s%s", short_text(p->run, named->foreign[i]->name), drawn[i] ? "" : " (not here)");
+        kinds[ROOFLINE_KINDS + i] = texts[i];
+    }
+    fprintf(p->out.gp, "NK = %zu\n", ROOFLINE_KINDS + named->nforeign);
+    nb_gp_texts(&p->out, "KIND", kinds, ROOFLINE_KINDS + named->nforeign);
     nb_gp_text(&p->out, "TRAFFIC", traffic);
     nb_gp_text(&p->out, "CARRIER", t->carrier);
     nb_gp_text(&p->out, "AS_FAST_AS", t->like);
@@ -742,9 +944,12 @@ static bool roofline_picture(struct picture *p)
     const char *names[PLACES];
     double gbps[PLACES], most = 0;
     char details[160];
+    struct named_lines named;
+    bool drawn[FOREIGN_LINES] = {false};
     int n = 0;
     rep_residencies(p->run, &places);
     rep_types(p->run, &types);
+    find_foreign(p->run, types.n > 0 ? types.text[0] : "", &named);
     size_t hidden = types.n ? roofline_hidden(p->run, &places, types.text[0]) : 0;
     fputs("# kind, flops a byte, GFLOP/s\n", p->out.dat);
     for (size_t r = 0; hidden > 0 && r < places.n && n < PLACES; r++) {
@@ -756,7 +961,7 @@ static bool roofline_picture(struct picture *p)
         gbps[n] = c->entries[c->roof].gbps;
         snprintf(text, 64, "%.20s: %.3g GB/s", places.text[r], gbps[n]);
         names[n++] = text;
-        most = fmax(most, roofline_points(p, c));
+        most = fmax(most, roofline_points(p, c, &named, drawn));
     }
     if (n == 0)
         return false;
@@ -768,18 +973,12 @@ static bool roofline_picture(struct picture *p)
         fprintf(p->out.gp, "%s%.6g", i ? ", " : "", gbps[i]);
     fputs("]\n", p->out.gp);
     nb_gp_texts(&p->out, "ROOFNAME", names, (size_t)n);
-    define_roofline_texts(p);
+    define_roofline_texts(p, &named, drawn);
     fprintf(p->out.gp, "XMAX = %d.0\n", most > 2 ? 4 : 2); /* backward, rows of 2 bytes an element lie beyond 2 */
     return true;
 }
 
 /* ---- address offset ---- */
-
-static int by_size(const void *a, const void *b)
-{
-    const size_t x = *(const size_t *)a, y = *(const size_t *)b;
-    return (x > y) - (x < y);
-}
 
 static bool same_but_offset(const struct rep_cell *a, const struct rep_cell *b)
 {
@@ -815,69 +1014,198 @@ static const struct rep_cell *offset_cell(const struct rep_run *run, const char 
     return found;
 }
 
-static double offset_roof(const struct rep_cell *c)
+enum { OFFSET_ROOF, OFFSET_LN, OFFSET_RMS, OFFSET_FOREIGN, OFFSET_LINES = OFFSET_FOREIGN + FOREIGN_LINES };
+
+/* A panel: cells alike but for the offset, the kernel of each line (of the roof the fastest at each offset), and what the
+ * ratios to the usual offset say. */
+struct offsets {
+    const struct rep_cell *like, *usual; /* usual: NULL: not measured */
+    const struct rep_kernel *kernels[OFFSET_LINES]; /* NULL: none */
+    const char *names[OFFSET_LINES];
+    double top, highest; /* GB/s of the fastest roof; the highest end of a bar over it */
+    size_t intervals, below, above;
+    double chance; /* as many intervals by chance alone on either side */
+    struct rep_estimate slowest, fastest;
+    size_t slowest_at, fastest_at;
+    int slowest_line, fastest_line;
+};
+
+static const struct rep_entry *offset_entry(const struct rep_cell *c, const struct offsets *s, int line)
 {
-    return c->roof == SIZE_MAX ? NAN : c->entries[c->roof].gbps;
+    const struct rep_entry *e = NULL;
+    if (line == OFFSET_ROOF && c->roof != SIZE_MAX)
+        e = &c->entries[c->roof];
+    else if (line != OFFSET_ROOF && s->kernels[line] != NULL)
+        e = rep_entry_of(c, s->kernels[line]);
+    return e != NULL && rep_is_timed(e) ? e : NULL;
 }
 
-/* Speed over that of the fastest roof of all offsets; kernel NULL: the roof itself. */
-static size_t offset_series(struct picture *p, const struct rep_cell *like,
-                            const struct rep_entry *kernel, double top)
+/* Speed over that at the usual offset, one ratio a process: what all offsets share is no part of its interval. */
+static struct rep_estimate offset_ratio(const struct rep_run *run, const struct offsets *s, const struct rep_cell *c, int line)
+{
+    const struct rep_estimate none = {NAN, NAN, NAN, NAN, 0};
+    const struct rep_entry *e = offset_entry(c, s, line), *usual = s->usual ? offset_entry(s->usual, s, line) : NULL;
+    if (e == NULL || usual == NULL || c == s->usual)
+        return none;
+    return rep_element_speed_over(run, c, e, s->usual, usual);
+}
+
+/* GB/s: that at the usual offset times the ratio; of a line that has none, its own without an interval. */
+static struct rep_estimate offset_speed(const struct rep_run *run, const struct offsets *s, const struct rep_cell *c, int line)
+{
+    const struct rep_entry *e = offset_entry(c, s, line);
+    struct rep_estimate speed = offset_ratio(run, s, c, line);
+    if (isfinite(speed.value)) {
+        const double usual = offset_entry(s->usual, s, line)->gbps;
+        speed.value *= usual;
+        speed.lo *= usual;
+        speed.hi *= usual;
+    } else {
+        speed.value = e != NULL ? e->gbps : NAN;
+    }
+    return speed;
+}
+
+/* Equal times differ in the last places of their ratio. */
+static const double same_speed = 1e-9;
+
+static void judge_offset(struct offsets *s, const struct rep_estimate *ratio, size_t offset, int line)
+{
+    if (!isfinite(ratio->lo))
+        return;
+    s->intervals++;
+    s->chance += (1 - ratio->confidence) / 2;
+    if (ratio->hi < 1 - same_speed && (s->below++ == 0 || ratio->value < s->slowest.value)) {
+        s->slowest = *ratio;
+        s->slowest_at = offset;
+        s->slowest_line = line;
+    }
+    if (ratio->lo > 1 + same_speed && (s->above++ == 0 || ratio->value > s->fastest.value)) {
+        s->fastest = *ratio;
+        s->fastest_at = offset;
+        s->fastest_line = line;
+    }
+}
+
+static size_t offset_series(struct picture *p, struct offsets *s, int line)
 {
     size_t points = 0;
     for (size_t o = 0; o < p->run->offsets.n; o++)
         for (size_t i = 0; i < p->run->ncells; i++) {
             const struct rep_cell *c = &p->run->cells[i];
-            if (c->offset != p->run->offsets.value[o] || !same_but_offset(c, like))
+            if (c->offset != p->run->offsets.value[o] || !same_but_offset(c, s->like))
                 continue;
-            const struct rep_entry *e = kernel ? rep_entry_of(c, kernel->kernel) : NULL;
-            double gbps = kernel == NULL ? offset_roof(c) : e ? e->gbps : NAN;
-            if (!isfinite(gbps))
+            struct rep_estimate speed = offset_speed(p->run, s, c, line);
+            if (!isfinite(speed.value))
                 continue;
-            fprintf(p->out.dat, "%zu %.6g\n", c->offset, gbps / top);
+            const struct rep_estimate ratio = offset_ratio(p->run, s, c, line);
+            judge_offset(s, &ratio, c->offset, line);
+            speed.value /= s->top, speed.lo /= s->top, speed.hi /= s->top;
+            s->highest = fmax(s->highest, isfinite(speed.hi) ? speed.hi : speed.value);
+            fprintf(p->out.dat, "%zu ", c->offset);
+            put_interval(p->out.dat, &speed);
+            fputc('\n', p->out.dat);
             points++;
         }
     return points;
 }
 
-static void offset_panel(struct picture *p, const char *residency)
+static struct offsets begin_offsets(struct rep_run *run, const struct rep_cell *like, const struct named_lines *named)
 {
-    const struct rep_cell *c = offset_cell(p->run, residency);
-    double top = 0;
-    for (size_t i = 0; c != NULL && i < p->run->ncells; i++)
-        if (same_but_offset(&p->run->cells[i], c))
-            top = fmax(top, offset_roof(&p->run->cells[i]));
-    if (!(top > 0) || !begin_panel(p, residency))
-        return;
-    char *text = rep_alloc(p->run, 96);
-    snprintf(text, 96, "%.40s, %.20s, hidden %zu", p->panels[p->npanels], c->type, c->hidden);
-    p->panels[p->npanels] = text;
-    end_series(p, 1, offset_series(p, c, NULL, top));
-    for (int norm = 0; norm < 2; norm++) {
-        const struct rep_entry *e =
-            norm == 0 ? best_of(c, true, "layernorm") : best_of(c, false, "rmsnorm");
-        if (e != NULL)
-            end_series(p, 2 + norm, offset_series(p, c, e, top));
+    struct offsets s = {.like = like, .usual = like != NULL && like->offset == REP_OFFSET ? like : NULL};
+    if (like == NULL)
+        return s;
+    const struct rep_entry *ln = best_of(like, true, "layernorm"), *rms = best_of(like, false, "rmsnorm");
+    s.kernels[OFFSET_LN] = ln ? ln->kernel : NULL;
+    s.kernels[OFFSET_RMS] = rms ? rms->kernel : NULL;
+    s.names[OFFSET_ROOF] = "the roof";
+    s.names[OFFSET_LN] = "fastest LayerNorm";
+    s.names[OFFSET_RMS] = "fastest RMSNorm";
+    for (size_t i = 0; i < named->nforeign; i++) {
+        s.kernels[OFFSET_FOREIGN + i] = named->foreign[i];
+        s.names[OFFSET_FOREIGN + i] = named->foreign[i]->name;
     }
+    for (size_t i = 0; i < run->ncells; i++)
+        if (same_but_offset(&run->cells[i], like))
+            s.top = fmax(s.top, offset_speed(run, &s, &run->cells[i], OFFSET_ROOF).value);
+    return s;
+}
+
+static void extreme_text(char *text, size_t len, const char *word, size_t at, const char *name, const struct rep_estimate *e)
+{
+    snprintf(text, len, "%s at %zu, %.40s: x%.2f [%.2f, %.2f] of the usual offset", word, at, name, e->value, e->lo, e->hi);
+}
+
+/* Only what intervals show, and only where more of them lie beside 1 than chance alone explains. */
+static const char *offset_verdict(struct rep_run *run, const struct offsets *s, const char *residency)
+{
+    char *text = rep_alloc(run, 400), slow[160] = "", fast[160] = "";
+    const bool many = (double)(s->below + s->above) > 2 * s->chance;
+    if (s->below > 0)
+        extreme_text(slow, sizeof slow, "slowest", s->slowest_at, s->names[s->slowest_line], &s->slowest);
+    if (s->above > 0)
+        extreme_text(fast, sizeof fast, "fastest", s->fastest_at, s->names[s->fastest_line], &s->fastest);
+    if (s->usual == NULL)
+        snprintf(text, 400, "%.20s: the usual offset, %d, was not measured; nothing is compared with it", residency, REP_OFFSET);
+    else if (s->intervals == 0)
+        snprintf(text, 400, "%.20s: too few processes for an interval", residency);
+    else if (s->below + s->above == 0)
+        snprintf(text, 400, "%.20s: no offset differs from the usual one by more than its interval", residency);
+    else if (!many)
+        snprintf(text, 400, "%.20s: %zu of %zu intervals lie beside the usual offset, no more than by chance", residency,
+                 s->below + s->above, s->intervals);
+    else
+        snprintf(text, 400, "%.20s: %s%s%s", residency, slow, s->below > 0 && s->above > 0 ? "; " : "", fast);
+    return text;
+}
+
+/* NULL: this residency has no panel. */
+static const char *offset_panel(struct picture *p, const char *residency, const struct named_lines *named, double *highest)
+{
+    struct offsets s = begin_offsets(p->run, offset_cell(p->run, residency), named);
+    if (!(s.top > 0) || !begin_panel(p, residency))
+        return NULL;
+    char *text = rep_alloc(p->run, 96);
+    snprintf(text, 96, "%.40s, %.20s, hidden %zu", p->panels[p->npanels], s.like->type, s.like->hidden);
+    p->panels[p->npanels] = text;
+    for (int line = 0; line < OFFSET_LINES; line++)
+        end_series(p, line + 1, offset_series(p, &s, line));
     end_panel(p);
+    *highest = fmax(*highest, s.highest);
+    return offset_verdict(p->run, &s, residency);
 }
 
 static bool offset_picture(struct picture *p)
 {
     static const char *const order[PLACES] = {"L1", "L2", "L3", "DRAM", "cold"};
-    fputs("# offset in bytes, speed over that of the fastest roof of all offsets\n",
+    const char *verdicts[PLACES];
+    struct named_lines named;
+    struct rep_keys types;
+    double highest = 1;
+    rep_types(p->run, &types);
+    find_foreign(p->run, types.n > 0 ? types.text[0] : "", &named);
+    fputs("# offset in bytes, speed over that of the fastest roof of all offsets, low, high (of the ratio to the usual offset)\n",
           p->out.dat);
-    for (size_t r = 0; r < PLACES; r++)
-        offset_panel(p, order[r]);
+    for (size_t r = 0; r < PLACES; r++) {
+        const char *verdict = offset_panel(p, order[r], &named, &highest);
+        if (verdict != NULL)
+            verdicts[p->npanels - 1] = verdict;
+    }
     if (p->npanels == 0)
         return false;
     define_head(p,
-                rep_is_all_bwd(p->run) ? "The 4 KiB trap: speed by where dx lies relative to x"
-                                       : "The 4 KiB trap: speed by where y lies relative to x",
+                rep_is_all_bwd(p->run) ? "Speed by where dx lies relative to x, modulo 4 KiB"
+                                       : "Speed by where y lies relative to x, modulo 4 KiB",
                 threads_text(p->run, least_threads(p->run)));
     define_panels(p);
-    nb_gp_text(&p->out, "ROOF", roof_text(p->run));
+    nb_gp_texts(&p->out, "VERDICT", verdicts, (size_t)p->npanels);
+    const char *lines[OFFSET_LINES] = {roof_text(p->run), "fastest LayerNorm", "fastest RMSNorm"};
+    for (size_t i = 0; i < named.nforeign; i++)
+        lines[OFFSET_FOREIGN + i] = foreign_text(p, named.foreign[i], OFFSET_FOREIGN + (int)i + 1);
+    fprintf(p->out.gp, "NL = %zu\n", OFFSET_FOREIGN + named.nforeign);
+    nb_gp_texts(&p->out, "LINE", lines, OFFSET_FOREIGN + named.nforeign);
     nb_gp_text(&p->out, "OUT", rep_is_all_bwd(p->run) ? "dx" : "y");
+    fprintf(p->out.gp, "USUAL = %d\nYMAX = %.4g\n", REP_OFFSET, highest * 1.05);
     return true;
 }
 
@@ -898,37 +1226,40 @@ static const struct rep_cell *rows_cell(const struct rep_run *run, const char *r
     return NULL;
 }
 
-/* Kinds: scale, LayerNorm and RMSNorm on the fewest threads, the same on most, the barrier of these. */
-enum { ROWS_KERNELS = 3, ROWS_BARRIER = 2 * ROWS_KERNELS, ROWS_KINDS };
+/* Kinds: scale, LayerNorm and RMSNorm on the fewest threads, the same on most, the barrier of these; kernels that are not
+ * ours on the fewest, and on most. */
+enum { ROWS_KERNELS = 3, ROWS_BARRIER = 2 * ROWS_KERNELS, ROWS_FOREIGN, ROWS_KINDS = ROWS_FOREIGN + 2 * FOREIGN_LINES };
 
-static double call_ns(const struct rep_cell *c, int kind)
+static bool on_most_threads(int kind)
+{
+    return kind < ROWS_FOREIGN ? kind >= ROWS_KERNELS : kind >= ROWS_FOREIGN + FOREIGN_LINES;
+}
+
+static double call_ns(const struct rep_cell *c, int kind, const struct named_lines *named)
 {
     if (kind == ROWS_BARRIER)
         return c->barrier_ns;
-    const struct rep_entry *e = kind % ROWS_KERNELS == 0   ? fastest(c, rep_traffic(c)->ceiling, NULL)
+    const struct rep_entry *e = kind >= ROWS_FOREIGN       ? foreign_entry(c, named, (kind - ROWS_FOREIGN) % FOREIGN_LINES)
+                                : kind % ROWS_KERNELS == 0 ? fastest(c, rep_traffic(c)->ceiling, NULL)
                                 : kind % ROWS_KERNELS == 1 ? best_of(c, true, "layernorm")
                                                            : best_of(c, false, "rmsnorm");
     return e != NULL && rep_is_timed(e) ? e->ns_per_row.value * (double)c->rows : NAN;
 }
 
 static size_t rows_series(struct picture *p, const char *residency, const char *type,
-                          size_t hidden, int kind, size_t used[], size_t *nused)
+                          size_t hidden, int kind, const struct named_lines *named)
 {
     const struct rep_sizes *t = &p->run->threads, *rows = &p->run->rows;
-    size_t threads = kind < ROWS_KERNELS ? t->value[0] : t->value[t->n - 1], points = 0;
-    for (size_t r = 0; r < rows->n && (kind < ROWS_KERNELS || t->n > 1); r++) {
+    size_t threads = on_most_threads(kind) ? t->value[t->n - 1] : t->value[0], points = 0;
+    for (size_t r = 0; r < rows->n && (!on_most_threads(kind) || t->n > 1); r++) {
         const struct rep_cell *c =
             rows_cell(p->run, residency, type, hidden, threads, rows->value[r]);
-        double ns = c ? call_ns(c, kind) : NAN;
+        double ns = c ? call_ns(c, kind, named) : NAN;
         if (!(ns > 0))
             continue;
         fprintf(p->out.dat, "%zu %.6g\n", rows->value[r], ns);
+        use_x(p, rows->value[r]);
         points++;
-        size_t u = 0;
-        while (u < *nused && used[u] != rows->value[r])
-            u++;
-        if (u == *nused)
-            used[(*nused)++] = rows->value[r];
     }
     return points;
 }
@@ -945,7 +1276,7 @@ static bool has_rows(const struct rep_run *run, const char *residency, const cha
 }
 
 static void rows_panel(struct picture *p, const char *residency, const char *type, size_t hidden,
-                       size_t used[], size_t *nused)
+                       const struct named_lines *named)
 {
     if (!has_rows(p->run, residency, type, hidden) || !begin_panel(p, residency))
         return;
@@ -953,46 +1284,49 @@ static void rows_panel(struct picture *p, const char *residency, const char *typ
     snprintf(text, 64, "hidden %zu, at most in %.20s", hidden, residency);
     p->panels[p->npanels] = text;
     for (int kind = 0; kind < ROWS_KINDS; kind++)
-        end_series(p, kind + 1, rows_series(p, residency, type, hidden, kind, used, nused));
+        end_series(p, kind + 1, rows_series(p, residency, type, hidden, kind, named));
     end_panel(p);
 }
 
-static void define_rows_lines(struct picture *p)
+/* Lines of one thread count are told as such where there are two; a kind that is not drawn is "". */
+static void define_rows_lines(struct picture *p, const struct named_lines *named)
 {
     const char *const names[ROWS_KERNELS] = {rep_plain_traffic(p->run)->ceiling, "fastest LayerNorm", "fastest RMSNorm"};
     const struct rep_sizes *t = &p->run->threads;
     const char *lines[ROWS_KINDS];
-    for (int kind = 0; kind < ROWS_BARRIER; kind++) {
-        char *text = rep_alloc(p->run, 80);
-        snprintf(text, 80, "%s, %s", names[kind % ROWS_KERNELS],
-                 threads_text(p->run, kind < ROWS_KERNELS ? t->value[0] : t->value[t->n - 1]));
-        lines[kind] = text;
+    for (int kind = 0; kind < ROWS_KINDS; kind++) {
+        const bool most = on_most_threads(kind), foreign = kind >= ROWS_FOREIGN;
+        const size_t i = foreign ? (size_t)(kind - ROWS_FOREIGN) % FOREIGN_LINES : (size_t)kind % ROWS_KERNELS;
+        lines[kind] = "";
+        if ((most && t->n == 1) || (foreign && i >= named->nforeign))
+            continue;
+        char *text = rep_alloc(p->run, 96);
+        snprintf(text, 96, "%s, %s", foreign ? foreign_text(p, named->foreign[i], kind + 1) : names[i],
+                 threads_text(p->run, t->value[most ? t->n - 1 : 0]));
+        lines[kind] = kind == ROWS_BARRIER ? "an empty barrier of these threads" : text;
     }
-    lines[ROWS_BARRIER] = "an empty barrier of these threads";
-    size_t n = t->n > 1 ? ROWS_KINDS : ROWS_KERNELS;
-    fprintf(p->out.gp, "NL = %zu\n", n);
-    nb_gp_texts(&p->out, "LINE", lines, n);
+    fprintf(p->out.gp, "NL = %d\n", ROWS_KINDS);
+    nb_gp_texts(&p->out, "LINE", lines, ROWS_KINDS);
 }
 
 static bool rows_picture(struct picture *p)
 {
     struct rep_keys places, types;
+    struct named_lines named;
     rep_residencies(p->run, &places);
     rep_types(p->run, &types);
-    struct rep_sizes used = {rep_alloc(p->run, (p->run->rows.n + 1) * sizeof(size_t)), 0};
+    find_foreign(p->run, types.n > 0 ? types.text[0] : "", &named);
     fputs("# rows of a call, ns a call\n", p->out.dat);
     for (size_t r = 0; types.n > 0 && r < places.n; r++)
         for (size_t h = 0; h < p->run->hiddens.n; h++)
-            rows_panel(p, places.text[r], types.text[0], p->run->hiddens.value[h], used.value,
-                       &used.n);
+            rows_panel(p, places.text[r], types.text[0], p->run->hiddens.value[h], &named);
     if (p->npanels == 0)
         return false;
     define_head(p, "A call on few rows: what it takes, and what a team of threads costs",
                 types.text[0]);
     define_panels(p);
-    define_rows_lines(p);
-    qsort(used.value, used.n, sizeof(*used.value), by_size);
-    define_x(p, &used, panel_width(p->npanels));
+    define_rows_lines(p, &named);
+    define_x(p, panel_width(p->npanels));
     return true;
 }
 
@@ -1020,6 +1354,7 @@ static size_t versus_series(struct picture *p, const char *residency, const stru
         const struct rep_pairing *of = rep_best_pairing(c, pairs[k]->test_op, pairs[k]->base_op);
         if (of == NULL || !rep_has_speedup(of) || rep_is_beaten(of))
             continue;
+        count_winners(p, of);
         put_interval(p->out.dat, &of->speedup);
         fprintf(p->out.dat, " %.3f\n", (double)(npairs - k) + 0.14 * ((double)(types->n - 1) / 2 - (double)type));
         points++;
@@ -1066,6 +1401,7 @@ static bool versus_picture(struct picture *p)
     snprintf(details, sizeof details, "hidden %zu, %s", hidden, threads_text(p->run, least_threads(p->run)));
     define_head(p, "How many times as fast is one norm as another, best against best?", details);
     define_panels(p);
+    define_winners(p);
     define_pairs(p, pairs, n, &types);
     return true;
 }

@@ -692,7 +692,7 @@ static void picture_section(const struct rep_run *run, const struct rep_keys *pi
         bwd ? "two-pass LayerNorm against two-pass RMSNorm by hidden"
             : "two-pass LayerNorm against one-pass RMSNorm by hidden",
         "GB/s by hidden, with the roof", "every algorithm in one cell",
-        "throughput by threads", "GFLOP/s by flops a byte, under the measured roofs",
+        "GB/s by threads, and the share of the roof", "GFLOP/s by flops a byte, under the measured roofs",
         bwd ? "speed by the distance of dx from x" : "speed by the distance of y from x", "time of a call by its rows, with the barrier's cost"};
     static const char *const lacks[] = {
         "no such ratio was measured", "no such ratio was measured", "nothing was timed",

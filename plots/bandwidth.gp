@@ -1,9 +1,9 @@
 # GB/s against hidden, one panel a residency: norms, the roof, and what parameters alone cost.
-# Given above: NAME TITLE SUBTITLE NP PANEL FIRST LAST SERIES NL LINE NX X XLABEL XROT TRAFFIC
+# Given above: NAME TITLE SUBTITLE NP PANEL FIRST LAST SERIES NL LINE X XLABEL XFIRST XLAST XMIN XMAX XROT TAILS TRAFFIC
 COLS = NP <= 3 ? NP : NP == 4 ? 2 : 3
 ROWS = int((NP + COLS - 1) / COLS)
 LROWS = NL <= 9 ? 3 : 4 # of the legend
-HEAD = 105.0; FOOT = 27 + 36.0 * LROWS; ROW = NP == 1 ? 640.0 : 500.0
+HEAD = 105.0; FOOT = 27 + 36.0 * LROWS + (TAILS eq '' ? 0 : 30); ROW = NP == 1 ? 640.0 : 500.0
 H = HEAD + FOOT + ROWS * ROW
 LEFT = 120.0; RIGHT = 30.0; GAP = 85.0; UNDER = XROT ? 138.0 : 98.0; OVER = 45.0
 PW = (W - LEFT - RIGHT - (COLS - 1) * GAP) / COLS
@@ -17,7 +17,7 @@ do for [T = 1:2] {
     set multiplot
     set border 3 lc rgb PALE
     set logscale x 2
-    set xrange [X[1] / 1.4 : X[NX] * 1.4]
+    set xrange [XMIN / 1.4 : XMAX * 1.4]
     set yrange [0:*]
     set offsets 0, 0, graph 0.08, 0
     set grid ytics ls 10
@@ -30,7 +30,7 @@ do for [T = 1:2] {
         set bmargin at screen YB / H; set tmargin at screen 1 - (HEAD + R * ROW + OVER) / H
         set ytics nomirror out textcolor rgb INK
         set xtics () nomirror out textcolor rgb INK
-        do for [I = 1:NX] { set xtics add (XLABEL[I] X[I]) }
+        do for [I = XFIRST[P]:XLAST[P]] { set xtics add (XLABEL[I] X[I]) }
         if (XROT) { set xtics rotate by 90 right }
         set label 4 PANEL[P] at graph 0.5, graph 1 center offset 0, 0.9
         set label 5 'hidden (elements a row)' at graph 0.5, screen (YB - (XROT ? 110 : 73)) / H center
@@ -47,6 +47,7 @@ do for [T = 1:2] {
         set label 10 + K LINE[K] at LX(K) + 75, LY(K)
         set arrow 10 + K from LX(K), LY(K) to LX(K) + 62, LY(K) nohead lw LW[K] lc rgb LC[K] dt LD[K]
     }
+    if (TAILS ne '') { set label 9 'No line joins lengths that are no multiples of 64: '.TAILS.'.' at W / 2, 24 center textcolor rgb PALE }
     plot for [K = 1:NL] '+' using (LX(K) + 31):(LY(K)) every ::0::0 with points pt LP[K] ps 1.3 * SIZE(T) lc rgb LC[K]
     unset label; unset arrow
     unset multiplot

@@ -1,8 +1,8 @@
 # Speedup of RMSNorm over LayerNorm against hidden: one panel a residency, one line a dtype.
-# Given above: NAME TITLE SUBTITLE NP PANEL FIRST LAST SERIES NT TYPE NX X XLABEL XROT YMIN YMAX
+# Given above: NAME TITLE SUBTITLE NP PANEL FIRST LAST SERIES NT TYPE X XLABEL XFIRST XLAST XMIN XMAX XROT TAILS WINNERS YMIN YMAX
 COLS = NP <= 3 ? NP : NP == 4 ? 2 : 3
 ROWS = int((NP + COLS - 1) / COLS)
-HEAD = 105.0; FOOT = 165.0; ROW = NP == 1 ? 640.0 : 520.0
+HEAD = 105.0; FOOT = WINNERS eq '' ? 165.0 : 197.0; ROW = NP == 1 ? 640.0 : 520.0
 H = HEAD + FOOT + ROWS * ROW
 LEFT = 150.0; RIGHT = 30.0; GAP = 40.0; UNDER = XROT ? 138.0 : 98.0; OVER = 45.0
 PW = (W - LEFT - RIGHT - (COLS - 1) * GAP) / COLS
@@ -13,7 +13,7 @@ do for [T = 1:2] {
     set multiplot
     set border 3 lc rgb PALE
     set logscale x 2
-    set xrange [X[1] / 1.4 : X[NX] * 1.4]
+    set xrange [XMIN / 1.4 : XMAX * 1.4]
     set yrange [YMIN : YMAX]
     set grid ytics ls 10
     set label 1 TITLE at screen 0.5, screen 1 - 34 / H center font head_font(T)
@@ -29,7 +29,7 @@ do for [T = 1:2] {
         set bmargin at screen YB / H; set tmargin at screen 1 - (HEAD + R * ROW + OVER) / H
         set ytics nomirror out textcolor rgb INK
         set xtics () nomirror out textcolor rgb INK
-        do for [I = 1:NX] { set xtics add (XLABEL[I] X[I]) }
+        do for [I = XFIRST[P]:XLAST[P]] { set xtics add (XLABEL[I] X[I]) }
         if (XROT) { set xtics rotate by 90 right }
         set label 4 PANEL[P] at graph 0.5, graph 1 center offset 0, 0.9
         set label 5 'hidden (elements a row)' at graph 0.5, screen (YB - (XROT ? 110 : 73)) / H center
@@ -56,7 +56,8 @@ do for [T = 1:2] {
     set label 2 'published: 10-20 % faster (1.10x-1.20x)' at XA + 62, FOOT - 96
     set label 3 'the same, read as time saved (1.11x-1.25x)' at XB + 62, FOOT - 96
     set label 4 '1.00x: no difference; above it RMSNorm is faster' at XB + 62, FOOT - 61
-    set label 5 'Bars: interval of the median over processes.' at W / 2, 26 center textcolor rgb PALE
+    set label 5 'Bars: interval of the median over processes.'.(TAILS eq '' ? '' : ' No line joins lengths that are no multiples of 64: '.TAILS.'.') at W / 2, FOOT - 139 center textcolor rgb PALE
+    if (WINNERS ne '') { set label 6 WINNERS at W / 2, 26 center }
     plot for [K = 1:NT] '+' using (XT + (K - 1) * 190 + 39):(FOOT - 22) every ::0::0 with points pt POINT[K] ps 1.3 * SIZE(T) lc rgb COLOUR[K]
     unset label; unset object; unset arrow
     unset multiplot

@@ -1,8 +1,8 @@
 # Speedup of each pair of norms, one panel a residency, one line a pair, one mark a dtype.
-# Given above: NAME TITLE SUBTITLE NP PANEL FIRST LAST SERIES NY PAIR NT TYPE
+# Given above: NAME TITLE SUBTITLE NP PANEL FIRST LAST SERIES WINNERS NY PAIR NT TYPE
 COLS = NP <= 3 ? NP : NP == 4 ? 2 : 3
 ROWS = int((NP + COLS - 1) / COLS)
-HEAD = 105.0; FOOT = 95.0; ROW = 150.0 + 62.0 * NY
+HEAD = 105.0; FOOT = WINNERS eq '' ? 95.0 : 127.0; ROW = 150.0 + 62.0 * NY
 H = HEAD + FOOT + ROWS * ROW
 LEFT = 330.0; RIGHT = 40.0; GAP = 40.0; UNDER = 90.0; OVER = 45.0
 PW = (W - LEFT - RIGHT - (COLS - 1) * GAP) / COLS
@@ -42,7 +42,8 @@ do for [T = 1:2] {
     do for [K = 1:NT] {
         set label 10 + K TYPE[K] at XT + (K - 1) * 190 + 75, FOOT - 22
     }
-    set label 1 '1.0x: no difference; right of it the first is faster. Bars: interval of the median over processes.' at W / 2, 30 center textcolor rgb PALE
+    set label 1 '1.0x: no difference; right of it the first is faster. Bars: interval of the median over processes.' at W / 2, FOOT - 65 center textcolor rgb PALE
+    if (WINNERS ne '') { set label 2 WINNERS at W / 2, 26 center }
     plot for [K = 1:NT] '+' using (XT + (K - 1) * 190 + 45):(FOOT - 22) every ::0::0 with points pt POINT[K] ps 1.3 * SIZE(T) lc rgb COLOUR[K]
     unset label
     unset multiplot

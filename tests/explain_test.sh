@@ -108,6 +108,34 @@ nb explain groupnorm_fwd_twopass__f32_scalar --hidden 48
 expect "a shape that it refuses is told" grep -q 'takes  *no rows of 48 elements: k, the number of groups, does not divide hidden' out
 nb explain groupnorm_fwd_twopass__f32_scalar --hidden 64
 expect "and none that it takes" [ "$(grep -c '^takes' out)" = 0 ]
+nb explain groupnorm_fwd_twopass__f32_scalar --hidden 8
+expect "where none shorter is taken, commands have a longer one" grep -q '^check .*--hidden 32$' out
+
+# commands are of a length that the kernel takes, and words of a trick those of the kernel
+every "commands have the hidden asked for, or one that is taken" \
+    'if .hidden_reason == null then .commands.check | endswith("--hidden 1024") else .commands | (.check, .measure) | test("--hidden (512|[1-9][0-9]?[0-9]?)( |$)") end'
+if jq -e 'select(.kernel == "layernorm_fwd_twopass__f32_avx512_rows4" and .runnable)' all.json >jq.out; then
+    nb explain layernorm_fwd_twopass__f32_avx512_rows4
+    # shellcheck disable=SC2046 # words of a command
+    nb $(sed -n 's/^check *normbench //p' out)
+    expect "the check of rows4 passes: $rc, $(tail -1 out)" [ "$rc$(grep -c SKIP out)" = 00 ]
+fi
+tricks() { jq -r --arg k "$1" --arg w "$2" 'select(.kernel | test($k)) | .tricks[] | select(.word == $w) | .does' all.json | sort -u; }
+says() { # says PATTERN WORD TEXT: a trick's words of all these kernels
+    expect "$2 of $1 says $3" [ -n "$(tricks "$1" "$2")" -a -z "$(tricks "$1" "$2" | grep -v -- "$3")" ]
+}
+never() { expect "$2 of $1 says nothing of $3" [ -n "$(tricks "$1" "$2")" -a -z "$(tricks "$1" "$2" | grep -- "$3")" ]; }
+if grep -q avx2 names; then
+    never '^affine_fwd' rows4 'sum'
+    says '^(layernorm|rmsnorm)_fwd.*_rows4' rows4 '4 horizontal sums'
+    says '^layernorm_bwd' rows4 dbeta
+    never '^rmsnorm_bwd' rows4 dbeta
+    never '^(l2norm|scalenorm)_' rows4 gamma
+    never '_rows4_nt$' nt pipe
+    never '_once_nt$' nt pipe
+    never '^(scale|affine|dyt|triad)_' nt pipe
+    says '^(layernorm|rmsnorm)_fwd_[a-z]*__f32_avx2_nt$' nt pipe
+fi
 nb explain 'copy_fwd_plain__f[36]*_scalar'
 expect "patterns name several: $rc" [ "$rc$(grep -c '^formula ' out)" = 02 ]
 fails 1 'no kernel is called "copy_bwd*"' explain 'copy_bwd*'

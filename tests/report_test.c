@@ -1209,26 +1209,187 @@ static void test_one_thread_has_no_scaling(void **state)
     assert_true(file_holds(dir, "report.md", "scaling: not drawn"));
 }
 
-/* Each against the truth: the roof of the fastest offset is 1, as no offset is slow here. */
-static void test_offset_picture(void **state)
+static const char *offset_run(const struct synthetic_run *like, const size_t *offsets)
 {
-    (void)state;
-    static const size_t offsets[] = {2112, 64, 0, SIZE_MAX}, one[] = {1024, 0};
+    static const size_t one[] = {1024, 0};
     const char *dir = new_folder();
-    struct synthetic_run run = exact;
+    struct synthetic_run run = *like;
     run.residencies = "L2";
     run.dtypes = "f32";
     run.hiddens = one;
     run.offsets = offsets;
     synthetic_write(dir, &run);
     report(dir);
+    return dir;
+}
+
+/* Each against the truth: the roof of the fastest offset is 1, as no offset is slow here. */
+static void test_offset_picture(void **state)
+{
+    (void)state;
+    static const size_t offsets[] = {2112, 64, 0, SIZE_MAX};
+    const char *dir = offset_run(&exact, offsets);
     assert_int_equal(exists(dir, "plots/address_offset.png"), has_gnuplot());
-    assert_int_equal(lines_with(dir, "plots/address_offset.dat", "\n0 1") +
-                         lines_with(dir, "plots/address_offset.dat", "2112 1"), 1);
+    assert_int_equal(lines_with(dir, "plots/address_offset.dat", "2112 1 1 1"), 1);
     assert_int_equal(lines_with(dir, "plots/address_offset.dat", "64 "), 3); /* roof, LN, RMS */
+    assert_true(file_holds(dir, "plots/address_offset.gp", "L2: no offset differs from the usual one by more than its interval"));
     /* other offsets enter no other picture */
     assert_int_equal(lines_with(dir, "plots/bandwidth.dat", "1024 "), 7);
     assert_true(file_holds(dir, "report.md", "fwd-none-o64"));
+}
+
+/* The words below the picture are those of its intervals. */
+static void test_offset_words(void **state)
+{
+    (void)state;
+    static const size_t offsets[] = {2112, 64, 0, SIZE_MAX}, others[] = {64, 0, SIZE_MAX};
+    struct synthetic_run run = exact;
+    run.slow_offset = 64;
+    run.slowness = 1.25;
+    const char *dir = offset_run(&run, offsets);
+    assert_true(file_holds(dir, "plots/address_offset.gp", "'L2: slowest at 64, "));
+    assert_true(file_holds(dir, "plots/address_offset.gp", ": x0.80 [0.80, 0.80] of the usual offset'"));
+    run.slowness = 0.98; /* still below the roof */
+    dir = offset_run(&run, offsets);
+    assert_true(file_holds(dir, "plots/address_offset.gp", "'L2: fastest at 64, "));
+    assert_true(file_holds(dir, "plots/address_offset.gp", ": x1.02 [1.02, 1.02] of the usual offset'"));
+    assert_false(file_holds(dir, "plots/address_offset.gp", "slowest at"));
+    dir = offset_run(&run, others);
+    assert_true(file_holds(dir, "plots/address_offset.gp", "L2: the usual offset, 2112, was not measured"));
+    run.processes = 3;
+    dir = offset_run(&run, offsets);
+    assert_true(file_holds(dir, "plots/address_offset.gp", "L2: too few processes for an interval"));
+}
+
+/* With noise the slow offset is told with its interval, and luck alone is not. */
+static void test_offset_noise(void **state)
+{
+    (void)state;
+    static const size_t offsets[] = {2112, 64, 128, 192, 256, 320, 384, 448, SIZE_MAX};
+    struct synthetic_run run = exact;
+    run.noise = 0.02;
+    const char *dir = offset_run(&run, offsets);
+    assert_false(file_holds(dir, "plots/address_offset.gp", "slowest at"));
+    run.slow_offset = 128;
+    run.slowness = 1.25;
+    dir = offset_run(&run, offsets);
+    assert_true(file_holds(dir, "plots/address_offset.gp", "slowest at 128, "));
+}
+
+static void scaling_point(const char *dir, size_t threads_wanted, const char *kernel, double *gbps, double *percent)
+{
+    char *text = slurp(dir, "plots/scaling.dat", NULL), *rest = text, *line, name[96];
+    size_t found = 0, t;
+    double g, c;
+    while ((line = strsep(&rest, "\n")) != NULL)
+        if (sscanf(line, "%zu %lf %lf %95s", &t, &g, &c, name) == 4 && t == threads_wanted && strcmp(name, kernel) == 0) {
+            *gbps = g;
+            *percent = c;
+            found++;
+        }
+    assert_int_equal(found, 1);
+    free(text);
+}
+
+/* Speeds in one unit for all: how far each stands from the roof is seen at each count of threads. */
+static void test_scaling_picture(void **state)
+{
+    (void)state;
+    static const size_t one[] = {1024, 0};
+    const char *dir = new_folder(), *rms = "rmsnorm_fwd_onepass__f32_avx512_rows4", *roof = "scale_fwd_scale__f32_avx512";
+    struct synthetic_run run = exact;
+    run.residencies = "L2";
+    run.dtypes = "f32";
+    run.hiddens = one;
+    run.threads = threads;
+    synthetic_write(dir, &run);
+    report(dir);
+    for (size_t t = 1; t <= 4; t *= 2) {
+        const double share = synthetic_pass_ns(kernel_named(roof, "f32"), "f32", "L2", 1024, 64, t) /
+                             synthetic_pass_ns(kernel_named(rms, "f32"), "f32", "L2", 1024, 64, t);
+        double gbps[2], percent[2];
+        scaling_point(dir, t, rms, &gbps[0], &percent[0]);
+        scaling_point(dir, t, roof, &gbps[1], &percent[1]);
+        assert_true(fabs(gbps[0] / gbps[1] - share) < 1e-4 && fabs(percent[0] - 100 * share) < 1e-3);
+        assert_true(percent[1] == 100);
+    }
+    assert_int_equal(lines_with(dir, "plots/scaling.dat", "_"), 9); /* LayerNorm, RMSNorm, roof */
+}
+
+/* The same run, but that this kernel is a plugin's. */
+static void make_foreign(const char *dir, const char *kernel)
+{
+    json_t *plan = load(dir, "plan.json"), *k = json_object_get(json_object_get(plan, "kernels"), kernel);
+    assert_non_null(k);
+    json_object_set_new(k, "origin", json_string("plugin"));
+    char *text = json_dumps(plan, JSON_INDENT(1));
+    synthetic_replace(dir, "plan.json", text);
+    free(text);
+    json_decref(plan);
+}
+
+/* A kernel that is not ours has its own line in each picture of kernels, and its name; where winners are compared it is
+ * named when it wins. */
+static void test_foreign_in_pictures(void **state)
+{
+    (void)state;
+    static const size_t rows[] = {1, 4, 16, 0}, offsets[] = {2112, 64, SIZE_MAX}, one[] = {1024, 0}, two[] = {1, 2, 0};
+    static const char *const of_kernels[] = {"bandwidth", "scaling", "roofline", "address_offset", "rows"};
+    const char *dir = new_folder(), *loser = "rmsnorm_fwd_onepass__f32_avx512", *winner = "rmsnorm_fwd_onepass__f32_avx512_rows4";
+    char name[64];
+    struct synthetic_run run = exact;
+    run.residencies = "L2";
+    run.dtypes = "f32";
+    run.hiddens = one;
+    run.threads = two;
+    run.rows = rows;
+    run.offsets = offsets;
+    synthetic_write(dir, &run);
+    make_foreign(dir, loser);
+    report(dir);
+    for (size_t i = 0; i < sizeof(of_kernels) / sizeof(*of_kernels); i++) {
+        snprintf(name, sizeof name, "plots/%s.gp", of_kernels[i]);
+        assert_true(file_holds(dir, name, loser));
+        assert_false(file_holds(dir, name, "(not here)"));
+    }
+    assert_int_equal(lines_with(dir, "plots/roofline.dat", "5 0.625 "), 1);
+    assert_int_equal(lines_with(dir, "plots/scaling.dat", "onepass__f32_avx512"), 2 * 2 + 2); /* twice RMSNorm, once LayerNorm */
+    assert_int_equal(lines_with(dir, "plots/rows.dat", "16 "), 8); /* six of ours, and two */
+    assert_int_equal(lines_with(dir, "plots/address_offset.dat", "64 "), 4);
+    assert_true(file_holds(dir, "plots/speedup_best.gp", "WINNERS = ''\n"));
+    make_foreign(dir, winner);
+    report(dir);
+    assert_true(file_holds(dir, "plots/speedup_same.gp", "WINNERS = ''\n"));
+    assert_true(file_holds(dir, "plots/speedup_best.gp",
+                           "WINNERS = 'Among the fastest, not ours: rmsnorm_fwd_onepass__f32_avx512_rows4 in 1 of 1 points.'"));
+}
+
+/* A panel's labels are those of its data, and a length beside the sweep is joined to no other. */
+static void test_tails(void **state)
+{
+    (void)state;
+    static const size_t lengths[] = {256, 1000, 1024, 0};
+    const char *dir = new_folder();
+    char command[256];
+    struct synthetic_run run = exact;
+    run.dtypes = "f32";
+    run.hiddens = lengths;
+    synthetic_write(dir, &run);
+    snprintf(command, sizeof command, "sed -i '/-h1000-.*-DRAM/d' '%s/samples.jsonl'", dir);
+    assert_int_equal(system(command), 0);
+    report(dir);
+    assert_true(file_holds(dir, "plots/bandwidth.gp", "X[5] = [256, 1000, 1024, 256, 1024]\n"));
+    assert_true(file_holds(dir, "plots/bandwidth.gp", "XLABEL[5] = ['256', '', '1024', '256', '1024']\n"));
+    assert_true(file_holds(dir, "plots/bandwidth.gp", "XLAST[2] = [3, 5]\n"));
+    assert_true(file_holds(dir, "plots/bandwidth.gp", "TAILS = '1000'\n"));
+    assert_true(file_holds(dir, "plots/speedup_best.gp", "TAILS = '1000'\n"));
+    char *text = slurp(dir, "plots/bandwidth.dat", NULL), *at = strstr(text, "\n1024 ");
+    assert_non_null(at);
+    assert_int_equal(strncmp(strchr(at + 1, '\n'), "\n\n1000 ", 7), 0);
+    free(text);
+    synthetic_write(dir, &exact);
+    report(dir);
+    assert_true(file_holds(dir, "plots/bandwidth.gp", "TAILS = ''\n"));
 }
 
 static void test_rows_picture(void **state)
@@ -1942,6 +2103,11 @@ int main(void)
         cmocka_unit_test(test_unresolved_listed),
         cmocka_unit_test(test_discards),
         cmocka_unit_test(test_offset_picture),
+        cmocka_unit_test(test_offset_words),
+        cmocka_unit_test(test_offset_noise),
+        cmocka_unit_test(test_scaling_picture),
+        cmocka_unit_test(test_foreign_in_pictures),
+        cmocka_unit_test(test_tails),
         cmocka_unit_test(test_rows_picture),
         cmocka_unit_test(test_roofline_picture),
         cmocka_unit_test(test_training_step),

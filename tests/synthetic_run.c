@@ -319,6 +319,8 @@ static void one_time(struct lines *l, const struct place *at, size_t k, double p
     double ns =
         passes * synthetic_pass_ns(&synthetic_kernels[k], at->dtype, at->residency,
                                    at->hidden, at->rows, at->threads);
+    if (l->run->slowness > 0 && at->offset == l->run->slow_offset && k <= RMS_ROWS4)
+        ns *= l->run->slowness;
     fprintf(l->f, "%s%.17g", before,
             ns * l->drift * exp(l->run->noise * normal(&l->random)));
 }

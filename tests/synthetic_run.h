@@ -15,6 +15,8 @@ struct synthetic_run {
     const char *cpu, *command, *reason;
     /* NULL: the usual one, and as many rows as synthetic_rows says */
     const size_t *offsets, *rows; /* end with SIZE_MAX, with 0 */
+    size_t slow_offset; /* where the norms take that many times as long; slowness 0: nowhere */
+    double slowness;
     const char *vendor, *family, *model_number; /* of the CPU; NULL: not known */
     const char *bars; /* JSON (harness/bars.h); NULL: none */
     double barrier_ns;
