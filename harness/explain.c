@@ -63,6 +63,18 @@ static json_t *tricks_json(const struct nb_kernel *k, json_t *missing)
     return array;
 }
 
+/* Of a kernel that is not this program's its descriptor is all that is known. */
+static void put_foreign_words(json_t *o, const struct nb_kernel *k)
+{
+    json_object_set_new(o, "formula", json_null());
+    json_object_set_new(o, "formula_reason", json_string("not this program's kernel, and a descriptor has no place for one"));
+    json_object_set_new(o, "scans", json_null());
+    json_object_set_new(o, "tricks", json_array());
+    json_object_set_new(o, "source_key", json_string(k->source));
+    json_object_set_new(o, "source", json_string(k->source));
+    json_object_set_new(o, "missing", json_array());
+}
+
 static void put_words(json_t *o, const struct nb_kernel *k)
 {
     json_t *missing = json_array();
@@ -73,6 +85,7 @@ static void put_words(json_t *o, const struct nb_kernel *k)
     if (source == NULL)
         miss(missing, "SOURCE", "", k->source);
     json_object_set_new(o, "formula", a.formula != NULL ? json_sprintf("%s%s", a.before, a.formula) : json_null());
+    json_object_set_new(o, "formula_reason", json_null());
     json_object_set_new(o, "scans", a.scans != NULL ? lines(a.scans) : json_null());
     json_object_set_new(o, "tricks", tricks_json(k, missing));
     json_object_set_new(o, "source_key", json_string(k->source));
@@ -245,10 +258,13 @@ static size_t command_hidden(const struct nb_kernel *k, size_t hidden)
 static void put_commands(json_t *o, const struct nb_kernel *k, size_t hidden)
 {
     const bool plain = k->dir == NB_FWD && k->fuse == NB_FUSE_NONE; /* which is all that the laboratory judges */
-    char tail[256];
-    snprintf(tail, sizeof tail, "--kernel %s%s%s%s --isa %s --dtype %s --hidden %zu", k->name,
+    const bool ours = nb_kernel_origin(k) == NB_OURS; /* --isa names ours; those from elsewhere are in every cell of their op */
+    char tail[512], from[224];                        /* from: what brings it in */
+    nb_foreign_repro(k, from, sizeof from);
+    snprintf(tail, sizeof tail, "--kernel %s%s%s%s %s %s --dtype %s --hidden %zu%s", k->name,
              k->dir == NB_BWD ? " --dir bwd" : "", k->fuse != NB_FUSE_NONE ? " --fuse " : "",
-             k->fuse != NB_FUSE_NONE ? nb_fuse_name(k->fuse) : "", k->isa, nb_dtype_name(k->dtype), command_hidden(k, hidden));
+             k->fuse != NB_FUSE_NONE ? nb_fuse_name(k->fuse) : "", ours ? "--isa" : "--op", ours ? k->isa : nb_op_name(k->op),
+             nb_dtype_name(k->dtype), command_hidden(k, hidden), from);
     json_object_set_new(
         o, "commands",
         json_pack("{so so so}", "check", json_sprintf("normbench check %s", tail),
@@ -284,7 +300,7 @@ static json_t *explain(const struct nb_kernel *k, size_t hidden)
                   nb_fuse_name(k->fuse), "op",
                   nb_op_name(k->op), "algo", k->algo, "dtype", nb_dtype_name(k->dtype),
                   "isa", k->isa, "hidden", (json_int_t)hidden);
-    put_words(o, k);
+    (nb_kernel_origin(k) == NB_OURS ? put_words : put_foreign_words)(o, k);
     put_models(o, k);
     put_bounds(o, k, hidden);
     json_object_set_new(o, "flushes_subnormals", json_boolean(k->flushes));
@@ -334,7 +350,10 @@ static void print_words(const json_t *o)
 {
     size_t i;
     json_t *t;
-    printf("%-12s %s\n", "formula", string(o, "formula", "null"));
+    if (json_is_null(json_object_get(o, "formula")))
+        printf("%-12s null: %s\n", "formula", string(o, "formula_reason", "no words of it"));
+    else
+        printf("%-12s %s\n", "formula", string(o, "formula", ""));
     print_list("scans", json_object_get(o, "scans"));
     json_array_foreach(json_object_get(o, "tricks"), i, t)
     {
@@ -594,7 +613,7 @@ static enum nb_status unknown_kernel(const char *word, struct nb_err *err)
                    word, text);
 }
 
-enum { KEY_HIDDEN = NB_OPTION_OTHERS, KEY_JSON, KEY_TUNE };
+enum { KEY_HIDDEN = NB_OPTION_OTHERS, KEY_JSON };
 
 struct request {
     const char *kernel, *hidden;
@@ -609,8 +628,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         r->hidden = arg;
     else if (key == KEY_JSON)
         r->json = true;
-    else if (key == KEY_TUNE)
-        nb_foreign_option(&r->foreign, NB_OPTION_TUNE, arg);
+    else if (nb_foreign_option(&r->foreign, key, arg))
+        return 0;
     else if (key == ARGP_KEY_ARG && r->kernel == NULL)
         r->kernel = arg;
     else if (key == ARGP_KEY_ARG)
@@ -628,7 +647,7 @@ static void parse_request(struct request *r, int argc, char **argv)
         {"hidden", KEY_HIDDEN, "N", 0,
          "row length of bounds and commands (default 1024; commands: one that the kernel takes)", 1},
         {"json", KEY_JSON, 0, 0, "one JSON object a kernel in place of text", 1},
-        {"tune", KEY_TUNE, "FILE", 0, "of auto: what it runs by this file", 1},
+        NB_OPTIONS_FOREIGN,
         {0}};
     nb_option_parse(options, parse_option, "KERNEL",
                     "What a kernel is: formula, scans, bytes and flops, bounds, its code as the "

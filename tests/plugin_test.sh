@@ -32,6 +32,13 @@ expect "the example passed" [ "$(column "$run/results.csv" $mine verdict)" = PAS
 expect "and has a time" [ "$(column "$run/results.csv" $mine ns_per_row)" != null ]
 expect "and no creation time, for it has no prepare" [ "$(column "$run/results.csv" $mine prepare_ns)" = null ]
 expect "it is in the report" grep -q "$mine" "$run/report.md"
+nb explain $mine --plugin tree/examples/plugin/rmsnorm_mine.so --hidden 64
+expect "it is explained" grep -qE '^bound +rms; ' out
+expect "with what is not known of it" grep -q "^formula *null: not this program's" out
+sed -n 's/^check *normbench //p' out >line
+# shellcheck disable=SC2046
+eval "nb $(cat line)"
+expect "and checked by the line that stands there: $(cat line)" [ "$rc" = 0 ]
 for plot in bandwidth algorithms; do
     expect "and in $plot" grep -q " $mine\$" "$run/plots/$plot.dat"
 done
